@@ -49,7 +49,7 @@ def explain_(
 def reconcile(
     since: Annotated[datetime, typer.Option(help="A time before the backup; UTC unless it says otherwise.")],
 ) -> None:
-    """Print a line for each lost decision, without names."""
+    """Print each published decision that the database has lost, without names."""
 
     async def compare(process: Process) -> tuple[int, list[LostDecision]]:
         published = await read_published(

@@ -30,7 +30,7 @@ from shared.web.rendering import Rendering, Sites
 
 REVISIONS = Path(__file__).parent / "migrations"
 READS = (Topic.PORTAL_ENROLMENTS, Topic.PORTAL_BESPOKE)
-"""Where requests about an agent come from: all are read before an agent is forgotten."""
+"""Topics with requests about an agent. All must be read before an agent is erased."""
 
 
 def compose(settings: Settings) -> Process:

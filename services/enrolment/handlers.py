@@ -35,11 +35,11 @@ EnrolmentRequest = (
 router = Router("enrolment")
 
 ThePolicy = Annotated[Policy, FromContext("policy")]
-"""A handler's parameter: the policy of the settings, which ``app.py`` puts into FastStream's context."""
+"""The policy of the settings. ``app.py`` puts it into FastStream's context."""
 
 
 ThePartitionCheck = Annotated[PartitionCheck, FromContext("partition_check")]
-"""A handler's parameter: how many partitions there are. Also from ``app.py``."""
+"""``app.py`` puts it into FastStream's context."""
 
 
 @router.subscriber(Topic.PORTAL_ENROLMENTS, own_inbox=True, awaited=True, consumers=2)
@@ -50,7 +50,7 @@ async def on_requests(
     rejections: Rejections,
     received: list[Received[EnrolmentRequest]],
 ) -> int:
-    """Process a batch of portal requests in the order of receipt."""
+    """Process a batch of portal requests in order of receipt."""
     checked = await partition_check.check(tx, received)
     rejections.extend(checked.refused)
     return await _answer(tx, policy, checked.requests)
@@ -78,7 +78,7 @@ async def on_sessions(tx: Tx, policy: ThePolicy, received: list[Received[Session
 
 @router.subscriber(Topic.NOTIFIER_DELIVERIES)
 async def on_deliveries(tx: Tx, received: list[Received[EmailDelivery]]) -> None:
-    """Mark agents whose mails come back, and unmark agents whom a mail reaches again."""
+    """Mark agents whose mails bounce. Remove the mark when a mail arrives."""
     await addresses.record_deliveries(tx, [record.event for record in received], clock.now())
 
 
@@ -90,7 +90,7 @@ async def on_outcomes(tx: Tx, received: list[Received[RequestRejected | RequestA
 
 @router.subscriber(Topic.CATALOGUE_BESPOKE)
 async def on_bespoke_requests(tx: Tx, received: list[Received[bespoke_tasks.BespokeEvent]]) -> None:
-    """Keep tasks of organisers, and pass answers on to portals."""
+    """Update the tasks of organisers, and pass answers on to portals."""
     await bespoke_tasks.record_progress(tx, received)
     await outcomes.pass_on(tx, list(filter(_is_answer, received)))
 
@@ -103,7 +103,7 @@ def _is_answer(record: Received[bespoke_tasks.BespokeEvent]) -> TypeGuard[Receiv
 async def on_agents(
     tx: Tx, policy: ThePolicy, received: list[Received[portal.AgentCorrected | portal.AgentErasureRequested]]
 ) -> None:
-    """Apply corrections of agents. Withdraw agents who are to be erased, and keep them for the job."""
+    """Apply corrections. Withdraw agents to be erased, and queue them for the erasure job."""
     await corrections.lock_sessions(tx, received)
     await corrections.correct(tx, received)
     await erasure.keep_requests(tx, received)
@@ -111,7 +111,7 @@ async def on_agents(
 
 
 def projections(policy: Policy) -> Projections:
-    """Return the projections: the sessions. Applying a session twice changes nothing."""
+    """Restore sessions from their topics. Applying a session twice changes nothing."""
 
     async def restore(tx: Transaction, latest: Latest) -> None:
         newest: dict[UUID, SessionState] = {

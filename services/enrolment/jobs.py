@@ -1,4 +1,4 @@
-"""Jobs that the clock starts."""
+"""Jobs that run by the clock."""
 
 import logging
 from datetime import datetime, timedelta
@@ -23,9 +23,9 @@ LAPSING = Gauge("parcours_offers_lapsing", "Seats offered whose hold ends within
 OVERDUE = Gauge("parcours_offers_overdue_seconds", "For how long an offer whose hold is over has not lapsed.")
 
 SLICE = 1_000
-"""Agents who are notified of a change of their session in one transaction."""
+"""Agents notified of a session change per transaction."""
 REST_SECONDS = 0.2
-"""Between two slices: requests for the session are answered meanwhile."""
+"""The pause between two slices, so that requests for the session are processed meanwhile."""
 
 
 def all_jobs(database: Database, settings: Settings) -> tuple[Job, ...]:
@@ -71,7 +71,7 @@ async def measure(database: Database) -> None:
 async def expire(database: Database, policy: Policy, read_until: datetime) -> float | None:
     """Lapse offers, release reserved seats and refuse late approvals, session by session.
 
-    A session that fails does not stop the others. Returns 0 if more may be due: the job is called again at
+    A failing session does not stop the others. Returns 0 if more may be due, so that the job runs again at
     once.
     """
     now = clock.now()

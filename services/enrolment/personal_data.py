@@ -1,4 +1,4 @@
-"""The register of personal data: whose data, for what, for how long, and how it ends."""
+"""The register of personal data: persons, purposes, periods and ends."""
 
 from collections.abc import Mapping
 from uuid import UUID
@@ -94,14 +94,14 @@ UNUSED_CORRECTIONS = Retention(
     since="la correction, si rien n’était à corriger",
     over="before = '[]' AND received_at < :before",
 )
-"""As long as a request that came before it may wait for its decision."""
+"""Kept as long as an earlier request may wait for its decision."""
 NEW_ADDRESSES = Retention(
     table=NewAddressRow,
     days=1,
     since="la demande",
     over="given_at < :before",
 )
-"""As long as the link opens that confirms it."""
+"""Kept as long as the confirmation link is valid."""
 RANKING_DRAFTS = Retention(
     table=RankingDraftRow,
     days=0,
@@ -124,7 +124,7 @@ BAD_ADDRESSES = Retention(
 ACCEPTED_EVENTS = Retention(
     table=AcceptedEventRow, days=30, since="la réception", over="accepted_at < :before"
 )
-"""A portal that sends an event by HTTP again within this time sends the same one."""
+"""Within this time a portal may repeat an event by HTTP."""
 BESPOKE_TASKS = Retention(
     table=BespokeTaskRow,
     days="enrolment_ended_kept_days",
@@ -139,7 +139,7 @@ OUTCOMES = Retention(
     "WHERE newer.request_id = request_outcome.request_id "
     "AND newer.request_source = request_outcome.request_source AND newer.at >= :before)",
 )
-"""As long as a portal can read its answers in its feed."""
+"""Kept as long as the portal's feed has the answers."""
 
 _TO_DECIDE = "Décider des inscriptions et pouvoir dire pourquoi."
 
@@ -151,7 +151,7 @@ _OF_ENROLMENT = f"enrolment_id IN ({_ENROLMENTS})"
 _IDS = f"ARRAY(SELECT CAST(enrolment_id AS text) FROM ({_ENROLMENTS}) AS own)"  # noqa: S608 our own
 _OTHERS_CHOSEN = f"enrolment_ids - {_IDS}"
 _TEXT_ENDS = f"published_at IS NOT NULL OR {_OTHERS_CHOSEN} = '[]'"
-"""A message that has not left keeps its text for the other persons whom the organiser chose."""
+"""A message that has not left keeps its text for the other recipients."""
 
 _IN_SESSION_READ = (
     "EXISTS (SELECT FROM enrolment AS own WHERE own.session_id = read_log.session_id "

@@ -1,5 +1,3 @@
-"""After a restore: read the published decisions again."""
-
 from datetime import datetime
 from uuid import UUID
 

@@ -13,8 +13,6 @@ from shared.web.links import LinkSettings
 
 
 class Settings(ServiceSettings, LinkSettings, OidcSettings, ReadLogSettings, EnrolmentRetention):
-    """The database and the port, how long the service waits, and what each installation may choose."""
-
     enrolment_database_url: str = Field(description="postgresql://user:password@host:port/name")
     enrolment_port: int = Field(default=8002, description="The port that enrolment listens on.")
     enrolment_operations_port: int | None = Field(

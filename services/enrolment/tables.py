@@ -1,4 +1,4 @@
-"""Tables of the enrolment service. They are no contracts: events are in ``shared.events``."""
+"""Tables of the enrolment service."""
 
 from datetime import datetime
 from typing import Any
@@ -16,24 +16,24 @@ from shared.web import logins
 
 
 class EnrolmentTable(SQLModel, registry=new_registry()):
-    """The base of all tables of this service."""
+    pass
 
 
 LIVE_SQL = ", ".join(sorted(f"'{state}'" for state in State if state.is_live))
-"""The states of an enrolment that has not ended, as SQL writes a list."""
+"""The states of a live enrolment as an SQL list."""
 
 BEFORE_SQL = "(\nCASE\nWHEN state = 'waitlisted' THEN -priority\nELSE 0\nEND)"
-"""What comes first among the lines of a roster with one state, lower before higher, as SQL.
+"""The order of roster lines in one state as SQL; lower is first.
 
-It has the lines that Postgres gives it: Alembic compares the index with this text.
+The line breaks are Postgres's own: Alembic compares the index with this text.
 """
 
 
 def plain_sql(first: str, *others: str) -> str:
-    """Return, as SQL, what :func:`services.enrolment.rules.roster_lines.plain` makes of texts in a row.
+    """Return the SQL that computes :func:`services.enrolment.rules.roster_lines.plain` of these texts.
 
-    In the order of its signs, as Python sorts it. It has the brackets that Postgres gives it, as above; each
-    text that is not plainly one has its own.
+    Its collation sorts as Python does. The brackets are Postgres's own, as above. Each text that is not a
+    plain column needs brackets of its own.
     """
     joined = first
     for other in others:
@@ -44,22 +44,22 @@ def plain_sql(first: str, *others: str) -> str:
 
 _FAMILY, _GIVEN, _EMAIL = "(agent ->> 'family_name')", "(agent ->> 'given_name')", "(agent ->> 'email')"
 EMPLOYER = "((agent -> 'employer') ->> 'name')"
-"""The name of an agent's employer, as SQL."""
+"""The employer's name as SQL."""
 
 NAME_SQL = plain_sql(_FAMILY, "' '", _GIVEN)
-"""What a roster is sorted by name by, as SQL."""
+"""The SQL that sorts a roster by name."""
 
 SOUGHT_SQL = "coalesce(sought, {})".format(
     plain_sql(EMPLOYER, "' '", _FAMILY, "' '", _GIVEN, "chr(10)", _EMAIL, "' '", "agent_id")
 )
-"""What somebody is searched by, as SQL: made here of whom no version that knows the column has written."""
+"""The SQL of a person's search text. It fills rows that versions without the column wrote."""
 
 ERASED = "erased"
-"""The kind of a request whose agent is forgotten: its source and id alone are kept."""
+"""The kind of an erased agent's request. Only its source and id are kept."""
 
 
 class SessionRow(EnrolmentTable, table=True):
-    """The newest catalogue state of a session, and its seats. A change needs the lock on the row."""
+    """The newest catalogue state of a session, and its seats. Changing it needs the row lock."""
 
     __tablename__ = "session"
     __table_args__ = (
@@ -129,8 +129,6 @@ class SessionRow(EnrolmentTable, table=True):
 
 
 class EnrolmentRow(EnrolmentTable, table=True):
-    """One agent's enrolment in one session, from its request to its end."""
-
     __tablename__ = "enrolment"
     __table_args__ = (
         Index(
@@ -224,7 +222,7 @@ class EnrolmentRow(EnrolmentTable, table=True):
 class RequestRow(EnrolmentTable, table=True):
     """A request and its result. It is undecided while it waits for its session.
 
-    Its key is that of an event: two portals may use one id.
+    The key includes the source, because two portals may use one id.
     """
 
     __tablename__ = "request"
@@ -260,8 +258,6 @@ class RequestRow(EnrolmentTable, table=True):
 
 
 class RequestOutcomeRow(EnrolmentTable, table=True):
-    """Another service's answer to a portal's request. It is kept for 30 days."""
-
     __tablename__ = "request_outcome"
     __table_args__ = (Index(None, "at", postgresql_using="brin"),)
 
@@ -275,9 +271,9 @@ class RequestOutcomeRow(EnrolmentTable, table=True):
 
 
 class BespokeTaskRow(EnrolmentTable, table=True):
-    """A bespoke request as a task of a delegation. It names nobody.
+    """A bespoke request as a task of a delegation, without names.
 
-    A request older than this table has neither delegation nor authority.
+    Requests older than this table lack delegation and authority.
     """
 
     __tablename__ = "bespoke_task"
@@ -295,8 +291,6 @@ class BespokeTaskRow(EnrolmentTable, table=True):
 
 
 class EnrolmentChangeRow(EnrolmentTable, table=True):
-    """One change of an enrolment: its new state, cause and numbers."""
-
     __tablename__ = "enrolment_change"
     __table_args__ = (Index("ix_enrolment_change_session", "session_id", "at"),)
 
@@ -314,7 +308,7 @@ class EnrolmentChangeRow(EnrolmentTable, table=True):
 
 
 class SessionChangeRow(EnrolmentTable, table=True):
-    """A change of a session whose agents are being notified, and the last agent who was."""
+    """A session change whose agents are being notified, and the last agent notified."""
 
     __tablename__ = "session_change"
 
@@ -326,8 +320,6 @@ class SessionChangeRow(EnrolmentTable, table=True):
 
 
 class MessageRow(EnrolmentTable, table=True):
-    """An organiser's message to people in a session, and when it leaves."""
-
     __tablename__ = "message"
     __table_args__ = (
         Index("ix_message_session", "session_id", "send_at"),
@@ -349,8 +341,6 @@ class MessageRow(EnrolmentTable, table=True):
 
 
 class CorrectionRow(EnrolmentTable, table=True):
-    """A correction of an agent's address or names: its request and its changes."""
-
     __tablename__ = "correction"
     # Each batch asks whether any is newer, and then whose.
     __table_args__ = (
@@ -373,7 +363,7 @@ class CorrectionRow(EnrolmentTable, table=True):
 
 
 class NewAddressRow(EnrolmentTable, table=True):
-    """A new address of an agent until its owner confirms it."""
+    """A new address, not yet confirmed by its owner."""
 
     __tablename__ = "new_address"
 
@@ -389,7 +379,7 @@ class NewAddressRow(EnrolmentTable, table=True):
 
 
 class BadAddressRow(EnrolmentTable, table=True):
-    """An agent whose mails come back. The address itself is not kept."""
+    """An agent whose mails bounce. The address is not kept."""
 
     __tablename__ = "bad_address"
 
@@ -399,7 +389,7 @@ class BadAddressRow(EnrolmentTable, table=True):
 
 
 class PartitionNumberRow(EnrolmentTable, table=True):
-    """A present or former number of partitions of the requests' topic."""
+    """A present or former partition count of the request topic."""
 
     __tablename__ = "partition_number"
 
@@ -410,7 +400,7 @@ class PartitionNumberRow(EnrolmentTable, table=True):
 
 
 class AttendanceRow(EnrolmentTable, table=True):
-    """The newest attendance of an agent at a module. The changes have its authors."""
+    """The newest attendance of an agent at a module. ``enrolment_change`` has the authors."""
 
     __tablename__ = "attendance"
 
@@ -421,8 +411,6 @@ class AttendanceRow(EnrolmentTable, table=True):
 
 
 class LastNominationRow(EnrolmentTable, table=True):
-    """When the last list of trainees was received for an authority's session."""
-
     __tablename__ = "last_nomination"
 
     session_id: UUID = Field(primary_key=True)
@@ -432,7 +420,7 @@ class LastNominationRow(EnrolmentTable, table=True):
 
 
 class QuestionAnswerRow(EnrolmentTable, table=True):
-    """An agent's answer to a question of the session. Only its organiser reads it."""
+    """An agent's answer to a question of the session. Only the organiser reads it."""
 
     __tablename__ = "question_answer"
 
@@ -444,7 +432,7 @@ class QuestionAnswerRow(EnrolmentTable, table=True):
 
 
 class ArrivalRow(EnrolmentTable, table=True):
-    """An arrival at a module. It becomes attendance once the organiser records it."""
+    """An arrival at a module. It becomes attendance when the organiser records it."""
 
     __tablename__ = "arrival"
 
@@ -455,8 +443,6 @@ class ArrivalRow(EnrolmentTable, table=True):
 
 
 class RankingDraftRow(EnrolmentTable, table=True):
-    """The newest draft of a session's ranking."""
-
     __tablename__ = "ranking_draft"
 
     session_id: UUID = Field(primary_key=True)
@@ -468,9 +454,9 @@ class RankingDraftRow(EnrolmentTable, table=True):
 
 
 class NoteRow(EnrolmentTable, table=True):
-    """A note of an organiser beside an enrolment, for their delegation only. It is never changed.
+    """An organiser's note beside an enrolment, for the delegation only. It never changes.
 
-    A removed note keeps its author and date, but no text.
+    A removed note keeps author and date, but no text.
     """
 
     __tablename__ = "note"
@@ -485,7 +471,7 @@ class NoteRow(EnrolmentTable, table=True):
 
 
 class CertificateRow(EnrolmentTable, table=True):
-    """The code of a certificate. The first read creates it. A withdrawn certificate keeps it."""
+    """A certificate's code, created by the first read. A withdrawn certificate keeps it."""
 
     __tablename__ = "certificate"
 
@@ -494,8 +480,6 @@ class CertificateRow(EnrolmentTable, table=True):
 
 
 class ErasedAttendanceRow(EnrolmentTable, table=True):
-    """How many erased agents had this attendance at a module."""
-
     __tablename__ = "erased_attendance"
 
     session_id: UUID = Field(primary_key=True)

@@ -52,7 +52,6 @@ def portals_of(request: Request) -> Portals:
 
 
 async def _portal_or_admin(request: Request) -> Portal | Principal:
-    """Return the owner of the request's token. Raises a 401, or a 403 for staff other than admins."""
     token = bearer_token(request) or ""
     portal = portals_of(request).of_token(token, clock.now())
     if portal is not None:
@@ -70,7 +69,7 @@ async def _portal_or_admin(request: Request) -> Portal | Principal:
 
 
 async def _sender(request: Request, _documented: _OfPortal) -> Portal:
-    """Return the portal of the request's token. In a trial, an admin speaks for the trial portal."""
+    """Return the portal of the request's token. In a trial, an admin acts for the trial portal."""
     owner = await _portal_or_admin(request)
     if isinstance(owner, Portal):
         return owner
@@ -82,9 +81,9 @@ async def _sender(request: Request, _documented: _OfPortal) -> Portal:
 
 @dataclass(frozen=True, slots=True)
 class Reader:
-    """A portal that reads about its own agents, or staff and trial visitors without a portal.
+    """Whose token reads: a portal for its own agents, staff, or a visitor of a trial.
 
-    ``reading`` is the record of a read by staff, else None.
+    ``reading`` records a read by staff. It is None for a portal.
     """
 
     portal: Portal | None
@@ -92,7 +91,7 @@ class Reader:
 
     @property
     def source(self) -> str | None:
-        """The ``ce_source`` of the requests that may be read; None means all."""
+        """Return the ``ce_source`` of the requests that may be read, or None for all."""
         return None if self.portal is None else self.portal.source
 
 
@@ -115,7 +114,7 @@ PortalOfToken = Annotated[Portal, Depends(_sender)]
 Organiser = Annotated[Principal, Depends(requires(Role.ORGANISER))]
 AnyReader = Annotated[Reader, Depends(_reader)]
 ReaderOrTrial = Annotated[Reader, Depends(_anybody_in_a_trial)]
-"""A trial needs no token."""
+"""In a trial, reading needs no token."""
 
 
 def _organiser_reading(organiser: Organiser, purpose: PurposeHeader = None) -> Reading:
@@ -124,7 +123,6 @@ def _organiser_reading(organiser: Organiser, purpose: PurposeHeader = None) -> R
 
 @asynccontextmanager
 async def acting(database: Database, organiser: Organiser, policy: PolicyInForce) -> AsyncIterator[Acting]:
-    """Open a transaction in which an organiser acts."""
     async with database.transaction() as tx:
         yield Acting(tx, organiser, policy, clock.now())
 
@@ -135,19 +133,16 @@ async def _acting(database: Database, organiser: Organiser, policy: PolicyInForc
 
 
 ActingOrganiser = Annotated[Acting, Depends(_acting, scope="function")]
-"""The transaction is committed before the response is sent."""
+"""Commits the transaction before the response is sent."""
 
 OrganiserReading = Annotated[Reading, Depends(_organiser_reading)]
-"""The record of an organiser's read of people."""
 
 
 def not_found(name: str) -> Problem:
-    """Return the 404 for a thing that does not exist or belongs to others."""
     return Problem(404, "Not found", f"There is no {name}, or it is not yours.")
 
 
 def found(what: T | None, name: str) -> T:
-    """Return ``what``. Raises a 404 if it is None."""
     if what is None:
         raise not_found(name)
     return what

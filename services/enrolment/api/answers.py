@@ -1,4 +1,4 @@
-"""The feed of a portal: the events of its topic over HTTP, by number."""
+"""The feed of a portal: its topic's events over HTTP, numbered."""
 
 import asyncio
 import json
@@ -24,7 +24,7 @@ router = APIRouter(prefix="/api/v1", tags=["requests"], responses=PROBLEMS)
 
 _MAX_SECONDS = 60
 _BEFORE_PROXIES_SECONDS = 55.0
-"""Longest wait: many proxies cut connections that are silent for 60 seconds."""
+"""The longest wait. Many proxies cut connections that are silent for 60 seconds."""
 _LARGEST = 2**63 - 1
 
 
@@ -36,8 +36,6 @@ class Answers(BaseModel):
 
 
 class FeedQuery(BaseModel):
-    """The part of the feed."""
-
     model_config = ConfigDict(extra="forbid")
 
     after: int = Field(
@@ -55,15 +53,13 @@ class FeedQuery(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class Feed:
-    """A portal's feed, the part that is read, and the record of a read by staff."""
-
     portal: str
     query: FeedQuery
     reading: Reading | None
 
 
 def _feed(request: Request, query: Annotated[FeedQuery, Query()], reader: AnyReader) -> Feed:
-    """Return the feed of the token's portal. An admin names a portal."""
+    """Return the feed of the token's portal, or of the portal that an admin names."""
     portal = reader.portal
     if portal is None:
         portal = portals_of(request).of_source(SOURCES + (query.portal or TRIAL_PORTAL))
@@ -124,7 +120,6 @@ async def read_answers(
 
 
 async def _while_connected(request: Request, feed: Feed) -> bool:
-    """Wait for news until the client disconnects. Returns whether there are any."""
     watch: FeedWatch = request.app.state.watch
     seconds = min(feed.query.wait, _BEFORE_PROXIES_SECONDS)
     news = asyncio.ensure_future(watch.news(feed.portal, feed.query.after, seconds))

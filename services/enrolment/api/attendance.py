@@ -40,7 +40,7 @@ _FAULTS = {
 
 @router.post("/sessions/{session_id}/attendance", summary="Record who came")
 async def record_attendance(session_id: UUID, records: Records, by: ActingOrganiser) -> Recorded:
-    """All records are taken, or none. Certificates are due once the attendance at all modules is known."""
+    """Takes all records, or none. Certificates are due once the attendance at all modules is known."""
     marks = [(record.agent, record.module, record.attendance) for record in records.records]
     try:
         await attendance.record(by, session_id, marks)
@@ -139,8 +139,6 @@ async def show_certificate(
 
 
 class CertificatesQuery(BaseModel):
-    """The part of a session's certificates."""
-
     model_config = ConfigDict(extra="forbid")
 
     limit: Limit = 100
@@ -162,7 +160,7 @@ async def export_certificates(
     reading: OrganiserReading,
     request: Request,
 ) -> Response:
-    """A ZIP of PDFs. If there are more, the header `Link` (`rel="next"`) has the address of the next ones."""
+    """A ZIP of PDFs. The header `Link` (`rel="next"`) has the address of the next ZIP, if there is one."""
     after = position(query.cursor, KEY)
     async with database.quiet_transaction() as tx:
         lines = await roster.page(

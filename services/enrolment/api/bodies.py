@@ -1,5 +1,3 @@
-"""JSON bodies of organisers' requests and responses."""
-
 from datetime import datetime
 from typing import Annotated, Any
 from uuid import UUID
@@ -73,7 +71,7 @@ class RosterEntry(BaseModel):
 
 
 KEY = TypeAdapter(LineKey)
-"""The position in a roster, as cursors have it."""
+"""A cursor's position in a roster."""
 
 
 def key_of(line: RosterLine) -> Any:

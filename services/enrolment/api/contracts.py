@@ -15,7 +15,7 @@ router = APIRouter(tags=["contracts"], responses=PROBLEMS)
 
 _OF_PORTALS = {event.TYPE for event in (*portal.EVENTS, *ANSWERS)}
 _MAX_QUOTED = 80
-"""Characters of a type that an error repeats."""
+"""An error repeats at most this many characters of a type."""
 
 
 @router.get("/asyncapi/portal", summary="What a portal sends by Kafka, and what it hears (AsyncAPI 3.0)")

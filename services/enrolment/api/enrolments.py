@@ -1,5 +1,3 @@
-"""The enrolments of a portal's agents."""
-
 from datetime import datetime
 from typing import Annotated
 from uuid import UUID
@@ -22,7 +20,7 @@ _KEY = TypeAdapter(tuple[Instant, UUID])
 
 
 class EnrolmentOfAgent(BaseModel):
-    """The present state of an enrolment. Names are left out: the portal knows them."""
+    """The present state of an enrolment, without names."""
 
     enrolment_id: UUID
     version: int = Field(description="As in the last decision about it.")
@@ -41,8 +39,6 @@ class EnrolmentOfAgent(BaseModel):
 
 
 class AgentQuery(BaseModel):
-    """The agent whose enrolments are listed."""
-
     model_config = ConfigDict(extra="forbid")
 
     agent_id: AgentId

@@ -40,7 +40,7 @@ SCHEMAS: dict[str, dict[str, Any]] = {
         },
     }
 }
-"""By their names among the components of the document."""
+"""Schemas by component name."""
 
 _SESSION_ID = "6f0c2f0e-6a0e-5d0e-9d0c-0d6d1f9f2a11"
 _REQUEST = {
@@ -108,4 +108,4 @@ OPERATION: dict[str, Any] = {
         },
     },
 }
-"""For ``openapi_extra``: in binary mode the attributes are headers, in the others they are in the body."""
+"""``openapi_extra``. In binary mode the attributes are headers, in other modes part of the body."""

@@ -1,4 +1,4 @@
-"""Events of portals without Kafka (CloudEvents' HTTP binding), decided like events on topics."""
+"""CloudEvents that portals send over HTTP instead of Kafka, decided like those on topics."""
 
 import asyncio
 from collections.abc import Sequence
@@ -37,7 +37,7 @@ from shared.openapi import problem_response
 router = APIRouter(prefix="/api/v1", tags=["requests"], responses=PROBLEMS)
 
 OUTCOME = "/api/v1/requests/{}"
-"""Where to read what became of a request."""
+"""The address of a request's outcome."""
 
 
 class Accepted(BaseModel):
@@ -67,7 +67,7 @@ async def _within_rate(request: Request, portal: PortalOfToken) -> Portal:
 
 
 async def _count(request: Request, portal: Portal, number: int) -> None:
-    """Count events of a portal. Raises a 429 that says when to come again."""
+    """Count a portal's events. Raises a 429 with the time to wait."""
     rate: Rate = request.app.state.intake_rate
     guard: Guard = request.app.state.guard
     try:
@@ -90,7 +90,7 @@ _STATUSES = {
     RejectionCode.NOT_YOURS: (403, "Not an agent or authority of this portal"),
     RejectionCode.TOO_LARGE: (413, "The event is too large"),
 }
-"""The status and the title of each code that an event by HTTP may be rejected with."""
+"""The status and title for each rejection code of an event sent by HTTP."""
 
 
 def _rejection(portal: Portal, code: RejectionCode, *problems: FieldProblem) -> Problem:
@@ -152,11 +152,11 @@ def _used(event_id: UUID) -> Problem:
 async def take(
     portal: Annotated[Portal, Depends(_within_rate)], database: Database, request: Request, response: Response
 ) -> Accepted | list[BatchItem]:
-    """A CloudEvent of a portal, in binary, structured or batched mode of the HTTP binding.
+    """A CloudEvent in binary, structured or batched mode of the HTTP binding, at most 100 in a batch.
 
-    The event is the same as on the type's topic, without a signature. The outcome is read at `outcome_url`,
-    or comes as an event. An event with the same `ce-id` is taken once; the same id with other content is
-    refused (409). A batch has 100 events at most. A refused event does not stop the others.
+    The event is the same as on the type's topic, without a signature. The outcome is at `outcome_url`, and
+    also comes as an event. An event with the same `ce-id` is taken once; the same id with other content is
+    refused (409). In a batch, a refused event does not stop the others.
     """
     try:
         batched = is_batch(request.headers.get("content-type", ""))

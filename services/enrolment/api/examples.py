@@ -1,4 +1,4 @@
-"""Examples by schema name. A test checks them against their schemas."""
+"""Examples by schema name. A test checks them."""
 
 from typing import Any
 

@@ -1,5 +1,3 @@
-"""Failures of organisers' actions as problems (RFC 9457)."""
-
 from fastapi import FastAPI, Request, Response
 
 from services.enrolment.api.access import not_found

@@ -1,5 +1,3 @@
-"""Long polling: one look at the feeds for all clients that wait in this process."""
-
 import asyncio
 import logging
 from dataclasses import dataclass, field
@@ -11,11 +9,11 @@ from shared.database import Database, is_temporary
 log = logging.getLogger(__name__)
 
 POLL_SECONDS = 0.25
-"""How often the feeds are looked at while anybody waits; at once where this process numbered answers."""
+"""While a client waits, read the feeds this often. Answers numbered in this process wake it at once."""
 _LEAST_SECONDS = 0.02
-"""Between two looks, however much is published."""
+"""The shortest time between two reads."""
 _PAUSE_SECONDS = 1.0
-"""After the database failed."""
+"""The pause after a database failure."""
 
 
 @dataclass(eq=False, slots=True)
@@ -26,7 +24,7 @@ class _Waiter:
 
 
 class FeedWatch:
-    """Looks at all feeds with one small query for all clients that wait in this process."""
+    """Long polling: one small query reads all feeds for all clients that wait in this process."""
 
     def __init__(self, database: Database, *, poll_seconds: float = POLL_SECONDS) -> None:
         self._database = database
@@ -40,12 +38,12 @@ class FeedWatch:
         return len(self._waiters)
 
     def look(self) -> None:
-        """Look at once if a client waits: answers were numbered."""
+        """Read the feeds at once if a client waits: this process has numbered answers."""
         if self._waiters:
             self._look.set()
 
     async def news(self, portal: str, after: int, seconds: float) -> bool:
-        """Wait until the last number of the feed differs from ``after``. Returns whether it does."""
+        """Wait until the feed's last number differs from ``after``. Returns False if it never did."""
         if self._stopped:
             return False
         waiter = _Waiter(portal, after)
@@ -59,7 +57,7 @@ class FeedWatch:
         return waiter.woken.is_set() and not self._stopped
 
     async def run(self, stopping: asyncio.Event) -> None:
-        """Wake clients with news until the service stops, then wake all."""
+        """Wake clients that have news. When the service stops, wake all."""
         stopped = asyncio.create_task(stopping.wait())
         try:
             while not stopping.is_set():
@@ -77,7 +75,7 @@ class FeedWatch:
                 waiter.woken.set()
 
     async def _wake(self) -> float:
-        """Look at the feeds and wake clients with news. Returns the seconds until the next look."""
+        """Wake clients that have news. Returns the seconds until the next read."""
         try:
             async with self._database.quiet_transaction() as tx:
                 last = await answers.last_numbers(tx)

@@ -1,5 +1,3 @@
-"""Messages of organisers to people in a session."""
-
 from datetime import datetime
 from typing import Annotated
 from uuid import UUID
@@ -80,7 +78,7 @@ class MessagePlanned(BaseModel):
 
 
 class Messages(BaseModel):
-    """The messages of a session, the last to leave first, 100 at most."""
+    """The messages of a session, 100 at most; the last to leave comes first."""
 
     items: list[MessageItem]
 
@@ -99,9 +97,9 @@ async def write(
     response: Response,
     dry_run: Annotated[bool, Query(description="Only say when it would leave, and for how many.")] = False,
 ) -> MessagePlanned:
-    """A letter to each person who has a seat, waits, is offered one or is pending when it leaves.
+    """A letter to each person who is enrolled, waiting, offered a seat or pending when it leaves.
 
-    A message that is sent twice within a minute is one message. The notifier shows the letter (`POST
+    Two equal messages within a minute count as one. The notifier previews the letter (`POST
     /api/v1/sessions/{session_id}/messages/preview`).
     """
     try:

@@ -1,5 +1,3 @@
-"""The outcome of a request, and its reason."""
-
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Annotated, Literal
@@ -54,11 +52,11 @@ _EVENTS: Mapping[str, type[Decision]] = {
     State.WITHDRAWN: EnrolmentWithdrawn,
     State.SESSION_CANCELLED: EnrolmentWithdrawn,
 }
-"""The event that is published when a request takes an enrolment to a state."""
+"""The event published when a request takes an enrolment to this state."""
 
 
 class Move(BaseModel):
-    """An enrolment that changed because of the request: the agent's own, or that of the next agent."""
+    """An enrolment that the request changed: the agent's own, or that of the next agent."""
 
     cause: str = Field(description="Such as withdrawal, employer, offer_accepted, seat_freed.")
     state: str = Field(description="What the enrolment came to.")
@@ -66,7 +64,7 @@ class Move(BaseModel):
 
 
 class LaterMove(Move):
-    """A change of an enrolment of the request since the request was decided."""
+    """A change of one of the request's enrolments after the decision."""
 
     at: datetime
     enrolment_id: UUID | None = Field(default=None, description="Null: an answer to a bespoke request.")
@@ -139,9 +137,9 @@ async def request_outcome(
     language: Annotated[Language, Depends(request_language)],
     response: Response,
 ) -> RequestOutcome:
-    """A request of the token's portal by its event's id, whichever way it came; an admin reads any request.
+    """A request of the token's portal by its event's id, sent by any channel. An admin reads any request.
 
-    In a trial no token is needed. Sentences are English, or French by `Accept-Language`.
+    In a trial no token is needed. Sentences are in English, or in French by `Accept-Language`.
     """
     response.headers["Vary"] = "Accept-Language"
     try:
@@ -188,7 +186,7 @@ async def request_outcome(
 
 
 def _together(states: Collection[str]) -> str | None:
-    """Return the state that all enrolments share, or None."""
+    """Return the common state, "mixed", or None without states."""
     different = set(states)
     return "mixed" if len(different) > 1 else next(iter(different), None)
 
@@ -199,7 +197,6 @@ def _event(state: str | None) -> str | None:
 
 
 def _unread(request_id: UUID, status: RequestStatus, language: Language) -> RequestOutcome:
-    """Return the outcome of a request that was not processed. Raises a 404 for an unknown one."""
     if status.outcomes:
         return _of_another_service(request_id, status, language)
     letter = status.dead_letter
@@ -224,7 +221,7 @@ def _unread(request_id: UUID, status: RequestStatus, language: Language) -> Requ
 def _of_another_service(request_id: UUID, status: RequestStatus, language: Language) -> RequestOutcome:
     """Return the outcome that another service gave.
 
-    An accepted request stays accepted, even if the same id is rejected later. Otherwise the last rejection
+    Once accepted, a request stays accepted, even if its id is rejected later. Otherwise the last rejection
     counts.
     """
     taken_in = [outcome for outcome in status.outcomes if outcome.state != "rejected"]
@@ -262,4 +259,4 @@ def _problems(kept: Sequence[Mapping[str, str]] | None, language: Language) -> l
 
 
 _REJECTED = ("rejected", "discarded")
-"""States of a dead letter that has no effect, and will have none."""
+"""States of a dead letter that will never have an effect."""

@@ -1,5 +1,3 @@
-"""HTTP in: rosters, and the actions of organisers on one enrolment."""
-
 from typing import Annotated
 from uuid import UUID
 
@@ -47,7 +45,7 @@ async def show_roster(
     organiser: Organiser,
     reading: OrganiserReading,
 ) -> Page[RosterEntry]:
-    """In this order: agents with a seat, offers, the waiting list, pending, refused and ended enrolments."""
+    """Sorted: agents with a seat, offers, the waiting list, pending, refused and ended enrolments."""
     after = position(query.cursor, KEY)
     async with database.quiet_transaction() as tx:
         page = await roster.page(
@@ -77,7 +75,7 @@ async def show_roster(
 async def export_roster(
     request: Request, session_id: UUID, database: Database, organiser: Organiser, reading: OrganiserReading
 ) -> Response:
-    """In French, for a spreadsheet program. Each module has a column for attendance."""
+    """A sheet in French with one attendance column for each module."""
     async with database.quiet_transaction() as tx:
         streamed = await roster.stream(tx, session_id, organiser, reading)
         session, lines = found(streamed, f"session {session_id}")
@@ -95,17 +93,17 @@ async def export_roster(
 
 @router.post("/sessions/{session_id}/enrolments", status_code=201, summary="Enrol a person by hand")
 async def enrol_by_hand(session_id: UUID, wanted: EnrolmentByHand, acting: ActingOrganiser) -> RosterEntry:
-    """Until the session is over, its rules decide: a seat, a place in line, or a pending state.
+    """The rules decide until the session is over: a seat, a place in line, or a pending state.
 
-    With `above_capacity` the person gets a seat even if none is free. People with the same address and names
-    are one agent in all sessions. A refusal changes nothing, and no letter is sent.
+    With `above_capacity` the person gets a seat even if none is free. Equal address and names mean one agent
+    in all sessions. A refusal changes nothing, and no letter is sent.
     """
     return roster_entry(*await enrolments.enrol_by_hand(acting, session_id, wanted))
 
 
 @router.put("/enrolments/{enrolment_id}/priority", summary="Change the priority of a waiting agent")
 async def change_priority(enrolment_id: UUID, change: PriorityChange, acting: ActingOrganiser) -> RosterEntry:
-    """The waiting list is ordered by priority, then by order of receipt. Author and reason are kept."""
+    """The waiting list is sorted by priority, then by receipt. Author and reason are kept."""
     return roster_entry(*await enrolments.change_priority(acting, enrolment_id, change))
 
 
@@ -113,7 +111,7 @@ async def change_priority(enrolment_id: UUID, change: PriorityChange, acting: Ac
 async def withdraw(
     enrolment_id: UUID, withdrawal: WithdrawalByOrganiser, acting: ActingOrganiser
 ) -> RosterEntry:
-    """The agent or the employer asked for it. The seat, or the place in line, goes to the next agent."""
+    """The agent or the employer asked for it. The seat or place in line goes to the next agent."""
     return roster_entry(*await enrolments.withdraw(acting, enrolment_id, withdrawal))
 
 
@@ -123,7 +121,7 @@ async def withdraw(
 async def answer_offer(
     enrolment_id: UUID, answered: OfferAnswerByOrganiser, acting: ActingOrganiser
 ) -> RosterEntry:
-    """The seat is held for the agent, who told you the reply. A declined seat goes to the next agent."""
+    """Record the reply that the agent gave you. A declined seat goes to the next agent."""
     return roster_entry(*await enrolments.reply_to_offer(acting, enrolment_id, answered))
 
 
@@ -137,9 +135,9 @@ async def decide_approval(
 
 @router.post("/enrolments/{enrolment_id}/join", summary="Keep one of two enrolments of one person")
 async def join(enrolment_id: UUID, other: JoinByOrganiser, acting: ActingOrganiser) -> RosterEntry:
-    """The person is in the session under two issuers (`same_person` in the roster).
+    """Join two enrolments of one person under two issuers (`same_person` in the roster).
 
-    The other enrolment ends, and its seat or place in line goes to the next agent. Returns the enrolment that
+    The other enrolment ends. Its seat or place in line goes to the next agent. Returns the enrolment that
     stays.
     """
     return roster_entry(*await enrolments.join(acting, enrolment_id, other))
@@ -147,7 +145,7 @@ async def join(enrolment_id: UUID, other: JoinByOrganiser, acting: ActingOrganis
 
 @router.post("/enrolments/{enrolment_id}/move", summary="Move an agent to another session of the offer")
 async def move(enrolment_id: UUID, wanted: MoveByOrganiser, acting: ActingOrganiser) -> RosterEntry:
-    """The rules for a new request decide. A seat there frees the seat here; a refusal changes nothing.
+    """Decided like a new request. A seat there frees the seat here; a refusal changes nothing.
 
     Returns the new enrolment. No letter about a refusal is sent.
     """
@@ -158,7 +156,7 @@ async def move(enrolment_id: UUID, wanted: MoveByOrganiser, acting: ActingOrgani
 async def correct_agent(
     enrolment_id: UUID, correction: AgentCorrection, acting: ActingOrganiser
 ) -> RosterEntry:
-    """All enrolments of the agent are corrected, if all are in sessions of yours. The history is kept.
+    """Correct all enrolments of the agent, if all are in sessions of yours. The history is kept.
 
     Letters that have not left go to the new address.
     """

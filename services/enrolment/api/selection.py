@@ -1,5 +1,3 @@
-"""The selection of candidates by a ranking."""
-
 from collections.abc import Iterator, Mapping
 from uuid import UUID
 
@@ -32,7 +30,7 @@ router = APIRouter(prefix="/api/v1", tags=["organisers"], route_class=TokenFirst
 
 @router.put("/sessions/{session_id}/selection", summary="Decide who is selected")
 async def select(session_id: UUID, ranking: Ranking, by: ActingOrganiser) -> Selected:
-    """Final, and for all candidates at once: the ranked fill the seats in order, then the waiting list."""
+    """Final, for all candidates at once: the ranked fill the seats in order, then the waiting list."""
     ranked = [named_agent(candidate) for candidate in ranking.ranked]
     not_selected = [named_agent(candidate) for candidate in ranking.not_selected]
     try:
@@ -106,7 +104,7 @@ def _counts(selected: Selection) -> Selected:
 
 
 def _line(lines: Mapping[NamedAgent, int], agent: AgentKey) -> int:
-    """Return the line of a sheet that names this agent, or the first line."""
+    """Return the line that names this agent, or 1."""
     return lines.get(NamedAgent(agent.agent_id, agent.issuer)) or lines.get(NamedAgent(agent.agent_id), 1)
 
 

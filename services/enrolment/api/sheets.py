@@ -23,7 +23,7 @@ from shared.web.sheet_queue import SheetQueue
 from shared.web.spreadsheets import Column, Fault, SheetRow, UnreadableSheet
 
 RESPONSES: dict[int | str, dict[str, Any]] = {200: {"content": {"text/csv": {"schema": {"type": "string"}}}}}
-"""``responses=`` of an operation that answers with a sheet."""
+"""``responses=`` of operations that return a sheet."""
 
 CSV_BODY = {
     "requestBody": {
@@ -32,7 +32,7 @@ CSV_BODY = {
         "description": "UTF-8 or Windows-1252; semicolons, commas or tabs; the first line names the columns.",
     }
 }
-"""``openapi_extra`` of an operation that takes a sheet."""
+"""``openapi_extra`` of operations that take a sheet."""
 
 
 def exported(
@@ -55,7 +55,6 @@ def exported(
 async def lines_in(
     database: Database, session_id: UUID, organiser: Principal, reading: Reading, states: Collection[State]
 ) -> tuple[SessionState, list[RosterLine]]:
-    """Return a session of the organiser and its roster lines in these states. Raises a 404."""
     async with database.quiet_transaction() as tx:
         streamed = await roster.stream(tx, session_id, organiser, reading, states)
         session, lines = found(streamed, f"session {session_id}")
@@ -68,7 +67,7 @@ async def lines_in(
 async def sheet(
     request: Request, organiser: Principal, columns: Sequence[Column]
 ) -> tuple[list[SheetRow], list[Fault]]:
-    """Return the rows of the body and the faults of other lines. Raises a 415, 422 or 429."""
+    """Return the body's rows, and the faults of the other lines. Raises a 415, 422 or 429."""
     media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if media_type != "text/csv":
         raise Problem(415, "Not a sheet", "Send the sheet as the body, with Content-Type: text/csv.")
@@ -84,7 +83,6 @@ async def sheet(
 
 
 def wrong(faults: Sequence[Fault]) -> Problem:
-    """Return the problem with all faults of a sheet, by line."""
     errors = [
         {"line": str(fault.line), "code": str(fault.code), "message": fault.message}
         | ({"column": fault.column} if fault.column else {})

@@ -1,5 +1,3 @@
-"""HTML pages: links of letters, explanations of problems, certificates, and organisers."""
-
 from services.enrolment.pages import links, manage, trainer_roster, verification
 
 __all__ = ["links", "manage", "trainer_roster", "verification"]

@@ -1,9 +1,8 @@
-"""Pages that the links of letters open, without a login, and explanations of problems.
+"""The pages behind the links of letters, without login, and the explanations of problems.
 
-Mail scanners open links, so opening one never changes anything: an answer is a POST, and the rules decide it
-as they decide a portal's event. A letter may be forwarded, so no page shows a name or a joining address. "Mes
-inscriptions" shows all enrolments of the letter's reader. Its calendar has the joining addresses that the
-letters have.
+Mail scanners open links, so a GET changes nothing: the answer is a POST, judged like a portal's event.
+Letters get forwarded, so no page shows a name or a joining address. "Mes inscriptions" shows all enrolments
+of the letter's reader. Its calendar has the same joining addresses as the letters.
 """
 
 from dataclasses import dataclass
@@ -48,11 +47,11 @@ TEMPLATES = Path(__file__).parents[1] / "templates"
 
 
 A_VISIT = timedelta(days=1)
-"""How long the links of a page open what they lead to, at least: who reads it now goes on now."""
+"""The shortest validity of the links on a page."""
 
 
 class LinkNotice(StrEnum):
-    """Pages without a question. Their sentences are in ``templates/notices.html``."""
+    """Pages that ask nothing. ``templates/notices.html`` has their sentences."""
 
     UNKNOWN = "unknown"
     SESSION_CANCELLED = "session_cancelled"
@@ -93,10 +92,7 @@ def add_to(
     signature: Signature,
     sites: Sites,
 ) -> None:
-    """Serve the pages beside the API.
-
-    Without ``links``, that is without a signing key, every link is unknown.
-    """
+    """Serve the pages beside the API. Without a signing key ``links`` is None and every link is unknown."""
     rendering = rendering_for(sites)
     pages = _Pages(database, guard, links, policy, signature, rendering)
     for purpose, endpoint, methods in (
@@ -116,7 +112,7 @@ def add_to(
     explained = problems.module("problems.html", reasons=Reason).problems
 
     async def problem(request: Request) -> Response:
-        """Explain what a problem of the API means, or a reason of a refusal, in French and in English."""
+        """Explain a problem code of the API or a refusal reason, in French and English."""
         code = request.path_params["code"]
         if code not in explained:
             raise HTTPException(404)
@@ -142,7 +138,6 @@ class _Pages:
     rendering: Rendering
 
     async def offer(self, request: Request) -> Response:
-        """Show the offer. A POST accepts or declines it."""
         now = clock.now()
         opened = await self._read(request, Purpose.OFFER, LinkNotice.OFFER_EXPIRED)
         link, version, back = self._link(opened), opened.number, self._back(opened)
@@ -168,7 +163,6 @@ class _Pages:
         )
 
     async def withdrawal(self, request: Request) -> Response:
-        """Show the enrolment. A POST withdraws from it."""
         now = clock.now()
         opened = await self._read(request, Purpose.WITHDRAW, LinkNotice.WITHDRAWAL_LINK_EXPIRED)
         link, back = self._link(opened), self._back(opened)
@@ -185,7 +179,7 @@ class _Pages:
         )
 
     async def move(self, request: Request) -> Response:
-        """Show the sessions of the offer that have a seat. A POST moves the agent.
+        """Show the offer's sessions that have a seat. A POST moves the agent.
 
         If that session asks questions, they come first.
         """
@@ -247,7 +241,6 @@ class _Pages:
         )
 
     async def enrolments(self, request: Request) -> Response:
-        """Show all enrolments of the agent, each with its possible actions."""
         opened = await self._read(request, Purpose.ENROLMENTS, LinkNotice.ENROLMENTS_LINK_EXPIRED)
         async with self.database.quiet_transaction() as tx:
             found = await by_link.enrolments_of_agent(tx, self._link(opened), clock.now())
@@ -264,7 +257,6 @@ class _Pages:
         )
 
     async def calendar(self, request: Request) -> Response:
-        """Return the agent's sessions as a calendar to download."""
         opened = await self._read(request, Purpose.CALENDAR, LinkNotice.ENROLMENTS_LINK_EXPIRED)
         async with self.database.quiet_transaction() as tx:
             found = await by_link.enrolments_of_agent(tx, self._link(opened), clock.now())
@@ -277,7 +269,7 @@ class _Pages:
         return Response(calendar_of(live), media_type="text/calendar", headers=headers)
 
     async def address(self, request: Request) -> Response:
-        """Ask for a new address. A POST sends a letter there, whose link confirms it."""
+        """Ask for a new address. A POST sends a confirmation letter to it."""
         opened = await self._read(request, Purpose.ADDRESS, LinkNotice.ENROLMENTS_LINK_EXPIRED)
         link, back = self._link(opened), self._back(opened)
         typed = (await read_form(request, most=10)).typed("adresse") if request.method == "POST" else None
@@ -299,7 +291,6 @@ class _Pages:
         )
 
     async def confirm_address(self, request: Request) -> Response:
-        """Ask the reader of the letter whether the address is theirs. A POST corrects it."""
         opened = await self._read(request, Purpose.CONFIRM_ADDRESS, LinkNotice.ADDRESS_LINK_EXPIRED)
         link = AddressLink(opened.subject, partial(self._is_mark_of, opened.mark))
         if request.method == "POST" and (await read_form(request, most=10)).typed("confirmer") == "oui":
@@ -322,10 +313,7 @@ class _Pages:
         return qr_codes.svg(self.links.arrival(seen.enrolment.enrolment_id), label)
 
     def _link_of(self, page: OpenedLink, purpose: str, seen: AgentEnrolment) -> str:
-        """Return the address of a page about one enrolment.
-
-        That page leads back for as long as this link is valid.
-        """
+        """The page leads back while this link is valid."""
         enrolment, session = seen.enrolment, seen.session
         number, until = 0, max(session.ends_at, clock.now() + A_VISIT)
         if (wanted := Purpose[purpose]) is Purpose.OFFER:
@@ -336,12 +324,11 @@ class _Pages:
         )
 
     def _onward(self, page: OpenedLink, purpose: Purpose) -> str:
-        """Return the address of a page about the agent that leads back here."""
         until, back_until = clock.now() + A_VISIT, int(page.until.timestamp())
         return self._to_agent(purpose, page.subject, page.mark, until=until, back_until=back_until)
 
     def _back(self, opened: OpenedLink) -> dict[str, Any]:
-        """Return where the page leads back to. A letter's link leads nowhere else."""
+        """A page opened from a letter leads nowhere back."""
         if not opened.back_until:
             return {}
         until = min(datetime.fromtimestamp(opened.back_until, UTC), clock.now() + A_VISIT)

@@ -1,4 +1,4 @@
-"""The questions of a session as fields of a form, and the answers in a form. Pure."""
+"""The questions of a session as form fields. Pure."""
 
 from collections.abc import Sequence
 
@@ -11,7 +11,7 @@ from shared.events.vocabulary import QuestionKind
 from shared.web.forms import Form
 
 MISSING = "missing"
-"""What is wrong where an answer is needed; else it is the kind of the question. Sentences: questions.html."""
+"""The error of a missing answer. Other errors are the question's kind. questions.html has the sentences."""
 
 
 def field_of(question: Question) -> str:
@@ -21,7 +21,6 @@ def field_of(question: Question) -> str:
 def answers_of(
     questions: Sequence[Question], form: Form
 ) -> tuple[tuple[QuestionAnswer, ...], dict[str, str]]:
-    """Return the answers of a form to these questions, and the errors by field."""
     answers, errors = [], {}
     for question in questions:
         value = _value(question, form)
@@ -41,7 +40,7 @@ def answers_of(
 
 
 def _value(question: Question, form: Form) -> object:
-    """Return a typed value in the question's type, as text if it is invalid, or None if empty."""
+    """Return the text if it is invalid for the question, or None if it is empty."""
     if question.kind is QuestionKind.ADJUSTMENT:
         return form.every(field_of(question)) or None
     typed = "\n".join(form.typed(field_of(question)).splitlines())

@@ -1,7 +1,7 @@
-"""The roster that the link in a trainer's letter opens.
+"""The roster behind the link of a trainer's letter.
 
-The page names people, so each read is recorded, and the link only works while the session's newest state
-names the trainer. The page shows no address, answer or decision.
+It names people, so each read is recorded, and the link works only while the session's newest state names the
+trainer. It shows no address, answer or decision.
 """
 
 from dataclasses import dataclass
@@ -25,7 +25,7 @@ from shared.web.rendering import Rendering, Sites
 
 
 class RosterMessage(StrEnum):
-    """Reasons why there is no roster. Their sentences are in ``templates/notices.html``."""
+    """Reasons to show no roster. ``templates/notices.html`` has their sentences."""
 
     NOT_A_TRAINER = "not_a_trainer"
     ROSTER_CANCELLED = "roster_cancelled"

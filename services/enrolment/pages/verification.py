@@ -1,6 +1,6 @@
 """The page that verifies a certificate by its code.
 
-It names nobody unless the reader types the right name. A code that is not ours counts as a wrong link.
+It confirms a name only if the reader types it. An unknown code counts as a wrong link.
 """
 
 from dataclasses import dataclass
@@ -23,12 +23,10 @@ from shared.web.responses import see_other
 
 PATH = "/attestations"
 LONGEST_NAME = 601
-"""Two names and a space: more is nobody's."""
+"""Two names and a space."""
 
 
 class VerificationMessage(StrEnum):
-    """Pages without a question. Their sentences are in ``templates/notices.html``."""
-
     NO_CERTIFICATE = "no_certificate"
 
 
@@ -46,7 +44,6 @@ class _VerificationPages:
     rendering: Rendering
 
     async def ask(self, request: Request) -> Response:
-        """Ask for the code. A POST leads to its page."""
         typed = (await read_form(request, most=5)).typed("code") if request.method == "POST" else ""
         code = read_code(typed)
         if code is not None:
@@ -55,7 +52,7 @@ class _VerificationPages:
         return self.rendering.page("verify.html", status=422 if wrong else 200, typed=typed, wrong=wrong)
 
     async def show(self, request: Request) -> Response:
-        """Show what the code stands for. A POST brings a name, and the page tells whether it is right."""
+        """A POST checks a name."""
         name = (await read_form(request, most=5)).typed("nom") if request.method == "POST" else ""
         code = read_code(request.path_params["code"])
         self.guard.check(request)

@@ -1,1 +1,0 @@
-"""Documents that this service makes."""

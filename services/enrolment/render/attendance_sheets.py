@@ -1,6 +1,6 @@
-"""The signature sheet as a tagged PDF in French, without any logo.
+"""The signature sheet as a tagged PDF in French, without a logo.
 
-Data reaches the template as JSON and is set as plain text, so that a name can have any character.
+The template gets the data as JSON and sets it as plain text, so that a name can have any character.
 """
 
 import asyncio
@@ -18,16 +18,15 @@ from shared.events.vocabulary import Agent
 from shared.web import french, labels
 
 _BLANK = 5
-"""Empty lines at the end, for who is not on the list."""
+"""Empty lines at the end, for people who are not listed."""
 
 
 async def sheet_of(session: SessionState, agents: Sequence[Agent], now: datetime) -> bytes:
-    """Return the PDF, made in a thread."""
     return await asyncio.to_thread(render, session, agents, now)
 
 
 def render(session: SessionState, agents: Sequence[Agent], now: datetime) -> bytes:
-    """Return the PDF. Characters that the typeface lacks are replaced."""
+    """Return the PDF. Characters missing in the typeface are replaced."""
     texts = texts_of(session, agents, now)
     try:
         return _compile(texts, now)

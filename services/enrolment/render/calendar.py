@@ -1,5 +1,3 @@
-"""An agent's sessions as a calendar to download."""
-
 from collections.abc import Iterator, Sequence
 
 from services.enrolment.rules.links import AgentEnrolment
@@ -10,10 +8,10 @@ PRODUCT = "-//Parcours//Mes inscriptions//FR"
 
 
 def calendar_of(enrolments: Sequence[AgentEnrolment]) -> bytes:
-    """Return a calendar of these enrolments: the same enrolments give the same bytes.
+    """Return a calendar of these enrolments: equal enrolments give equal bytes.
 
-    The entries have the UID and sequence of those in letters, so that a later letter can change or cancel
-    them. An entry without a seat is tentative, says so, and has no link.
+    UID and sequence equal those in letters, so that a later letter can change or cancel an entry. Without a
+    seat an entry is tentative, says so, and has no link.
     """
     events = [event for seen in enrolments for event in _events(seen)]
     return calendars.write(events, product=PRODUCT, method="PUBLISH", name="Mes formations")

@@ -1,7 +1,7 @@
-"""The certificate of attendance as a PDF for archives (PDF/A-2a) and accessibility (PDF/UA-1), in French.
+"""The certificate of attendance as PDF/A-2a (archives) and PDF/UA-1 (accessibility), in French.
 
-Data reaches the template as JSON and is set as plain text, so that a name can have any character. The same
-certificate gives the same bytes.
+The template gets the data as JSON and sets it as plain text, so that a name can have any character. Equal
+certificates give equal bytes.
 """
 
 import asyncio
@@ -29,16 +29,14 @@ from shared.web import french, labels
 TEMPLATES = Path(__file__).parents[1] / "templates"
 
 _STANDARDS: "list[typst.PDFStandard]" = ["a-2a", "ua-1"]
-"""For keeping (PDF/A) and for accessibility (PDF/UA)."""
 _LONGEST_WORD = 24
-"""Characters that fit on one line of the narrowest column; longer words may be broken after so many."""
+"""Characters that fit into the narrowest column. Longer words may break there."""
 _LONGEST_FILE_NAME = 80
 _MOST_PROBED = 150
 _MISSING = "\ufffd"
-"""Shown for a character that the typeface lacks: PDF/UA forbids leaving it out silently."""
+"""Replaces a character that the typeface lacks. PDF/UA forbids leaving it out silently."""
 
 Texts = dict[str, Any]
-"""What the template is given: texts, lists of texts, and lists of those."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +50,8 @@ class AttendedModule:
 class Certificate:
     """The content of a certificate.
 
-    ``modules`` is empty if the whole session was attended. ``organiser`` is a code of ``Delegation``.
-    ``issued_at`` is the moment at which the certificate became due.
+    ``modules`` is empty if the agent attended the whole session. ``organiser`` is a code of ``Delegation``.
+    ``issued_at`` is when the certificate became due.
     """
 
     reference: str
@@ -84,7 +82,6 @@ class Certificate:
 
     @property
     def file_name_for_organisers(self) -> str:
-        """Return a file name with the agent's name and the reference."""
         letters = unicodedata.normalize("NFKD", f"{self.family_name} {self.given_name}").encode(
             "ascii", "ignore"
         )
@@ -96,7 +93,7 @@ class Certificate:
 class Signature:
     """The signatory of certificates and the address for verification.
 
-    The organiser signs if ``signatory`` is empty.
+    If ``signatory`` is empty, the organiser signs.
     """
 
     signatory: str
@@ -130,12 +127,11 @@ def certificate_of(
 
 
 async def pdf_of(certificate: Certificate, signature: Signature) -> bytes:
-    """Return the PDF, made in a thread."""
     return await asyncio.to_thread(render, certificate, signature)
 
 
 async def zip_of(certificates: Sequence[Certificate], signature: Signature) -> bytes:
-    """Return a ZIP of the PDFs. File names begin with the agents' names, so that people find them."""
+    """Return a ZIP of the PDFs. File names begin with the agents' names."""
     written = io.BytesIO()
     with zipfile.ZipFile(written, "w") as archive:  # PDFs are compressed already
         for certificate in certificates:
@@ -146,7 +142,7 @@ async def zip_of(certificates: Sequence[Certificate], signature: Signature) -> b
 
 
 def render(certificate: Certificate, signature: Signature) -> bytes:
-    """Return the PDF. Characters that the typeface lacks are shown as :data:`_MISSING`."""
+    """Return the PDF, with :data:`_MISSING` for characters that the typeface lacks."""
     texts = texts_of(certificate, signature)
     try:
         return _compile(texts, certificate.issued_at)
@@ -188,7 +184,7 @@ def _compile(texts: Texts, issued_at: datetime) -> bytes:
 
 
 def compile_source(source: bytes, inputs: dict[str, str], created_at: datetime) -> bytes:
-    """Return the PDF of a template with these inputs. Raises ``typst.TypstError``."""
+    """Return the PDF. Raises ``typst.TypstError``."""
     # One compiler each: two threads must not share one, and it costs a fraction of a millisecond.
     compiler = typst.Compiler(source, root=TEMPLATES, font_paths=_fonts())
     pdf = compiler.compile(
@@ -209,7 +205,7 @@ def _template() -> bytes:
 
 @functools.cache
 def _fonts() -> typst.Fonts:
-    """Return the fonts of typst's wheel only, so that the certificate is the same on every machine."""
+    """Use typst's bundled fonts only, so that every machine makes the same certificate."""
     return typst.Fonts(include_system_fonts=False)
 
 
@@ -217,7 +213,7 @@ def _fonts() -> typst.Fonts:
 
 
 def breakable(text: str) -> str:
-    """Return the text with places to break inside words that would not fit on the page."""
+    """Allow breaks inside words that would not fit on the page."""
     return _UNBROKEN.sub("\\g<0>\u200b", text)
 
 
@@ -225,10 +221,10 @@ _UNBROKEN = re.compile(rf"\S{{{_LONGEST_WORD}}}(?=\S)")
 
 
 def displayable(texts: Texts) -> Texts:
-    """Return the texts with characters of the typeface only; others are decomposed or replaced.
+    """Decompose or replace characters that the typeface lacks.
 
-    Each foreign character takes a millisecond or two. After :data:`_MOST_PROBED` characters the rest is
-    replaced, so that a hostile text costs little.
+    Probing a foreign character takes one or two milliseconds. After :data:`_MOST_PROBED` characters the rest
+    is replaced, so that a hostile text costs little.
     """
     written = json.dumps(texts, ensure_ascii=False)
     foreign = dict.fromkeys(character for character in written if not character.isascii())

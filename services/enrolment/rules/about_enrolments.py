@@ -37,7 +37,6 @@ from shared.events.reasons import Reason
 
 
 def withdraw(roster: SessionRoster, request: Withdrawal) -> StateAndReason:
-    """Withdraw an agent. The seat goes to the next agent in line."""
     latest = roster.latest_for(request, request.agent_key)
     joined_to, refused = request.joined_to, None
     if joined_to is None:  # the person stays: that is possible until the session is over
@@ -57,7 +56,7 @@ def withdraw(roster: SessionRoster, request: Withdrawal) -> StateAndReason:
 
 
 def _leave(roster: SessionRoster, request: Withdrawal | Swap, latest: Enrolment, cause: Cause) -> Enrolment:
-    """End an enrolment. After the close of the list its authority may name a replacement (rule 14)."""
+    """After the close of the list the authority may name a replacement (rule 14)."""
     ended = roster.move(latest, State.WITHDRAWN, cause)
     if request.received_at >= roster.session.enrolment_closes_at:
         roster.vacancies[ended.agent.employer.siret] += 1
@@ -65,7 +64,7 @@ def _leave(roster: SessionRoster, request: Withdrawal | Swap, latest: Enrolment,
 
 
 def swap(here: SessionRoster, there: SessionRoster, request: Swap) -> StateAndReason:
-    """Move an agent: a seat there as for a new request, and the seat here to the next agent; or neither."""
+    """Give a seat there as for a new request and free the seat here, or change nothing."""
     latest = here.latest_for(request, request.agent_key)
     if latest is None:
         return _nothing_changes(here, request, None, None, "swap")
@@ -97,7 +96,6 @@ def swap(here: SessionRoster, there: SessionRoster, request: Swap) -> StateAndRe
 
 
 def approve(roster: SessionRoster, request: ApprovalDecision) -> StateAndReason:
-    """Apply the employer's decision about an enrolment."""
     latest = roster.latest_for(request, request.agent_key)
     refused = judge_approval(roster.session, latest, request.received_at, granted=request.granted)
     if refused is not None or latest is None:
@@ -116,7 +114,6 @@ def approve(roster: SessionRoster, request: ApprovalDecision) -> StateAndReason:
 
 
 def reply_to_offer(roster: SessionRoster, request: OfferAnswer) -> StateAndReason:
-    """Apply the agent's reply to an offered seat."""
     latest = roster.latest_for(request, request.agent_key)
     refused = judge_reply(roster.session, latest, request)
     if refused is not None or latest is None:
@@ -137,10 +134,7 @@ def _nothing_changes(
     refused: Refused | None,
     requested: Literal["withdrawal", "offer", "approval", "swap"],
 ) -> StateAndReason:
-    """Refuse a request about an enrolment.
-
-    It gets a decision only if the agent has been in the session before.
-    """
+    """Publish a decision only if the agent has been in the session before."""
     reason = refused.reason if refused else Reason.NOT_ENROLLED
     if latest is None:
         roster.publish_outcome(request, no_enrolment(request))

@@ -1,4 +1,4 @@
-"""When agents take part in sessions, so that nobody has two seats at the same time (off by default)."""
+"""The times of agents' sessions, so that nobody has two seats at the same time (off by default)."""
 
 from collections import defaultdict
 from dataclasses import dataclass, field
@@ -13,12 +13,9 @@ _Times = tuple[tuple[datetime, datetime], ...]
 
 @dataclass(slots=True)
 class AgentSchedule:
-    """The live enrolments of a batch's agents in all sessions."""
-
     _entries: dict[AgentKey, dict[UUID, _Times]] = field(default_factory=lambda: defaultdict(dict))
 
     def add(self, agent: AgentKey, session: SessionState) -> None:
-        """Add a session in which the agent is enrolled, waits, or is pending."""
         self._entries[agent][session.session_id] = _times(session)
 
     def remove(self, agent: AgentKey, session: SessionState) -> None:
@@ -27,7 +24,7 @@ class AgentSchedule:
     def overlaps(self, agent: AgentKey, session: SessionState, leaves: UUID | None = None) -> bool:
         """Return whether the agent takes part in another session at the same time.
 
-        ``leaves`` does not count: the agent gives it up.
+        ``leaves`` does not count, because the agent gives it up.
         """
         times = _times(session)
         return any(
@@ -42,7 +39,7 @@ class AgentSchedule:
 def _times(session: SessionState) -> _Times:
     """Return the start and end of each module, or of the session.
 
-    A MOOC has none: agents follow it at any time.
+    A MOOC has none, because agents follow it at any time.
     """
     if session.format is Format.MOOC:
         return ()

@@ -1,8 +1,4 @@
-"""Processes requests in order of receipt, with exactly one result each.
-
-``seat_requests`` decides about one agent, ``group_requests`` and ``nominations`` about several,
-``about_enrolments`` about an existing enrolment.
-"""
+"""Processes requests in order of receipt, with exactly one result each."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -42,7 +38,7 @@ from shared.events.reasons import Reason
 def decide(rosters: Mapping[UUID, SessionRoster], requests: Sequence[Request]) -> None:
     """Process ``requests``, given in order of receipt, at the moment of their rosters.
 
-    Expired offers are not ended here: a reply that was sent in time may still be unread.
+    This does not end expired offers: a reply sent in time may still be unread.
     """
     for roster in rosters.values():
         promote(roster)
@@ -65,7 +61,6 @@ def decide(rosters: Mapping[UUID, SessionRoster], requests: Sequence[Request]) -
 def _outcomes(
     roster: SessionRoster, request: RequestInSession, numbers: dict[str, int | str | None]
 ) -> list[StateAndReason]:
-    """Process a request in its session. Adds to ``numbers`` the figures behind the decision."""
     match request:
         case SeatRequest(by_hand=ByHand() as by_hand):
             numbers |= {"author": by_hand.author, "above_capacity": by_hand.above_capacity}
@@ -105,7 +100,7 @@ def _outcomes(
 def _result(
     request: Request, outcomes: Sequence[StateAndReason], numbers: dict[str, int | str | None]
 ) -> RequestResult:
-    """Return the one result of a request. For several agents it counts them by state."""
+    """For several agents the result counts them by state."""
     if len(outcomes) == 1:
         state, reason = outcomes[0]
         return RequestResult(request, state, reason, numbers)

@@ -1,5 +1,3 @@
-"""Attendance at the modules of a session, and its consequences."""
-
 from services.enrolment.rules.enrolments import Enrolment
 from services.enrolment.rules.session_roster import SessionRoster
 from services.enrolment.rules.states import Cause, State
@@ -7,7 +5,7 @@ from shared.events.enrolment import Attendance, AttendanceRecorded
 
 
 def has_begun(roster: SessionRoster, module: int) -> bool:
-    """Return whether a module, counted from 0, began before any cancellation of the session."""
+    """Modules count from 0. A cancellation ends the session at that moment."""
     modules = roster.session.modules
     starts_at = modules[module].starts_at if modules else roster.session.starts_at
     return starts_at <= (roster.now if roster.cancelled_at is None else min(roster.now, roster.cancelled_at))
@@ -16,8 +14,8 @@ def has_begun(roster: SessionRoster, module: int) -> bool:
 def state_by_attendance(roster: SessionRoster, enrolment: Enrolment) -> State:
     """Return the state that follows from the recorded attendance.
 
-    An agent who attended a module gets a certificate once the attendance of every module is known. Modules
-    that were dropped or cancelled do not count.
+    An agent who attended a module gets a certificate once the attendance of every module is known. Dropped
+    and cancelled modules do not count.
     """
     recorded = roster.attendance.get(enrolment.enrolment_id, {})
     modules = modules_held(roster)
@@ -33,7 +31,7 @@ def state_by_attendance(roster: SessionRoster, enrolment: Enrolment) -> State:
 
 
 def modules_held(roster: SessionRoster) -> list[int]:
-    """Return the modules that take place, counted from 0. A cancelled session keeps those that had begun."""
+    """Return the modules that take place, from 0. A cancelled session keeps those that had begun."""
     modules = range(max(1, len(roster.session.modules)))
     return [module for module in modules if roster.cancelled_at is None or has_begun(roster, module)]
 
@@ -45,7 +43,6 @@ def publish_attendance(
     attendance: Attendance,
     **added: int | str | None,
 ) -> None:
-    """Move an enrolment to the state of its attendance, and publish the attendance at one module."""
     after = roster.move(before, state_by_attendance(roster, before), Cause.ATTENDANCE)
     roster.add_numbers(**added, module=module + 1, attendance=attendance)
     certified = after.state is State.CERTIFIED and before.state is not State.CERTIFIED

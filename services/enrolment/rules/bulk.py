@@ -1,4 +1,4 @@
-"""The consequences of an organiser's action on several enrolments, before it is done. Pure."""
+"""A preview of an organiser's action on several enrolments. Pure."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,8 +14,6 @@ from shared.events.vocabulary import WaitingList
 
 
 class BulkAction(StrEnum):
-    """What is done with each chosen enrolment."""
-
     WITHDRAW = "withdraw"
     PRIORITISE = "prioritise"
     APPROVE = "approve"
@@ -23,8 +21,6 @@ class BulkAction(StrEnum):
 
 
 class Obstacle(StrEnum):
-    """Why an action is not possible for a chosen enrolment."""
-
     HAS_ENDED = "has_ended"
     HAS_STARTED = "has_started"
     NOT_IN_LINE = "not_in_line"
@@ -34,10 +30,9 @@ class Obstacle(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class BulkConsequences:
-    """For which enrolments the action is possible, for which not and why, and what follows for others.
+    """``seats_freed`` includes offers.
 
-    ``seats_freed`` counts released seats and offers. ``to_serve`` is the most agents in line who get one:
-    reservations, quotas and groups may leave fewer.
+    ``to_serve`` is an upper bound: reservations, quotas and groups may leave fewer.
     """
 
     possible: Sequence[RosterLine]
@@ -49,7 +44,7 @@ class BulkConsequences:
 def consequences(
     session: SessionState, lines: Sequence[RosterLine], action: BulkAction, waiting: int, now: datetime
 ) -> BulkConsequences:
-    """Return the consequences of an action on these lines. ``waiting`` counts the whole waiting list."""
+    """``waiting`` counts the whole waiting list."""
     obstacles = [(line, _obstacle(session, line.enrolment, action, now)) for line in lines]
     possible = [line for line, obstacle in obstacles if obstacle is None]
     leave = possible if action in (BulkAction.WITHDRAW, BulkAction.MOVE) else []

@@ -1,4 +1,4 @@
-"""Codes of certificates, and the comparison of names. With both, anybody can verify a certificate."""
+"""Verification of certificates: codes, and the comparison of names."""
 
 import re
 import unicodedata
@@ -6,9 +6,9 @@ import unicodedata
 from shared.events.vocabulary import Agent
 
 _ALPHABET = "23456789ABCDEFGHJKMNPQRSTUVWXYZ"
-"""Digits and capitals without look-alikes: 0 and O, 1, I and L."""
+"""Digits and capitals without the look-alikes 0 and O, 1, I and L."""
 _LENGTH = 10
-"""31 to the tenth: nobody finds a code by trying within the limits on wrong codes."""
+"""31 to the tenth is too many to find a code within the limits on wrong codes."""
 
 
 def code_of(number: int) -> str:
@@ -21,24 +21,22 @@ def code_of(number: int) -> str:
 
 
 def read_code(typed: str) -> str | None:
-    """Return the typed code, in any case and without its hyphen, or None if it is none."""
+    """Return None for an invalid code. Case and hyphens do not matter."""
     code = re.sub(r"[\s-]", "", typed).upper()
     return code if len(code) == _LENGTH and set(code) <= set(_ALPHABET) else None
 
 
 def written(code: str) -> str:
-    """Return a code in two halves, as people read it."""
     return f"{code[: _LENGTH // 2]}-{code[_LENGTH // 2 :]}"
 
 
 def is_name_of(agent: Agent, typed: str) -> bool:
-    """Return whether this is the agent's whole name, in either order. Accents and hyphens are ignored."""
+    """Given and family name count in either order. Accents and hyphens are ignored."""
     orders = f"{agent.given_name} {agent.family_name}", f"{agent.family_name} {agent.given_name}"
     return folded(typed) in map(folded, orders)
 
 
 def folded(name: str) -> str:
-    """Return a name without accents, hyphens and capitals."""
     decomposed = unicodedata.normalize("NFKD", name)
     letters = "".join(character for character in decomposed if not unicodedata.combining(character))
     return " ".join(re.split(r"[\W_]+", letters.casefold())).strip()

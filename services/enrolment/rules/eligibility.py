@@ -18,8 +18,6 @@ class Refused:
 
 
 class Granted(StrEnum):
-    """The four ways to grant a request."""
-
     SEAT = "seat"
     PLACE_IN_LINE = "place_in_line"
     AWAITS_APPROVAL = "awaits_approval"
@@ -40,12 +38,10 @@ _STATES = {
 
 @dataclass(frozen=True, slots=True)
 class Availability:
-    """The facts that decide whether one agent can get a seat in one session.
+    """``seat_is_free``: the agent may take a seat that nobody on the waiting list may take.
 
-    ``seat_is_free``: the agent may take a seat that nobody on the waiting list may take. ``is_live``: the
-    agent has a live enrolment in the session. ``quota_is_reached``: the agent's authority has all its seats.
-    ``overlaps``: the agent takes part in another session at the same time. ``line_is_over``: the waiting
-    list has ended. ``lacks_prerequisite``: the agent has no certificate of the required offer.
+    ``is_live``: the agent has a live enrolment in the session. ``line_is_over``: the waiting list has ended.
+    ``lacks_prerequisite``: the agent has no certificate of the required offer.
     """
 
     seat_is_free: bool
@@ -68,10 +64,9 @@ def judge(
 ) -> Granted | Refused:
     """Grant or refuse a request for a seat.
 
-    ``received_at`` is when the broker, or our HTTP API, received the request: the deadline is judged by it.
-    ``approved``: the employer has agreed. ``by_officer``: the authority's training officer named the agent,
-    which a bespoke session needs (rule 14). ``by_hand``: an organiser enrols the agent, which is possible
-    until the session is over (rule 22).
+    ``received_at`` is when the broker or our HTTP API received it; deadlines use it. ``approved``: the
+    employer agreed. ``by_officer``: the training officer named the agent, as a bespoke session requires
+    (rule 14). ``by_hand``: an organiser enrols the agent, until the session is over (rule 22).
     """
     refused = _judge_status(session)
     if refused is not None:
@@ -97,10 +92,7 @@ def judge(
 
 
 def judge_by_hand(session: SessionState, now: datetime) -> Refused | None:
-    """Return why an organiser can enrol nobody in the session now, or None (rule 22).
-
-    `judge` decides about each agent.
-    """
+    """Return why nobody can be enrolled by hand now, or None if it is possible (rule 22)."""
     refused = _judge_status(session) or _judge_moment(session, now, by_hand=True)
     if refused is None and session.format is Format.BESPOKE:
         return Refused(Reason.NOT_NOMINATED)
@@ -121,7 +113,6 @@ def _judge_moment(session: SessionState, received_at: datetime, *, by_hand: bool
 
 
 def judge_place(session: SessionState, availability: Availability) -> Granted | Refused:
-    """Grant an eligible agent a seat or a place in line, or refuse."""
     if availability.quota_is_reached:
         return Refused(Reason.QUOTA_REACHED)
     if availability.seat_is_free:
@@ -132,7 +123,6 @@ def judge_place(session: SessionState, availability: Availability) -> Granted | 
 
 
 def is_in_audience(audience: Audience, agent: Agent) -> bool:
-    """Return whether the session is for the agent's function, authority and delegation."""
     return (
         (not audience.functions or agent.function in audience.functions)
         and (not audience.sirets or agent.employer.siret in audience.sirets)
@@ -141,16 +131,14 @@ def is_in_audience(audience: Audience, agent: Agent) -> bool:
 
 
 def takes_nominations(session: SessionState, siret: str) -> bool:
-    """Return whether this authority nominates the participants of the session (rule 14)."""
+    """The authority nominates the participants (rule 14)."""
     return session.format is Format.BESPOKE and siret in session.audience.sirets
 
 
 def judge_withdrawal(
     session: SessionState, latest: Enrolment | None, received_at: datetime
 ) -> Refused | None:
-    """Return why a withdrawal is refused, or None (rules 8 and 13).
-
-    ``latest`` is the agent's last enrolment there.
+    """Return why a withdrawal is refused, or None if it is allowed (rules 8 and 13).
 
     Once attendance is recorded a withdrawal is too late, even if it was sent before the start.
     """
@@ -165,10 +153,9 @@ def judge_withdrawal(
 def judge_swap(
     session: SessionState, latest: Enrolment | None, received_at: datetime, there: Granted | Refused
 ) -> Refused | None:
-    """Return why an agent does not move to another session, or None (rule 18).
+    """Return why a move is refused, or None if it is allowed (rule 18).
 
-    ``latest`` is the agent's last enrolment in the present session. ``there`` is what a new request gets in
-    the other session: the agent only moves for a seat.
+    ``there`` is the result of a new request there: the agent moves only for a seat.
     """
     if latest is None or not latest.state.has_seat:
         return Refused(Reason.NOT_ENROLLED)
@@ -188,9 +175,9 @@ _INSTEAD_OF_A_SEAT = {
 def judge_approval(
     session: SessionState, latest: Enrolment | None, received_at: datetime, *, granted: bool
 ) -> Refused | None:
-    """Return why an employer's decision has no effect, or None (rule 5).
+    """Return why the employer's decision has no effect, or None if it has one (rule 5).
 
-    A late agreement is refused as late even if the enrolment has ended without it.
+    A late agreement is refused as late even if the enrolment has already ended.
     """
     is_late = granted and received_at >= session.enrolment_closes_at
     if session.status is Status.CANCELLED:
@@ -206,7 +193,7 @@ def judge_approval(
 
 
 def judge_reply(session: SessionState, latest: Enrolment | None, answer: OfferAnswer) -> Refused | None:
-    """Return why a reply to an offer has no effect, or None (rule 2)."""
+    """Return why the reply has no effect, or None if it has one (rule 2)."""
     if session.status is Status.CANCELLED:
         return Refused(Reason.SESSION_CANCELLED)
     if latest is None or latest.hold_until is None:

@@ -1,5 +1,3 @@
-"""One agent's enrolment in one session, its changes, and the common members of its events."""
-
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -23,9 +21,8 @@ Place = tuple[int, int]
 class Enrolment:
     """One agent's enrolment in one session.
 
-    ``ticket`` sorts by time of receipt; a refused enrolment has none. ``priority`` puts it before lower ones
-    in line. ``hold_until`` is the end of its offer, and stays after the offer. ``waits_together``: it waits,
-    or waited, as one place with all enrolments of its ticket (rule 17).
+    ``ticket`` sorts by time of receipt; a refused enrolment has none. ``hold_until`` stays after the offer.
+    ``waits_together``: it waits, or waited, as one place with all enrolments of its ticket (rule 17).
     """
 
     enrolment_id: UUID
@@ -43,7 +40,6 @@ class Enrolment:
 
     @property
     def place(self) -> Place:
-        """Return its place while it waits."""
         return -self.priority, self.ticket or 0
 
 
@@ -55,8 +51,6 @@ class EnrolmentInSession:
 
 @dataclass(frozen=True, slots=True)
 class EnrolmentChange:
-    """One change of an enrolment: the new state, the cause, and the figures behind it."""
-
     enrolment: Enrolment
     cause: Cause
     request_key: RequestKey | None = None
@@ -76,11 +70,7 @@ class DecisionMembers(TypedDict):
 def decision_members(
     enrolment: Enrolment, session_version: int, request: RequestKey | None
 ) -> DecisionMembers:
-    """Return the common members of decisions about this enrolment.
-
-    ``session_version`` is the state of the session behind the decision, 0 if unknown. ``request`` is the
-    request that the decision answers, if any.
-    """
+    """``session_version`` is the session's state behind the decision, 0 if unknown."""
     return {
         "enrolment_id": enrolment.enrolment_id,
         "version": enrolment.version,
@@ -101,9 +91,9 @@ def new_enrolment(
     ticket: int | None = None,
     waits_together: bool = False,
 ) -> Enrolment:
-    """Return the enrolment that a request begins for one of its agents.
+    """Return a new enrolment, whose id derives from the request's source and id and the agent.
 
-    Its id derives from the request's source and id and the agent, so deciding again gives the same id.
+    Deciding again gives the same id.
     """
     # None of the parts but the last has a space.
     name = f"{request.request_id.hex} {agent.issuer} {agent.agent_id} {request.source}"
@@ -122,12 +112,11 @@ def new_enrolment(
 
 
 def refused_enrolment(request: RequestForSeats, agent: Agent, reason: Reason) -> Enrolment:
-    """Return the enrolment that a refused request leaves for one of its agents."""
     return new_enrolment(request, agent, State.REFUSED, reason=reason)
 
 
 def refusal_event(enrolment: Enrolment, session_version: int, request: RequestKey | None) -> EnrolmentRefused:
-    """Return the event of a refused enrolment. Raises ``ValueError`` without a reason."""
+    """Raises ``ValueError`` for an enrolment without a reason."""
     if enrolment.reason is None:
         raise ValueError("only a refused enrolment has a reason")
     members = decision_members(enrolment, session_version, request)

@@ -12,19 +12,16 @@ from shared.events.reasons import Reason
 
 
 class _About(TypedDict):
-    """The common members of notices about a session."""
-
     session_id: UUID
     session_version: int
     organiser: str
 
 
 def expire(roster: SessionRoster, until: datetime) -> None:
-    """End offers without a reply, pending enrolments without a decision, and waiting.
+    """End unanswered offers, undecided pending enrolments, and the loaded part of the waiting list.
 
-    At the close of enrolment the organiser is told what to decide. ``until`` is the moment by which every
-    reply given in time has been read. Needs those offers and pending enrolments in ``latest``. Ends the
-    loaded part of a waiting list.
+    At the close of enrolment, notify the organiser of pending decisions. Every reply given before ``until``
+    has been read. Those offers and pending enrolments must be loaded.
     """
     over = until - roster.policy.grace
     for offer in roster.in_state(State.OFFERED):
@@ -47,17 +44,16 @@ def expire(roster: SessionRoster, until: datetime) -> None:
 
 
 def _end_line(roster: SessionRoster) -> None:
-    """Tell the loaded waiting agents that they get no seat (rule 10)."""
     for waiting in list(roster.waiting_list):
         ended = roster.move(waiting, State.NOT_OBTAINED, Cause.LINE_ENDED)
         roster.publish(SeatNotObtained(**roster.members(ended)))
 
 
 def _close(roster: SessionRoster) -> None:
-    """Tell the organiser about a missed minimum and about candidates to rank.
+    """Notify the organiser of a missed minimum and of candidates to rank.
 
-    For the minimum, agents who may still get a seat count: by an offer or by the selection. Needs the
-    candidates in ``latest``.
+    Agents who may still get a seat by an offer or the selection count for the minimum. The candidates must
+    be loaded.
     """
     session, seats = roster.session, roster.seats
     candidates = len(roster.in_state(State.PENDING_SELECTION))

@@ -1,4 +1,4 @@
-"""Requests for a group: granted one by one, all or nobody, or as one place in line (rules 6 and 17)."""
+"""Requests for a group: granted one by one, all or none, or as one place in line (rules 6 and 17)."""
 
 from collections.abc import Iterator, Sequence
 
@@ -22,10 +22,9 @@ from shared.events.vocabulary import Agent, WaitingList
 
 
 def decide_group(roster: SessionRoster, request: GroupRequest) -> list[StateAndReason]:
-    """Decide for each agent in the order given, or for all together (rule 6).
+    """Decide for each agent in the given order, or for all together (rule 6).
 
-    The training officer asks for a group. The officer approves for the employer, and may nominate for a
-    bespoke session.
+    The training officer who sends the group approves for the employer, and may nominate.
     """
     agents = agents_once(request)
     if not request.all_or_nothing:
@@ -50,7 +49,7 @@ def decide_group(roster: SessionRoster, request: GroupRequest) -> list[StateAndR
 def _verdicts_together(
     roster: SessionRoster, request: GroupRequest, agents: Sequence[Agent]
 ) -> Iterator[Granted | Refused]:
-    """Yield the verdict of each agent after the agents before, on a copy of the seats."""
+    """Judge each agent after the agents before it, on a copy of the seats."""
     seats = roster.seats
     trial = seats.copy()
     roster.seats = trial
@@ -73,7 +72,7 @@ def _verdicts_together(
 
 
 def _does_not_count(roster: SessionRoster, request: GroupRequest, agent: Agent) -> bool:
-    """Return whether the group's verdict ignores an agent who has a seat or, if all may wait, is live."""
+    """Ignore agents who have a seat or, if all may wait, any live enrolment."""
     latest = roster.latest.get(agent.key)
     if latest is None:
         return False
@@ -86,8 +85,7 @@ _ALREADY_ENROLLED = Refused(Reason.ALREADY_ENROLLED)
 def _may_wait(roster: SessionRoster, agents: Sequence[Agent], verdicts: Sequence[Granted | Refused]) -> bool:
     """Return whether the new agents of a group may wait as one place (rule 17).
 
-    Each must get a seat or a place alone, apart from the present quota, and all must fit in the empty
-    session.
+    Each must get a seat or place alone, apart from the present quota, and all must fit in the empty session.
     """
     session = roster.session
     if session.waiting_list is not WaitingList.AUTOMATIC or roster.line_is_over():
@@ -109,10 +107,7 @@ def _wait_together(
     agents: Sequence[Agent],
     verdicts: Sequence[Granted | Refused],
 ) -> list[StateAndReason]:
-    """Let the new agents of a group wait as one place, which may keep seats that are free from now on.
-
-    A single new agent waits as usual.
-    """
+    """The group may keep free seats from now on. A single new agent waits as usual."""
     number = sum(verdict != _ALREADY_ENROLLED for verdict in verdicts)
     ticket = roster.draw_ticket(request.received_at) if number > 1 else None
     outcomes: list[StateAndReason] = []
@@ -131,5 +126,5 @@ def _wait_together(
 
 
 def _bars_the_agent(verdict: Granted | Refused) -> bool:
-    """Return whether the agent would be refused alone too, and not for lack of seats."""
+    """Return whether the agent alone would be refused too, for another reason than lack of seats."""
     return isinstance(verdict, Refused) and not verdict.reason.refusal.lacks_seat

@@ -1,4 +1,4 @@
-"""Agents enrolled together, by a group request or a list of trainees, as organisers see them. Pure."""
+"""Agents enrolled together by a group request or a list of trainees, as organisers see them. Pure."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from services.enrolment.rules.requests import GroupRequest, Nomination, RequestK
 
 
 class GroupKind(StrEnum):
-    """The request that enrolled several agents. The values are the names of requests."""
+    """The values are the names of requests."""
 
     GROUP = GroupRequest.__name__
     LIST = Nomination.__name__
@@ -26,7 +26,7 @@ class BegunTogether:
 
 @dataclass(frozen=True, slots=True)
 class Replaced:
-    """An enrolment that ended because a newer list of trainees did not name it."""
+    """A newer list of trainees did not name the agent."""
 
     enrolment: Enrolment
     at: datetime
@@ -35,10 +35,7 @@ class Replaced:
 
 @dataclass(frozen=True, slots=True)
 class ReceivedList:
-    """When the last list of an authority was received.
-
-    ``authority`` is its name according to its trainees, or None if no trainee is known.
-    """
+    """``authority`` is its name according to its trainees, or None if no trainee is known."""
 
     siret: str
     authority: str | None
@@ -47,9 +44,9 @@ class ReceivedList:
 
 @dataclass(frozen=True, slots=True)
 class EnrolledTogether:
-    """The effect of one request for several agents: new enrolments, and those that ended for them.
+    """The enrolments that one request for several agents began and ended.
 
-    A list's ``members`` are the agents that it named first. The others stand with earlier lists.
+    A list's ``members`` are the agents that it named first. Other agents stay with an earlier list.
     """
 
     kind: GroupKind
@@ -59,7 +56,6 @@ class EnrolledTogether:
 
     @property
     def employers(self) -> list[str]:
-        """Return the authorities, each once."""
         return sorted({enrolment.agent.employer.name for enrolment in (*self.members, *self.replaced)})
 
     @property
@@ -70,7 +66,8 @@ class EnrolledTogether:
 def enrolled_together(begun: Iterable[BegunTogether], replaced: Iterable[Replaced]) -> list[EnrolledTogether]:
     """Return the effect of each request, newest first.
 
-    A list that only shortened the one before has no members. It stands where it ended the first enrolment.
+    A list that only shortened the earlier one has no members. Its date is the end of the first enrolment
+    that it ended.
     """
     members: dict[RequestKey, list[BegunTogether]] = {}
     left: dict[RequestKey, list[Replaced]] = {}

@@ -1,7 +1,7 @@
-"""The end of an offer (rule 2), and of the waiting list (rule 10).
+"""The end of an offer (rule 2) and of the waiting list (rule 10).
 
-A hold that would end in the night or on a day off ends on the next working day at noon, so that nobody loses
-a seat in their sleep. No hold outlives the last moment to offer.
+An offer that would end at night or on a day off ends at noon of the next working day. No offer outlives the
+last moment to offer.
 """
 
 import functools
@@ -25,27 +25,21 @@ _OVERSEAS: Mapping[str, str] = {
     Delegation.LA_REUNION: "974",
     Delegation.MAYOTTE: "976",
 }
-"""Overseas departments with their own public holidays."""
 
 
 def last_moment_to_offer(session: SessionState, policy: Policy) -> datetime:
-    """Return the moment from which no seat is offered."""
     return session.starts_at - policy.last_offer
 
 
 def line_ends_at(session: SessionState, policy: Policy) -> datetime:
-    """Return the moment from which the waiting list gets no seat (rule 10).
-
-    With offers it is the last moment to offer. Without, it is the later of the close of enrolment and the
-    start.
-    """
+    """With offers it is the last moment to offer, else the later of close and start (rule 10)."""
     if session.waiting_list is WaitingList.OFFER:
         return last_moment_to_offer(session, policy)
     return max(session.starts_at, session.enrolment_closes_at)
 
 
 def hold_until(session: SessionState, now: datetime, policy: Policy) -> datetime | None:
-    """Return the end of an offer made now, in UTC, or None if it is too late to offer."""
+    """Return the end of an offer in UTC, or None if it is too late to offer."""
     last = last_moment_to_offer(session, policy)
     if now >= last:
         return None
@@ -56,7 +50,6 @@ def hold_until(session: SessionState, now: datetime, policy: Policy) -> datetime
 
 
 def _in_working_hours(end: datetime, delegation: str) -> datetime:
-    """Return the moment, or noon of the next working day if it is in the night or on a day off."""
     day = end.date()
     if _is_working_day(day, delegation) and _MORNING <= end.time() < _EVENING:
         return end

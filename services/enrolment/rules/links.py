@@ -1,4 +1,4 @@
-"""What an agent can do by the links of letters."""
+"""What agents can do by the links of letters."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,15 +15,13 @@ from shared.events.seances import NumberedModule, cancellation_reason
 from shared.events.vocabulary import LATEST, Agent, Format, Status
 
 ROSTER_FOR = timedelta(days=14)
-"""How long after a session its trainers can read the roster [choice]."""
+"""Trainers can read the roster this long after a session [choice]."""
 
 CODE_SHOWN_FOR = timedelta(days=31)
-"""How long before a session the agent's page shows the arrival code [choice]. The convocation has it too."""
+"""The agent's page shows the arrival code this long before a session [choice]."""
 
 
 class LinkState(StrEnum):
-    """Whether the act of a link is possible, was just done, or is over, and why."""
-
     OPEN = "open"
     SEAT_TAKEN = "seat_taken"
     SEAT_LEFT = "seat_left"
@@ -46,8 +44,6 @@ class LinkState(StrEnum):
 
 
 class RosterLinkState(StrEnum):
-    """Whether a trainer may read the roster of a session, or why not."""
-
     OPEN = "open"
     NOT_A_TRAINER = "not_a_trainer"
     ROSTER_CANCELLED = "roster_cancelled"
@@ -55,7 +51,7 @@ class RosterLinkState(StrEnum):
 
 
 def roster_state(session: SessionState | None, trainer_id: UUID, now: datetime) -> RosterLinkState:
-    """Return whether the trainer may read the roster: while the session names them, and some days after."""
+    """Trainers may read the roster while the session names them, and some days after it."""
     if session is None or trainer_id not in session.trainer_ids:
         return RosterLinkState.NOT_A_TRAINER
     if session.status is Status.CANCELLED:
@@ -64,7 +60,7 @@ def roster_state(session: SessionState | None, trainer_id: UUID, now: datetime) 
 
 
 def offer_state(found: EnrolmentInSession, version: int, now: datetime) -> LinkState:
-    """Return whether the offer of this version stands, or what became of it."""
+    """Return the state of the offer made in this version."""
     enrolment = found.enrolment
     over = enrolment.hold_until is None or enrolment.hold_until <= now
     if found.session.status is Status.CANCELLED:
@@ -81,7 +77,6 @@ def offer_state(found: EnrolmentInSession, version: int, now: datetime) -> LinkS
 
 
 def withdrawal_state(found: EnrolmentInSession, now: datetime) -> LinkState:
-    """Return whether the agent may withdraw, or why not."""
     if found.session.status is Status.CANCELLED:
         return LinkState.SESSION_CANCELLED
     if not found.enrolment.state.is_live:
@@ -92,25 +87,20 @@ def withdrawal_state(found: EnrolmentInSession, now: datetime) -> LinkState:
 
 
 def move_state(found: EnrolmentInSession, now: datetime) -> LinkState:
-    """Return whether the agent may move to another session, or why not (rule 18)."""
+    """Return whether the agent may move to another session (rule 18)."""
     state = withdrawal_state(found, now)
     has_seat = found.enrolment.state.has_seat
     return LinkState.ALREADY_ENDED if state is LinkState.OPEN and not has_seat else state
 
 
 def has_seat_for(session: SessionState, seats: Seats, agent: Agent, now: datetime) -> bool:
-    """Return whether the session seems to have a seat for the agent now, once they answer its questions.
-
-    Agents in its waiting list may still come first; the decision knows.
-    """
+    """Ignore questions. Waiting agents may still come first: only the decision knows."""
     availability = Availability(seat_is_free=seats.may_take(session, agent.employer, now))
     return judge(session, agent, now, approved=False, availability=availability) is Granted.SEAT
 
 
 @dataclass(frozen=True, slots=True)
 class PastChange:
-    """A change of an enrolment: time, state and cause."""
-
     at: datetime
     state: State
     cause: Cause
@@ -118,10 +108,9 @@ class PastChange:
 
 @dataclass(frozen=True, slots=True)
 class EnrolmentNow:
-    """An enrolment in its session, with its changes in order and present figures.
+    """``numbered_modules`` are the session's modules in a calendar.
 
-    ``numbered_modules`` are the session's modules in a calendar. ``position`` is the place in line.
-    ``updated_at`` is the time of the last change. ``taken`` counts seats that are taken or held.
+    ``position`` is the place in line. ``taken`` counts the session's seats taken or offered.
     """
 
     found: EnrolmentInSession
@@ -134,10 +123,10 @@ class EnrolmentNow:
 
 @dataclass(frozen=True, slots=True)
 class AgentEnrolment:
-    """One enrolment as its agent sees it: what the agent can do now, and what happened.
+    """One enrolment as its agent sees it.
 
-    ``is_undecided``: too few take part, and the organiser has not decided yet. ``shows_code``: None without
-    an arrival code, else whether to show it already.
+    ``is_undecided``: the minimum is missed, and the organiser has not decided yet. ``shows_code``: whether
+    to show the arrival code already, or None without a code.
     """
 
     enrolment: Enrolment
@@ -155,7 +144,6 @@ class AgentEnrolment:
 
     @property
     def must_answer(self) -> bool:
-        """Return whether a seat is held until the agent replies."""
         return self.offer is LinkState.OPEN
 
     @property
@@ -164,7 +152,6 @@ class AgentEnrolment:
 
     @property
     def may_move(self) -> bool:
-        """Return whether the agent may move to another session of the offer."""
         return self.move is LinkState.OPEN and self.session.format is not Format.BESPOKE
 
     @property
@@ -182,7 +169,6 @@ class AgentEnrolment:
 
 
 def seen_by_agent(known: EnrolmentNow, now: datetime) -> AgentEnrolment:
-    """Return the enrolment as its agent sees it now."""
     found = known.found
     enrolment, session = found.enrolment, found.session
     is_over = session.status is Status.CANCELLED or session.ends_at <= now
@@ -204,7 +190,7 @@ def seen_by_agent(known: EnrolmentNow, now: datetime) -> AgentEnrolment:
 
 
 def _misses_minimum(session: SessionState, taken: int, now: datetime) -> bool:
-    """Return whether the session is below its minimum, from the close of enrolment to its start (rule 15).
+    """The minimum counts between close of enrolment and start (rule 15).
 
     With a selection this is unknown before the first candidate has a seat.
     """
@@ -219,15 +205,12 @@ def _misses_minimum(session: SessionState, taken: int, now: datetime) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class AgentEnrolments:
-    """An agent's enrolments: to be answered, to come, and past (newest first)."""
-
     to_answer: Sequence[AgentEnrolment]
     to_come: Sequence[AgentEnrolment]
     past: Sequence[AgentEnrolment]
 
 
 def arranged(enrolments: Sequence[AgentEnrolment]) -> AgentEnrolments:
-    """Return the enrolments in the order in which their agent needs them."""
     by_start = sorted(enrolments, key=lambda seen: (seen.session.starts_at, seen.enrolment.enrolment_id))
     to_answer = [seen for seen in by_start if seen.must_answer]
     return AgentEnrolments(

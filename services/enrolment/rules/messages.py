@@ -1,4 +1,4 @@
-"""Messages of organisers to the people of a session: recipients, times and limits."""
+"""Messages of organisers: recipients, times and limits."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from shared.events.enrolment import MessageAudience
 from shared.events.vocabulary import Status
 
 PAUSE = timedelta(minutes=1)
-"""A message "at once" waits this long: it can be taken back, and earlier decisions are read first."""
+"""A message sent at once waits this long: it can be taken back, and earlier decisions are read first."""
 LONGEST = timedelta(days=365)
 
 STATES: Mapping[MessageAudience, frozenset[State]] = {
@@ -27,10 +27,7 @@ STATES: Mapping[MessageAudience, frozenset[State]] = {
 
 @dataclass(frozen=True, slots=True)
 class OrganiserMessage:
-    """A message of an organiser.
-
-    ``audience``: the states of the recipients' enrolments. ``enrolment_ids``: only these, or None for all.
-    """
+    """``audience`` has states of recipients. ``enrolment_ids`` restricts the recipients; None means all."""
 
     text: str
     link: str | None
@@ -43,8 +40,6 @@ class OrganiserMessage:
 
 
 class MessageFault(StrEnum):
-    """Why a message is refused."""
-
     SESSION_IS_CANCELLED = "session_is_cancelled"
     IS_PAST = "is_past"
     TOO_FAR = "too_far"
@@ -53,7 +48,6 @@ class MessageFault(StrEnum):
 
 
 def moment_of(send_at: datetime | None, now: datetime) -> datetime:
-    """Return when a message leaves: at the requested time, or after the pause."""
     return now + PAUSE if send_at is None else max(send_at, now + PAUSE)
 
 
@@ -62,7 +56,7 @@ def judge_message(
 ) -> MessageFault | None:
     """Return why the message is refused, or None if it is accepted.
 
-    ``others`` are the times of the session's other messages. Days are those of the session's zone.
+    ``others`` are the times of the session's other messages. Days are those of its time zone.
     """
     if session.status is Status.CANCELLED:
         return MessageFault.SESSION_IS_CANCELLED

@@ -1,4 +1,4 @@
-"""Agents as organisers name them: by identifier, with the issuer if two issuers use the same one."""
+"""Agents by typed identifier, and by issuer if two issuers use the identifier."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
@@ -8,22 +8,20 @@ from shared.events.vocabulary import AgentKey
 
 
 class NamedAgent(NamedTuple):
-    """An agent as an organiser typed it. ``issuer`` is None if only the identifier was typed."""
+    """``issuer`` is None if only the identifier was typed."""
 
     agent_id: str
     issuer: str | None = None
 
 
 class AgentsByName:
-    """The agents that typed names can mean."""
-
     def __init__(self, agents: Iterable[AgentKey]) -> None:
         self._by_id: dict[str, list[AgentKey]] = defaultdict(list)
         for agent in agents:
             self._by_id[agent.agent_id].append(agent)
 
     def find(self, named: NamedAgent) -> AgentKey | None:
-        """Return the agent, or None if several match. An unknown identifier gives a key of nobody."""
+        """Return None if several agents match. An unknown identifier gives an unused key."""
         if named.issuer is not None:
             return AgentKey(named.issuer, named.agent_id)
         match self._by_id.get(named.agent_id, ()):
@@ -34,9 +32,8 @@ class AgentsByName:
         return None
 
     def found(self, named: Sequence[NamedAgent]) -> list[AgentKey]:
-        """Return the agents in order, without ambiguous ones."""
+        """Return the agents in order, without ambiguous names."""
         return [agent for name in named if (agent := self.find(name)) is not None]
 
     def ambiguous(self, named: Sequence[NamedAgent]) -> tuple[str, ...]:
-        """Return the ambiguous identifiers, each once."""
         return tuple(dict.fromkeys(name.agent_id for name in named if self.find(name) is None))

@@ -28,10 +28,7 @@ from shared.events.vocabulary import EARLIEST
 
 
 def is_outdated(roster: SessionRoster, request: Nomination) -> bool:
-    """Return whether a newer list was processed, for example when an old one is redriven.
-
-    Lists are whole, so the newer one replaces it.
-    """
+    """Return whether a newer list was processed: an operator may redrive an old one."""
     newest = (roster.last_nominations.get(sender, EARLIEST) for sender in _senders(request))
     return takes_nominations(roster.session, request.siret) and any(
         request.received_at < received_at for received_at in newest
@@ -39,7 +36,6 @@ def is_outdated(roster: SessionRoster, request: Nomination) -> bool:
 
 
 def keep_as_newest(roster: SessionRoster, request: Nomination) -> None:
-    """Store the time of the list, so that older lists are recognised."""
     if takes_nominations(roster.session, request.siret):
         roster.last_nominations |= dict.fromkeys(_senders(request), request.received_at)
 
@@ -49,7 +45,6 @@ def _senders(request: Nomination) -> set[tuple[str, str]]:
 
 
 def leaving_by(roster: SessionRoster, request: Nomination) -> list[Enrolment]:
-    """Return the enrolments that end because the list does not name their agents."""
     session, named = roster.session, set(request.agent_keys)
     if not takes_nominations(session, request.siret):
         return []
@@ -68,9 +63,9 @@ def leaving_by(roster: SessionRoster, request: Nomination) -> list[Enrolment]:
 def nominate(
     roster: SessionRoster, request: Nomination, leaving: Sequence[Enrolment]
 ) -> list[StateAndReason]:
-    """Apply the whole list: agents not in it leave, new agents get a seat.
+    """Apply the complete list: missing agents leave, new agents get a seat.
 
-    After the close of enrolment the list may not grow: until the start each new agent replaces one who
+    After the close of enrolment the list may not grow. Until the start, each new agent replaces one who
     leaves now or left since the close.
     """
     session, agents = roster.session, agents_once(request)
@@ -113,7 +108,7 @@ def nominate(
 
 
 def acknowledge(roster: SessionRoster, request: Nomination, left: Sequence[Enrolment]) -> None:
-    """Tell the sender of a list what became of each trainee (rule 14)."""
+    """Tell the sender the result for each trainee (rule 14)."""
     if request.nominated_by is None:
         return
     trainees = []

@@ -1,5 +1,3 @@
-"""Acts of organisers in one session: ranking, priorities, attendance, joining, moving."""
-
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -19,8 +17,6 @@ from shared.events.vocabulary import Agent, AgentKey, Status
 
 
 class OrganisingFault(StrEnum):
-    """Why an act of an organiser is not possible."""
-
     SESSION_IS_CANCELLED = "session_is_cancelled"
     SESSION_IS_OVER = "session_is_over"
     NOT_IN_LINE = "not_in_line"
@@ -40,10 +36,7 @@ class OrganisingFault(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class RankingFault:
-    """Why a ranking is invalid: agents who are no candidates, are missing, or are named twice.
-
-    ``ambiguous``: identifiers that two candidates of two issuers share.
-    """
+    """``ambiguous``: identifiers that two candidates of two issuers share."""
 
     unknown: tuple[AgentKey, ...] = ()
     missing: tuple[AgentKey, ...] = ()
@@ -52,7 +45,6 @@ class RankingFault:
 
 
 def candidates(roster: SessionRoster) -> Mapping[AgentKey, Enrolment]:
-    """Return the loaded enrolments that are pending selection."""
     return {
         agent: enrolment
         for agent, enrolment in roster.latest.items()
@@ -65,10 +57,9 @@ def rank(
 ) -> RankingFault | OrganisingFault | None:
     """Decide about all candidates at once (rule 5).
 
-    The agents of ``ranked`` fill the seats in this order, then the waiting list. Those of ``not_selected``
-    are refused. Together they must be all candidates, each once; otherwise nothing changes and the fault is
-    returned. ``author`` is stored with each change. Needs the candidates in ``latest``, and all places in
-    line.
+    The agents of ``ranked`` fill the seats in this order, then the waiting list. The agents of
+    ``not_selected`` are refused. Together they must be all candidates, each once; otherwise nothing changes.
+    All candidates and all places in line must be loaded.
     """
     if roster.session.status is Status.CANCELLED:
         return OrganisingFault.SESSION_IS_CANCELLED
@@ -98,7 +89,6 @@ def rank(
 def rank_named(
     roster: SessionRoster, ranked: Sequence[NamedAgent], not_selected: Sequence[NamedAgent], author: str
 ) -> RankingFault | OrganisingFault | None:
-    """Like :func:`rank`, with agents as an organiser typed them."""
     agents = AgentsByName(candidates(roster))
     if ambiguous := agents.ambiguous([*ranked, *not_selected]):
         return RankingFault(ambiguous=ambiguous)
@@ -108,10 +98,10 @@ def rank_named(
 def prioritise(
     roster: SessionRoster, agent: AgentKey, priority: int | None, author: str, reason: str
 ) -> OrganisingFault | None:
-    """Give a waiting agent another priority (rule 2). 0 is usual; None puts the agent before all.
+    """Change the priority of a waiting agent (rule 2). 0 is the default; None puts the agent first.
 
-    Needs all places in line. Author and reason are stored, and no event is published. A seat that time has
-    freed goes by the new order. An agent who waits in a group moves with the group, which must be loaded.
+    All places in line must be loaded, and the agent's group, which moves together. No event is published. A
+    seat that time has freed goes by the new order.
     """
     if (
         priority is not None and priority < 0
@@ -133,7 +123,7 @@ def prioritise(
 
 @dataclass(frozen=True, slots=True)
 class AttendanceMark:
-    """One agent's attendance at one module, counted from 0. A session without modules has one."""
+    """The module counts from 0. A session without modules has one."""
 
     agent: AgentKey
     module: int
@@ -143,10 +133,7 @@ class AttendanceMark:
 def attendance_marks(
     records: Sequence[tuple[NamedAgent, int, Attendance]], agents: AgentsByName
 ) -> tuple[list[AttendanceMark], Mapping[int, OrganisingFault]]:
-    """Return the attendance marks of typed records, and the faults of ambiguous ones.
-
-    A record is the agent as named, the module and the attendance. Faults are keyed by the record's index.
-    """
+    """Return also the faults of ambiguous records, by index."""
     found = [(agents.find(named), module, attendance) for named, module, attendance in records]
     marks = [AttendanceMark(agent, module, mark) for agent, module, mark in found if agent is not None]
     return marks, {
@@ -157,7 +144,7 @@ def attendance_marks(
 def record_attendance(
     roster: SessionRoster, marks: Sequence[AttendanceMark], author: str
 ) -> Mapping[int, OrganisingFault]:
-    """Record attendance: all marks, or none if there is a fault (rule 9).
+    """Record all marks, or none if there is a fault (rule 9).
 
     Returns the faults by the index of their mark. A recorded attendance may be corrected.
     """
@@ -192,9 +179,10 @@ def _attendance_fault(roster: SessionRoster, mark: AttendanceMark) -> Organising
 
 
 def judge_correction(organisers: Iterable[str], delegation: str | None) -> OrganisingFault | None:
-    """Return why an organiser of this delegation (None: of all) may not correct an agent, or None (rule 19).
+    """Return why an organiser may not correct an agent, or None if it is allowed (rule 19).
 
-    ``organisers`` are those of the agent's sessions: all their letters go to the agent's one address.
+    ``organisers`` are those of all the agent's sessions, because all letters go to one address.
+    ``delegation`` None is an organiser of all delegations.
     """
     if delegation is None or set(organisers) <= {delegation}:
         return None
@@ -202,7 +190,7 @@ def judge_correction(organisers: Iterable[str], delegation: str | None) -> Organ
 
 
 def are_one_person(agent: Agent, other: Agent) -> bool:
-    """Return whether two agents of different issuers may be one person: same address, or same names."""
+    """Agents of two issuers may be one person: same address, or same names."""
     if agent.issuer == other.issuer:
         return False
     names, others = ((known.given_name.lower(), known.family_name.lower()) for known in (agent, other))
@@ -212,7 +200,7 @@ def are_one_person(agent: Agent, other: Agent) -> bool:
 def judge_join(
     session: SessionState, stays: Enrolment, ends: Enrolment, now: datetime
 ) -> OrganisingFault | None:
-    """Return why two enrolments of a session cannot be joined, or None (rule 22)."""
+    """Return why two enrolments cannot be joined, or None if they can (rule 22)."""
     if session.status is Status.CANCELLED:
         return OrganisingFault.SESSION_IS_CANCELLED
     if now >= session.ends_at:
@@ -231,7 +219,10 @@ def judge_join(
 def judge_destination(
     session: SessionState, there: SessionState | None, delegation: str | None
 ) -> OrganisingFault | None:
-    """Return why an organiser may not move an agent there, or None (rule 18). ``delegation`` None: all."""
+    """Return why an organiser may not move an agent there, or None if it is allowed (rule 18).
+
+    ``delegation`` None is an organiser of all delegations.
+    """
     if there is None or there.session_id == session.session_id or there.offer_id != session.offer_id:
         return OrganisingFault.NO_SUCH_SESSION
     if delegation is not None and there.organiser != delegation:

@@ -1,4 +1,4 @@
-"""The answer to a portal's request that no decision about an agent answers."""
+"""Answers to portals' requests that lead to no decision."""
 
 from services.enrolment.rules.requests import Request, Swap
 from shared.events.outcomes import RejectionCode, RequestAccepted, RequestRejected
@@ -8,9 +8,9 @@ PortalOutcome = RequestRejected | RequestAccepted
 
 
 def no_enrolment(request: Request) -> RequestRejected | None:
-    """Return the answer to a request about an enrolment that does not exist for its portal.
+    """Return None if no portal sent the request.
 
-    It is the same for another portal's agent, so it reveals nothing. None if no portal sent the request.
+    Another portal's agent gets the same answer, so that it reveals nothing.
     """
     return _rejected(
         request,
@@ -21,7 +21,6 @@ def no_enrolment(request: Request) -> RequestRejected | None:
 
 
 def no_session(request: Request) -> RequestRejected | None:
-    """Return the answer to a request about an enrolment in an unknown session."""
     if isinstance(request, Swap):
         either = "session_id or to_session_id is the id of no session that is known"
         return _rejected(request, RejectionCode.INVALID, "", either)
@@ -29,7 +28,6 @@ def no_session(request: Request) -> RequestRejected | None:
 
 
 def other_offer(request: Swap) -> RequestRejected | None:
-    """Return the answer to a move to a session of another offer, or None if no portal sent it."""
     return _rejected(request, RejectionCode.INVALID, "/to_session_id", "is a session of another offer")
 
 

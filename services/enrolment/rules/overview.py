@@ -1,5 +1,3 @@
-"""The organiser's overview: figures of sessions, tasks, and the week ahead."""
-
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
@@ -31,8 +29,6 @@ class OrganiserTask(StrEnum):
 
 
 class OrganiserDate(StrEnum):
-    """A date of a session."""
-
     OPENS = "opens"
     CLOSES = "closes"
     STARTS = "starts"
@@ -46,7 +42,7 @@ class SessionNumbers:
     """A session and its figures.
 
     ``next_lapse``: the end of its first open offer. ``unrecorded``: some attendance is missing.
-    ``bad_addresses``: live agents who receive no mail.
+    ``bad_addresses``: live agents whose mails bounce.
     """
 
     session: SessionState
@@ -61,17 +57,16 @@ class SessionNumbers:
 
     @property
     def taken(self) -> int:
-        """Return the seats that are taken or held."""
         return self.enrolled + self.offered
 
     def kept(self, now: datetime) -> int:
-        """Return the most free seats that are reserved for delegations."""
+        """Return the most free seats that may be reserved for delegations."""
         reserved = sum(reserve.seats for reserve in self.session.reserved_seats if reserve.release_at > now)
         free = max(0, (self.session.capacity or 0) - self.taken)
         return min(reserved, free)
 
     def held_today(self, now: datetime) -> datetime | None:
-        """Return the start of today's module (or session) that is not over, or None."""
+        """Return the start of today's module (or session), or None if there is none or it is over."""
         today = self._day(now)
         return next((at for at, ends_at in self._held() if self._day(at) == today and now < ends_at), None)
 
@@ -85,7 +80,6 @@ class SessionNumbers:
         return moment.astimezone(ZoneInfo(self.session.timezone)).date()
 
     def tasks(self, now: datetime) -> list[OrganiserTask]:
-        """Return the organiser's tasks, most urgent first."""
         session = self.session
         if session.status is Status.CANCELLED:
             return []
@@ -111,7 +105,6 @@ class SessionNumbers:
         return [task for task in OrganiserTask if due.get(task)]
 
     def dates(self, since: datetime, until: datetime) -> Iterator[tuple[datetime, OrganiserDate]]:
-        """Yield the dates of the session between two moments."""
         session = self.session
         if session.status is Status.CANCELLED:
             return
@@ -130,7 +123,7 @@ class SessionNumbers:
 
 
 class BespokeStep(IntEnum):
-    """The progress of a bespoke request. After the proposal it waits for the authority."""
+    """After the proposal the request waits for the authority."""
 
     NEW = 0
     TAKEN_ON = 1
@@ -150,19 +143,16 @@ class BespokeTask:
 
     @property
     def task(self) -> OrganiserTask:
-        """Return what the delegation does next."""
         is_new = self.step is BespokeStep.NEW
         return OrganiserTask.BESPOKE_NEW if is_new else OrganiserTask.BESPOKE_PROPOSAL_DUE
 
 
 WaitingTask = tuple[OrganiserTask, SessionNumbers | BespokeTask]
-"""A task, with its session or bespoke request."""
 
 
 def waiting_tasks(
     sessions: Iterable[SessionNumbers], requests: Iterable[BespokeTask], now: datetime
 ) -> list[WaitingTask]:
-    """Return the tasks of an organiser, most urgent first, then in the given order."""
     order = list(OrganiserTask)
     tasks: list[WaitingTask] = [(task, numbers) for numbers in sessions for task in numbers.tasks(now)]
     tasks += [(request.task, request) for request in requests]
@@ -177,7 +167,6 @@ class ComingDate:
 
 
 def week_ahead(sessions: Iterable[SessionNumbers], now: datetime) -> list[ComingDate]:
-    """Return the dates of these sessions within a week, in order."""
     coming = [
         ComingDate(at, what, numbers.session)
         for numbers in sessions

@@ -1,4 +1,4 @@
-"""Gives free seats to the waiting list; groups that do not fit keep some (rules 2 and 17)."""
+"""Gives free seats to the waiting list. Groups that do not fit keep some (rules 2 and 17)."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ from shared.events.vocabulary import Employer, WaitingList
 def promote(roster: SessionRoster) -> None:
     """Give or offer free seats to the first agents in line who may take them (rule 2).
 
-    A group is never offered seats, because several agents cannot give one reply.
+    A group gets no offers, because several agents cannot give one reply.
     """
     while party := _next_to_promote(roster):
         for first in party:
@@ -32,10 +32,7 @@ def promote(roster: SessionRoster) -> None:
 
 
 def _next_to_promote(roster: SessionRoster) -> Sequence[Enrolment]:
-    """Return the first agent in line who may take a seat now, or the first group that fits.
-
-    Nobody once the line is over. Seats kept by groups are not free for the places behind.
-    """
+    """Return the first agent or fitting group in line, or nobody once the line is over."""
     roster.kept = []
     if roster.now >= roster.line_ends_at():
         return ()
@@ -68,9 +65,9 @@ def _next_party(roster: SessionRoster) -> Sequence[Enrolment]:
 
 
 def _keeps(roster: SessionRoster, ticket: int | None, employers: Sequence[Employer]) -> bool:
-    """Return whether a group that does not fit keeps the seats it may take (rule 17), and start its time.
+    """Return whether a group that does not fit keeps its seats (rule 17), and start its time.
 
-    It keeps none that cannot help: its authority has all its seats, or the session has become too small.
+    It keeps none if they cannot help: its authority has all its seats, or the session is too small.
     """
     group = roster.waiting_list.groups[ticket or 0]
     if group.is_passed or _quota_is_short(roster, employers) or not could_seat(roster, employers):
@@ -89,9 +86,9 @@ def _quota_is_short(roster: SessionRoster, employers: Sequence[Employer]) -> boo
 
 
 def could_seat(roster: SessionRoster, employers: Sequence[Employer]) -> bool:
-    """Return whether agents of these employers could ever all sit in the empty session.
+    """Return whether these employers' agents would all fit in the empty session.
 
-    Reserved seats count as released if they will be while the waiting list is served.
+    Reserved seats count as free if they are released while the waiting list is served.
     """
     last_served = max(roster.now, roster.line_ends_at() - timedelta(microseconds=1))
     return Seats().for_all(roster.session, employers, last_served).enrolled == len(employers)

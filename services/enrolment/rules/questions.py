@@ -1,5 +1,3 @@
-"""Answers to the questions of a session: the required ones, and no others."""
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -12,10 +10,7 @@ from shared.events.vocabulary import Function, QuestionKind
 
 @dataclass(frozen=True, slots=True)
 class AnswersFault:
-    """Why the answers of a request are refused, with the missing question or the index of the extra answer.
-
-    An answer is named by its index from 0, because its content is confidential.
-    """
+    """Name an answer by its index from 0, because its content is confidential."""
 
     reason: Reason
     numbers: Mapping[str, int | str]
@@ -23,10 +18,7 @@ class AnswersFault:
 
 @dataclass(frozen=True, slots=True)
 class KeptAnswer:
-    """An answer as the organiser reads it, with the question as it was asked.
-
-    ``value`` is the JSON of the contract. ``kept_days`` count from the session's end.
-    """
+    """``value`` is the contract's JSON. ``kept_days`` count from the session's end."""
 
     question_id: str
     question: str
@@ -41,7 +33,7 @@ def asked_of(questions: Sequence[Question], function: Function) -> list[Question
 def answers_fault(
     questions: Sequence[Question], function: Function, answers: Sequence[QuestionAnswer]
 ) -> AnswersFault | None:
-    """Return why the answers of a request for a seat are refused, or None."""
+    """Return why the answers are refused, or None if they are valid."""
     if not questions and not answers:
         return None
     question_of = {question.question_id: question for question in asked_of(questions, function)}
@@ -57,7 +49,6 @@ def answers_fault(
 
 
 def kept_answers(questions: Sequence[Question], answers: Sequence[QuestionAnswer]) -> list[KeptAnswer]:
-    """Return the valid answers as they are stored."""
     question_of = {question.question_id: question for question in questions}
     return [
         KeptAnswer(
@@ -71,7 +62,6 @@ def kept_answers(questions: Sequence[Question], answers: Sequence[QuestionAnswer
 
 
 def takes(question: Question, value: object) -> bool:
-    """Return whether the value fits the question's kind."""
     match question.kind:
         case QuestionKind.TEXT:
             return isinstance(value, str)

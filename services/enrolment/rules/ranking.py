@@ -1,4 +1,4 @@
-"""A draft ranking of candidates: ranks, ties, and candidates not selected."""
+"""A draft ranking: ranks, ties, and candidates not selected."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -8,10 +8,7 @@ from uuid import UUID
 
 @dataclass(frozen=True, slots=True)
 class RankingDraft:
-    """The ranks given so far, and the candidates not selected, by enrolment.
-
-    ``version`` counts saves; 0: never saved.
-    """
+    """Ranks by enrolment. ``version`` counts saves; 0 means never saved."""
 
     version: int = 0
     ranks: Mapping[UUID, int] = field(default_factory=dict)
@@ -20,10 +17,7 @@ class RankingDraft:
 
 @dataclass(frozen=True, slots=True)
 class ArrangedCandidates:
-    """The candidates of a draft: ranked (by rank, then receipt), undecided, not selected.
-
-    ``ties`` are shared ranks.
-    """
+    """Ranked candidates are sorted by rank, then receipt. ``ties`` are shared ranks."""
 
     ranked: Sequence[UUID]
     undecided: Sequence[UUID]
@@ -31,7 +25,6 @@ class ArrangedCandidates:
     ties: Mapping[int, Sequence[UUID]]
 
     def first(self, number: int) -> "ArrangedCandidates":
-        """Return the first ``number`` candidates in the same order."""
         ranked = self.ranked[:number]
         undecided = self.undecided[: number - len(ranked)]
         rest = number - len(ranked) - len(undecided)
@@ -39,7 +32,7 @@ class ArrangedCandidates:
 
 
 def arranged(draft: RankingDraft, candidates: Sequence[UUID]) -> ArrangedCandidates:
-    """Return the candidates, given in order of receipt, as the draft arranges them."""
+    """``candidates`` come in order of receipt."""
     not_selected = [candidate for candidate in candidates if candidate in draft.not_selected]
     others = [candidate for candidate in candidates if candidate not in draft.not_selected]
     with_rank = [candidate for candidate in others if candidate in draft.ranks]
@@ -72,9 +65,9 @@ def differing(before: RankingDraft, after: RankingDraft, candidates: Sequence[UU
 
 
 def stepped(draft: RankingDraft, candidates: Sequence[UUID], moved: UUID, step: int) -> RankingDraft:
-    """Return the draft with one candidate a step earlier (-1) or later (1), and ranks numbered anew.
+    """Move a candidate a step earlier (-1) or later (1), and number the ranks anew.
 
-    A step makes an unranked candidate the last ranked one.
+    A candidate without a rank becomes the last ranked one.
     """
     order = [*arranged(draft, candidates).ranked]
     if moved in order:
@@ -92,10 +85,10 @@ def stepped(draft: RankingDraft, candidates: Sequence[UUID], moved: UUID, step: 
 
 @dataclass(frozen=True, slots=True)
 class DraftChange:
-    """A change of the draft that the organiser saw in this version.
+    """A change of the draft in the version that the organiser saw.
 
-    ``ranks`` and ``not_selected`` describe the candidates ``shown`` (None: all). Then the candidate
-    ``moved``, if any, goes a step earlier (-1) or later (1).
+    ``ranks`` and ``not_selected`` describe the candidates ``shown`` (None means all). Then ``moved``, if
+    any, goes a step earlier (-1) or later (1).
     """
 
     version: int
@@ -106,7 +99,7 @@ class DraftChange:
     step: int = 0
 
     def on(self, kept: RankingDraft, candidates: Sequence[UUID]) -> RankingDraft:
-        """Return the changed draft. Candidates that were not shown keep their place in the stored draft."""
+        """Candidates that were not shown keep their place in the stored draft."""
         ranks: dict[UUID, int] = {}
         not_selected: set[UUID] = set()
         for candidate in candidates:

@@ -30,19 +30,16 @@ PortalRequest = (
     | SessionSwapRequested
     | TraineesNominated
 )
-"""The events by which portals make requests."""
 
 
 class RequestKey(NamedTuple):
-    """The identity of a request: ``ce_id`` and ``ce_source``. Two portals may use one ``ce_id``."""
+    """Two portals may use one ``ce_id``."""
 
     source: str
     request_id: UUID
 
 
 class Position(NamedTuple):
-    """The place of a request's record on its topic."""
-
     topic: str
     partition: int
     offset: int
@@ -50,11 +47,10 @@ class Position(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class _Request:
-    """The common part of requests.
+    """``source`` and ``portal`` name the sender; ``source`` is empty for links and organisers.
 
-    ``source`` and ``portal`` name the sender, ``limits`` the agents that the sender may act for. ``source``
-    is empty for links and organisers. ``traceparent`` is the trace of the event, ``position`` its place.
-    ``misrouted``: it lies in another partition than its session's, in a trial.
+    ``limits`` says which agents the sender may act for. ``misrouted``: in a trial, it lies in another
+    partition than its session's.
     """
 
     request_id: UUID
@@ -74,16 +70,13 @@ class _Request:
 
     @property
     def session_ids(self) -> tuple[UUID, ...]:
-        """Return the sessions that the request may change. All are locked at once."""
+        """All these sessions are locked at once."""
         return (self.session_id,)
 
 
 @dataclass(frozen=True, slots=True)
 class ByHand:
-    """An organiser enrols an agent by hand, for example a walk-in (rule 22).
-
-    ``above_capacity`` is the reason for a seat when none is free; None: no seat then.
-    """
+    """``above_capacity`` is the reason for a seat when none is free, or None (rule 22)."""
 
     author: str
     above_capacity: str | None = None
@@ -91,10 +84,7 @@ class ByHand:
 
 @dataclass(frozen=True, slots=True)
 class SeatRequest(_Request):
-    """An agent asks for a seat.
-
-    ``approved``: the employer agreed beforehand. ``answers`` are to the session's questions.
-    """
+    """``approved``: the employer has already agreed."""
 
     agent: Agent
     approved: bool
@@ -131,7 +121,7 @@ class _ForSeveralAgents(_Request):
 class GroupRequest(_ForSeveralAgents):
     """A training officer asks for seats for several agents, in this order.
 
-    ``may_wait``: with all or nothing and too few seats, all wait as one place (rule 17).
+    ``may_wait``: if seats are too few for all, all wait as one place (rule 17).
     """
 
     all_or_nothing: bool
@@ -140,10 +130,10 @@ class GroupRequest(_ForSeveralAgents):
 
 @dataclass(frozen=True, slots=True)
 class Nomination(_ForSeveralAgents):
-    """An authority sends the whole list of trainees for its private session.
+    """An authority sends the complete list of trainees for its private session.
 
-    The list is whole for the issuer and the limits of its portal: another portal sends its own.
-    ``nominated_by`` hears the result; None in older requests.
+    It is complete for the issuer and limits of its portal: another portal sends its own. ``nominated_by``
+    gets the result; None in older requests.
     """
 
     siret: str
@@ -161,10 +151,7 @@ class _AboutEnrolment(_Request):
 
 @dataclass(frozen=True, slots=True)
 class Withdrawal(_AboutEnrolment):
-    """An agent, or the employer, gives up an enrolment.
-
-    ``joined_to``: an organiser ends it because the same person has this one by another issuer (rule 22).
-    """
+    """``joined_to``: the enrolment that the same person keeps under another issuer (rule 22)."""
 
     reason: str | None
     by_employer: bool = False
@@ -173,17 +160,12 @@ class Withdrawal(_AboutEnrolment):
 
 @dataclass(frozen=True, slots=True)
 class ApprovalDecision(_AboutEnrolment):
-    """The employer agrees to an enrolment, or does not."""
-
     granted: bool
 
 
 @dataclass(frozen=True, slots=True)
 class OfferAnswer(_AboutEnrolment):
-    """An agent accepts or declines an offered seat.
-
-    ``version`` is the enrolment's version when the offer was made; None: the last offer.
-    """
+    """``version`` is the enrolment's version when the offer was made. None means the last offer."""
 
     accepted: bool
     version: int | None = None
@@ -201,7 +183,6 @@ class Swap(_AboutEnrolment):
         return self.session_id, self.to_session_id
 
     def as_seat_request(self, agent: Agent) -> SeatRequest:
-        """Return the request for a seat in the other session."""
         return SeatRequest(
             self.request_id,
             self.received_at,
@@ -224,7 +205,7 @@ Request = RequestInSession | Swap
 
 
 def request_of(received: Received[PortalRequest]) -> Request:
-    """Return the request of a portal's event. The portal's issuer identifies the agent."""
+    """The portal's issuer identifies the agent."""
     event = received.event
     common = received.id, received.received_at, event.session_id
     portal = received.sender
@@ -256,7 +237,7 @@ def request_of(received: Received[PortalRequest]) -> Request:
 
 
 def as_corrected(request: Request, corrections: Corrections) -> Request:
-    """Return the request with the corrections that were received after it."""
+    """Apply the corrections received after the request."""
     match request:
         case SeatRequest():
             return replace(request, agent=corrections.apply(request.agent, request.received_at))
@@ -276,10 +257,9 @@ class _Sender(TypedDict):
 
 @dataclass(frozen=True, slots=True)
 class RequestResult:
-    """The result of a request, and the figures behind it.
+    """``state`` is the enrolment's state, or ``refused``.
 
-    ``state`` is the enrolment's state, or ``refused``. For several agents it is their common state,
-    ``mixed``, or ``unchanged`` if nobody is new.
+    For several agents it is their common state, ``mixed``, or ``unchanged`` if nobody is new.
     """
 
     request: Request

@@ -1,5 +1,3 @@
-"""The roster of a session as organisers read it, and its order."""
-
 import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -31,7 +29,7 @@ PARTS = [
 
 
 def plain(text: str) -> str:
-    """Return a text for searching: lower case, without accents, as SQL computes it."""
+    """Return a text for searching: lower case, without accents, exactly as SQL computes it."""
     text = text.lower()
     if text.isascii():
         return text
@@ -40,8 +38,6 @@ def plain(text: str) -> str:
 
 
 class RosterOrder(StrEnum):
-    """The column that a roster is sorted by."""
-
     STANDING = "standing"
     NAME = "name"
     EMPLOYER = "employer"
@@ -49,38 +45,37 @@ class RosterOrder(StrEnum):
 
 
 def sought_of(agent: Agent) -> str:
-    """Return the text that finds an agent. Its first line sorts a roster by employer."""
+    """The first line of the text sorts a roster by employer."""
     named = f"{agent.employer.name} {agent.family_name} {agent.given_name}"
     return plain(f"{named}\n{agent.email} {agent.agent_id}")
 
 
 def part_of(state: State) -> int:
-    """Return the part of the roster for a state. Part 0 has the enrolments with a seat."""
+    """Part 0 has the enrolments with a seat."""
     return 0 if state.has_seat else 1 + PARTS.index(state)
 
 
 SmallNumber = Annotated[int, Field(ge=-(2**31), lt=2**31)]
 LargeNumber = Annotated[int, Field(ge=-(2**63), lt=2**63)]
 LineKey = tuple[SmallNumber, SmallNumber, LargeNumber, Instant, UUID]
-"""The position of a line: part, minus priority in line, ticket, time of receipt, id."""
+"""A line's position: part, negative priority, ticket, time of receipt, id."""
 TextKey = tuple[Annotated[str, Field(pattern="^[^\\x00]*$")], UUID]
-"""The position of a line in a roster sorted by a text."""
+"""A line's position in a roster sorted by a text."""
 TimeKey = tuple[Instant, UUID]
-"""The position of a line in a roster sorted by the time of its last change."""
+"""A line's position in a roster sorted by last change."""
 SortedKey = tuple[str | datetime, UUID]
 
 ChangeKey = tuple[Instant, SmallNumber, UUID]
-"""The position of a change in a session's history: time, number, enrolment."""
+"""A change's position in a session's history: time, number, enrolment."""
 
 
 @dataclass(frozen=True, slots=True)
 class RosterLine:
     """One enrolment as an organiser reads it.
 
-    ``position`` is the place in line, from 1. ``attendance`` is by module, counted from 0. ``answers`` are
-    by question. ``same_person``: live enrolments of another issuer with the same address or names (rule 22).
-    ``above_capacity``: why an organiser gave a seat when none was free. ``sorted_by``: the chosen sort
-    value.
+    ``position`` counts from 1, modules in ``attendance`` from 0. ``same_person``: live enrolments of another
+    issuer with the same address or names (rule 22). ``above_capacity``: why an organiser gave a seat when
+    none was free. ``sorted_by``: the chosen sort value.
     """
 
     enrolment: Enrolment
@@ -107,8 +102,6 @@ class RosterLine:
 
 @dataclass(frozen=True, slots=True)
 class SeatedPerson:
-    """An agent with a seat, for one module: recorded attendance and arrival."""
-
     enrolment_id: UUID
     family_name: str
     given_name: str

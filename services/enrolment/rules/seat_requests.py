@@ -1,5 +1,3 @@
-"""A request for one seat: judged, and granted or refused."""
-
 from collections.abc import Mapping
 from typing import assert_never
 
@@ -32,7 +30,6 @@ StateAndReason = tuple[State, Reason | None]
 
 
 def seat(roster: SessionRoster, request: SeatRequest | GroupRequest, agent: Agent) -> StateAndReason:
-    """Decide a request for one of its agents by the rules."""
     verdict = judge(
         roster.session,
         agent,
@@ -47,7 +44,7 @@ def seat(roster: SessionRoster, request: SeatRequest | GroupRequest, agent: Agen
 
 
 def if_answered(roster: SessionRoster, request: SeatRequest, verdict: Granted | Refused) -> Granted | Refused:
-    """Return the verdict, or a refusal for the answers. A group answers no questions."""
+    """A group answers no questions."""
     fault = None if isinstance(verdict, Refused) else _answers_fault(roster, request)
     return verdict if fault is None else Refused(fault.reason)
 
@@ -59,7 +56,6 @@ def _answers_fault(roster: SessionRoster, request: SeatRequest) -> AnswersFault 
 def numbers_of_answers(
     roster: SessionRoster, request: SeatRequest, outcome: StateAndReason
 ) -> Mapping[str, int | str]:
-    """Return the missing question or the extra answer, if the request was refused for it."""
     _, reason = outcome
     if reason not in (Reason.ANSWER_MISSING, Reason.ANSWER_NOT_EXPECTED):
         return {}
@@ -68,7 +64,7 @@ def numbers_of_answers(
 
 
 def seat_by_hand(roster: SessionRoster, request: SeatRequest, by_hand: ByHand) -> StateAndReason:
-    """Decide an organiser's request: by the rules, or a seat above capacity with the organiser's reason."""
+    """With the organiser's reason, give a seat above capacity."""
     verdict = judge(
         roster.session,
         request.agent,
@@ -96,7 +92,6 @@ def grant(
     verdict: Granted | Refused,
     moved_from: SeatLeft | None = None,
 ) -> StateAndReason:
-    """Begin the enrolment, or refuse it, and publish the decision."""
     if isinstance(verdict, Refused):
         roster.refuse(request, agent, verdict.reason)
         return State.REFUSED, verdict.reason
@@ -125,7 +120,7 @@ _AWAITED = {
 
 
 def agents_once(request: GroupRequest | Nomination) -> list[Agent]:
-    """Return the agents in the order given, each once: an agent named twice gets one answer."""
+    """An agent named twice gets one answer."""
     first: dict[AgentKey, Agent] = {}
     for agent in request.agents:
         first.setdefault(agent.key, agent)

@@ -11,9 +11,9 @@ from shared.events.vocabulary import Employer
 
 @dataclass(slots=True)
 class Seats:
-    """Taken seats: in all, and by delegation and authority where that matters.
+    """Taken seats in all, and by delegation and authority if the session counts by employer.
 
-    ``enrolled`` counts agents' seats, ``offered`` seats held for a reply. Both are taken.
+    ``offered`` seats are held for a reply.
     """
 
     enrolled: int = 0
@@ -26,11 +26,10 @@ class Seats:
         return self.enrolled + self.offered
 
     def by_employer(self) -> Mapping[str, Mapping[str, int]]:
-        """Return the counts by delegation and authority, to be stored."""
         return {"delegation": +self.by_delegation, "siret": +self.by_siret}
 
     def take(self, employer: Employer, number: int = 1) -> None:
-        """Count ``number`` seats for this employer, beside ``enrolled`` and ``offered``."""
+        """``enrolled`` and ``offered`` are counted separately."""
         self.by_delegation[employer.delegation] += number
         self.by_siret[employer.siret] += number
 
@@ -38,7 +37,7 @@ class Seats:
         return Seats(self.enrolled, self.offered, self.by_delegation.copy(), self.by_siret.copy())
 
     def and_kept(self, kept: "Seats") -> "Seats":
-        """Return these seats plus those kept for a group (rule 17): nobody else may take either."""
+        """Add the seats kept for a group (rule 17), which nobody else may take."""
         return Seats(
             self.enrolled + kept.enrolled,
             self.offered,
@@ -49,7 +48,7 @@ class Seats:
     def for_all(self, session: SessionState, employers: Sequence[Employer], now: datetime) -> "Seats":
         """Return the seats that agents of these employers may take together.
 
-        All of them fit if as many are ``enrolled`` in it as there are employers.
+        All fit if its ``enrolled`` is the number of employers.
         """
         trial, theirs = self.copy(), Seats()
         for employer in employers:
@@ -64,9 +63,9 @@ class Seats:
     def may_take(self, session: SessionState, employer: Employer, now: datetime) -> bool:
         """Return whether an agent of this employer may take one more seat.
 
-        A delegation's agents fill its reserved seats first. Free reserved seats are kept from other
-        delegations until the release date, except from a delegation with free reserved seats of its own. If
-        more seats are reserved than exist, no seat stays empty. A lowered capacity may be exceeded already.
+        A delegation's agents fill its reserved seats first. Until the release date, free reserved seats are
+        kept from delegations without free reserved seats of their own. If more seats are reserved than
+        exist, no seat stays empty. A lowered capacity may be exceeded already.
         """
         if self.reaches_quota(session, employer):
             return False
@@ -79,7 +78,6 @@ class Seats:
     def numbers_for(
         self, session: SessionState, employer: Employer, now: datetime
     ) -> dict[str, int | str | None]:
-        """Return the seats of this authority, its quota, and the number of seats kept from it."""
         return {
             "quota": session.quota_per_authority,
             "taken_by_authority": self.by_siret[employer.siret],
@@ -87,12 +85,10 @@ class Seats:
         }
 
     def reaches_quota(self, session: SessionState, employer: Employer) -> bool:
-        """Return whether this authority has all the seats of its quota."""
         quota = session.quota_per_authority
         return quota is not None and self.by_siret[employer.siret] >= quota
 
     def _kept_from(self, delegation: str, session: SessionState, now: datetime) -> int:
-        """Return the free reserved seats that this delegation may not take."""
         reserved: dict[str, int] = {}
         for reservation in session.reserved_seats:
             if now < reservation.release_at:
@@ -103,11 +99,9 @@ class Seats:
 
 
 def counts_by_employer(session: SessionState) -> bool:
-    """Return whether the session counts seats by employer: it has reserved seats or a quota."""
     return bool(session.reserved_seats) or session.quota_per_authority is not None
 
 
 def next_release(session: SessionState, now: datetime) -> datetime | None:
-    """Return when reserved seats are released next, or None."""
     releases = (reservation.release_at for reservation in session.reserved_seats)
     return min((release_at for release_at in releases if release_at > now), default=None)

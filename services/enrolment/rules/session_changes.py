@@ -1,4 +1,4 @@
-"""The consequences of a newer state of a session, and what its agents are told."""
+"""The consequences of a newer state of a session."""
 
 from services.enrolment.rules.attendance import modules_held, publish_attendance, state_by_attendance
 from services.enrolment.rules.enrolments import Enrolment
@@ -35,10 +35,10 @@ def apply_state(roster: SessionRoster, session: SessionState) -> None:
     """Apply a newer state of the session.
 
     A cancellation ends every live enrolment and is final. Otherwise free seats go to the waiting list. A
-    lowered capacity takes no seat away. Needs every offer in ``latest``. A cancellation needs every live
-    enrolment and its attendance. When approval is no longer needed, it needs the pending enrolments and all
-    places in line. A new roster may have enrolments if the session's row was lost: their agents then get
-    what they were due.
+    lowered capacity takes no seat away. Every offer must be loaded; for a cancellation every live enrolment
+    and its attendance; for the end of approvals the pending enrolments and all places in line. If the
+    session's row was lost, a new roster may have enrolments: their agents then get the decisions that were
+    due.
     """
     if roster.session.status is Status.CANCELLED and not roster.is_new:
         return
@@ -57,14 +57,14 @@ def apply_state(roster: SessionRoster, session: SessionState) -> None:
 
 
 def _place_pending(roster: SessionRoster) -> None:
-    """Place all pending enrolments in order of receipt: approval is no longer needed."""
+    """Approval is no longer needed."""
     for state in (State.PENDING_APPROVAL, State.PENDING_SELECTION):
         for pending in roster.in_state(state):
             roster.settle_pending(pending, Cause.APPROVAL_DROPPED, None)
 
 
 def _shorten_offers(roster: SessionRoster) -> None:
-    """Shorten offers to the last moment to offer, which is sooner after a change of date."""
+    """A change of date can bring the last moment to offer forward."""
     last = last_moment_to_offer(roster.session, roster.policy)
     for offer in roster.in_state(State.OFFERED):
         if offer.hold_until is None or offer.hold_until <= last:
@@ -89,7 +89,7 @@ def _cancel(roster: SessionRoster) -> None:
 
 
 def _cancel_the_rest(roster: SessionRoster, enrolment: Enrolment) -> None:
-    """Tell an agent with recorded attendance about the cancellation. A certificate may be due now."""
+    """A certificate may be due now."""
     kept = roster.move(enrolment, enrolment.state, Cause.SESSION_CANCELLED)
     by = WithdrawnBy.SESSION_CANCELLED
     reason = cancellation_reason(roster.session)
@@ -101,7 +101,6 @@ def _cancel_the_rest(roster: SessionRoster, enrolment: Enrolment) -> None:
 
 
 def parts_changed(before: SessionState, after: SessionState) -> set[SessionPart]:
-    """Return which of dates, place and link changed."""
     differ = {
         SessionPart.DATES: (before.starts_at, before.ends_at, before.modules)
         != (after.starts_at, after.ends_at, after.modules),
@@ -114,7 +113,6 @@ def parts_changed(before: SessionState, after: SessionState) -> set[SessionPart]
 def change_event(
     session: SessionState, changed: set[SessionPart], enrolment: Enrolment
 ) -> SessionChangedForAgent:
-    """Return the event that tells one agent about the change."""
     return SessionChangedForAgent(
         session_id=session.session_id,
         session_version=session.version,

@@ -1,7 +1,7 @@
-"""One session while requests are decided: its seats and its waiting list change only here.
+"""One session while requests are decided: its seats and waiting list change only here.
 
-Every change of an enrolment goes through :meth:`SessionRoster.begin` and :meth:`SessionRoster.move`. They
-allow only the transitions of the lifecycle and keep the counts.
+Every change goes through :meth:`SessionRoster.begin` and :meth:`SessionRoster.move`, which allow only the
+transitions of the lifecycle and keep the counts.
 """
 
 from collections import Counter
@@ -48,17 +48,14 @@ from shared.events.reasons import Reason
 from shared.events.vocabulary import Agent, AgentKey, Status, WaitingList
 
 Certified = tuple[AgentKey, str]
-"""An agent with a certificate of this offer."""
 
 
 @dataclass(slots=True)
 class SessionRoster:
     """One session at one moment, with the loaded enrolments.
 
-    ``latest`` holds each agent's live enrolment, or the last ended one. ``waiting_list`` holds the agents
-    who may be next, ``attendance`` the records by enrolment and module. Decisions collect in ``decisions``
-    and ``outcomes`` (each with its request), ``results``, ``changed`` (enrolments to save), ``changes``
-    (history) and ``recorded`` (attendance to save).
+    ``latest`` holds each agent's live enrolment, or the last ended one. ``waiting_list`` holds the first
+    agents in line. ``changed``, ``recorded`` and ``changes`` (history) are to be saved.
     """
 
     session: SessionState
@@ -67,17 +64,16 @@ class SessionRoster:
     seats: Seats = field(default_factory=Seats)
     waiting_list: SessionWaitingList = field(default_factory=SessionWaitingList)
     kept: list[tuple[Place, Seats]] = field(default_factory=list)
-    """Free seats kept by groups, by place: not free for the places behind (rule 17). Known after a promotion.
+    """Free seats kept by groups, by place; the places behind may not take them (rule 17). Set by a promotion.
     """
     next_ticket: int = 1
     newest_receipt: datetime | None = None
-    """When the newest request was received that began an enrolment. An older request is not last in line."""
+    """The receipt of the newest request that began an enrolment. An older request is not last in line."""
     occupancy_version: int = 0
     latest: dict[AgentKey, Enrolment] = field(default_factory=dict)
     attendance: dict[UUID, dict[int, str]] = field(default_factory=dict)
     schedule: AgentSchedule | None = None
     certified: Collection[Certified] = frozenset()
-    """The agents with a certificate that a session requires."""
     cancelled_at: datetime | None = None
     """When the cancellation was read. Modules that had not begun by then did not take place."""
     decisions: list[tuple[Decision, Request | None]] = field(default_factory=list)
@@ -87,24 +83,21 @@ class SessionRoster:
     changes: list[EnrolmentChange] = field(default_factory=list)
     recorded: dict[tuple[UUID, int], str] = field(default_factory=dict)
     question_answers: dict[UUID, list[KeptAnswer]] = field(default_factory=dict)
-    """Answers to the session's questions of agents with a seat or a place, by enrolment."""
+    """Answers to the session's questions, by enrolment."""
     notices: list[MinimumMissed | SelectionDue | NominationAnswered] = field(default_factory=list)
-    """Notices to the organiser and to senders of lists."""
     close_judged_for: datetime | None = None
-    """The close of enrolment for which the minimum was judged last."""
     session_has_changed: bool = False
     parts_changed: set[SessionPart] = field(default_factory=set)
-    """What the session's agents must hear of its newer state."""
     vacancies: Counter[str] = field(default_factory=Counter)
     """Trainees who left since the close and are not replaced, by SIRET (rule 14)."""
     last_nominations: dict[tuple[str, str], datetime] = field(default_factory=dict)
     """When the last list was received, by SIRET and issuer, for the lists in this batch."""
     seats_were_added: bool = False
-    """An organiser gave a seat above the capacity or a quota (rule 22)."""
+    """An organiser gave a seat above the capacity or quota (rule 22)."""
     is_new: bool = False
     """Nothing of the session was stored before."""
     answering: Request | None = None
-    """The request in hand: changes are published in its trace."""
+    """Changes are published in the trace of this request."""
     _published: tuple[int | None, int, int, int] | None = None
 
     def __post_init__(self) -> None:
@@ -116,10 +109,9 @@ class SessionRoster:
     def availability(
         self, agent: Agent, *, leaves: UUID | None = None, place: Place | None = None
     ) -> Availability:
-        """Return what the session has for this agent. A seat that a waiting agent may take is not free.
+        """A seat that a waiting agent may take is not free.
 
-        ``leaves`` is the session that the agent would give up. ``place`` is the agent's place in line,
-        unless it follows from the request.
+        ``leaves`` is the session that the agent would give up. ``place`` is by default that of the request.
         """
         latest, required = self.latest.get(agent.key), self.session.prerequisite
         return Availability(
@@ -133,15 +125,11 @@ class SessionRoster:
         )
 
     def latest_for(self, request: Request, agent: AgentKey) -> Enrolment | None:
-        """Return the agent's latest enrolment as the request's sender may know it.
-
-        If the sender may not act for the agent's employer, the agent is unknown.
-        """
+        """Return None also if the sender may not act for the agent's employer."""
         latest = self.latest.get(agent)
         return latest if latest is not None and request.limits.allow(latest.agent.employer) else None
 
     def numbers(self) -> dict[str, int | str | None]:
-        """Return the present figures, to be stored with a decision."""
         numbers: dict[str, int | str | None] = {
             "session_version": self.session.version,
             "capacity": self.session.capacity,
@@ -154,13 +142,12 @@ class SessionRoster:
         return numbers
 
     def numbers_for(self, agent: Agent) -> dict[str, int | str | None]:
-        """Return the figures of the agent's authority, if seats are counted by employer."""
         if not counts_by_employer(self.session):
             return {}
         return self.seats.numbers_for(self.session, agent.employer, self.now)
 
     def occupancy(self) -> SessionOccupancyChanged | None:
-        """Return the occupancy to publish, once, if it has changed."""
+        """Return the occupancy once after each change, else None."""
         if self._published == self._occupancy():
             return None
         self._published = self._occupancy()
@@ -186,7 +173,10 @@ class SessionRoster:
     def settle_pending(
         self, pending: Enrolment, cause: Cause, request: RequestKey | None, *, ticket: int | None = None
     ) -> Enrolment:
-        """Give a pending agent a seat, a place in line, or neither (rule 5). Needs the places behind."""
+        """Give a pending agent a seat, a place in line, or neither (rule 5).
+
+        The places behind must be loaded.
+        """
         place = -pending.priority, ticket or pending.ticket or 0
         verdict = judge_place(self.session, self.availability(pending.agent, place=place))
         if isinstance(verdict, Refused):
@@ -200,7 +190,6 @@ class SessionRoster:
         return placed
 
     def lapse(self, offer: Enrolment, cause: LapseCause, request: RequestKey | None = None) -> None:
-        """End an offer that was declined or not answered. Its seat is free then."""
         change_cause = Cause.OFFER_EXPIRED if cause is LapseCause.EXPIRED else Cause.OFFER_DECLINED
         lapsed = self.move(offer, State.LAPSED, change_cause)
         self.publish(SeatOfferLapsed(**self.members(lapsed, request), cause=cause))
@@ -213,10 +202,7 @@ class SessionRoster:
         return refused
 
     def _seats_for(self, place: Place | None) -> Seats:
-        """Return the seats seen from this position in the waiting list. Groups ahead of it keep some.
-
-        Without a place, the position is that of the request in hand.
-        """
+        """Return the seats seen from this position in the waiting list. Groups ahead of it keep some."""
         if not self.kept:
             return self.seats
         if place is None and self.answering is not None:
@@ -237,28 +223,24 @@ class SessionRoster:
         return min(ends, default=None)
 
     def _waiting_list_comes_first(self) -> bool:
-        """Return whether free seats are kept for the waiting list, though it is no longer served.
+        """Return whether the waiting list keeps free seats although it is no longer served.
 
-        A list of offers differs: once no offer can be made while enrolment is open, a free seat goes to the
-        next request (ADR 0007).
+        A list of offers keeps none: its free seat goes to the next request while enrolment is open (ADR
+        0007).
         """
         if not self.waiting_list or self.session.waiting_list is WaitingList.OFFER:
             return False
         return self.now >= self.line_ends_at()
 
     def line_is_over(self) -> bool:
-        """Return whether the waiting list had ended when the request in hand was received."""
+        """Judge by the receipt of the present request."""
         return (self.answering.received_at if self.answering else self.now) >= self.line_ends_at()
 
     def line_ends_at(self) -> datetime:
-        """Return the moment from which the waiting list gets no seat."""
         return line_ends_at(self.session, self.policy)
 
     def close_due_at(self) -> datetime | None:
-        """Return when the organiser may have to decide at the close, or None.
-
-        A session has a minimum (rule 15), or a selection.
-        """
+        """Return when the organiser decides, or None without a minimum (rule 15) or selection."""
         session = self.session
         decides = session.minimum is not None or session.approval.by_selection
         if not decides or session.status is not Status.PUBLISHED:
@@ -267,7 +249,7 @@ class SessionRoster:
         return None if self.close_judged_for == closes_at else closes_at
 
     def in_state(self, state: State) -> list[Enrolment]:
-        """Return the loaded enrolments in this state, by end of offer, then in order of receipt."""
+        """Sort by end of offer, then order of receipt."""
         found = [enrolment for enrolment in self.latest.values() if enrolment.state is state]
         return sorted(found, key=lambda enrolment: (enrolment.hold_until or self.now, enrolment.place))
 
@@ -276,9 +258,9 @@ class SessionRoster:
     def begin(
         self, request: RequestForSeats, agent: Agent, state: State, *, together: int | None = None
     ) -> Enrolment:
-        """Begin an enrolment in its first state. A waiting one gets its place by time of receipt.
+        """Begin an enrolment. A waiting one gets its place by time of receipt.
 
-        ``together``: the ticket of the group that it waits in.
+        ``together`` is the ticket of its waiting group.
         """
         enrolment = new_enrolment(
             request,
@@ -298,7 +280,7 @@ class SessionRoster:
         return enrolment
 
     def draw_ticket(self, moment: datetime) -> int:
-        """Return a ticket that sorts by the moment, to the millisecond, then by when it was drawn."""
+        """Tickets sort by the moment, to the millisecond, then by order of drawing."""
         ticket = self._ticket(moment)
         self.next_ticket += 1
         return ticket
@@ -307,7 +289,7 @@ class SessionRoster:
         return first_ticket(moment) + self.next_ticket % (1 << NUMBER_BITS)
 
     def refuse(self, request: RequestForSeats, agent: Agent, reason: Reason) -> Enrolment:
-        """Refuse a request for one of its agents. A live enrolment of the agent stays."""
+        """A live enrolment of the agent stays."""
         enrolment = refused_enrolment(request, agent, reason)
         self.changed[enrolment.enrolment_id] = enrolment
         latest = self.latest.get(agent.key)
@@ -317,7 +299,7 @@ class SessionRoster:
         return enrolment
 
     def move(self, before: Enrolment, state: State, cause: Cause, **other: Any) -> Enrolment:
-        """Move an enrolment to another state, with its seat or place. ``other`` are further changes.
+        """Move an enrolment with its seat or place. ``other`` are further changes.
 
         Raises ``ValueError`` for a transition that the lifecycle does not have.
         """
@@ -340,25 +322,21 @@ class SessionRoster:
         return after
 
     def members(self, enrolment: Enrolment, request: RequestKey | None = None) -> DecisionMembers:
-        """Return the members of a decision about an enrolment, with its request, if any."""
         return decision_members(enrolment, self.session.version, request)
 
     def publish(self, decision: Decision) -> None:
-        """Publish a decision in the trace of the request in hand."""
         self.decisions.append((decision, self.answering))
 
     def publish_outcome(self, request: Request, outcome: PortalOutcome | None) -> None:
-        """Publish an outcome to the sending portal. None: a decision answers the request."""
+        """Publish nothing for None: a decision answers the request."""
         if outcome is not None:
             self.outcomes.append((outcome, request))
 
     def add_numbers(self, **added: int | str | None) -> None:
-        """Add figures to the last change."""
         last = self.changes[-1]
         self.changes[-1] = replace(last, numbers={**last.numbers, **added})
 
     def record(self, enrolment: Enrolment, module: int, attendance: str) -> None:
-        """Record an agent's attendance at a module, counted from 0."""
         self.attendance.setdefault(enrolment.enrolment_id, {})[module] = attendance
         self.recorded[enrolment.enrolment_id, module] = attendance
 
@@ -369,7 +347,6 @@ class SessionRoster:
         self.latest[enrolment.agent.key] = enrolment
 
     def _count(self, enrolment: Enrolment, number: int) -> None:
-        """Count an enrolment's seat, if it has one: ``number`` is 1, or -1 if it is given back."""
         if enrolment.state.has_seat:
             self.seats.enrolled += number
         elif enrolment.state is State.OFFERED:

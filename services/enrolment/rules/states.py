@@ -1,5 +1,3 @@
-"""The states of an enrolment, their transitions, and the causes."""
-
 from collections.abc import Mapping
 from enum import StrEnum
 from typing import Self
@@ -23,17 +21,17 @@ class State(StrEnum):
 
     @property
     def is_live(self) -> bool:
-        """Return whether the enrolment has not ended. Its agent may not ask for the session again."""
+        """The enrolment has not ended. Its agent may not ask for the session again."""
         return self not in _ENDED
 
     @property
     def has_seat(self) -> bool:
-        """Return whether the agent has or had a seat."""
+        """The agent has or had a seat."""
         return self in _WITH_SEAT
 
     @property
     def holds_seat(self) -> bool:
-        """Return whether the agent has a seat, or one is held for their reply."""
+        """The agent has or had a seat, or an offer holds one."""
         return self is State.OFFERED or self in _WITH_SEAT
 
 
@@ -43,7 +41,6 @@ _ENDED = frozenset(
 _SEEN = frozenset({State.ATTENDED, State.ABSENT, State.ABSENT_JUSTIFIED, State.CERTIFIED})
 _WITH_SEAT = _SEEN | {State.ENROLLED}
 SEATED = tuple(state for state in State if state in _WITH_SEAT)
-"""The states with a seat."""
 _GIVEN_UP = frozenset({State.WITHDRAWN, State.SESSION_CANCELLED})
 _PLACED = frozenset({State.ENROLLED, State.WAITLISTED, State.REFUSED}) | _GIVEN_UP
 
@@ -63,16 +60,14 @@ TRANSITIONS: Mapping[State, frozenset[State]] = {
     State.CERTIFIED: _SEEN | {State.ENROLLED},
     **dict.fromkeys(_ENDED, frozenset()),
 }
-"""The transitions of the domain's lifecycle."""
 
 
 class Cause(StrEnum):
-    """Why an enrolment moved, with an explanation for operators."""
+    """``explanation`` is for operators."""
 
     explanation: str
 
     def __new__(cls, value: str, explanation: str = "") -> Self:
-        """Make a member with its explanation."""
         if not explanation:
             raise ValueError(f"{value} needs an explanation")
         member = str.__new__(cls, value)

@@ -15,21 +15,19 @@ FIRST_PLACE: Place = (1 - 2**31, 0)
 END_OF_LIST: Place = (1, 0)
 """Behind all places: no priority is below 0."""
 NUMBER_BITS = 20
-"""The last bits of a ticket, which separate requests of one millisecond."""
+"""The last bits of a ticket separate requests of one millisecond."""
 
 _place = attrgetter("place")
 
 
 def first_ticket(moment: datetime) -> int:
-    """Return the lowest ticket of this moment's millisecond."""
     return ((moment - EARLIEST) // timedelta(milliseconds=1)) << NUMBER_BITS
 
 
 @dataclass(slots=True)
 class WaitingGroup:
-    """A group that waits as one place: its number of agents, and its priority.
+    """``kept_until``: when the group stops keeping too few seats; None if it keeps none.
 
-    ``kept_until``: when it stops keeping seats that are too few for it; None: it has kept none.
     ``is_passed``: that time is over, and places behind pass it until enough seats are free.
     """
 
@@ -40,11 +38,10 @@ class WaitingGroup:
 
 
 class SessionWaitingList:
-    """The waiting enrolments. ``len`` is their number; iterating yields the loaded ones in order.
+    """The waiting enrolments. ``len`` counts all; iteration yields the loaded ones in order.
 
-    A batch frees few seats, so the store loads only the first enrolments: ``entries``. Of the others only
-    places are needed, to number a newcomer before them: ``places`` from ``known_from`` on. ``groups`` are
-    all waiting groups by ticket.
+    A batch frees few seats, so only the first ``entries`` are loaded. To number a newcomer, the places of
+    the others suffice: ``places`` from ``known_from`` on. ``groups`` are all waiting groups by ticket.
     """
 
     def __init__(
@@ -69,15 +66,14 @@ class SessionWaitingList:
         return iter(self._entries)
 
     def parties(self) -> Iterator[Sequence[Enrolment]]:
-        """Yield the loaded enrolments in order, a place at a time: one agent, or a group."""
+        """Yield the loaded enrolments place by place: one agent, or a group."""
         return (tuple(party) for _, party in groupby(self._entries, key=_place))
 
     def group_of(self, enrolment: Enrolment) -> Sequence[Enrolment]:
-        """Return the loaded group of an enrolment, itself included."""
         return [waiting for waiting in self._entries if waiting.place == enrolment.place]
 
     def add(self, enrolment: Enrolment) -> None:
-        """Add an enrolment at its place. Raises ``ValueError`` if the places behind it are unknown."""
+        """Raises ``ValueError`` if the places behind the enrolment's place are unknown."""
         if enrolment.place < self._known_from:
             raise ValueError("a place in the middle of the waiting list needs the places behind it")
         insort(self._entries, enrolment, key=_place)
@@ -89,7 +85,7 @@ class SessionWaitingList:
             group.members += 1
 
     def position(self, enrolment: Enrolment) -> int:
-        """Return the place of an added enrolment; 1 is next. A group is one place."""
+        """The place counts from 1. A group is one place."""
         before_known = self._waiting - len(self._places)
         companions = sum(
             group.members - 1
@@ -99,14 +95,14 @@ class SessionWaitingList:
         return before_known + bisect_left(self._places, enrolment.place) - companions + 1
 
     def priority_before_all(self, enrolment: Enrolment) -> int:
-        """Return the priority that puts an added enrolment before all others. Needs all places."""
+        """All places must be known."""
         other = next((place for place in self._places if place != enrolment.place), None)
         if other is None or enrolment.place < other:
             return enrolment.priority
         return 1 - other[0]
 
     def remove(self, enrolment: Enrolment) -> None:
-        """Remove an enrolment, loaded or not."""
+        """The enrolment may be loaded or not."""
         self._waiting -= 1
         index = bisect_left(self._entries, enrolment.place, key=_place)  # thousands may wait
         while index < len(self._entries) and self._entries[index].place == enrolment.place:

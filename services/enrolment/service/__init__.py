@@ -1,5 +1,4 @@
-"""Commands and queries of the enrolment service: functions of a transaction, one module for each subject.
+"""Commands and queries: functions of a transaction, one module for each subject.
 
-Handlers, API, pages, jobs and the command line open the transaction and call these functions. Only these
-functions call the store.
+Handlers, API, pages, jobs and command line open the transaction. Only these functions call the store.
 """

@@ -1,5 +1,3 @@
-"""The transaction in which an organiser acts."""
-
 from dataclasses import dataclass
 from datetime import datetime
 

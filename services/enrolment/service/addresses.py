@@ -1,4 +1,4 @@
-"""Agents with a bad address: organisers can ask them for a better one."""
+"""Agents with a bad address, so that organisers can ask them for another."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -12,7 +12,6 @@ EmailDelivery = EmailBounced | EmailFailed | EmailSent
 
 
 async def record_deliveries(tx: Transaction, deliveries: Sequence[EmailDelivery], now: datetime) -> None:
-    """Mark the agents whose address is bad, and unmark the agents who received a mail again."""
     relevant = [delivery for delivery in deliveries if _concerns_address(delivery)]
     last = {_agent(delivery): delivery for delivery in relevant}
     arrived = {
@@ -28,7 +27,7 @@ def _agent(delivery: EmailDelivery) -> AgentKey:
 
 
 def _concerns_address(delivery: EmailDelivery) -> bool:
-    """Return whether a delivery shows that the address of an enrolment is bad or good.
+    """Return whether a delivery says anything about an enrolment's address.
 
     A mail without an enrolment may go to another address, such as that of a subscription.
     """

@@ -1,5 +1,3 @@
-"""The feeds of portals: the answers that each portal reads over HTTP, in the order of their numbers."""
-
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,7 +12,7 @@ from shared.read_log import Reading, ReadKind
 
 @dataclass(frozen=True, slots=True)
 class FeedPage:
-    """Answers in order, and the number to ask after next time."""
+    """``next`` is the number to ask after next time."""
 
     answers: Sequence[OutboxRow]
     next: int
@@ -29,7 +27,7 @@ class NeverGiven(LookupError):
 
 
 class Forgotten(LookupError):
-    """The answers after this number were deleted. Those after ``kept_after`` are kept."""
+    """Only answers after ``kept_after`` are kept."""
 
     def __init__(self, kept_after: int) -> None:
         super().__init__(kept_after)
@@ -39,10 +37,10 @@ class Forgotten(LookupError):
 async def page(
     tx: Transaction, portal: str, after: int, limit: int, reading: Reading | None = None
 ) -> FeedPage:
-    """Return the answers of a portal that follow a number; 0 starts at the oldest.
+    """Return the answers after a number; 0 starts at the oldest.
 
     Numbers have no gaps, so that a gap shows a loss. Answers about erased agents are left out, but their
-    numbers count. A read by staff is recorded. Raises :class:`NeverGiven`, :class:`Forgotten`.
+    numbers count. Raises :class:`NeverGiven`, :class:`Forgotten`.
     """
     last = await answers.last_number(tx, portal)  # before the answers: more may be numbered meanwhile
     found = await answers.page(tx, portal, after, limit)

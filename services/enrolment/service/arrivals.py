@@ -1,4 +1,4 @@
-"""Arrivals are noted at the door. They become attendance once the organiser records it."""
+"""Arrivals at the door. They become attendance once the organiser records it."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ from shared.references import ids_of
 
 @dataclass(frozen=True, slots=True)
 class Arrivals:
-    """The first people with a seat, by name, and the number of arrivals at the module."""
+    """The first people with a seat by name, and the number of arrivals at the module."""
 
     session: SessionState
     people: Sequence[SeatedPerson]
@@ -31,10 +31,6 @@ class Arrivals:
 async def show(
     tx: Transaction, session_id: UUID, module: int, organiser: Principal, *, reading: Reading, most: int
 ) -> Arrivals | None:
-    """Return people with a seat and arrivals at a module, counted from 0. The read is recorded.
-
-    Returns None if the session is not the organiser's. ``most`` bounds the number of people.
-    """
     session = await read_own(tx, session_id, organiser, reading)
     if session is None:
         return None
@@ -45,10 +41,6 @@ async def show(
 async def seen_by_code(
     tx: Transaction, enrolment_id: UUID, organiser: Principal, reading: Reading
 ) -> RosterLine | None:
-    """Return the roster line of a scanned code. The read is recorded.
-
-    Returns None if the enrolment is in no session of the organiser.
-    """
     found = await find_own_enrolment(tx, enrolment_id, organiser)
     if found is None:
         return None
@@ -59,12 +51,11 @@ async def seen_by_code(
 
 
 async def arrived_at(tx: Transaction, enrolment_id: UUID, module: int) -> datetime | None:
-    """Return when an agent arrived at a module, counted from 0. Returns None if they have not."""
     return await arrivals.of_one(tx, enrolment_id, module)
 
 
 async def note(acting: Acting, session_id: UUID, module: int, code: str) -> UUID:
-    """Note an arrival, by the id or the reference of the enrolment. Returns the id.
+    """``code`` is the enrolment's id or reference. Returns the id.
 
     Raises ``NotFound``, ``UnknownCode``.
     """
@@ -80,10 +71,6 @@ async def undo(acting: Acting, session_id: UUID, module: int, code: str) -> UUID
 
 
 async def _seated(tx: Transaction, session_id: UUID, code: str, organiser: Principal) -> UUID:
-    """Return the one enrolment with a seat that has this id or reference.
-
-    Raises ``NotFound``, ``UnknownCode``.
-    """
     if await find_own(tx, session_id, organiser) is None:
         raise NotFound(f"session {session_id}")
     between: tuple[UUID, UUID] | None

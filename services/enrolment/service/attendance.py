@@ -1,5 +1,3 @@
-"""Organisers record attendance."""
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -23,9 +21,9 @@ async def record(
     session_id: UUID,
     records: Sequence[tuple[NamedAgent, int | None, Attendance]],
 ) -> None:
-    """Record attendance at modules: all records, or none.
+    """Record all attendance records, or none.
 
-    Modules are numbered from 1; None means that there is no choice. Raises ``NotFound``, ``InvalidRecords``.
+    Modules count from 1; None is the only module. Raises ``NotFound``, ``InvalidRecords``.
     """
     session = await lock_own(acting.tx, session_id, acting.who)
     only_module = 0 if len(session.modules) <= 1 else -1  # where there is a choice it must be made
@@ -52,7 +50,7 @@ async def record(
 
 @dataclass(frozen=True, slots=True)
 class AttendanceAsSeen:
-    """An attendance that was shown as ``before`` and becomes ``after``. Modules count from 0."""
+    """Modules count from 0."""
 
     enrolment_id: UUID
     module: int
@@ -61,13 +59,12 @@ class AttendanceAsSeen:
 
 
 async def incomplete_modules(tx: Transaction, session: SessionState, now: datetime) -> set[int]:
-    """Return the modules that have begun and lack an attendance."""
     begun = sum(module.starts_at <= now for module in session.modules)
     return await store.incomplete_modules(tx, session.session_id, begun)
 
 
 async def record_as_seen(acting: Acting, session_id: UUID, changes: Sequence[AttendanceAsSeen]) -> None:
-    """Record attendance, unless another value was recorded since.
+    """Do nothing if another value was recorded since.
 
     Raises ``NotFound``, ``InvalidRecords``, ``AttendanceHasChanged``.
     """

@@ -1,5 +1,3 @@
-"""Compares a sheet of attendance with what is recorded, line by line."""
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from uuid import UUID
@@ -14,7 +12,7 @@ from shared.web.spreadsheets import Fault
 
 @dataclass(frozen=True, slots=True)
 class AttendanceChange:
-    """A line of a sheet that differs from the record. ``module`` counts from 0."""
+    """A line that differs from the record. ``module`` counts from 0."""
 
     line: int
     person: RosterLine
@@ -30,7 +28,6 @@ class AttendanceChange:
 def compared(
     session: SessionState, seated: Sequence[RosterLine], lines: Sequence[tuple[int, AttendanceLine]]
 ) -> tuple[list[AttendanceChange], list[Fault]]:
-    """Return the changes that a sheet would make, and the faults of its other lines."""
     changes: list[AttendanceChange] = []
     faults: list[Fault] = []
     number_of_modules = max(1, len(session.modules))

@@ -19,7 +19,7 @@ BespokeEvent = BespokeRequestReceived | BespokeRequestAnswered | BespokeRequestC
 
 
 async def record_progress(tx: Transaction, received: Sequence[Received[BespokeEvent]]) -> None:
-    """Keep the step of each request. Requests older than this table have no other data."""
+    """Requests older than the table have no data but their step."""
     rows: dict[tuple[UUID, str], dict[str, Any]] = {}
     for record in received:
         event = record.event

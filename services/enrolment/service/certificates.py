@@ -1,5 +1,3 @@
-"""Certificates of attendance: for agents, for organisers, and verified by code."""
-
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -22,7 +20,7 @@ from shared.read_log import Reading, ReadKind
 
 
 async def of_enrolment(tx: Transaction, found: EnrolmentInSession) -> Certificate | None:
-    """Return the certificate of an enrolment, or None if none is due. The first read creates its code."""
+    """Return None if no certificate is due. The first read creates its code."""
     due = await _due(tx, found.session, [found.enrolment])
     return due.get(found.enrolment.enrolment_id)
 
@@ -30,7 +28,6 @@ async def of_enrolment(tx: Transaction, found: EnrolmentInSession) -> Certificat
 async def certificate_for_organiser(
     tx: Transaction, enrolment_id: UUID, organiser: Principal, reading: Reading
 ) -> tuple[EnrolmentInSession | None, Certificate | None]:
-    """Return an enrolment of the organiser and its certificate, if one is due. The read is recorded."""
     own = await find_own(tx, enrolment_id, organiser)
     if own is None:
         return None, None
@@ -46,10 +43,7 @@ async def certificates_of(
     *,
     of_a_list: bool = True,
 ) -> list[Certificate]:
-    """Return the certificates that are due among these enrolments. Each read is recorded.
-
-    ``of_a_list`` says that the reader asked for several people.
-    """
+    """``of_a_list`` says that the reader asked for several people."""
     if enrolments:
         agents = [enrolment.agent.key for enrolment in enrolments]
         session_id = session.session_id
@@ -65,15 +59,15 @@ async def count_due(tx: Transaction, session_id: UUID) -> int:
 
 
 async def ends_of_parts(tx: Transaction, session_id: UUID, size: int) -> list[LineKey]:
-    """Return the roster lines after which the second and each next ``size`` certificates begin."""
+    """Return the lines after which the second and each next part begins."""
     return await roster_lines.ends_of_parts(tx, session_id, State.CERTIFIED, size)
 
 
 @dataclass(frozen=True, slots=True)
 class Verified:
-    """A certificate that is valid, or that was withdrawn when attendance was corrected.
+    """A valid certificate, or one withdrawn by a correction of attendance.
 
-    ``hours`` is None if unknown. ``name`` is the agent's name if the reader typed it correctly.
+    ``name`` is the agent's name if the reader typed it correctly.
     """
 
     is_valid: bool
@@ -83,7 +77,6 @@ class Verified:
 
 
 async def verify(tx: Transaction, code: str, name: str | None = None) -> Verified | None:
-    """Return the certificate of a code, or None. A matching ``name`` is confirmed."""
     enrolment_id = await certificates.enrolment_of(tx, code)
     found = None if enrolment_id is None else await enrolments.find(tx, enrolment_id)
     if found is None:
@@ -101,7 +94,7 @@ async def verify(tx: Transaction, code: str, name: str | None = None) -> Verifie
 async def _due(
     tx: Transaction, session: SessionState, enrolments: Sequence[Enrolment]
 ) -> dict[UUID, Certificate]:
-    """Return the certificates that are due, by enrolment. The first read creates the code."""
+    """The first read creates the code."""
     certified = {
         enrolment.enrolment_id: enrolment for enrolment in enrolments if enrolment.state is State.CERTIFIED
     }

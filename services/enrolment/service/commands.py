@@ -1,4 +1,4 @@
-"""What organisers ask for: the same classes for JSON bodies, forms and bulk forms."""
+"""The commands of organisers: the same classes for JSON bodies, forms and bulk forms."""
 
 from typing import Literal
 from uuid import UUID, uuid4
@@ -17,20 +17,18 @@ class Command(BaseModel):
 
 
 class PriorityChange(Command):
-    """Another priority for an agent who waits. The author is the owner of the token."""
+    """Another priority for a waiting agent. The author is the token's owner."""
 
     priority: int = Field(ge=0, le=MAX_PRIORITY, description="Higher ones are served before; 0 is usual.")
     reason: Line
 
 
 class ServedFirst(Command):
-    """The highest priority of the waiting list for an agent."""
-
     reason: Line
 
 
 class WithdrawalByOrganiser(Command):
-    """The organiser withdraws an agent. The agent or the employer asked for it, by telephone or mail."""
+    """An organiser withdraws an agent, because the agent or employer asked by telephone or mail."""
 
     by: Literal["agent", "employer"]
     reason: Paragraph | None = None
@@ -40,14 +38,14 @@ _HOW_KNOWN = Field(description="How you know, such as by telephone, and when. Ke
 
 
 class OfferAnswerByOrganiser(Command):
-    """Whether an agent takes the seat that is offered, as they told you. The author is the token's owner."""
+    """The agent's reply to an offer, as told to the organiser. The author is the token's owner."""
 
     accepted: bool
     reason: Line = _HOW_KNOWN
 
 
 class ApprovalByOrganiser(Command):
-    """Whether the employer agrees, as it told you. The author is the owner of the token."""
+    """The employer's decision, as told to the organiser. The author is the token's owner."""
 
     granted: bool
     reason: Line = _HOW_KNOWN
@@ -60,14 +58,14 @@ class JoinByOrganiser(Command):
 
 
 class MoveByOrganiser(Command):
-    """The session to which an agent moves. It belongs to the same offer and to the same organiser."""
+    """The session to which an agent moves, of the same offer and organiser."""
 
     to_session_id: UUID
     answers: QuestionAnswers = ()
 
 
 class EnrolmentByHand(Command):
-    """The person whom the organiser enrols, and whether the rules hold for a seat."""
+    """The person whom the organiser enrols."""
 
     email: Email
     given_name: Name

@@ -33,17 +33,17 @@ _NOTHING: Mapping[str, str] = MappingProxyType({})
 async def request(tx: Transaction, corrected: AgentCorrected) -> UUID:
     """Ask all services to correct an agent. Returns the request's id.
 
-    The relay signs the request: without ``INTAKE_SIGNING_KEY`` the services reject it.
+    The relay signs it. Without ``INTAKE_SIGNING_KEY`` the services reject it.
     """
     [request_id] = await OUTBOX.publish(tx, [corrected])
     return request_id
 
 
 async def lock_sessions(tx: Transaction, received: Sequence[Received[Event]]) -> None:
-    """Lock the sessions of all agents whom these corrections and erasures are about.
+    """Lock all sessions of the agents in these corrections and erasures.
 
-    No decision with an old address is published after its correction. Sessions are locked in the order in
-    which decisions lock them.
+    Then no decision with an old address is published after the correction. The order is that in which
+    decisions lock sessions.
     """
     corrected = [
         request.event.agent_of(request.issuer)
@@ -55,7 +55,7 @@ async def lock_sessions(tx: Transaction, received: Sequence[Received[Event]]) ->
 
 
 async def correct(tx: Transaction, received: Sequence[Received[Event]]) -> None:
-    """Apply the corrections among these events, in order. The sessions are locked (:func:`lock_sessions`)."""
+    """Apply corrections in order. The sessions are locked (:func:`lock_sessions`)."""
     for request in received:
         if isinstance(request.event, AgentCorrected) and (after := changes(request.event)):
             source, request_id = request.identity
@@ -73,12 +73,11 @@ async def correct_by_organiser(
     seen: Mapping[str, str] = _NOTHING,
     version: int | None = None,
 ) -> LineInSession:
-    """Correct an agent's address and names in all enrolments. The author is kept.
+    """Correct an agent's address and names in all enrolments.
 
-    ``seen`` are the old values and ``version`` the version of the enrolment that the organiser saw. All
-    letters to an agent go to one address: an organiser of only some of the agent's sessions may not change
-    the address.
-    Raises ``NotFound``, ``ChangedMeanwhile``, ``NotPossible``.
+    ``seen`` and ``version`` are what the organiser saw. All letters to an agent go to one address, so an
+    organiser of only some of the agent's sessions may not change it. Raises ``NotFound``,
+    ``ChangedMeanwhile``, ``NotPossible``.
     """
     own = await find_own(acting.tx, enrolment_id, acting.who)
     if own is None:
@@ -102,7 +101,7 @@ async def lock_sessions_of(tx: Transaction, agent: AgentKey) -> None:
 
 
 async def correct_by_agent(tx: Transaction, agent: AgentKey, after: dict[str, str], now: datetime) -> None:
-    """Apply an agent's own correction. The agent's sessions are locked."""
+    """The agent's sessions are locked."""
     await _correct(tx, agent, after, CorrectionRequest("", uuid4(), now, author=THE_AGENT))
 
 
@@ -111,8 +110,8 @@ async def _correct(
 ) -> None:
     """Correct all enrolments of an agent, and publish the correction if anything changes.
 
-    A correction that is read after a newer one, such as a redriven one, only changes fields that the newer
-    one leaves out. If a newer request describes the agent, its description wins.
+    A correction read after a newer one, for example redriven, only changes fields that the newer one leaves
+    out. If a newer request describes the agent, its description wins.
     """
     newer = (await corrections.newer_than(tx, {agent: requested.at})).since(agent, requested.at)
     described = await corrections.described_since(tx, agent, requested.at)

@@ -66,7 +66,7 @@ async def find_own(
 
 
 async def lapsing(tx: Transaction, now: datetime, within: timedelta) -> tuple[int, float]:
-    """Return how many offers lapse within this time, and by how many seconds the oldest is overdue."""
+    """Return how many offers lapse within this time, and the seconds by which the oldest is overdue."""
     return await enrolments.lapsing(tx, now, now + within)
 
 
@@ -79,10 +79,7 @@ async def of_agent(
     after: tuple[datetime, UUID] | None,
     limit: int,
 ) -> list[tuple[Enrolment, int | None, datetime]]:
-    """Return enrolments of the agents with this identifier, newest first, with place in line and last change.
-
-    A portal gets its own agents only. A read by staff is recorded.
-    """
+    """Return the newest first, with place in line and last change. A portal gets its own agents."""
     found = await enrolments.page_of_agent(tx, agent_id, portal, after, limit)
     if reading is not None:
         about = [enrolment.agent.key for enrolment, _, _ in found]
@@ -91,7 +88,7 @@ async def of_agent(
 
 
 async def own_as_seen(acting: Acting, enrolment_id: UUID, version: int | None) -> EnrolmentInSession:
-    """Lock and return an enrolment of the organiser. ``version`` is the version that was seen, None for any.
+    """Lock the enrolment, which must have the version seen (None for any).
 
     Raises ``NotFound``, ``ChangedMeanwhile``.
     """
@@ -114,7 +111,6 @@ async def change_priority(
     *,
     version: int | None = None,
 ) -> LineInSession:
-    """Give a waiting agent another priority. Author and reason are kept."""
     found = await own_as_seen(acting, enrolment_id, version)
     session_id, agent = found.session.session_id, found.enrolment.agent.key
     plan = LoadPlan(places_from=FIRST_PLACE)
@@ -135,7 +131,6 @@ async def change_priority(
 async def withdraw(
     acting: Acting, enrolment_id: UUID, command: WithdrawalByOrganiser, *, version: int | None = None
 ) -> LineInSession:
-    """Withdraw an agent. Author and reason are kept."""
     found = await own_as_seen(acting, enrolment_id, version)
     if not found.enrolment.state.is_live:
         raise HasEnded(found.enrolment.state)
@@ -149,7 +144,6 @@ async def withdraw(
 async def reply_to_offer(
     acting: Acting, enrolment_id: UUID, command: OfferAnswerByOrganiser, *, version: int | None = None
 ) -> LineInSession:
-    """Accept or decline the seat that is held for an agent. Author and reason are kept."""
     found = await own_as_seen(acting, enrolment_id, version)
     request = OfferAnswer(*_members(acting, found), command.accepted, found.enrolment.version)
     refused = judge_reply(found.session, found.enrolment, request)
@@ -161,7 +155,7 @@ async def reply_to_offer(
 async def decide_approval(
     acting: Acting, enrolment_id: UUID, command: ApprovalByOrganiser, *, version: int | None = None
 ) -> LineInSession:
-    """Record the employer's decision about an enrolment (rule 5). Author and reason are kept."""
+    """Record the employer's decision (rule 5)."""
     found = await own_as_seen(acting, enrolment_id, version)
     refused = judge_approval(found.session, found.enrolment, acting.now, granted=command.granted)
     if refused is not None:
@@ -178,10 +172,7 @@ async def join(
     version: int | None = None,
     other_version: int | None = None,
 ) -> LineInSession:
-    """End the other enrolment of a person who is in the session under two issuers. The author is kept.
-
-    Returns the line of the enrolment that stays.
-    """
+    """End the other enrolment of a person enrolled under two issuers. Returns the line that stays."""
     found = await own_as_seen(acting, enrolment_id, version)
     other = await find_own(acting.tx, command.enrolment_id, acting.who)
     if other is None:
@@ -206,7 +197,6 @@ async def _processed(
     *,
     reason: str | None = None,
 ) -> LineInSession:
-    """Process an organiser's request about an agent, and keep its author and reason."""
     enrolment_id, session = found.enrolment.enrolment_id, found.session
     await requests.process(acting.tx, [request], acting.policy, acting.now)
     await changes.add_author(acting.tx, request.key, session.session_id, acting.now, acting.who.name)
@@ -219,10 +209,7 @@ async def _processed(
 async def move(
     acting: Acting, enrolment_id: UUID, command: MoveByOrganiser, *, version: int | None = None
 ) -> LineInSession:
-    """Move an agent who has a seat to another session, by the rules of that session. The author is kept.
-
-    Returns the line of the other session's roster.
-    """
+    """The rules of the other session decide. Returns the line there."""
     # Both sessions are locked in order: two moves in opposite directions would deadlock otherwise.
     await enrolments.lock_session_of(acting.tx, enrolment_id, [command.to_session_id])
     found = await own_as_seen(acting, enrolment_id, version)
@@ -241,10 +228,10 @@ async def move(
 async def enrol_by_hand(
     acting: Acting, session_id: UUID, command: EnrolmentByHand, *, before: Agent | None = None
 ) -> LineInSession:
-    """Enrol a person by hand (rule 22). The author is kept.
+    """Enrol a person by hand (rule 22).
 
-    The person gets a new identifier, unless a known agent has the same address and names. ``before`` is the
-    agent of an earlier enrolment, of any portal: this agent is reused if address and names are the same.
+    The person gets a new identifier, unless a known agent, or the agent ``before`` of an earlier enrolment,
+    has the same address and names.
     """
     # The session is locked first: two concurrent requests would make two agents of one person otherwise.
     session = await lock_own(acting.tx, session_id, acting.who)

@@ -1,4 +1,4 @@
-"""Erasure of an agent: their seats are given up first, and their attendance stays as a number."""
+"""Erasure of an agent: seats are given up first; attendance stays as a number."""
 
 import logging
 from collections.abc import Sequence
@@ -23,10 +23,10 @@ log = logging.getLogger(__name__)
 
 
 async def withdraw(tx: Transaction, received: Sequence[Received[Event]], policy: Policy) -> None:
-    """Withdraw agents who asked to be erased from all their sessions.
+    """Withdraw agents to be erased from all their sessions.
 
-    A later request of the agent is judged as that of an agent who has left. The job (:func:`give_up`)
-    withdraws from what was requested before and read later, and from what fails here.
+    A later request is judged like that of an agent who has left. The job (:func:`give_up`) withdraws from
+    earlier requests that are read later, and from whatever fails here.
     """
     until = {
         agent: record.received_at for record in received if (agent := erasure.agent_of(record)) is not None
@@ -51,7 +51,6 @@ async def withdraw(tx: Transaction, received: Sequence[Received[Event]], policy:
 async def _withdrawal(
     tx: Transaction, enrolment_id: UUID, agent: AgentKey, moment: datetime, *, lock: bool = False
 ) -> Withdrawal | None:
-    """Return the withdrawal from one session, or None if there is nothing to withdraw from."""
     found = await enrolments.find(tx, enrolment_id, lock=lock)
     if found is None or judge_withdrawal(found.session, found.enrolment, moment) is not None:
         return None
@@ -61,8 +60,8 @@ async def _withdrawal(
 async def give_up(tx: Transaction, request: Erasure, policy: Policy) -> datetime | None:
     """Withdraw the agent from one session; the seat goes to the next agent.
 
-    Requests of the agent are decided first. Returns None if there may be more sessions, else the moment until
-    which the agent's requests are erased. A seat in a session that has begun is not given up.
+    Returns None if the agent's requests still wait or more sessions may be left, else the moment until which
+    requests are erased. A seat in a session that has begun is kept.
     """
     if await store.waits(tx, request.agent, request.received_at):
         return None
@@ -75,5 +74,4 @@ async def give_up(tx: Transaction, request: Erasure, policy: Policy) -> datetime
 
 
 async def keep_numbers(tx: Transaction, agent: AgentKey, until: datetime) -> None:
-    """Add the agent's attendance to the numbers of erased agents."""
     await attendance.count_erased(tx, agent, until)

@@ -28,7 +28,6 @@ __all__ = [
 ]
 
 LAST_CHANGES = 50
-"""How many changes of a session are given at most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,8 +38,6 @@ class RequestExplanation:
 
 @dataclass(frozen=True, slots=True)
 class SessionExplanation:
-    """A session with its numbers, its requests by outcome, and its last changes."""
-
     session: SessionState
     row: SessionRow
     answers: Sequence[tuple[str, str | None, str | None, int]]
@@ -56,7 +53,7 @@ class AgentExplanation:
 
 @dataclass(frozen=True, slots=True)
 class OutcomeExplanation:
-    """The answer of another service to a request that is not kept here."""
+    """Another service answered the request, which is not stored here."""
 
     request_id: UUID
     outcomes: Sequence[RequestOutcomeRow]
@@ -68,11 +65,7 @@ IdExplanation = (
 
 
 async def explain(tx: Transaction, identifier: str, reading: Reading) -> Sequence[IdExplanation]:
-    """Return explanations of the request, session, enrolment or agent with this id.
-
-    The id may also be the reference of an enrolment. If several have the id, such as requests of two portals,
-    all are explained. The read is recorded.
-    """
+    """Explain all things with this id or enrolment reference, such as requests of two portals."""
     try:
         known_id = UUID(identifier)
     except ValueError:

@@ -1,4 +1,4 @@
-"""The reasons why an action was refused. Each is raised, so that the transaction stores nothing."""
+"""Refused actions. Each is raised, so that the transaction stores nothing."""
 
 from collections.abc import Mapping
 from uuid import UUID
@@ -15,7 +15,7 @@ class EnrolmentFailure(Exception):
 
 
 class NotFound(EnrolmentFailure):
-    """The thing does not exist or belongs to another delegation. The answer does not say which."""
+    """The answer does not say whether it is missing or belongs to another delegation."""
 
     def __init__(self, what: str) -> None:
         super().__init__(what)
@@ -23,47 +23,39 @@ class NotFound(EnrolmentFailure):
 
 
 class ChangedMeanwhile(EnrolmentFailure):
-    """The enrolment has changed since it was shown."""
-
     def __init__(self, enrolment_id: UUID) -> None:
         super().__init__(enrolment_id)
         self.enrolment_id = enrolment_id
 
 
 class HasEnded(EnrolmentFailure):
-    """The enrolment has ended in this state."""
-
     def __init__(self, state: State) -> None:
         super().__init__(state)
         self.state = state
 
 
 class HasStarted(EnrolmentFailure):
-    """The session has started: absence is recorded as attendance instead of a withdrawal."""
+    """Absence is recorded as attendance instead of a withdrawal."""
 
 
 class NotPossible(EnrolmentFailure):
-    """The state of the session or enrolment does not allow the action."""
-
     def __init__(self, fault: OrganisingFault) -> None:
         super().__init__(fault)
         self.fault = fault
 
 
 class RefusedByRules(EnrolmentFailure):
-    """The rules of the session refuse the action, as they would refuse an agent."""
-
     def __init__(self, reason: Reason) -> None:
         super().__init__(reason)
         self.reason = reason
 
 
 class DraftHasChanged(EnrolmentFailure):
-    """The draft of the ranking has changed since it was shown."""
+    pass
 
 
 class UndecidedCandidates(EnrolmentFailure):
-    """This many candidates have no rank and are not marked as not selected."""
+    """So many candidates have no rank and are not marked as not selected."""
 
     def __init__(self, number: int) -> None:
         super().__init__(number)
@@ -71,23 +63,19 @@ class UndecidedCandidates(EnrolmentFailure):
 
 
 class InvalidRanking(EnrolmentFailure):
-    """The ranking does not name each candidate once."""
-
     def __init__(self, fault: RankingFault) -> None:
         super().__init__(fault)
         self.fault = fault
 
 
 class InvalidRecords(EnrolmentFailure):
-    """Faults of attendance records, by their index."""
-
     def __init__(self, faults: Mapping[int, OrganisingFault]) -> None:
         super().__init__(faults)
         self.faults = faults
 
 
 class AttendanceHasChanged(EnrolmentFailure):
-    """The attendance that was recorded since the form was shown, by enrolment."""
+    """Attendance recorded since the form was shown, by enrolment."""
 
     def __init__(self, attendance: Mapping[UUID, Attendance | None]) -> None:
         super().__init__(attendance)
@@ -95,8 +83,6 @@ class AttendanceHasChanged(EnrolmentFailure):
 
 
 class MessageNotTaken(EnrolmentFailure):
-    """The message cannot leave at this time, or not to these people."""
-
     def __init__(self, fault: MessageFault) -> None:
         super().__init__(fault)
         self.fault = fault

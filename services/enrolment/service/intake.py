@@ -1,7 +1,4 @@
-"""Requests that portals send by HTTP.
-
-Each is published once on the portals' topics, however often it is sent.
-"""
+"""Requests that portals send by HTTP, each published once, however often it is sent."""
 
 import asyncio
 import hashlib
@@ -20,9 +17,9 @@ from shared.messaging.portals.registry import Portal
 
 
 async def accept(tx: Transaction, portal: Portal, received: Sequence[Received[Event]]) -> list[bool]:
-    """Accept the events of a portal, to be published in this order. Returns which are accepted.
+    """Accept the events of a portal in this order. Returns which are accepted.
 
-    An event that came before is accepted again without effect. An event with the id of another one is not.
+    A repeated event is accepted without effect. An event with another event's id is not accepted.
     """
     if not received:
         return []
@@ -43,7 +40,7 @@ async def accept(tx: Transaction, portal: Portal, received: Sequence[Received[Ev
 
 
 async def accepted_at(tx: Transaction, event_id: UUID) -> datetime | None:
-    """Return when an event with this id came by HTTP from any portal, or None."""
+    """Return None if no event with this id came by HTTP."""
     return await accepted_events.accepted_at(tx, event_id, None)
 
 
@@ -52,8 +49,5 @@ def _digests(received: Sequence[Received[Event]]) -> list[tuple[UUID, bytes]]:
 
 
 def _digest(event: Event) -> bytes:
-    """Return the SHA-256 of the event's content.
-
-    Default values are left out, so that a field which a later version adds changes nothing.
-    """
+    """Default values are left out, so that a field added by a later version changes nothing."""
     return hashlib.sha256(f"{event.TYPE}\n{event.model_dump_json(exclude_defaults=True)}".encode()).digest()

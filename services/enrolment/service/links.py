@@ -1,4 +1,4 @@
-"""What agents do by the links of their letters: see enrolments, reply to an offer, withdraw, move."""
+"""What agents do by the links of letters: see enrolments, reply to an offer, withdraw, move."""
 
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
@@ -32,12 +32,11 @@ from shared.events.vocabulary import Agent
 
 MOST = 100
 CORRECTED_LATELY = timedelta(days=30)
-"""After a correction of an address by staff, acts by a link are kept with that staff for this time [choice].
-"""
+"""When staff corrected an address in this time, acts by link are stored with that staff's name [choice]."""
 
 
 class AgentLink(NamedTuple):
-    """A link to an agent about an enrolment. ``written_to`` tells whether the letter went to an address.
+    """``written_to`` tells whether the letter went to an address.
 
     A letter to a former address may lie in a wrong mailbox, so its link opens nothing.
     """
@@ -46,7 +45,7 @@ class AgentLink(NamedTuple):
     written_to: Callable[[str], bool]
 
     def opens(self, agent: Agent | None) -> LinkState:
-        """Return whether the link opens something of this agent, None for an unknown enrolment."""
+        """``agent`` is None for an unknown enrolment."""
         if agent is None:
             return LinkState.UNKNOWN
         return LinkState.OPEN if self.written_to(agent.email) else LinkState.ADDRESS_CHANGED
@@ -55,7 +54,7 @@ class AgentLink(NamedTuple):
 async def _keep_who_corrected(
     tx: Transaction, found: EnrolmentInSession, request: Request, now: datetime
 ) -> None:
-    """Keep beside an act by a link which staff corrected the address lately: they may have the link."""
+    """Staff who corrected the address lately may have the link: store their name beside the act."""
     since = now - CORRECTED_LATELY
     corrected = await corrections.last_by_staff(tx, found.enrolment.agent.key, since)
     if corrected is not None:
@@ -63,7 +62,7 @@ async def _keep_who_corrected(
 
 
 Linked = tuple[LinkState, EnrolmentInSession | None]
-"""The state of a link and its enrolment, None if the link opens nothing."""
+"""The state of a link, and its enrolment or None if the link opens nothing."""
 
 
 async def _find(tx: Transaction, link: AgentLink, *, lock: bool = False) -> EnrolmentInSession | LinkState:
@@ -73,7 +72,6 @@ async def _find(tx: Transaction, link: AgentLink, *, lock: bool = False) -> Enro
 
 
 async def offer(tx: Transaction, link: AgentLink, version: int, now: datetime) -> Linked:
-    """Return whether the offer of this version of the enrolment is still open."""
     found = await _find(tx, link)
     return (found, None) if isinstance(found, LinkState) else (offer_state(found, version, now), found)
 
@@ -81,7 +79,6 @@ async def offer(tx: Transaction, link: AgentLink, version: int, now: datetime) -
 async def reply_to_offer(
     tx: Transaction, link: AgentLink, version: int, *, accepted: bool, policy: Policy, now: datetime
 ) -> Linked:
-    """Accept or decline the offered seat, if the offer is still open."""
     found = await _find(tx, link, lock=True)
     if isinstance(found, LinkState):
         return found, None
@@ -119,10 +116,7 @@ async def withdraw(tx: Transaction, link: AgentLink, policy: Policy, now: dateti
 async def move(
     tx: Transaction, link: AgentLink, now: datetime
 ) -> tuple[LinkState, EnrolmentInSession | None, Sequence[SessionState]]:
-    """Return whether the agent may move, and the sessions of the offer with a seat.
-
-    Sessions of the same organiser come first: they are near.
-    """
+    """Return also the offer's sessions with a seat. The same organiser's are near and come first."""
     found = await _find(tx, link)
     if isinstance(found, LinkState):
         return found, None, ()
@@ -138,7 +132,6 @@ async def move(
 async def questions_of(
     tx: Transaction, link: AgentLink, to_session_id: UUID
 ) -> tuple[SessionState | None, Sequence[Question]]:
-    """Return the session to which an agent wants to move, if they may, and its questions for them."""
     found = await _find(tx, link)
     if isinstance(found, LinkState):
         return None, ()
@@ -157,10 +150,9 @@ async def move_to(
     policy: Policy,
     now: datetime,
 ) -> tuple[LinkState, SessionState | None]:
-    """Move the agent to another session. ``answers`` are to the questions of that session.
+    """Return None as session if the link opens nothing.
 
-    Returns the new session, or None if the link opens nothing. Raises ``RefusedByRules``: the page says why,
-    and no letter is sent.
+    Raises ``RefusedByRules``: the page says why, and no letter is sent.
     """
     # Not locked yet: both sessions are locked at once, by what answers the request.
     found = await _find(tx, link)
@@ -190,10 +182,9 @@ async def certificate(
 
 
 async def enrolments_of_agent(tx: Transaction, link: AgentLink, now: datetime) -> AgentEnrolments | LinkState:
-    """Return the newest enrolments of the agent of this enrolment, or why the link is refused.
+    """Return the agent's newest enrolments, or why the link is refused.
 
-    Only enrolments with the same address count: a reader of another mailbox of the agent had no letter about
-    them.
+    Only enrolments with the same address count: the reader had no letter about others.
     """
     agent = await enrolments.agent_of(tx, link.enrolment_id)
     state = link.opens(agent)

@@ -1,4 +1,4 @@
-"""Messages of organisers to who is in a session: taken, taken back, sent when their time has come."""
+"""Messages of organisers: planned, taken back, and sent when due."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ SHOWN = 100
 
 @dataclass(frozen=True, slots=True)
 class PlannedMessage:
-    """When a message leaves, and how many it is for as they stand now; ``row`` is None where it was tried."""
+    """``reach`` counts the present recipients. ``row`` is None for a dry run."""
 
     send_at: datetime
     reach: Reach
@@ -37,10 +37,10 @@ async def plan(
     *,
     dry_run: bool,
 ) -> PlannedMessage:
-    """Keep a message until it leaves. ``dry_run`` only checks that the message would be accepted.
+    """Store a message until it leaves. ``dry_run`` only judges it.
 
-    A message that is sent twice within a minute, as by two clicks, is kept once.
-    Raises ``NotFound``, ``MessageNotTaken``.
+    The same message sent twice within a minute, as by two clicks, is stored once. Raises ``NotFound``,
+    ``MessageNotTaken``.
     """
     tx, now = acting.tx, acting.now
     # Locked first: two concurrent messages could both be the last that the day allows otherwise.
@@ -60,14 +60,13 @@ async def plan(
 
 
 async def of_session(tx: Transaction, session_id: UUID, organiser: Principal) -> Sequence[MessageRow] | None:
-    """Return the newest messages of a session; None when it is not the organiser's."""
     if await find_own(tx, session_id, organiser) is None:
         return None
     return await messages.of_session(tx, session_id, most=SHOWN)
 
 
 async def take_back(acting: Acting, message_id: UUID) -> MessageRow:
-    """Have a message not leave. Returns what it was. Raises ``NotFound``, ``MessageHasLeft``."""
+    """Raises ``NotFound``, ``MessageHasLeft``."""
     row = await messages.lock(acting.tx, message_id)
     if row is None or await find_own(acting.tx, row.session_id, acting.who) is None:
         raise NotFound(f"message {message_id}")
@@ -78,7 +77,6 @@ async def take_back(acting: Acting, message_id: UUID) -> MessageRow:
 
 
 async def send_due(tx: Transaction, now: datetime) -> int:
-    """Publish the messages whose time has come. Returns how many."""
     due = await messages.lock_due(tx, now)
     known = await sessions.states(tx, [row.session_id for row in due])
     await messages.mark_published(tx, due, now)

@@ -1,6 +1,6 @@
-"""Agents correct their address from "Mes inscriptions" (rule 19): once who reads the new mailbox confirms it.
+"""Agents correct their address from "Mes inscriptions" (rule 19), once the new mailbox confirms it.
 
-The old address hears of it, and the answer is the same whether the new one is known or not.
+The old address is notified. The answer is the same whether the new address is known or not.
 """
 
 from collections.abc import Callable
@@ -20,25 +20,24 @@ from shared.events.vocabulary import AgentKey
 from shared.limits import Rate
 
 A_DAY = Rate(3, 86_400)
-"""How many addresses an agent may give: each is written to, and may be somebody else's [choice]."""
+"""Each given address gets a letter, and may be somebody else's [choice]."""
 
 
 class AddressLink(NamedTuple):
-    """A link that confirms a new address; ``written_to``: whether that was to an address."""
+    """``written_to`` tells whether the link's letter went to an address."""
 
     request_id: UUID
     written_to: Callable[[str], bool]
 
 
 async def opens(tx: Transaction, link: AgentLink) -> LinkState:
-    """Return whether an address can be given by this link."""
     return link.opens(await enrolments.agent_of(tx, link.enrolment_id))
 
 
 async def give(
     tx: Transaction, link: AgentLink, address: str, digest: Callable[[str, str], bytes], now: datetime
 ) -> LinkState:
-    """Have the new address asked whether it is the agent's, and the old one notified. Corrects nothing."""
+    """Send a confirmation letter to the new address and a notice to the old one."""
     agent = await enrolments.agent_of(tx, link.enrolment_id)
     state = link.opens(agent)
     if agent is None or state is not LinkState.OPEN:
@@ -58,9 +57,9 @@ async def give(
 
 
 async def state(tx: Transaction, link: AddressLink) -> tuple[LinkState, UUID | None]:
-    """Return whether a link still confirms anything, and the enrolment by whose page the address was given.
+    """Return also the enrolment from whose page the address was given.
 
-    It does not where the agent has another address since, by whatever correction.
+    The link confirms nothing if the agent's address has changed since, by any correction.
     """
     given = await new_addresses.find(tx, link.request_id)
     if given is None or not link.written_to(given.address):
@@ -76,7 +75,7 @@ async def state(tx: Transaction, link: AddressLink) -> tuple[LinkState, UUID | N
 
 
 async def confirm(tx: Transaction, link: AddressLink, now: datetime) -> tuple[LinkState, UUID | None]:
-    """Correct the agent, if the link still confirms it; twice is once. Returns as :func:`state` does."""
+    """Correct the agent if the link still confirms it. Repeating has no effect."""
     given = await new_addresses.find(tx, link.request_id)
     if given is None:
         return LinkState.UNKNOWN, None

@@ -1,7 +1,7 @@
 """Requests for one session must lie in one partition, where they are judged in order of receipt.
 
 A request for limited seats in another partition could overtake an earlier request, so it is refused. A trial
-portal, which need not sign, is served all the same and is told in each answer.
+portal, which need not sign, is served all the same, with a notice in each answer.
 """
 
 import time
@@ -33,17 +33,15 @@ RequestReceived = Received[PortalRequest]
 
 @dataclass(frozen=True, slots=True)
 class CheckedRequests:
-    """Requests to judge, in order of receipt, and requests to refuse for their partition."""
-
     requests: list[Request]
     refused: list[Rejected]
 
 
 class PartitionCheck:
-    """Knows the number of partitions of the requests' topic.
+    """Knows the partition count of the request topic.
 
-    The broker is asked before anything is refused: partitions may have been added a moment ago. Otherwise the
-    number that another process stored is read once a minute.
+    The broker is asked before a refusal, because partitions may have been added a moment ago. Otherwise the
+    number stored by another process is read once a minute.
     """
 
     def __init__(self, ask_broker: Callable[[], Awaitable[int]]) -> None:
@@ -52,7 +50,7 @@ class PartitionCheck:
         self._read_at = float("-inf")
 
     async def check(self, tx: Transaction, received: Sequence[RequestReceived]) -> CheckedRequests:
-        """Return the requests of these records, without those in a wrong partition.
+        """Separate the requests in a wrong partition.
 
         Raises ``ConnectionError`` if the broker must be asked and does not answer.
         """

@@ -1,5 +1,3 @@
-"""Answers of other services to portals' requests, passed on unchanged to the portal."""
-
 from collections.abc import Sequence
 
 from services.enrolment.store import request_outcomes
@@ -11,7 +9,7 @@ from shared.messaging.outbox import OutboxEvent
 
 
 async def pass_on(tx: Transaction, received: Sequence[Received[ServiceOutcome]]) -> None:
-    """Publish the answers to their portals under their own ids and sources, and keep them."""
+    """Publish the answers to their portals unchanged, under their own ids and sources, and store them."""
     await request_outcomes.save(tx, received)
     await OUTBOX.publish(
         tx,

@@ -40,18 +40,17 @@ from shared.events.vocabulary import Agent, Employer
 from shared.read_log import Reading, ReadKind
 
 ELSEWHERE = 20
-"""Other enrolments of a person, on the page of one."""
+"""Other enrolments on a person's page."""
 FOUND = 50
-"""Enrolments that a search in all sessions shows, and so lines of the log of reads at most."""
+"""A search shows at most so many enrolments, and adds as many lines to the log of reads."""
 _STATES = frozenset(State)
 
 
 @dataclass(frozen=True, slots=True)
 class Beginning:
-    """How an enrolment began.
+    """``state`` is None if unknown, ``author`` if no organiser made it.
 
-    ``state`` is None if it is no longer known, ``author`` if no organiser made it. ``reason`` is that of a
-    seat above capacity, ``left`` the session that the agent left for this one.
+    ``reason`` is that of a seat above capacity, ``left`` the session that the agent left for this one.
     """
 
     state: State | None
@@ -62,7 +61,7 @@ class Beginning:
 
 @dataclass(frozen=True, slots=True)
 class OpenSession:
-    """A session that still takes people, and its number of free seats, None without limit."""
+    """``free`` is None without limit."""
 
     session: SessionState
     free: int | None
@@ -70,12 +69,11 @@ class OpenSession:
 
 @dataclass(frozen=True, slots=True)
 class PersonInSession:
-    """An enrolment with its session, its history and its notes, oldest first.
+    """An enrolment with its session, history and notes, oldest first.
 
-    ``moves`` are the sessions to which the agent moved, by request. ``twins`` are lines of possibly the same
-    person under another issuer, each with the obstacle to joining. ``destinations`` have a free seat for the
-    agent. ``elsewhere`` are the last :data:`ELSEWHERE` other enrolments with this organiser. ``is_back`` says
-    that the agent has a live enrolment here again.
+    ``moves`` are destinations by request. ``twins`` may be the same person under another issuer, each with
+    the obstacle to joining. ``destinations`` have a free seat. ``elsewhere`` are the last :data:`ELSEWHERE`
+    other enrolments with this organiser. ``is_back``: the agent has a live enrolment here again.
     """
 
     line: RosterLine
@@ -92,7 +90,7 @@ class PersonInSession:
 
     @property
     def history(self) -> Sequence[EnrolmentChangeRow | NoteRow]:
-        """Return the changes and the removed notes, newest first."""
+        """Return the changes and removed notes, newest first."""
         events: list[tuple[datetime, EnrolmentChangeRow | NoteRow]] = []
         events += ((change.at, change) for change in self.changes)
         events += ((note.removed_at, note) for note in self.notes if note.removed_at is not None)
@@ -100,9 +98,9 @@ class PersonInSession:
 
 
 async def find(tx: Transaction, typed: str, organiser: Principal, reading: Reading) -> FoundPeople:
-    """Find people in the sessions of an organiser, the last session first.
+    """Find people, the last session first.
 
-    The read is recorded for each person found, or as a read of nobody. The search text is not kept.
+    The read is recorded for each person found, or as a read of nobody. The search text is not stored.
     """
     people = await people_store.find(tx, typed, organiser.delegation, FOUND)
     agents = [found.enrolment.agent.key for found in people.found]
@@ -113,7 +111,6 @@ async def find(tx: Transaction, typed: str, organiser: Principal, reading: Readi
 async def show(
     tx: Transaction, enrolment_id: UUID, organiser: Principal, reading: Reading, now: datetime
 ) -> PersonInSession | None:
-    """Return an enrolment with its context, or None if it is not the organiser's. The read is recorded."""
     found = await find_own(tx, enrolment_id, organiser)
     if found is None:
         return None
@@ -147,9 +144,9 @@ async def show(
 async def destinations_of_several(
     tx: Transaction, session: SessionState, agents: Sequence[Agent], organiser: Principal, now: datetime
 ) -> Sequence[OpenSession]:
-    """Return the organiser's other sessions of the offer that would seat at least one of these agents.
+    """Return other sessions of the offer that could seat at least one of the agents.
 
-    Sessions with required questions are left out: each agent answers for themselves.
+    Sessions with required questions are left out, because each agent must answer in person.
     """
     found = await _destinations(tx, session, agents, organiser, now)
     return [there for there in found if not any(question.required for question in there.session.questions)]
@@ -189,8 +186,6 @@ async def _moves(tx: Transaction, past: Sequence[EnrolmentChangeRow]) -> Mapping
 
 @dataclass(frozen=True, slots=True)
 class Destination:
-    """A session to which an agent may move, and its questions for the agent."""
-
     agent: Agent
     left: SessionState
     session: SessionState
@@ -200,7 +195,6 @@ class Destination:
 async def destination(
     tx: Transaction, enrolment_id: UUID, to_session_id: UUID, organiser: Principal
 ) -> Destination | None:
-    """Return the destination, or None if the organiser cannot move the agent there."""
     found = await find_own(tx, enrolment_id, organiser)
     there = await sessions.find(tx, to_session_id)
     if found is None or there is None:
@@ -214,7 +208,6 @@ async def destination(
 async def agent_before(
     tx: Transaction, enrolment_id: UUID, organiser: Principal, reading: Reading
 ) -> Agent | None:
-    """Return the agent of an enrolment, to enrol them again, or None. The read is recorded."""
     found = await find_own(tx, enrolment_id, organiser)
     if found is None:
         return None
@@ -234,7 +227,6 @@ async def add_note(acting: Acting, enrolment_id: UUID, text: str) -> None:
 
 
 async def remove_note(acting: Acting, enrolment_id: UUID, note_id: UUID) -> None:
-    """Remove the text of a note of any organiser. That it was removed is kept."""
     if await find_own(acting.tx, enrolment_id, acting.who) is None:
         raise NotFound(f"enrolment {enrolment_id}")
     await notes.remove(acting.tx, enrolment_id, note_id, acting.who.name, acting.now)
@@ -242,7 +234,7 @@ async def remove_note(acting: Acting, enrolment_id: UUID, note_id: UUID) -> None
 
 @dataclass(frozen=True, slots=True)
 class GroupsOfSession:
-    """Groups that were enrolled together, newest first. ``is_cut`` says that some are left out."""
+    """``is_cut``: some groups are left out."""
 
     groups: Sequence[EnrolledTogether]
     is_cut: bool
@@ -250,8 +242,6 @@ class GroupsOfSession:
 
 @dataclass(frozen=True, slots=True)
 class PastOfSession:
-    """The last changes in a session, newest first, with agents and the destinations of moves by request."""
-
     changes: Sequence[EnrolmentChangeRow]
     agents: Mapping[UUID, Agent]
     moves: Mapping[UUID, SessionState]
@@ -267,10 +257,7 @@ async def history(
     after: ChangeKey | None,
     before: ChangeKey | None,
 ) -> PastOfSession | None:
-    """Return the last changes in a session, the newest first; None: it is not the organiser's.
-
-    Next after ``after``, which are older, or last before ``before``. Who reads is recorded.
-    """
+    """Return changes older than ``after`` or newer than ``before``, newest first."""
     if await sessions_service.read_own(tx, session_id, organiser, reading) is None:
         return None
     last = await changes.last_of_session(tx, session_id, most, after=after, before=before)
@@ -285,7 +272,6 @@ async def nominations(tx: Transaction, session_id: UUID) -> Sequence[ReceivedLis
 async def groups(
     tx: Transaction, session_id: UUID, organiser: Principal, reading: Reading, most: int
 ) -> GroupsOfSession | None:
-    """Return groups of the last ``most`` agents who came or left by a list. The read is recorded."""
     if await sessions_service.read_own(tx, session_id, organiser, reading) is None:
         return None
     begun = await groups_store.begun(tx, session_id, most + 1)

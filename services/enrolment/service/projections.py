@@ -61,7 +61,7 @@ def _counted(state: SessionState, counts: EnrolmentCounts) -> dict[str, int | No
 
 
 def _published(last: SessionOccupancyChanged | None, row: SessionRow | None) -> dict[str, Any]:
-    """Return the occupancy that a row must have, unless a newer one is still to be published."""
+    """Return the occupancy that a row must have. A newer one may be unpublished."""
     if last is None or row is None or row.occupancy_version > last.version:
         return {}
     return {

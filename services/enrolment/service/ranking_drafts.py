@@ -1,5 +1,3 @@
-"""Drafts of a ranking, which several organisers may edit before the decision."""
-
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -24,7 +22,7 @@ from shared.read_log import Reading
 
 @dataclass(frozen=True, slots=True)
 class CandidatesToRank:
-    """Candidates in order of receipt and the draft. ``author`` and ``saved_at`` are None without a draft."""
+    """``author`` and ``saved_at`` are None without a draft."""
 
     lines: Sequence[RosterLine]
     draft: RankingDraft
@@ -35,10 +33,6 @@ class CandidatesToRank:
 async def show(
     tx: Transaction, session_id: UUID, organiser: Principal, reading: Reading
 ) -> CandidatesToRank | None:
-    """Return the candidates and the draft, or None if the session is not the organiser's.
-
-    The read is recorded.
-    """
     if await read_own(tx, session_id, organiser, reading) is None:
         return None
     row = await ranking_drafts.find(tx, session_id)
@@ -55,10 +49,7 @@ async def draft_of_session(tx: Transaction, session: SessionState) -> RankingDra
 
 
 async def save(acting: Acting, session_id: UUID, change: DraftChange) -> int:
-    """Save a changed draft, unless another one was saved since. Returns its version.
-
-    Raises ``NotFound``, ``DraftHasChanged``.
-    """
+    """Raises ``NotFound``, ``DraftHasChanged``. Returns the new version."""
     await lock_own(acting.tx, session_id, acting.who)
     kept = draft_of(await ranking_drafts.find(acting.tx, session_id))
     if kept.version != change.version:
@@ -75,9 +66,8 @@ async def decide(
 ) -> Selection:
     """Decide about all candidates by the draft, and empty it.
 
-    ``version`` is the version that was shown. ``dry_run`` counts the result without storing it; nobody saves
-    another draft until the transaction ends. Raises what :func:`selection.select` does, ``DraftHasChanged``,
-    ``UndecidedCandidates``.
+    ``dry_run`` counts the result without storing it, and blocks other drafts until the transaction ends.
+    Raises what :func:`selection.select` does, ``DraftHasChanged``, ``UndecidedCandidates``.
     """
     await lock_own(acting.tx, session_id, acting.who)
     draft = draft_of(await ranking_drafts.find(acting.tx, session_id))

@@ -1,5 +1,3 @@
-"""A sheet of ranks as a draft, which is shown before anything is decided."""
-
 from collections.abc import Sequence
 from uuid import UUID
 
@@ -14,7 +12,6 @@ from shared.web.spreadsheets import Fault, SheetRow
 def draft_of(
     rows: Sequence[SheetRow], candidates: Sequence[RosterLine], version: int
 ) -> tuple[RankingDraft, list[Fault]]:
-    """Return the draft that a sheet describes, and the faults of its lines."""
     faults: list[Fault] = []
     ranked, not_selected, lines = sheet_lines.ranking_of(rows, faults)
     ids = {line.enrolment.agent.key: line.enrolment.enrolment_id for line in candidates}

@@ -1,4 +1,4 @@
-"""Requests of portals, links, organisers and the clock: load rosters under lock, decide, save."""
+"""Processes requests of portals, links and organisers: load rosters under lock, decide, save."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -37,10 +37,9 @@ from shared.security_log import is_anothers
 async def process(
     tx: Transaction, requests: Sequence[Request], policy: Policy, now: datetime
 ) -> Mapping[RequestKey, RequestResult | None]:
-    """Process the new requests in order of receipt.
+    """Process the new requests in order of receipt, after requests that waited for these sessions.
 
-    Requests that waited for these sessions come first. Returns the results by request, None for a request
-    whose session is unknown: it waits.
+    A result is None if the request's session is unknown: it waits.
     """
     rows = await sessions.lock(tx, {session_id for request in requests for session_id in request.session_ids})
     new = await store.not_taken_in(tx, requests)
@@ -58,7 +57,6 @@ async def process(
 
 
 async def process_known(tx: Transaction, request: Request, policy: Policy, now: datetime) -> RequestResult:
-    """Process a request whose sessions are known."""
     result = (await process(tx, [request], policy, now))[request.key]
     if result is None:
         raise LookupError("a session that was there is not")
@@ -73,7 +71,7 @@ async def grant(tx: Transaction, request: Request, policy: Policy, now: datetime
 
 
 async def process_waiting(tx: Transaction, policy: Policy, now: datetime) -> None:
-    """Process requests that were kept while the event of their session was being committed."""
+    """Process requests stored while their session's event was being committed."""
     rows = await sessions.lock(tx, await sessions.with_undecided_requests(tx))
     requests = await store.undecided(tx, rows)
     by_session = rosters.by_session(requests)
@@ -86,8 +84,8 @@ async def process_waiting(tx: Transaction, policy: Policy, now: datetime) -> Non
 async def refuse_unknown(tx: Transaction, waiting_since: datetime, now: datetime) -> None:
     """Refuse requests that have waited since ``waiting_since`` for an unknown session.
 
-    A refusal is published for each agent whom the request describes. Otherwise only an id is known, and only
-    the portal is answered.
+    A refusal is published for each agent whom the request describes. If only an id is known, only the portal
+    is answered.
     """
     reason = Reason.UNKNOWN_SESSION
     requests = await store.undecided_since(tx, waiting_since)
@@ -114,8 +112,8 @@ class RequestStatus:
     """All that is known of a request.
 
     ``request`` is None until it is read. ``changes`` are its own, ``history`` are later changes of the
-    agent's enrolments, and ``states_now`` their states. ``accepted_at`` is set if it came by HTTP.
-    ``outcomes`` are answers of other services. ``dead_letter`` is set if it was parked or rejected.
+    agent's enrolments. ``accepted_at`` is set if it came by HTTP. ``outcomes`` are other services' answers.
+    ``dead_letter`` is set if it was parked or rejected.
     """
 
     request: RequestRow | None
@@ -134,10 +132,7 @@ class SeveralRequests(LookupError):
 async def status(
     tx: Transaction, request_id: UUID, source: str | None, reading: Reading | None = None
 ) -> RequestStatus:
-    """Return what is known of the request with this ``ce_id``; ``source`` None means any portal.
-
-    A read by staff is recorded. Raises :class:`SeveralRequests`.
-    """
+    """``source`` None means any portal. Raises :class:`SeveralRequests`."""
     match await store.with_id(tx, request_id, source):
         case [request]:
             if reading is not None:
@@ -160,7 +155,7 @@ async def status(
 
 
 async def record_read(tx: Transaction, request: RequestRow, reading: Reading, kind: ReadKind) -> None:
-    """Record a read of a request: about its agent, or about its session if it names several agents."""
+    """Record a read about the request's agent, or about its session for several agents."""
     known = request.agent_id is not None
     about = [AgentKey(request.issuer or "", request.agent_id or "")] if known else []
     await read_log.record(tx, reading, kind, agents=about, session_id=request.session_id)

@@ -1,4 +1,4 @@
-"""After a restore: find published decisions that the database no longer has."""
+"""After a restore: find published decisions that the database has lost."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -21,7 +21,6 @@ from shared.events.enrolment import (
 )
 
 SLICE = 1_000
-"""Enrolments that are compared in one transaction."""
 _SAYS: Mapping[type[Decision], frozenset[State]] = {
     AgentEnrolled: frozenset({State.ENROLLED}),
     AgentWaitlisted: frozenset({State.WAITLISTED}),
@@ -37,8 +36,6 @@ _SAYS: Mapping[type[Decision], frozenset[State]] = {
 
 @dataclass(frozen=True, slots=True)
 class PublishedDecision:
-    """The newest published decision about an enrolment."""
-
     kind: type[Decision]
     enrolment_id: UUID
     session_id: UUID
@@ -46,13 +43,12 @@ class PublishedDecision:
 
     @classmethod
     def of(cls, event: Decision) -> "PublishedDecision":
-        """Return the fields of an event that are compared. The agent is left out."""
         return cls(type(event), event.enrolment_id, event.session_id, event.version)
 
 
 @dataclass(frozen=True, slots=True)
 class LostDecision:
-    """A published decision that is missing here. ``state`` is None if its enrolment is missing too."""
+    """``stands`` is None if the enrolment is missing too."""
 
     published: PublishedDecision
     stands: State | None
@@ -61,7 +57,7 @@ class LostDecision:
 async def reconcile(tx: Transaction, published: Sequence[PublishedDecision]) -> list[LostDecision]:
     """Return the decisions that are missing here.
 
-    Versions continue from the published ones, so that consumers accept the next decisions as newer.
+    Stored versions rise to the published ones, so that consumers accept the next decisions as newer.
     """
     versions = {decision.enrolment_id: decision.version for decision in published}
     found = await enrolments.standings(tx, versions)

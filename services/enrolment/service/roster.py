@@ -1,5 +1,3 @@
-"""The roster of a session, for its organisers. Each read is recorded."""
-
 from collections.abc import AsyncIterator, Collection, Mapping
 from uuid import UUID
 
@@ -25,10 +23,7 @@ async def page(
     before: LineKey | None = None,
     sought: Collection[str] = (),
 ) -> tuple[SessionState, list[RosterLine]] | None:
-    """Return the session and ``limit`` lines of its roster, or None if it is not the organiser's.
-
-    ``sought`` are words that must occur in names, address or employer.
-    """
+    """Each of the words ``sought`` must occur in names, address or employer."""
     session = await sessions.read_own(tx, session_id, organiser, reading)
     if session is None:
         return None
@@ -76,7 +71,6 @@ async def chosen(
     *,
     reading: Reading,
 ) -> list[RosterLine] | None:
-    """Return the lines of these enrolments, or None if the session is not the organiser's."""
     if await sessions.read_own(tx, session_id, organiser, reading) is None:
         return None
     return await roster_lines.lines_of(tx, session_id, enrolment_ids)
@@ -85,7 +79,6 @@ async def chosen(
 async def stream(
     tx: Transaction, session_id: UUID, organiser: Principal, reading: Reading, states: Collection[State] = ()
 ) -> tuple[SessionState, AsyncIterator[RosterLine]] | None:
-    """Return the session and its roster, or None if it is not the organiser's."""
     session = await sessions.read_own(tx, session_id, organiser, reading, ReadKind.SHEET)
     if session is None:
         return None

@@ -1,5 +1,3 @@
-"""Organisers select candidates by a ranking."""
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from uuid import UUID
@@ -30,10 +28,9 @@ async def select(
     *,
     dry_run: bool = False,
 ) -> Selection:
-    """Decide about all candidates at once: the ranked fill the seats in order, then the waiting list.
+    """Decide about all candidates at once. ``dry_run`` counts the result without storing it.
 
-    ``dry_run`` counts the result without storing it. Raises ``NotFound``, ``NotPossible``,
-    ``InvalidRanking``.
+    Raises ``NotFound``, ``NotPossible``, ``InvalidRanking``.
     """
     await lock_own(acting.tx, session_id, acting.who)
     plan = LoadPlan(pending=True, places_from=FIRST_PLACE)

@@ -1,4 +1,4 @@
-"""Changes of sessions: the portals of all agents in them are notified, slice by slice."""
+"""Notifies the portals of all agents in a changed session, slice by slice."""
 
 from services.enrolment.rules.session_changes import change_event
 from services.enrolment.store import session_changes, sessions
@@ -7,7 +7,7 @@ from shared.database import Transaction
 
 
 async def next_slice(tx: Transaction, *, most: int) -> int | None:
-    """Notify the next agents of the oldest change. Returns their number, or None if no change is left."""
+    """Return the number of notified agents, or None if no change is left."""
     session_id = await session_changes.oldest(tx)
     if session_id is None:
         return None

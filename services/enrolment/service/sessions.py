@@ -1,5 +1,3 @@
-"""Sessions: apply newer states from the catalogue, and do what is due."""
-
 from collections.abc import Collection, Mapping
 from datetime import datetime
 from types import MappingProxyType
@@ -28,7 +26,7 @@ async def apply_states(
     now: datetime,
     published: Mapping[UUID, SessionOccupancyChanged] = _NOTHING,
 ) -> None:
-    """Apply newer states of sessions, and decide what follows for enrolments and waiting requests.
+    """Apply newer states, and decide what follows for enrolments and waiting requests.
 
     ``published`` has the last published occupancies of sessions whose row may have been lost.
     """
@@ -62,22 +60,18 @@ async def restore(
     policy: Policy,
     now: datetime,
 ) -> None:
-    """Apply states and occupancies that were read again from their topics."""
     await apply_states(tx, newest, policy, now, {**published, **await outbox.unsent_occupancies(tx)})
 
 
 async def due(tx: Transaction, policy: Policy, read_until: datetime, now: datetime) -> list[UUID]:
-    """Return up to 100 sessions in which something is due.
-
-    ``read_until`` is the moment by which every received request has been processed.
-    """
+    """Return up to 100 sessions. Every request received before ``read_until`` has been processed."""
     return await sessions.due(tx, min(read_until, now) - policy.grace, now)
 
 
 async def expire(
     tx: Transaction, session_id: UUID, policy: Policy, read_until: datetime, now: datetime
 ) -> bool:
-    """Do what is due in one session. Returns whether anything changed."""
+    """Return whether anything changed."""
     until = min(read_until, now)
     rows = await sessions.lock(tx, [session_id])
     loaded = await rosters.load(tx, rows, policy, now, over_by=until - policy.grace)
@@ -88,7 +82,6 @@ async def expire(
 
 
 async def find_own(tx: Transaction, session_id: UUID, organiser: Principal) -> SessionState | None:
-    """Return the session, or None if it does not exist or is not the organiser's."""
     session = await sessions.find(tx, session_id)
     return session if session is not None and organiser.finds(session.organiser) else None
 
@@ -100,7 +93,6 @@ async def read_own(
     reading: Reading,
     kind: ReadKind = ReadKind.ROSTER,
 ) -> SessionState | None:
-    """Return the session, or None if it is not the organiser's. The read is recorded."""
     session = await find_own(tx, session_id, organiser)
     if session is not None:
         await read_log.record(tx, reading, kind, session_id=session_id)
@@ -108,7 +100,6 @@ async def read_own(
 
 
 async def lock_own(tx: Transaction, session_id: UUID, organiser: Principal) -> SessionState:
-    """Lock a session of the organiser until the transaction ends. Raises ``NotFound``."""
     locked = (await sessions.lock(tx, [session_id])).get(session_id)
     if locked is None or not organiser.finds(locked.state.organiser):
         raise NotFound(f"session {session_id}")

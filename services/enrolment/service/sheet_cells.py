@@ -1,5 +1,3 @@
-"""The cells of organisers' sheets: labels of states, and the spellings that are understood."""
-
 import unicodedata
 
 from shared.events.enrolment import Attendance
@@ -18,7 +16,7 @@ _NOT_SELECTED = frozenset({"non", NOT_SELECTED, "non retenue", "non retenus", "n
 
 
 def attendance_of(cell: str) -> Attendance | None:
-    """Return the attendance that a cell means in any usual spelling, or None."""
+    """Accept any usual spelling."""
     return _SPELLINGS.get(_bare(cell))
 
 

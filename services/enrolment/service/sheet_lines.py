@@ -1,5 +1,3 @@
-"""Reads and writes the lines of rosters, rankings and attendance sheets."""
-
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -42,15 +40,12 @@ class AttendanceLine:
 
 
 def module_title(session: SessionState, number: int) -> str | None:
-    """Return the title of a module, counted from 0, or None for a whole session or a removed module."""
+    """Return None for a whole session or a removed module. Modules count from 0."""
     return session.modules[number].title if number < len(session.modules) else None
 
 
 def roster_heading(session: SessionState, asked_before: Mapping[str, str]) -> bytes:
-    """Return the first line of a roster. Its last columns are the modules, then the questions.
-
-    ``asked_before`` are the questions that the session no longer asks.
-    """
+    """The last columns are the modules, the questions, and ``asked_before``, which are no longer asked."""
     modules = [Column(f"module_{n}", f"Séance {n} : {m.title}") for n, m in enumerate(session.modules, 1)]
     removed = [
         Column(f"question_{question_id}", f"Question retirée : {label}")
@@ -123,7 +118,6 @@ def _roster_line(line: RosterLine, session: SessionState, question_ids: Sequence
 def ranking_form(
     candidates: Sequence[RosterLine], session: SessionState, draft: RankingDraft | None = None
 ) -> bytes:
-    """Return a sheet of the candidates with the ranks of the draft."""
     received = _moments("received_at", "Candidature reçue le", session)
     return spreadsheets.write(
         (RANK, *WHO, *_PLACE, received, *_questions(session)),
@@ -148,7 +142,6 @@ def _rank(line: RosterLine, draft: RankingDraft | None) -> Cell:
 
 
 def attendance_form(seated: Sequence[RosterLine], session: SessionState) -> bytes:
-    """Return a sheet with a line for each agent and module."""
     columns = (ATTENDANCE, MODULE, Column("title", "Séance"), *WHO)
     return spreadsheets.write(
         columns,
@@ -189,14 +182,14 @@ def _place(line: RosterLine) -> list[Cell]:
 
 
 def _local(moment: datetime, session: SessionState) -> str:
-    """Return a moment in the session's zone, in the form that French spreadsheets read."""
+    """French spreadsheets read this form."""
     return moment.astimezone(ZoneInfo(session.timezone)).strftime("%d/%m/%Y %H:%M")
 
 
 def ranking_of(
     rows: Sequence[SheetRow], faults: list[Fault]
 ) -> tuple[list[NamedAgent], list[NamedAgent], dict[NamedAgent, int]]:
-    """Return the ranked agents in order, those not selected, and the line of each. Appends to ``faults``."""
+    """Return the ranked agents, the others, and each agent's line. Appends to ``faults``."""
     ranks: dict[int, tuple[int, NamedAgent]] = {}
     not_selected: list[NamedAgent] = []
     lines: dict[NamedAgent, int] = {}
@@ -226,7 +219,7 @@ def _named(row: SheetRow) -> NamedAgent:
 
 
 def records_of(rows: Sequence[SheetRow], faults: list[Fault]) -> list[tuple[int, AttendanceLine]]:
-    """Return the records of a sheet with their lines, skipping empty ones. Appends to ``faults``."""
+    """Appends to ``faults``."""
     return [(row.line, record) for row in rows for record in _record(row, faults)]
 
 

@@ -1,5 +1,3 @@
-"""The people with a seat in a session, for its trainers."""
-
 from collections.abc import Sequence
 from datetime import datetime
 from typing import NamedTuple
@@ -16,7 +14,7 @@ from shared.events.vocabulary import Agent
 from shared.read_log import Reading, ReadKind
 
 MOST = 1_000
-"""A session with more people is a MOOC, where no roll is called."""
+"""A session with more people is a MOOC, which has no roll call."""
 
 
 class TrainerRoster(NamedTuple):
@@ -28,7 +26,6 @@ class TrainerRoster(NamedTuple):
 async def read(
     tx: Transaction, session_id: UUID, trainer_id: UUID, now: datetime
 ) -> TrainerRoster | RosterLinkState:
-    """Return the roster, or why this trainer may not read it. The read is recorded."""
     session = await sessions.find(tx, session_id)
     state = roster_state(session, trainer_id, now)
     if session is None or state is not RosterLinkState.OPEN:

@@ -1,1 +1,0 @@
-"""Queries of the enrolment service, one module for each subject. Only ``service`` calls them."""

@@ -1,4 +1,4 @@
-"""Events that portals sent by HTTP, by which a repeated event is recognised."""
+"""Events that portals sent by HTTP, to recognise repeated events."""
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
@@ -11,14 +11,11 @@ from shared.database import Transaction, insert_many
 from shared.messaging.portals.registry import SOURCES
 
 KEPT = timedelta(days=30)
-"""How long an event is known. The inboxes remember longer: one that comes again later has no effect."""
+"""An event is known this long. Inboxes remember longer, so a later repetition has no effect."""
 
 
 async def claim(tx: Transaction, portal: str, digests: Sequence[tuple[UUID, bytes]]) -> list[bool]:
-    """Keep the ids of a portal's events with the digest of their content. Returns the new ids.
-
-    Waits for the same id in another transaction.
-    """
+    """Return which events are new. Waits for the same id in another transaction."""
     # In one order, so that two batches of the same events do not wait for each other.
     rows = [
         {"event_id": event_id, "portal": portal, "digest": digest}
@@ -43,7 +40,7 @@ async def digests_of(tx: Transaction, portal: str, event_ids: Sequence[UUID]) ->
 
 
 async def accepted_at(tx: Transaction, event_id: UUID, source: str | None) -> datetime | None:
-    """Return when the event came by HTTP; ``source`` None means any portal."""
+    """``source`` None means any portal."""
     moments = select(func.min(AcceptedEventRow.accepted_at)).where(col(AcceptedEventRow.event_id) == event_id)
     if source is not None:
         moments = moments.where(col(AcceptedEventRow.portal) == source.removeprefix(SOURCES))

@@ -1,5 +1,3 @@
-"""Agents whose mails come back."""
-
 from collections.abc import Collection, Mapping
 from datetime import datetime
 from uuid import UUID
@@ -19,9 +17,9 @@ async def mark_bad(tx: Transaction, agents: Collection[AgentKey], now: datetime)
 
 
 async def mark_good(tx: Transaction, arrived: Mapping[AgentKey, UUID | None]) -> None:
-    """Unmark the agents to whom a mail about the given enrolment has arrived.
+    """Unmark agents to whom a mail about the given enrolment has arrived.
 
-    Agents who have another address in another enrolment stay marked: that address may be the bad one.
+    Agents with another address in another enrolment stay marked: it may be the bad one.
     """
     found = await tx.execute(_BAD, {"agents": [agent.agent_id for agent in arrived]})
     bad = [agent for row in found if (agent := AgentKey(row.issuer, row.agent_id)) in arrived]
@@ -36,7 +34,6 @@ async def mark_good(tx: Transaction, arrived: Mapping[AgentKey, UUID | None]) ->
 
 
 async def bad_in_session(tx: Transaction, session_id: UUID, most: int) -> list[UUID]:
-    """Return the live enrolments of a session whose agents get no mail."""
     parameters = {"session": session_id, "live": LIVE, "most": most}
     return list(await tx.scalars(_BAD_IN_SESSION, parameters))
 

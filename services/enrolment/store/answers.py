@@ -1,4 +1,4 @@
-"""The feeds of portals: numbered rows of the outbox. Each portal's numbers start at 1, without a gap."""
+"""Feeds of portals: numbered rows of the outbox. Each feed's numbers start at 1, without gaps."""
 
 from dataclasses import dataclass
 
@@ -19,7 +19,6 @@ async def last_numbers(tx: Transaction) -> dict[str, int]:
 
 
 async def last_number(tx: Transaction, portal: str) -> int:
-    """Return the last number of a feed, or 0."""
     feed = await tx.get(PortalFeedRow, portal)
     return 0 if feed is None else feed.last
 

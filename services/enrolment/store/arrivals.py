@@ -1,5 +1,3 @@
-"""Arrivals at modules, noted at the door."""
-
 from datetime import datetime
 from uuid import UUID
 
@@ -14,7 +12,7 @@ from shared.events.enrolment import Attendance
 
 
 async def note(tx: Transaction, enrolment_id: UUID, module: int, author: str, now: datetime) -> None:
-    """Note an arrival at a module, counted from 0. An earlier note stays."""
+    """An earlier note of the arrival stays. Modules count from 0."""
     row = {"enrolment_id": enrolment_id, "module": module, "at": now, "author": author}
     await insert_many(tx, ArrivalRow, [row], then="ON CONFLICT (enrolment_id, module) DO NOTHING")
 
@@ -28,7 +26,6 @@ async def remove(tx: Transaction, enrolment_id: UUID, module: int) -> None:
 
 
 async def seated(tx: Transaction, session_id: UUID, module: int, limit: int) -> list[SeatedPerson]:
-    """Return the first ``limit`` people with a seat by name, and their data about a module."""
     parameters = {"session": session_id, "module": module, "seated": SEATED, "limit": limit}
     return [
         SeatedPerson(

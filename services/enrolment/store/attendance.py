@@ -1,5 +1,3 @@
-"""The newest attendance, by enrolment and module."""
-
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from uuid import UUID
@@ -29,7 +27,6 @@ async def of_enrolments(tx: Transaction, enrolment_ids: Sequence[UUID]) -> dict[
 
 
 async def save(tx: Transaction, recorded: Mapping[tuple[UUID, int], str], now: datetime) -> None:
-    """Record attendance in place of earlier records."""
     if recorded:
         rows = [
             {"enrolment_id": enrolment_id, "module": module, "attendance": attendance, "recorded_at": now}
@@ -45,16 +42,12 @@ async def save(tx: Transaction, recorded: Mapping[tuple[UUID, int], str], now: d
 
 
 async def incomplete_modules(tx: Transaction, session_id: UUID, modules: int) -> set[int]:
-    """Return which of the first modules lack the attendance of somebody.
-
-    Only the first incomplete enrolments are read. Others show once these are complete.
-    """
+    """Read only the first incomplete enrolments. Others appear once these are complete."""
     parameters = {"session": session_id, "last": modules - 1}
     return set(await tx.scalars(_INCOMPLETE, parameters))
 
 
 async def count_erased(tx: Transaction, agent: AgentKey, until: datetime) -> None:
-    """Add the attendance of an erased agent to the numbers that are kept."""
     await tx.execute(_COUNT_ERASED, {**agent._asdict(), "until": until})
 
 

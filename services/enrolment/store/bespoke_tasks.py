@@ -1,5 +1,3 @@
-"""Bespoke requests that wait for their delegation. They name nobody."""
-
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -11,7 +9,7 @@ from services.enrolment.tables import BespokeTaskRow
 from shared.database import Transaction, insert_many
 
 _WAITS = text(f"bespoke_task.step < {BespokeStep.DONE.value}")
-"""As the index has it, which a parameter would not be."""
+"""A parameter instead of this literal would not use the index."""
 # A step is never taken back, in whichever order the events come.
 _THE_FURTHER = (
     "ON CONFLICT (request_id, source) DO UPDATE SET "
@@ -24,13 +22,13 @@ _THE_FURTHER = (
 
 
 async def save(tx: Transaction, rows: Iterable[dict[str, Any]]) -> None:
-    """Keep the step of each request. Unknown columns are None."""
+    """Unknown columns are None."""
     if found := list(rows):
         await insert_many(tx, BespokeTaskRow, found, then=_THE_FURTHER)
 
 
 async def waiting(tx: Transaction, delegation: str | None, limit: int) -> Sequence[BespokeTask]:
-    """Return the waiting requests of one delegation, or of all, the longest wait first."""
+    """Return the longest wait first. ``delegation`` None means all."""
     since = col(BespokeTaskRow.since)
     query = select(BespokeTaskRow).where(_WAITS)
     if delegation is None:

@@ -1,5 +1,3 @@
-"""Codes for the verification of certificates."""
-
 from collections.abc import Mapping
 from uuid import UUID
 
@@ -12,7 +10,7 @@ from shared.database import Transaction
 
 
 async def codes_of(tx: Transaction, new: Mapping[UUID, str]) -> dict[UUID, str]:
-    """Return the codes of these certificates. A certificate without a code gets that in ``new``."""
+    """A certificate without a code gets the code in ``new``."""
     known = select(CertificateRow.enrolment_id, CertificateRow.code).where(
         col(CertificateRow.enrolment_id).in_(new)
     )

@@ -1,5 +1,3 @@
-"""The history of enrolments: each change with its cause, request and numbers."""
-
 import json
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
@@ -41,7 +39,7 @@ async def save(tx: Transaction, changes: Sequence[EnrolmentChange], now: datetim
 
 
 async def of_request(tx: Transaction, request: RequestRow) -> Sequence[EnrolmentChangeRow]:
-    """Return the changes that a request made, those of its own agent first."""
+    """The changes of the request's own agent come first."""
     if request.decided_at is None:
         return []
     changes = await tx.scalars(
@@ -68,7 +66,7 @@ async def of_request(tx: Transaction, request: RequestRow) -> Sequence[Enrolment
 async def since(
     tx: Transaction, enrolment_ids: Collection[UUID], moment: datetime | None
 ) -> Sequence[EnrolmentChangeRow]:
-    """Return the changes of these enrolments since a moment, oldest first, 1,000 at most."""
+    """Return at most 1,000 changes, oldest first."""
     if not enrolment_ids or moment is None:
         return []
     changes = await tx.scalars(
@@ -115,7 +113,6 @@ async def last_of_session(
     after: ChangeKey | None = None,
     before: ChangeKey | None = None,
 ) -> Sequence[EnrolmentChangeRow]:
-    """Return the last changes in a session, newest first, between these positions."""
     place = (
         col(EnrolmentChangeRow.at),
         col(EnrolmentChangeRow.version),
@@ -129,7 +126,6 @@ async def last_of_session(
 async def add_author(
     tx: Transaction, request: RequestKey, session_id: UUID, decided_at: datetime, author: str
 ) -> None:
-    """Keep the author of a request beside each change that the request made."""
     parameters = {**request._asdict(), "session": session_id, "at": decided_at, "author": author}
     await tx.execute(_ADD_AUTHOR, parameters)
 
@@ -141,7 +137,7 @@ async def add_details(
     decided_at: datetime,
     details: Mapping[str, str],
 ) -> None:
-    """Store details of a request beside its change of this enrolment only."""
+    """Store the details beside the change of this enrolment only."""
     parameters = {
         **request._asdict(),
         "enrolment": enrolment_id,

@@ -1,5 +1,3 @@
-"""Corrections of agents' addresses and names, with their history."""
-
 import json
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
@@ -19,12 +17,11 @@ from shared.events.vocabulary import Agent, AgentKey
 from shared.messaging.portals.registry import OWN_SOURCES
 
 THE_AGENT = "agent"
-"""The author of what agents correct themselves."""
 
 
 @dataclass(frozen=True, slots=True)
 class CorrectionRequest:
-    """A correction request of a portal's event, or of an ``author``."""
+    """A portal's event or an ``author`` corrects an agent."""
 
     source: str
     request_id: UUID
@@ -34,7 +31,6 @@ class CorrectionRequest:
 
     @property
     def by(self) -> CorrectedBy:
-        """The role of who asks."""
         if self.author is not None:
             return CorrectedBy.AGENT if self.author == THE_AGENT else CorrectedBy.ORGANISER
         return CorrectedBy.SUPPORT if self.source.startswith(OWN_SOURCES) else CorrectedBy.PORTAL
@@ -51,7 +47,7 @@ async def sessions_of(tx: Transaction, agents: Collection[AgentKey]) -> list[UUI
 
 
 async def apply(tx: Transaction, agent: AgentKey, after: Mapping[str, str]) -> list[dict[str, str]]:
-    """Correct all enrolments of an agent. Returns the distinct old values."""
+    """Return the distinct old values."""
     rows = list(await tx.execute(_WRONG, {**agent._asdict(), "after": json.dumps(dict(after))}))
     if not rows:
         return []
@@ -70,10 +66,7 @@ async def apply(tx: Transaction, agent: AgentKey, after: Mapping[str, str]) -> l
 
 
 async def newer(tx: Transaction, requests: Collection[Request]) -> Corrections:
-    """Return the corrections of these requests' agents since the first request.
-
-    A batch that has just been received has none, at the cost of one query.
-    """
+    """For a batch just received there are none, at the cost of one query."""
     describing = [request for request in requests if isinstance(request, RequestForSeats)]
     if not describing:
         return Corrections()
@@ -98,19 +91,19 @@ async def newer_than(tx: Transaction, moments: Mapping[AgentKey, datetime]) -> C
 
 
 async def described_since(tx: Transaction, agent: AgentKey, moment: datetime) -> Mapping[str, str]:
-    """Return the description of an agent by their newest granted request after a moment, or nothing.
+    """Return an agent's description by their newest granted request after a moment.
 
-    Moves describe nobody. Group requests do not count: their sender knows less about each agent than the
-    author of a correction.
+    Moves describe nobody. Group requests do not count: their sender knows less about each agent than a
+    correction's author.
     """
     parameters = {**agent._asdict(), "moment": moment, "kind": SeatRequest.__name__}
     return await tx.scalar(_DESCRIBED_SINCE, parameters) or {}
 
 
 async def last_by_staff(tx: Transaction, agent: AgentKey, since: datetime) -> Mapping[str, str] | None:
-    """Return who of the staff last corrected an agent's address since then, when and by which request.
+    """Return the staff, the time and the request of the agent's last correction, or None.
 
-    Support has no name here: the notifier's log of reads has who asked, by the id of the request.
+    Support has no name here. The notifier's log of reads has it, by the request's id.
     """
     parameters = {**agent._asdict(), "since": since, "the_agent": THE_AGENT, "services": f"{OWN_SOURCES}%"}
     row = (await tx.execute(_LAST_BY_STAFF, parameters)).one_or_none()
@@ -131,9 +124,9 @@ async def keep(
     before: list[dict[str, str]],
     after: Mapping[str, str],
 ) -> None:
-    """Keep a correction, and clear the agent's bad address mark.
+    """Store a correction, and clear the agent's bad address mark.
 
-    A correction that changes nothing is kept too: an earlier request may still wait for its decision.
+    An ineffective correction is stored too: an earlier request may still wait for its decision.
     """
     row = {
         "request_id": requested.request_id,

@@ -1,5 +1,3 @@
-"""Enrolments in the database."""
-
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
@@ -25,11 +23,7 @@ LIVE = [state.value for state in State if state.is_live]
 
 
 async def find(tx: Transaction, enrolment_id: UUID, *, lock: bool = False) -> EnrolmentInSession | None:
-    """Return the enrolment with its session, or None.
-
-    With ``lock`` the session's row is locked first, so that nobody changes the enrolment until the
-    transaction ends.
-    """
+    """``lock`` locks the session's row first, so that the enrolment cannot change meanwhile."""
     if lock:
         await lock_session_of(tx, enrolment_id)
     enrolment = await tx.get(EnrolmentRow, enrolment_id, populate_existing=lock)
@@ -42,18 +36,17 @@ async def find(tx: Transaction, enrolment_id: UUID, *, lock: bool = False) -> En
 
 
 async def lock_session_of(tx: Transaction, enrolment_id: UUID, others: Collection[UUID] = ()) -> None:
-    """Lock the rows of an enrolment's session and of other sessions, in the order of their ids."""
+    """Lock the rows in the order of their ids."""
     await tx.execute(_LOCK_SESSION_OF, {"id": enrolment_id, "others": list(others)})
 
 
 async def agent_of(tx: Transaction, enrolment_id: UUID) -> Agent | None:
-    """Return the agent of an enrolment, even if its session is unknown, or None."""
     enrolment = await tx.get(EnrolmentRow, enrolment_id)
     return None if enrolment is None else enrolment_of(enrolment).agent
 
 
 async def employers(tx: Transaction, session_id: UUID) -> list[Employer]:
-    """Return the employers in a session by name, each SIRET once, from the first 1,000 live enrolments."""
+    """Return employers by name, each SIRET once, from the first 1,000 live enrolments."""
     rows = await tx.scalars(_EMPLOYERS, {"session": session_id, "live": LIVE})
     found = [Employer.model_validate(employer) for employer in rows]
     return sorted(found, key=lambda employer: plain(employer.name))
@@ -67,7 +60,7 @@ async def agents(tx: Transaction, session_id: UUID, enrolment_ids: Collection[UU
 
 
 async def of_request(tx: Transaction, request: RequestRow, moved: Collection[UUID]) -> dict[UUID, str]:
-    """Return the enrolments that a request began, and its agent's own in ``moved``, with their states."""
+    """Return states by enrolment, including the agent's own in ``moved``."""
     parameters = {
         "sessions": sessions_of_request(request),
         "request": request.request_id,
@@ -82,7 +75,6 @@ async def of_request(tx: Transaction, request: RequestRow, moved: Collection[UUI
 
 
 def sessions_of_request(request: RequestRow) -> list[UUID]:
-    """Return the sessions of a request; a move has two."""
     to_session_id = (request.facts or {}).get("to_session_id")
     return [request.session_id, *([UUID(to_session_id)] if to_session_id else [])]
 
@@ -94,9 +86,9 @@ async def page_of_agent(
     after: tuple[datetime, UUID] | None,
     limit: int,
 ) -> list[tuple[Enrolment, int | None, datetime]]:
-    """Return enrolments of the agents with this identifier, newest first, with place in line and last change.
+    """Return enrolments, newest first.
 
-    A portal gets agents of its issuer whose employers are within its limits.
+    A portal gets its issuer's agents whose employers are within its limits.
     """
     received_at, enrolment_id = after or (LATEST, UUID(int=0))
     rows = await tx.execute(
@@ -115,7 +107,7 @@ async def page_of_agent(
 
 
 async def of_agent(tx: Transaction, agent: Agent, most: int) -> list[EnrolmentNow]:
-    """Return the newest enrolments of an agent with this address in known sessions."""
+    """Return the newest enrolments with this address in known sessions."""
     parameters = {**agent.key._asdict(), "address": agent.email, "most": most}
     rows = list(await tx.execute(_OF_ONE_AGENT, parameters))
     known = await sessions.states(tx, {row.session_id for row in rows})
@@ -135,26 +127,24 @@ async def of_agent(tx: Transaction, agent: Agent, most: int) -> list[EnrolmentNo
 
 
 async def known_by_hand(tx: Transaction, agent: Agent) -> str | None:
-    """Return the identifier of an agent whom organisers enrolled, with this present address and names."""
+    """Return the identifier of an agent enrolled by hand with this address and names."""
     names = {"email": agent.email, "given": agent.given_name, "family": agent.family_name}
     found: str | None = await tx.scalar(_KNOWN_BY_HAND, names | {"issuer": OWN_ISSUER})
     return found
 
 
 async def live_of_agent(tx: Transaction, agent: AgentKey, until: datetime) -> list[UUID]:
-    """Return the live enrolments that an agent requested by then, in the order of their sessions."""
+    """Sort by session."""
     parameters = {**agent._asdict(), "until": until, "live": LIVE}
     return list(await tx.scalars(_LIVE_OF_AGENT, parameters))
 
 
 async def agents_of(tx: Transaction, session_id: UUID, agent_ids: Collection[str]) -> list[AgentKey]:
-    """Return the agents of all issuers with these identifiers who were ever in the session."""
     rows = await tx.execute(_AGENTS_OF, {"session": session_id, "agents": list(agent_ids)})
     return [AgentKey(row.issuer, row.agent_id) for row in rows]
 
 
 async def lapsing(tx: Transaction, now: datetime, until: datetime) -> tuple[int, float]:
-    """Return how many offers lapse in this time, and by how many seconds the oldest is overdue."""
     row = (await tx.execute(_LAPSING, {"now": now, "until": until})).one()
     return int(row.to_come), float(row.overdue)
 
@@ -165,7 +155,6 @@ async def standings(tx: Transaction, ids: Collection[UUID]) -> dict[UUID, tuple[
 
 
 async def raise_versions(tx: Transaction, versions: Mapping[UUID, int]) -> None:
-    """Raise lower versions of enrolments to these."""
     await tx.execute(_RAISE_VERSIONS, {"ids": list(versions), "versions": list(versions.values())})
 
 

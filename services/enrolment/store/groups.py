@@ -1,5 +1,3 @@
-"""Enrolments by a request for several agents, and enrolments that a newer list of trainees ended."""
-
 from uuid import UUID
 
 from sqlalchemy import text
@@ -12,7 +10,6 @@ from shared.database import Transaction
 
 
 async def begun(tx: Transaction, session_id: UUID, most: int) -> list[BegunTogether]:
-    """Return the enrolments that requests for several agents began, newest first, while those are kept."""
     parameters = {"session": session_id, "kinds": [kind.value for kind in GroupKind], "most": most}
     return [
         BegunTogether(enrolment_of(row), GroupKind(row.kind)) for row in await tx.execute(_BEGUN, parameters)
@@ -20,7 +17,6 @@ async def begun(tx: Transaction, session_id: UUID, most: int) -> list[BegunToget
 
 
 async def replaced(tx: Transaction, session_id: UUID, most: int) -> list[Replaced]:
-    """Return the enrolments that ended because a list left them out, newest first."""
     parameters = {"session": session_id, "cause": Cause.REPLACED.value, "most": most}
     return [
         Replaced(enrolment_of(row), row.replaced_at, RequestKey(row.by_source, row.by_request))

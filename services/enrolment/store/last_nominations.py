@@ -1,5 +1,3 @@
-"""When the last list of trainees was received, by session, authority and issuer."""
-
 from collections.abc import Collection, Iterable
 from uuid import UUID
 

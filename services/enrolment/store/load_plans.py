@@ -1,4 +1,4 @@
-"""Decides which enrolments a roster must hold, so that the rules find all that they may need."""
+"""Decides which enrolments a roster must load for the rules."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -26,21 +26,19 @@ from shared.events.catalogue import SessionState
 from shared.events.vocabulary import EARLIEST, LATEST, AgentKey, ApprovalPolicy, Status
 
 _SEARCHED = 4
-"""How many of a line are looked at, for each who is sought, before all are."""
+"""For each agent sought, first search this many places of the waiting list, then all."""
 
 
 @dataclass(slots=True)
 class LoadPlan:
-    """Which enrolments a roster must hold, beside those of the agents who are named.
+    """The enrolments to load besides those of the named agents.
 
-    ``waiting``: how many seats may become free, so how many of the waiting list may be next. ``named``: how
-    many agents requests name.
-    ``places_from``: the places in line from this one on, since somebody may join there; not the enrolments.
-    ``everybody``: every live enrolment. ``offers_until``: the offers that end by then. ``pending``: who waits
-    for an approval or a selection. ``by_employer``: seats are counted by employer, so somebody may be next
-    who is not among the first; ``in_order``: the first are loaded all the same. ``groups``: all who wait
-    together; else those of whom groups may be seated, or keep seats, where seats may become free.
-    ``line_is_over``: nobody is given a seat any more, so that groups are nothing particular.
+    ``waiting``: how many seats may become free, so how many waiting agents may be next. ``named``: how many
+    agents the requests name. ``places_from``: load the places in line (not the enrolments) from this one on,
+    because an agent may join there. ``offers_until``: load the offers that end by then. ``by_employer``:
+    seats are counted by employer, so the next agent may not be among the first; ``in_order``: load the first
+    agents nevertheless. ``groups``: load all waiting groups; otherwise only groups that may be seated or
+    keep seats. ``line_is_over``: nobody gets a seat any more, so groups need no special treatment.
     """
 
     waiting: int = 0
@@ -62,7 +60,7 @@ def plan_for(
     latest: Mapping[AgentKey, Enrolment],
     now: datetime,
 ) -> LoadPlan:
-    """Plan for requests and a newer state. Each request frees at most one seat."""
+    """Each request frees at most one seat."""
     plan = LoadPlan(
         by_employer=counts_by_employer(row.state), named=sum(len(request.agent_keys) for request in requests)
     )
@@ -113,18 +111,16 @@ def _holds_seat(latest: Enrolment | None) -> bool:
 
 
 def free_seats(row: LockedSession, state: SessionState) -> int:
-    """Return how many waiting agents may get a seat that is free now."""
+    """Return how many waiting agents may get a seat now."""
     free = row.waiting if state.capacity is None else state.capacity - row.enrolled - row.offered
     return min(max(0, free), row.waiting)
 
 
 def _place_at(moment: datetime) -> Place:
-    """Return the first place in line that a request received at this moment may get."""
     return 0, first_ticket(moment)
 
 
 def place_of_newest(row: LockedSession) -> Place:
-    """Return the place of a request that was received after all others."""
     return _place_at(row.newest_receipt or EARLIEST)
 
 
@@ -137,12 +133,12 @@ def line_searches(
     *,
     together: int,
 ) -> list[LineSearch]:
-    """Return the searches that find all who may be next, where seats are counted by employer.
+    """Return the searches that find all agents who may be next, if seats are counted by employer.
 
-    Of a delegation the first in line is next, unless their authority has all the seats it may have. Each
-    agent whom requests name may leave a seat of their authority, or take one: the authority then has room
-    for one more, or who was to have its last seat is passed over. Hence so many more are sought; likewise for
-    those who wait ``together``, who are loaded apart.
+    A delegation's next agent is its first in line, unless the authority has reached its quota. Each agent
+    named by a request may leave or take a seat of the authority: then the authority has room for one more,
+    or the agent due for its last seat is passed over. So that many more agents are sought, likewise for
+    agents who wait ``together``, who are loaded apart.
     """
     if not plan.by_employer or plan.in_order or not plan.waiting or state.status is Status.CANCELLED:
         return []

@@ -1,5 +1,3 @@
-"""Messages of organisers: waiting and sent."""
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -16,14 +14,12 @@ from shared.database import Transaction
 
 @dataclass(frozen=True, slots=True)
 class Reach:
-    """How many people a message is for: those whose mails arrive, and those whose mails come back."""
-
     reachable: int
     unreachable: int
 
 
 async def reach(tx: Transaction, session_id: UUID, message: OrganiserMessage) -> Reach:
-    """Count the present recipients. Agents with the same address and names count once."""
+    """Agents with the same address and names count once."""
     parameters = {
         "session": session_id,
         "states": [state.value for state in message.states],
@@ -34,7 +30,6 @@ async def reach(tx: Transaction, session_id: UUID, message: OrganiserMessage) ->
 
 
 async def strangers(tx: Transaction, session_id: UUID, enrolment_ids: Sequence[UUID]) -> list[UUID]:
-    """Return the ids that are no enrolments of the session."""
     return list(await tx.scalars(_STRANGERS, {"session": session_id, "ids": list(enrolment_ids)}))
 
 
@@ -67,7 +62,7 @@ async def add(
 async def same_to_come(
     tx: Transaction, session_id: UUID, message: OrganiserMessage, send_at: datetime
 ) -> MessageRow | None:
-    """Return the same message if it was kept within the pause and has not left, else None."""
+    """Return the same message if it was stored within the pause and has not left."""
     to_come = select(MessageRow).where(
         col(MessageRow.session_id) == session_id,
         col(MessageRow.published_at).is_(None),
@@ -103,10 +98,7 @@ async def remove(tx: Transaction, message: MessageRow) -> None:
 
 
 async def lock_due(tx: Transaction, now: datetime) -> Sequence[MessageRow]:
-    """Return the first hundred due messages that no other process sends.
-
-    Messages of a cancelled session never leave.
-    """
+    """Return at most a hundred messages. Messages of a cancelled session never leave."""
     due = select(MessageRow).join(SessionRow, col(SessionRow.session_id) == col(MessageRow.session_id))
     due = due.where(
         col(MessageRow.published_at).is_(None),

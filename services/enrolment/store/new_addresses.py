@@ -1,5 +1,3 @@
-"""New addresses of agents until their owners confirm them."""
-
 from uuid import UUID
 
 from sqlalchemy import insert

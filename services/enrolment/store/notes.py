@@ -1,5 +1,3 @@
-"""Notes of organisers beside enrolments."""
-
 from collections.abc import Sequence
 from datetime import datetime
 from uuid import UUID, uuid5
@@ -12,7 +10,7 @@ from shared.database import Transaction, insert_many
 
 
 async def add(tx: Transaction, enrolment_id: UUID, text: str, author: str, now: datetime) -> None:
-    """Keep a note. The same text of one author is kept once a day (UTC), unless it was removed."""
+    """The same text of one author is stored once a day (UTC), unless it was removed."""
     note_id = uuid5(enrolment_id, f"{now.date().isoformat()} {author}\n{text}")
     removed = select(NoteRow.removed_at)
     while await tx.scalar(removed.where(col(NoteRow.note_id) == note_id)):
@@ -28,7 +26,7 @@ async def add(tx: Transaction, enrolment_id: UUID, text: str, author: str, now: 
 
 
 async def remove(tx: Transaction, enrolment_id: UUID, note_id: UUID, author: str, now: datetime) -> None:
-    """Remove the text of a note. Who removed it and when is kept."""
+    """The remover and the time are kept."""
     removed = (
         update(NoteRow)
         .where(
@@ -51,7 +49,7 @@ async def count(tx: Transaction, enrolment_ids: Sequence[UUID]) -> dict[UUID, in
 
 
 async def of_enrolments(tx: Transaction, enrolment_ids: Sequence[UUID]) -> dict[UUID, list[NoteRow]]:
-    """Return the notes beside these enrolments, oldest first, with removed ones."""
+    """Return oldest notes first, including removed ones."""
     found: dict[UUID, list[NoteRow]] = {}
     rows = select(NoteRow).where(col(NoteRow.enrolment_id).in_(enrolment_ids))
     for row in await tx.scalars(rows.order_by(col(NoteRow.written_at), col(NoteRow.note_id))):

@@ -1,5 +1,3 @@
-"""Events that this service publishes."""
-
 from collections import Counter as Count
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -35,13 +33,12 @@ DECISIONS = Counter(
 )
 
 DecisionOrOutcome = tuple[Decision | PortalOutcome, Request | None]
-"""What was decided, and the request that it follows from; None: time."""
+"""The request caused the event; None means that the clock did."""
 
 
 async def publish(
     tx: Transaction, answers: Sequence[DecisionOrOutcome], others: Sequence[Event] = ()
 ) -> None:
-    """Publish decisions and outcomes, then other events, and count the decisions."""
     await OUTBOX.publish(tx, [*(answer_event(*answer) for answer in answers), *others])
     decided = Count(_labels(event) for event, _ in answers if isinstance(event, Decision))
     for labels, number in decided.items():
@@ -49,7 +46,6 @@ async def publish(
 
 
 def _labels(decision: Decision) -> tuple[str, str]:
-    """Return the name of a decision and the code of its reason."""
     match decision:
         case EnrolmentRefused(reason=why) | SeatNotObtained(reason=why):
             reason: str = why
@@ -61,7 +57,6 @@ def _labels(decision: Decision) -> tuple[str, str]:
 
 
 def answer_event(event: Decision | PortalOutcome, request: Request | None) -> OutboxEvent:
-    """Return a decision or an outcome as an event, in the trace of its request."""
     if request is None:
         return OutboxEvent(event)
     return OutboxEvent(
@@ -71,7 +66,7 @@ def answer_event(event: Decision | PortalOutcome, request: Request | None) -> Ou
 
 @dataclass(frozen=True, slots=True)
 class EventOfEnrolment:
-    """An event about an enrolment. ``sent_at`` is None until the broker has it."""
+    """``sent_at`` is None until the broker has the event."""
 
     event_id: UUID
     type: str
@@ -92,7 +87,7 @@ async def events_of(
 
 
 async def unsent_occupancies(tx: Transaction) -> dict[UUID, SessionOccupancyChanged]:
-    """Return the last unsent occupancy of each session. It is newer than the topic's."""
+    """These are newer than the topic's."""
     rows = await tx.execute(_UNSENT, {"topic": Topic.ENROLMENT_OCCUPANCY.value})
     occupancies = (SessionOccupancyChanged.model_validate_json(row.data) for row in rows)
     return {occupancy.session_id: occupancy for occupancy in occupancies}

@@ -1,5 +1,3 @@
-"""Sessions with their numbers, for organisers."""
-
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
@@ -22,10 +20,7 @@ async def list_numbers(
     unrecorded_since: datetime,
     now: datetime,
 ) -> Sequence[SessionNumbers]:
-    """Return sessions of one organiser, or of all, that end after a moment, by start.
-
-    Then follow sessions that ended after ``unrecorded_since`` and lack an attendance. MOOCs record none.
-    """
+    """Older sessions that lack an attendance come last. MOOCs record none."""
     parameters = {
         "organiser": organiser,
         "since": since,

@@ -1,5 +1,3 @@
-"""Present and former numbers of partitions of the requests' topic."""
-
 from datetime import datetime
 
 from sqlalchemy import text
@@ -11,7 +9,7 @@ from shared.messaging.partitions import PartitionNumber
 
 
 async def save_number(tx: Transaction, number: int, now: datetime) -> list[PartitionNumber]:
-    """Keep the broker's number, and when another number ended. Returns all numbers."""
+    """Store the broker's number, and end others. Returns all numbers."""
     await tx.execute(_END_OTHERS, {"number": number, "now": now})
     await tx.execute(_BEGIN, {"number": number})
     return await known(tx)

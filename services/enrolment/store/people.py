@@ -1,5 +1,3 @@
-"""The search for people over the sessions of an organiser."""
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -15,22 +13,22 @@ from services.enrolment.tables import NAME_SQL, SOUGHT_SQL
 from shared.database import Transaction
 
 LOOKED_AT = 1000
-"""The last sessions of an organiser, or of all, in which people are found."""
+"""A search looks at this many last sessions."""
 
 
 @dataclass(frozen=True, slots=True)
 class FoundPeople:
-    """Enrolments with their sessions. ``is_cut`` says that there may be more."""
+    """``is_cut``: there may be more."""
 
     found: Sequence[EnrolmentInSession]
     is_cut: bool
 
 
 async def find(tx: Transaction, typed: str, organiser: str | None, most: int) -> FoundPeople:
-    """Return enrolments in the last sessions of an organiser, or of all, that match the search.
+    """Find people in the last sessions of an organiser, or of all.
 
-    The text is an address, an identifier, or begins a word of the family name. Each word must begin a word of
-    names, address, employer or identifier.
+    The text is an address, an identifier, or begins a word of the family name. Each word must begin a word
+    of names, address, employer or identifier.
     """
     sought = plain(typed).translate(_SPACES).split()
     parameters = {
@@ -64,7 +62,7 @@ _SPACES = str.maketrans(_PARTS_WORDS, " " * len(_PARTS_WORDS))
 
 
 def _beginnings(typed: str, sought: Sequence[str]) -> list[str]:
-    """Return possible beginnings of the family name, with each kind of apostrophe."""
+    """Try each kind of apostrophe."""
     variants = {typed.replace("’", "'"), typed.replace("'", "’")}
     return sorted({*sought, *(part for typed in variants for part in (typed.strip(), *typed.split()))})
 

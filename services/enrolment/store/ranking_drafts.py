@@ -1,5 +1,3 @@
-"""Drafts of rankings, one for each session."""
-
 from datetime import datetime
 from uuid import UUID
 

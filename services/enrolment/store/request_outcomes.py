@@ -1,5 +1,3 @@
-"""Other services' answers to portals' requests."""
-
 import json
 from collections.abc import Sequence
 from datetime import timedelta
@@ -16,11 +14,11 @@ from shared.events.outcomes import RequestAccepted, RequestRejected
 ServiceOutcome = RequestRejected | RequestAccepted | BespokeRequestAnswered
 
 KEPT = timedelta(days=30)
-"""As long as a portal's feed keeps its answers, and the service that rejects a record keeps the evidence."""
+"""As long as a portal's feed keeps its answers, and the rejecting service keeps the evidence."""
 
 
 async def save(tx: Transaction, received: Sequence[Received[ServiceOutcome]]) -> None:
-    """Keep the answers to requests whose portal and id are known."""
+    """Requests without portal or id are left out."""
     rows = [
         {
             "event_id": outcome.id,
@@ -51,7 +49,7 @@ def _state_of(outcome: ServiceOutcome) -> str:
 
 
 async def of_request(tx: Transaction, request_id: UUID, source: str | None) -> Sequence[RequestOutcomeRow]:
-    """Return the answers to the request in order of time; ``source`` None means any portal."""
+    """``source`` None means any portal."""
     found = select(RequestOutcomeRow).where(col(RequestOutcomeRow.request_id) == request_id)
     if source is not None:
         found = found.where(col(RequestOutcomeRow.request_source) == source)

@@ -1,4 +1,4 @@
-"""Requests: those that wait for their session, and the results of the others.
+"""Requests that wait for their session, and the results of the others.
 
 Newer corrections of agents apply to a request until it is decided.
 """
@@ -33,14 +33,14 @@ from shared.events.vocabulary import AgentKey
 class AnsweredMeanwhile(Exception):
     """One batch had two requests of one portal with one id, for two sessions.
 
-    One by one, the second is recognised.
+    Processed one by one, the second is recognised.
     """
 
 
 async def not_taken_in(tx: Transaction, requests: Sequence[Request]) -> list[Request]:
-    """Return the new ones among ``requests``, each once, in order.
+    """Return the new requests, each once, in order.
 
-    The rows of requests are this service's inbox. They are read after the sessions are locked: by then a
+    The request rows are this service's inbox. They are read after the sessions are locked: by then a
     transaction with the same request has committed.
     """
     taken_in = await known(tx, requests)
@@ -83,7 +83,7 @@ async def keep_undecided(tx: Transaction, requests: Sequence[Request]) -> None:
 
 
 async def undecided(tx: Transaction, session_ids: Collection[UUID]) -> list[Request]:
-    """Lock and return the requests that waited for these sessions only, in order of receipt.
+    """Lock the requests that waited for these sessions only, in order of receipt.
 
     A move waits for both of its sessions.
     """
@@ -96,18 +96,17 @@ async def undecided(tx: Transaction, session_ids: Collection[UUID]) -> list[Requ
 
 
 async def undecided_since(tx: Transaction, moment: datetime) -> list[Request]:
-    """Lock and return requests that have waited for an unknown session since before ``moment``."""
+    """Lock the requests."""
     rows = await tx.execute(_UNDECIDED_SINCE, {"moment": moment})
     return await _as_corrected(tx, [_KINDS[row.kind].validate_python(row.body) for row in rows])
 
 
 async def waits(tx: Transaction, agent: AgentKey, moment: datetime) -> bool:
-    """Return whether a request that names the agent and was received by then is undecided."""
     return bool(await tx.scalar(_WAITS, {**agent._asdict(), "moment": moment}))
 
 
 async def save_results(tx: Transaction, results: Sequence[RequestResult], now: datetime) -> None:
-    """Save the result of each request. A request that waited has a row already."""
+    """A request that waited already has a row."""
     if not results:
         return
     requests = [result.request for result in results]
@@ -143,7 +142,6 @@ async def find(tx: Transaction, request: RequestKey) -> RequestRow | None:
 
 
 async def destinations(tx: Transaction, request_ids: Collection[UUID]) -> dict[UUID, UUID]:
-    """Return the destination of each request that was a move."""
     to = col(RequestRow.facts)["to_session_id"].astext
     found = select(col(RequestRow.request_id), to).where(
         col(RequestRow.request_id).in_(request_ids), to.is_not(None)
@@ -152,10 +150,7 @@ async def destinations(tx: Transaction, request_ids: Collection[UUID]) -> dict[U
 
 
 async def with_id(tx: Transaction, request_id: UUID, source: str | None = None) -> Sequence[RequestRow]:
-    """Return the requests with this ``ce_id``; several portals may have used it.
-
-    Requests of erased agents are left out.
-    """
+    """Several portals may have used this ``ce_id``. Requests of erased agents are left out."""
     found = select(RequestRow).where(col(RequestRow.request_id) == request_id, col(RequestRow.kind) != ERASED)
     if source is not None:
         found = found.where(col(RequestRow.source) == source)
@@ -163,7 +158,7 @@ async def with_id(tx: Transaction, request_id: UUID, source: str | None = None) 
 
 
 async def of_agent(tx: Transaction, agent_id: str) -> Sequence[RequestRow]:
-    """Return the requests about one agent with this identifier, oldest first, 1,000 at most."""
+    """Return at most 1,000 requests, oldest first."""
     found = select(RequestRow).where(col(RequestRow.agent_id) == agent_id)
     return (await tx.scalars(found.order_by(col(RequestRow.number)).limit(1000))).all()
 

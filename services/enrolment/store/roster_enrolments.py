@@ -1,5 +1,3 @@
-"""Enrolments that rosters need, and other facts about their agents."""
-
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from uuid import UUID
@@ -16,7 +14,7 @@ from shared.events.vocabulary import AgentKey
 
 
 async def latest(tx: Transaction, pairs: Collection[tuple[UUID, AgentKey]]) -> Iterable[Enrolment]:
-    """Return the live enrolment of each session and agent, or the last one that ended."""
+    """Return the live enrolment of each session and agent, or the last ended one."""
     if not pairs:
         return ()
     return await read(
@@ -38,12 +36,12 @@ async def pending(tx: Transaction, session_ids: Sequence[UUID]) -> Iterable[Enro
 
 
 async def offers(tx: Transaction, ends: Mapping[UUID, datetime]) -> Iterable[Enrolment]:
-    """Return the offers that end by the moment given for their session."""
+    """Each session has its own moment."""
     return await read(tx, _OFFERS, ids=list(ends), until=list(ends.values())) if ends else ()
 
 
 async def vacancies(tx: Transaction, closes: Mapping[UUID, datetime]) -> dict[UUID, dict[str, int]]:
-    """Return how many trainees have left since the close minus those who came, by the authority's SIRET."""
+    """Count by SIRET how many more trainees have left than come since the close."""
     result: dict[UUID, dict[str, int]] = {}
     if closes:
         columns = {"sessions": list(closes), "closes": list(closes.values()), "live": LIVE}
@@ -53,10 +51,7 @@ async def vacancies(tx: Transaction, closes: Mapping[UUID, datetime]) -> dict[UU
 
 
 async def schedule(tx: Transaction, agents: Collection[AgentKey]) -> AgentSchedule:
-    """Return the sessions in which these agents take part.
-
-    The agents are locked, so that no other transaction enrols them elsewhere meanwhile.
-    """
+    """Lock the agents, so that no other transaction enrols them elsewhere meanwhile."""
     columns = {
         "issuers": [agent.issuer for agent in agents],
         "agents": [agent.agent_id for agent in agents],

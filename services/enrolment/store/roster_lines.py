@@ -1,5 +1,3 @@
-"""The roster of a session as organisers read it."""
-
 import re
 from collections.abc import AsyncIterator, Collection
 from datetime import datetime
@@ -41,9 +39,9 @@ async def page(
     states: Collection[State] = (),
     sought: Collection[str] = (),
 ) -> list[RosterLine]:
-    """Return the next ``limit`` lines of a roster, or the last ones before ``before``, in order.
+    """Return the next lines, or the last ones before ``before``, in order.
 
-    ``sought`` words must occur in names, address, employer or identifier, accents aside.
+    Each of the words ``sought`` must occur in names, address, employer or identifier, without accents.
     """
     parameters = _parameters(session_id, states, after, limit, before=before)
     patterns = [f"%{_LIKE.sub(_escaped, plain(part))}%" for part in sought] or None
@@ -62,7 +60,6 @@ async def sorted_page(
     states: Collection[State] = (),
     descending: bool,
 ) -> list[RosterLine]:
-    """Return a page of a roster in another order."""
     key, enrolment_id = before or after or _before_first(order, descending=descending)
     parameters = {
         "id": session_id,
@@ -78,7 +75,6 @@ async def sorted_page(
 async def stream(
     tx: Transaction, session_id: UUID, *, states: Collection[State] = ()
 ) -> AsyncIterator[RosterLine]:
-    """Yield the whole roster as of one moment."""
     async for row in await tx.stream(_PAGE, _parameters(session_id, states, None, None)):
         yield _line(row)
 
@@ -89,19 +85,18 @@ async def line_of(tx: Transaction, session_id: UUID, enrolment_id: UUID) -> Rost
 
 
 async def lines_of(tx: Transaction, session_id: UUID, enrolment_ids: Collection[UUID]) -> list[RosterLine]:
-    """Return the lines of these enrolments that are in the session, in roster order."""
     parameters = _parameters(session_id, (), None, None) | {"enrolments": list(enrolment_ids)}
     return [_line(row) for row in await tx.execute(_LINES, parameters)]
 
 
 async def ends_of_parts(tx: Transaction, session_id: UUID, state: State, size: int) -> list[LineKey]:
-    """Return the position of every ``size``-th line with a state."""
+    """Return every ``size``-th line."""
     rows = await tx.execute(_ENDS_OF_PARTS, {"session": session_id, "state": state.value, "size": size})
     return [(part_of(state), *row) for row in rows]
 
 
 async def seated_between(tx: Transaction, session_id: UUID, first: UUID, last: UUID) -> list[UUID]:
-    """Return at most two enrolments with a seat whose ids lie in this range."""
+    """Return at most two enrolments."""
     parameters = {"session": session_id, "first": first, "last": last, "seated": SEATED}
     return list(await tx.scalars(_SEATED_BETWEEN, parameters))
 
@@ -212,10 +207,7 @@ _DETAILS = f"""
 
 
 def _own_page(*, backwards: bool) -> TextClause:
-    """Return the statement of a page in the roster's own order, or in reverse order.
-
-    It reads the first lines of each state by the index of rosters, then takes the first of all.
-    """
+    """Read the first lines of each state by the roster index, then take the first of all."""
     place, part, beyond = _PLACE, "part", ">"
     if backwards:
         place, part, beyond = ", ".join(f"{column} DESC" for column in _PLACE_COLUMNS), "part DESC", "<"
@@ -251,7 +243,6 @@ _ENDS: dict[str, tuple[str | datetime, str | datetime]] = {
     "text": ("", "\U0010ffff"),
     "timestamptz": (EARLIEST, LATEST),
 }
-"""What lies before every value of a type, and after every one."""
 
 
 def _before_first(order: RosterOrder, *, descending: bool) -> SortedKey:
@@ -260,10 +251,7 @@ def _before_first(order: RosterOrder, *, descending: bool) -> SortedKey:
 
 
 def _sorted_page(order: RosterOrder, *, descending: bool) -> TextClause:
-    """Return the statement of a sorted page.
-
-    By name, an index gives the first lines of each state. Other orders read all lines once.
-    """
+    """By name, an index gives the first lines of each state. Other orders read all lines once."""
     key, way, beyond = _SORTED_BY[order], *(("DESC", "<") if descending else ("ASC", ">"))
     first = f"ORDER BY sorted_by {way}, enrolment_id {way} LIMIT :limit"
     by_index = order is RosterOrder.NAME

@@ -1,4 +1,4 @@
-"""Changes of sessions whose agents are being notified. The session's row is locked for each access."""
+"""Session changes whose agents are being notified. The session's row is locked for each access."""
 
 import json
 from collections.abc import Iterable, Mapping
@@ -17,7 +17,7 @@ from shared.events.enrolment import SessionPart
 
 @dataclass(frozen=True, slots=True)
 class UnpublishedChange:
-    """A change of a session. The agents after ``issuer`` and ``agent_id`` are still to be notified."""
+    """The agents after ``issuer`` and ``agent_id`` are still to be notified."""
 
     session_id: UUID
     changed: set[SessionPart]
@@ -26,7 +26,7 @@ class UnpublishedChange:
 
 
 async def add(tx: Transaction, changed: Mapping[UUID, Iterable[SessionPart]]) -> None:
-    """Start the notification of changes. A change in progress of the same session starts again, with both."""
+    """A session's change in progress starts again, combined with the new one."""
     rows = [
         {"session_id": session_id, "changed": json.dumps(sorted(parts)), "issuer": "", "agent_id": ""}
         for session_id, parts in changed.items()

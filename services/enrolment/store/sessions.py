@@ -1,5 +1,3 @@
-"""Sessions: the newest catalogue state, the seats, and what is due."""
-
 import functools
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -44,7 +42,8 @@ async def all_rows(tx: Transaction) -> Sequence[SessionRow]:
 class LockedSession:
     """A session whose row this transaction has locked.
 
-    Columns are read instead of ``SessionRow`` instances, which made batches of a hundred sessions 8 % slower.
+    Columns are read instead of ``SessionRow`` instances, which made batches of a hundred sessions 8 %
+    slower.
     """
 
     state: NumberedSession
@@ -63,10 +62,7 @@ class LockedSession:
 
 
 async def lock(tx: Transaction, session_ids: Collection[UUID]) -> dict[UUID, LockedSession]:
-    """Lock the rows of these sessions and return those that exist.
-
-    Rows are locked in the order of their ids: two batches would deadlock otherwise.
-    """
+    """Lock rows in the order of their ids, because two batches would deadlock otherwise."""
     if not session_ids:
         return {}
     return {
@@ -104,10 +100,7 @@ def groups_json(groups: dict[int, WaitingGroup]) -> str | None:
 async def others_of_offer(
     tx: Transaction, session: SessionState, agent: AgentKey | None, now: datetime
 ) -> list[tuple[SessionState, Seats]]:
-    """Return other open sessions of an offer and their seats, by start.
-
-    Sessions where the agent has an enrolment are left out.
-    """
+    """Sort by start. Sessions where the agent has an enrolment are left out."""
     parameters = {"session": session.session_id, "offer": session.offer_id, "now": now, "live": _LIVE}
     who = dict.fromkeys(AgentKey._fields) if agent is None else agent._asdict()
     rows = await tx.execute(_OTHERS_OF_OFFER, parameters | who)
@@ -124,13 +117,12 @@ def seats_of(row: LockedSession | Row[Any]) -> Seats:
 
 
 async def limited(tx: Transaction, session_ids: Collection[UUID]) -> dict[UUID, bool]:
-    """Return whether the number of seats is limited, for each session that exists."""
     rows = await tx.execute(_LIMITED, {"ids": list(session_ids)})
     return {row.session_id: row.limited for row in rows}
 
 
 async def lock_new(tx: Transaction, states: Mapping[UUID, SessionState]) -> dict[UUID, LockedSession]:
-    """Lock the rows of these sessions. A missing row is created with version 0 and the given state.
+    """Lock the sessions. A missing row is created with version 0 and the given state.
 
     Its counts and cancellation date come from existing enrolments, in case the row was lost.
     """
@@ -158,16 +150,11 @@ async def lock_new(tx: Transaction, states: Mapping[UUID, SessionState]) -> dict
 
 
 async def due(tx: Transaction, over: datetime, now: datetime) -> list[UUID]:
-    """Return at most a hundred sessions in which something is due.
-
-    Offers, pending enrolments, groups that keep seats, waiting lists and minimums count by ``over``, reserved
-    seats by ``now``.
-    """
+    """Return at most a hundred sessions. Reserved seats count by ``now``, everything else by ``over``."""
     return list((await tx.execute(_DUE, {"now": now, "over": over})).scalars())
 
 
 async def with_undecided_requests(tx: Transaction) -> set[UUID]:
-    """Return known sessions for which requests still wait."""
     return set((await tx.execute(_WITH_UNDECIDED_REQUESTS)).scalars())
 
 
@@ -207,7 +194,7 @@ async def counts(tx: Transaction) -> dict[UUID, EnrolmentCounts]:
 
 
 def session_of(row: SessionRow | Row[Any]) -> NumberedSession:
-    """Return the catalogue's state of a session. The last few thousand states stay decoded."""
+    """A cache keeps the last few thousand states decoded."""
     if row.version == 0:  # inserted in this transaction, which may yet be rolled back
         return NumberedSession.model_validate(row.state)
     return _decoded(row.session_id, row.version, _NotCompared(row.state))
@@ -215,7 +202,7 @@ def session_of(row: SessionRow | Row[Any]) -> NumberedSession:
 
 @dataclass(frozen=True, slots=True)
 class _NotCompared:
-    """A value that the cache does not compare: id and version identify a state."""
+    """Id and version identify a state, so the cache does not compare this value."""
 
     value: Any = field(compare=False)
 

@@ -1,5 +1,3 @@
-"""Waiting lists: the first agents, those who may be seated, and places in line."""
-
 import json
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -14,7 +12,7 @@ from shared.database import Transaction
 
 
 async def first_waiting(tx: Transaction, wanted: Mapping[UUID, tuple[int, bool]]) -> Iterable[Enrolment]:
-    """Return the first agents of each waiting list. The second value tells whether groups count."""
+    """The second value tells whether groups count."""
     wanted = {session_id: value for session_id, value in wanted.items() if value[0]}
     if not wanted:
         return ()
@@ -40,11 +38,11 @@ async def waiting_together(tx: Transaction, groups: Collection[tuple[UUID, int]]
 
 @dataclass(frozen=True, slots=True)
 class LineSearch:
-    """A search of a waiting list, where seats are counted by employer, for the first who may be seated.
+    """A search of a waiting list for the first agents who may be seated, if seats count by employer.
 
-    It finds ``number`` enrolments: of ``delegation``, or where that is empty of all that are not in
-    ``reserved``. ``room``: how many of an authority may be seated, by SIRET; of any other ``quota``, or all
-    (None). Of such a line of ``waiting`` the first ``within`` are looked at.
+    It finds ``number`` enrolments of ``delegation``; if that is empty, of all delegations not in
+    ``reserved``. ``room`` is how many agents of an authority may be seated, by SIRET; other authorities have
+    ``quota`` (None: no limit). It looks at the first ``within`` of the ``waiting`` places.
     """
 
     session_id: UUID
@@ -69,7 +67,7 @@ class LineSearch:
         }
 
     def is_cut_short(self, found: int) -> bool:
-        """Return whether more agents may be found further back in the line."""
+        """Return whether more agents may be found further back."""
         return self.quota is not None and found < self.number and self.within < self.waiting
 
 
@@ -98,7 +96,6 @@ async def _search(tx: Transaction, searches: Sequence[LineSearch]) -> list[list[
 async def places_in_line(
     tx: Transaction, places_from: Mapping[UUID, Place]
 ) -> Mapping[UUID, Iterable[Place]]:
-    """Return the places of waiting agents by session, from the given place on."""
     if not places_from:
         return {}
     columns = {

@@ -47,8 +47,8 @@ def add_to(
 ) -> None:
     """Serve the pages beside the API.
 
-    ``address`` is the public address of this service. Staff log in at ``provider``, if any. ``sites`` are the
-    addresses of the other services.
+    ``address`` is this service's public address. Without ``provider`` staff log in by token. ``sites`` are
+    the addresses of the other services.
     """
     rendering = Rendering(TEMPLATES, service="enrolment", sites=sites, notice="message.html")
     logins = Logins(

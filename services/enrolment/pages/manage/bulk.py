@@ -1,6 +1,7 @@
-"""One action for several people of a session: chosen in the roster, confirmed, done one by one.
+"""One action on several people of a session: chosen in the roster, confirmed, applied one by one.
 
-Each form brings the version of each enrolment that it showed. An enrolment that has changed since is skipped.
+The form carries the version of each enrolment that it showed. An enrolment that has changed since is
+skipped.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -33,7 +34,6 @@ MOST = 200
 
 
 def chosen_in(form: Form) -> list[UUID]:
-    """Return the enrolments that are chosen in a form. Raises a 400 for an invalid id."""
     try:
         return list(dict.fromkeys(UUID(typed) for typed in form.every("choix")[:MOST]))
     except ValueError:
@@ -47,11 +47,11 @@ _ACTIONS: Mapping[BulkAction, Callable[[Form], OrganiserAction]] = {
     BulkAction.MOVE: move_in,
 }
 BulkResults = dict[UUID, FormError | None]
-"""Why something was not done, by enrolment; None where it was."""
+"""The error of each enrolment, or None for a success."""
 
 
 async def show(visit: StaffVisit) -> Response:
-    """Show what an action would do with the chosen people; once confirmed, show what became of each."""
+    """Show the consequences of an action. Once confirmed, show each person's result."""
     chosen, typed = chosen_in(visit.form), visit.form.typed("action")
     if not chosen:
         return await roster_pages.participants(visit, {"": FormError("nobody_chosen")})
@@ -70,7 +70,7 @@ async def show(visit: StaffVisit) -> Response:
 
 
 async def _do(visit: StaffVisit, chosen: Sequence[UUID], action: BulkAction) -> BulkResults:
-    """Do the action with each person, in a transaction of its own."""
+    """Each person gets a transaction of their own."""
     act = _ACTIONS[action](visit.form)
     results: BulkResults = {}
     for line in await _lines(visit, chosen):
@@ -132,7 +132,6 @@ async def _page(
 
 
 def _sentences(visit: StaffVisit, results: BulkResults) -> dict[UUID, str]:
-    """Return the sentence of each failure, "" for a success."""
     return {
         enrolment_id: "" if error is None else sentence(visit.rendering, error)
         for enrolment_id, error in results.items()

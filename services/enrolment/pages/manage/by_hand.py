@@ -1,4 +1,4 @@
-"""The form by which organisers enrol a person, before the session or on the day."""
+"""The form by which organisers enrol a person, in advance or at the door."""
 
 from collections.abc import Mapping, Sequence
 
@@ -32,16 +32,13 @@ WITH_OWN_ERROR = ("email", "siret", "function", "delegation")
 _BY_PLACE = {"employer.name": "employer", "employer.siret": "siret", "employer.delegation": "delegation"}
 LONGEST_REASON = 500
 AGAIN = "depuis"
-"""The query parameter with the enrolment of a person who is enrolled again."""
+"""The query parameter with the enrolment to repeat."""
 
 
 def enrolment_in(
     form: Form, known: Sequence[Employer], answers: QuestionAnswers
 ) -> tuple[EnrolmentByHand | None, dict[str, FormError]]:
-    """Return the enrolment that a form asks for, or its errors by field.
-
-    One of the ``known`` employers may be chosen by its SIRET instead of being typed.
-    """
+    """Return the enrolment, or errors by field. One of ``known`` may be chosen by SIRET."""
     chosen = next((employer for employer in known if employer.siret == form.typed("known")), None)
     typed_here = [name for name in FIELDS if chosen is None or name not in EMPLOYER_FIELDS]
     errors = {name: FormError("required") for name in typed_here if not form.typed(name)}
@@ -73,7 +70,6 @@ def enrolment_in(
 
 
 def answers_in(form: Form, questions: Sequence[Question]) -> tuple[QuestionAnswers, Mapping[str, str]]:
-    """Return the answers to the questions for the chosen function, and the errors by field."""
     function = form.typed("function")
     if function not in set(Function):
         return (), {}
@@ -85,14 +81,12 @@ _ADDED: Mapping[State, str] = {
     State.PENDING_APPROVAL: "ajoutee-decision",
     State.PENDING_SELECTION: "ajoutee-decision",
 }
-"""Messages about people who have no seat yet."""
 
 
 async def show(visit: StaffVisit) -> Response:
-    """Show the form. On POST enrol the person, or show why not.
+    """Show the form. A POST enrols the person, or shows the refusal.
 
-    If the address has a module, the organiser came from the check-in page: the arrival is noted too, and the
-    next page is the check-in page.
+    A module in the address means the check-in page: the POST also notes the arrival and returns there.
     """
     if visit.request.method != "POST":
         return await _page(visit)
@@ -115,7 +109,6 @@ async def show(visit: StaffVisit) -> Response:
 
 
 async def _before(tx: Transaction, visit: StaffVisit) -> Agent | None:
-    """Return the agent who is enrolled again. Raises a 404 if the enrolment is not the organiser's."""
     if AGAIN not in visit.request.query_params:
         return None
     enrolment_id = frame.id_in(visit.request.query_params[AGAIN])
@@ -126,7 +119,6 @@ async def _before(tx: Transaction, visit: StaffVisit) -> Agent | None:
 
 
 def _values(visit: StaffVisit, before: Agent | None) -> dict[str, str]:
-    """Return the typed values, or first the known values of a person who is enrolled again."""
     if before is None or visit.request.method == "POST":
         return {name: visit.form.get(name, "") for name in (*FIELDS, "known", "above_capacity")}
     employer = before.employer
@@ -142,7 +134,6 @@ def _at_door(visit: StaffVisit) -> bool:
 async def _note_arrival(
     acting: Acting, visit: StaffVisit, session: SessionState, line: RosterLine
 ) -> Response:
-    """Note the arrival of a person with a seat, and lead back to the check-in page."""
     module, code = module_of(visit, session), str(line.enrolment.enrolment_id)
     is_here = line.enrolment.state.has_seat
     if is_here:

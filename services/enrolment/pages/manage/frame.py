@@ -1,4 +1,4 @@
-"""What the pages of a session share: the session, its frame, failures, and the next page."""
+"""The common parts of a session's pages: loading, failures and redirects."""
 
 import re
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -65,7 +65,6 @@ def enrolment_id_of(visit: StaffVisit) -> UUID:
 
 
 async def own_session(tx: Transaction, visit: StaffVisit, session_id: UUID | None = None) -> SessionNumbers:
-    """Return the organiser's session of the address. Raises a 404."""
     found = await overview.of_session(tx, session_id or session_id_of(visit), visit.who)
     if found is None:
         raise HTTPException(404)
@@ -75,7 +74,6 @@ async def own_session(tx: Transaction, visit: StaffVisit, session_id: UUID | Non
 async def lines_in(
     tx: Transaction, visit: StaffVisit, states: Sequence[State], most: int, *, start: LineKey | None = None
 ) -> tuple[SessionState, list[RosterLine]]:
-    """Return the session of the address and lines of its roster, after ``start`` if given. Raises a 404."""
     found = await roster.page(
         tx,
         session_id_of(visit),
@@ -94,12 +92,10 @@ LINE_KEY: TypeAdapter[LineKey] = TypeAdapter(LineKey)
 
 
 def after(visit: StaffVisit, kind: TypeAdapter[SortKey]) -> SortKey | None:
-    """Return the position in the address after which a list begins, or None."""
     return _place(visit, "apres", kind)
 
 
 def before(visit: StaffVisit, kind: TypeAdapter[SortKey]) -> SortKey | None:
-    """Return the position in the address before which a list ends, or None."""
     return _place(visit, "avant", kind)
 
 
@@ -115,7 +111,6 @@ def reading(visit: StaffVisit) -> Reading:
 
 
 def id_in(typed: str) -> UUID:
-    """Return the id in a form. Raises a 400 for an invalid one."""
     try:
         return UUID(typed)
     except ValueError:
@@ -123,16 +118,14 @@ def id_in(typed: str) -> UUID:
 
 
 def version_in(form: Form, field: str = "version") -> int:
-    """Return the version that a form showed, or 0, which nothing has."""
+    """Return 0, which no enrolment has, for an invalid version."""
     return form.number(field, _LARGEST_VERSION) or 0
 
 
 _LARGEST_VERSION = 2**31 - 1
-"""The largest integer of Postgres."""
 
 
 def listed_by(visit: StaffVisit) -> dict[str, str]:
-    """Return the query of the list from which the visitor came."""
     query = visit.request.query_params
     return {
         name: query[name]
@@ -151,9 +144,9 @@ def page(
     errors: FormErrors | None = None,
     **values: Any,
 ) -> Response:
-    """Return a page of a session. ``tab`` is the current one of its pages, ``errors`` are by field.
+    """``tab`` is the current page. ``errors`` are by field.
 
-    ``not_by_hand`` tells the template why nobody can be enrolled by hand, None if that is possible.
+    The template's ``not_by_hand`` is the reason why nobody can be enrolled by hand, or None.
     """
     refused = judge_by_hand(numbers.session, clock.now())
     return visit.page(
@@ -173,7 +166,7 @@ def page(
 def to_session(
     session_id: UUID, rest: str = "", *, done: str = "", at: str = "", seance: int | None = None
 ) -> Response:
-    """Redirect to a page of a session. ``done`` is its message, ``at`` the part to scroll to."""
+    """``done`` is the page's message, ``at`` the part to scroll to."""
     values = {"seance": None if seance is None else str(seance), "fait": done}
     query = urlencode({name: value for name, value in values.items() if value})
     query = f"?{query}" if query else ""
@@ -181,7 +174,6 @@ def to_session(
 
 
 def to_person(enrolment_id: UUID, done: str, came_from: Mapping[str, str] = MappingProxyType({})) -> Response:
-    """Redirect to the page of a person, which leads back to the list from which the visitor came."""
     return see_other(f"{ENROLMENTS}/{enrolment_id}?{urlencode({**came_from, 'fait': done})}")
 
 
@@ -194,7 +186,6 @@ def file_name(what: str, session: SessionState, ending: str) -> str:
 
 
 def download(visit: StaffVisit, content: bytes, name: str, media_type: str) -> Response:
-    """Return a file about a session, and record the export in the security log."""
     guard: Guard = visit.request.app.state.guard
     guard.record(visit.request, SecurityEvent.EXPORT, SecurityOutcome.OK, visit.who.in_security_log)
     headers = {**PRIVATE, "Content-Disposition": f'attachment; filename="{name}"'}
@@ -208,7 +199,6 @@ def policy_of(visit: StaffVisit) -> Policy:
 
 @asynccontextmanager
 async def acting(visit: StaffVisit) -> AsyncIterator[Acting]:
-    """Open a transaction in which the visiting organiser acts."""
     async with visit.database.transaction() as tx:
         yield Acting(tx, visit.who, policy_of(visit), clock.now())
 
@@ -226,7 +216,7 @@ _ERRORS: Mapping[type[EnrolmentFailure], FormError] = {
 
 
 def why_not(failure: EnrolmentFailure) -> FormError:
-    """Return the error that a page shows for a failure. Raises a 404 for ``NotFound``."""
+    """Raises a 404 for ``NotFound``."""
     match failure:
         case NotPossible() | MessageNotTaken():
             return FormError(failure.fault)

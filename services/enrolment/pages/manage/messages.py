@@ -1,5 +1,3 @@
-"""Messages of organisers to people in a session: tried, sent, and taken back."""
-
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
@@ -26,13 +24,12 @@ _TEXT: TypeAdapter[str] = TypeAdapter(MessageText)
 _LINK: TypeAdapter[str] = TypeAdapter(Url)
 
 OF_THE_MOMENT = frozenset({MessageFault.ENOUGH_THAT_DAY, MessageFault.IS_PAST, MessageFault.TOO_FAR})
-"""Faults of the moment at which a message is to leave."""
+"""Faults of a message's date and time."""
 
 
 def message_in(
     form: Form, session: SessionState
 ) -> tuple[OrganiserMessage, datetime | None, dict[str, FormError]]:
-    """Return the message of a form, when it is to leave, and the errors by field."""
     errors: dict[str, FormError] = {}
     text, link, send_at = form.typed("texte"), form.typed("lien"), None
     try:
@@ -56,7 +53,6 @@ def message_in(
 
 
 def _chosen_in(form: Form) -> tuple[UUID, ...] | None:
-    """Return the chosen recipients. Raises a 400 for an invalid id."""
     try:
         return tuple(UUID(typed) for typed in form.every("pour")) or None
     except ValueError:
@@ -64,12 +60,11 @@ def _chosen_in(form: Form) -> tuple[UUID, ...] | None:
 
 
 async def write_to(visit: StaffVisit, chosen: Sequence[UUID]) -> Response:
-    """Show the form of a message to the chosen people."""
     return await _page(visit, chosen=[str(enrolment_id) for enrolment_id in chosen])
 
 
 async def show(visit: StaffVisit) -> Response:
-    """Show the messages and the form. A POST tries the message or sends it."""
+    """Show the messages and the form. A POST previews the message or sends it."""
     if visit.request.method != "POST" or "toutes" in visit.form:
         return await _page(visit)
     async with visit.database.quiet_transaction() as tx:
@@ -93,7 +88,6 @@ async def show(visit: StaffVisit) -> Response:
 
 
 async def take_back(visit: StaffVisit) -> Response:
-    """Remove a message, and show its text in the form again."""
     message_id = frame.id_in(visit.form.typed("message"))
     try:
         async with frame.acting(visit) as acting:
@@ -112,7 +106,6 @@ def _typed(form: Form) -> dict[str, Any]:
 
 
 def _as_typed(row: MessageRow, timezone: str) -> dict[str, Any]:
-    """Return the form in which a message was written."""
     at_once = row.send_at - row.created_at <= PAUSE
     send_at = "" if at_once else typed_moment(row.send_at, timezone)
     return {

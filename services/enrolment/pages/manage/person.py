@@ -1,6 +1,6 @@
-"""The page of one person in a session, and what an organiser does with the enrolment.
+"""The page of one person in a session, with the organiser's actions.
 
-Each form brings the version of the enrolment that it showed. If the enrolment has changed since, nothing is
+Each form carries the version of the enrolment that it showed. If the enrolment has changed since, nothing is
 done and the page shows the changes.
 """
 
@@ -44,20 +44,20 @@ CORRECTABLE = ("email", "given_name", "family_name")
 _PARAGRAPH: TypeAdapter[str] = TypeAdapter(Paragraph)
 _ANSWERS = {"yes": True, "no": False}
 _HEARD = {"accepted": "answer", "granted": "answer", "reason": "heard"}
-"""Fields of a form by the fields of the command that records what the organiser was told."""
+"""Form fields by the command's fields."""
 _NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 CommandClass = TypeVar("CommandClass", bound=BaseModel)
 
 
 class OrganiserAction(Protocol):
-    """What an organiser does with an enrolment, unless it has changed since ``version``."""
+    """An organiser's action. It fails if the enrolment has changed since ``version``."""
 
     async def __call__(self, acting: Acting, enrolment_id: UUID, *, version: int | None) -> LineInSession: ...
 
 
 class InvalidForm(Exception):
-    """The errors of a form by field, under "" those of no field."""
+    """The errors of a form by field; "" for the form as a whole."""
 
     def __init__(self, errors: FormErrors) -> None:
         super().__init__(errors)
@@ -71,11 +71,7 @@ def _command(
     fields: Mapping[str, str] = _NOTHING,
     errors: FormErrors = _NOTHING,
 ) -> CommandClass:
-    """Return the command with these values.
-
-    ``fields`` are the form's fields where their names differ; ``errors`` are by form field. Raises
-    ``InvalidForm``.
-    """
+    """``fields`` maps the command's names to the form's where they differ. ``errors`` are by form field."""
     try:
         return kind.model_validate(values)
     except ValidationError as error:
@@ -120,12 +116,10 @@ def approval_in(form: Form) -> OrganiserAction:
 
 
 def _heard_in(form: Form, field: str) -> dict[str, Any]:
-    """Return the decision that the organiser was told, and how, as a command has them."""
     return {field: _ANSWERS.get(form.typed("answer")), "reason": form.typed("heard")}
 
 
 def move_in(form: Form) -> OrganiserAction:
-    """The move to a session without required questions."""
     command = _command(MoveByOrganiser, {"to_session_id": form.typed("to_session_id")})
     return partial(enrolments.move, command=command)
 
@@ -142,12 +136,11 @@ async def show(visit: StaffVisit) -> Response:
 def acting_by(
     action_in: Callable[[Form], OrganiserAction], done: str
 ) -> Callable[[StaffVisit], Awaitable[Response]]:
-    """Return the handler of a form of the page. ``done`` is the message of the next page."""
+    """``done`` is the message of the next page."""
     return partial(_do, action_in=action_in, done=done)
 
 
 async def _do(visit: StaffVisit, action_in: Callable[[Form], OrganiserAction], done: str) -> Response:
-    """Do what a form asks for, if the enrolment is still as the form showed it."""
     enrolment_id, version = frame.enrolment_id_of(visit), frame.version_in(visit.form)
     try:
         act = action_in(visit.form)
@@ -182,14 +175,13 @@ async def move(visit: StaffVisit) -> Response:
 
 
 async def join(visit: StaffVisit) -> Response:
-    """Keep this one of two enrolments of one person, once both were shown side by side."""
+    """Keep this enrolment of two of one person. An unconfirmed POST shows both side by side."""
     if "confirmer" not in visit.form:
         return await _join_page(visit)
     return await _do(visit, join_in, "reunie")
 
 
 async def note(visit: StaffVisit) -> Response:
-    """Keep a note beside the enrolment."""
     try:
         text = _PARAGRAPH.validate_python(visit.form.typed("note"))
     except ValidationError:
@@ -198,7 +190,6 @@ async def note(visit: StaffVisit) -> Response:
 
 
 async def remove_note(visit: StaffVisit) -> Response:
-    """Remove the text of a note."""
     note_id = frame.id_in(visit.form.typed("laquelle"))
     return await _keep(visit, partial(people.remove_note, note_id=note_id), "note-retiree")
 

@@ -1,5 +1,3 @@
-"""Attendance: check-in at the door, recording by module, the printed sheet, and certificates."""
-
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -31,17 +29,17 @@ from shared.web.paging import cursor_of
 from shared.web.responses import see_other
 
 SHOWN = 300
-"""People on one attendance form."""
+"""People on one page of the attendance form."""
 EXPECTED = 1000
-"""People on the check-in page. Others check in by reference."""
+"""People on the check-in page. The reference checks in everybody else."""
 LONGEST_QUEUE = timedelta(days=1)
-"""A device without network may report arrivals of this time."""
+"""An arrival may be this old: devices without network report late."""
 _CERTIFICATES = 200
 
 
 @dataclass(frozen=True, slots=True)
 class CertificatesFile:
-    """A file with the ``first`` to the ``last`` certificate, and the ``query`` of its address."""
+    """A ZIP with the certificates ``first`` to ``last``, and the ``query`` of its address."""
 
     first: int
     last: int
@@ -49,10 +47,7 @@ class CertificatesFile:
 
 
 def module_of(visit: StaffVisit, session: SessionState) -> int:
-    """Return the module of the address, counted from 0.
-
-    The default is the present or next one, else the last.
-    """
+    """Modules count from 0. The default is the present or next module, else the last."""
     number = max(1, len(session.modules))
     chosen = number_in(visit.request.query_params.get("seance", ""), number)
     if chosen:
@@ -66,7 +61,7 @@ def begins_at(session: SessionState, module: int) -> datetime:
 
 
 def tapped_at(typed: str, now: datetime) -> datetime:
-    """Return the moment that a device noted, or now if it is not within the last day."""
+    """Return the device's time, or now if it is not within the last day."""
     try:
         moment = datetime.fromisoformat(typed).astimezone(UTC)
     except (ValueError, OverflowError):
@@ -75,7 +70,7 @@ def tapped_at(typed: str, now: datetime) -> datetime:
 
 
 async def record(visit: StaffVisit) -> Response:
-    """Show the attendance form. A POST records its changes, all or none."""
+    """Show the attendance form. A POST records all its changes, or none."""
     if visit.request.method != "POST" or "reste" in visit.form:  # chosen for the others, not recorded yet
         return await _sheet(visit)
     session_id = frame.session_id_of(visit)
@@ -124,7 +119,6 @@ async def _sheet(
 
 
 async def check_in(visit: StaffVisit) -> Response:
-    """Show the check-in page. A POST notes an arrival, or undoes it."""
     if visit.request.method != "POST":
         return await _check_in_page(visit)
     async with visit.database.quiet_transaction() as tx:
@@ -156,7 +150,6 @@ async def check_in(visit: StaffVisit) -> Response:
 
 
 async def arrival(visit: StaffVisit) -> Response:
-    """Show the person of a scanned code. A POST notes the arrival, or undoes it."""
     enrolment_id = frame.enrolment_id_of(visit)
     async with visit.database.quiet_transaction() as tx:
         line = await arrivals.seen_by_code(tx, enrolment_id, visit.who, frame.reading(visit))
@@ -180,7 +173,6 @@ async def arrival(visit: StaffVisit) -> Response:
 
 
 async def printed(visit: StaffVisit) -> Response:
-    """Return the signature sheet as a PDF."""
     async with visit.database.quiet_transaction() as tx:
         session, lines = await seated_in(tx, visit)
     pdf = await sheet_of(session, [line.enrolment.agent for line in _by_name(lines)], clock.now())
@@ -199,7 +191,7 @@ async def certificate(visit: StaffVisit) -> Response:
 
 
 async def all_certificates(visit: StaffVisit) -> Response:
-    """Return a ZIP of the certificates that are due, two hundred at a time."""
+    """Each ZIP has two hundred certificates."""
     async with visit.database.quiet_transaction() as tx:
         start = frame.after(visit, frame.LINE_KEY)
         session, lines = await frame.lines_in(tx, visit, [State.CERTIFIED], _CERTIFICATES, start=start)
@@ -222,7 +214,6 @@ def _mark(typed: str | None) -> Attendance | None:
 
 
 def changes_in(form: Form, module: int) -> list[AttendanceAsSeen]:
-    """Return the changes of an attendance form. Raises a 400 for an invalid one."""
     changes: dict[UUID, AttendanceAsSeen] = {}
     for field in form:
         kind, _, typed = field.partition("-")
@@ -236,7 +227,6 @@ def changes_in(form: Form, module: int) -> list[AttendanceAsSeen]:
 
 
 async def seated_in(tx: Transaction, visit: StaffVisit) -> tuple[SessionState, list[RosterLine]]:
-    """Return the session and its lines with a seat. Raises a 404. The read is recorded."""
     streamed = await roster.stream(tx, frame.session_id_of(visit), visit.who, frame.reading(visit), SEATED)
     if streamed is None:
         raise HTTPException(404)
@@ -257,7 +247,6 @@ async def _arrivals(visit: StaffVisit, most: int) -> tuple[SessionNumbers, Arriv
 
 
 async def _certificate_files(tx: Transaction, session_id: UUID) -> list[CertificatesFile]:
-    """Return the files into which a session's certificates are divided."""
     number = await certificates.count_due(tx, session_id)
     several = number > _CERTIFICATES
     ends = await certificates.ends_of_parts(tx, session_id, _CERTIFICATES) if several else []

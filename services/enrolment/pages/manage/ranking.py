@@ -1,7 +1,7 @@
-"""The ranking of candidates: a draft that is saved, tried, and then decided.
+"""The ranking of candidates: a draft is saved, tried, then decided.
 
-Buttons move a candidate by one step, and numbers set ranks at once. With a script, rows can be dragged. Each
-form brings the version of the draft that it showed: a newer draft is never overwritten.
+Buttons move a candidate by one step, numbers set ranks, and a script lets rows be dragged. Each form carries
+the version of the draft that it showed, so that it never overwrites a newer draft.
 """
 
 from dataclasses import replace
@@ -22,14 +22,11 @@ from shared.web.forms import Form
 from shared.web.logins import StaffVisit
 
 SHOWN = 300
-"""Candidates on the page. A sheet can rank more."""
 PENDING = 200
-"""Pending approvals on the page."""
 LARGEST_RANK = 99_999
 
 
 def change_in(form: Form) -> tuple[DraftChange, dict[str, FormError]]:
-    """Return the changes of a form to the draft that it showed, and the errors by field."""
     fields = [field.partition("-") for field in form]
     shown = [frame.id_in(typed) for kind, _, typed in fields if kind in ("rang", "non")]
     ranks: dict[UUID, int] = {}
@@ -51,7 +48,7 @@ def change_in(form: Form) -> tuple[DraftChange, dict[str, FormError]]:
 
 
 async def show(visit: StaffVisit) -> Response:
-    """Show the candidates and the draft. A POST saves the draft, moves a candidate, or tries the decision."""
+    """Show the draft. A POST saves it, moves a candidate, or tries the decision."""
     if visit.request.method != "POST":
         return await _page(visit)
     change, errors = change_in(visit.form)
@@ -73,7 +70,6 @@ async def show(visit: StaffVisit) -> Response:
 
 
 async def decide(visit: StaffVisit) -> Response:
-    """Decide about all candidates by the draft that was tried."""
     session_id, version = frame.session_id_of(visit), frame.version_in(visit.form)
     try:
         async with frame.acting(visit) as acting:
@@ -84,7 +80,6 @@ async def decide(visit: StaffVisit) -> Response:
 
 
 async def _try(visit: StaffVisit, version: int) -> Response:
-    """Show the result of a decision by this version of the draft, beside the draft."""
     try:
         return await _page(visit, to_try=version)
     except EnrolmentFailure as failure:
@@ -101,7 +96,7 @@ async def _page(
     stale: bool = False,
     to_try: int | None = None,
 ) -> Response:
-    """Show the candidates and the draft. ``to_try`` is the version whose decision is tried, if any."""
+    """``to_try`` is the version whose decision is tried, or None."""
     tried = None
     async with visit.database.quiet_transaction() as tx:
         if to_try is not None:

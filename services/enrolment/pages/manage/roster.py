@@ -1,6 +1,6 @@
 """The roster of a session, its search, its waiting list, its groups and its history.
 
-Search words travel in the body of a POST, so that no name ends in the log of a proxy.
+Search words travel in the body of a POST, so that no proxy logs a name.
 """
 
 from collections.abc import Mapping, Sequence
@@ -35,7 +35,7 @@ from shared.web.responses import cacheable
 PAGE = 50
 HISTORY = 100
 TOGETHER = 500
-"""Agents of groups and lists on one page, and agents whom a list replaced."""
+"""The most agents on the page of groups, and of replaced agents."""
 FOUND = 200
 _CHANGE_KEY: TypeAdapter[ChangeKey] = TypeAdapter(ChangeKey)
 _SORTED_KEYS: Mapping[RosterOrder, TypeAdapter[Any]] = {
@@ -52,21 +52,18 @@ GROUPS: Mapping[str, Sequence[State]] = {
     "candidature": [State.PENDING_SELECTION],
     "fin": [state for state in State if not state.is_live],
 }
-"""States by the name of their filter in the address."""
 
 BAD_ADDRESSES = "courriel"
-"""The filter for agents whose mails come back."""
+"""The filter for agents whose mails bounce."""
 
 ORDERS: Mapping[str, RosterOrder] = {
     "nom": RosterOrder.NAME,
     "employeur": RosterOrder.EMPLOYER,
     "depuis": RosterOrder.SINCE,
 }
-"""Sort orders by their name in the address. The default order is by state."""
 
 
 async def participants(visit: StaffVisit, errors: FormErrors | None = None) -> Response:
-    """Show a page of the roster, or the result of a search."""
     query = visit.request.query_params
     group, order, descending = query.get("etat", ""), query.get("tri", ""), query.get("sens") == "inverse"
     search, states = visit.form.typed("recherche")[:200], GROUPS.get(group, ())
@@ -102,8 +99,6 @@ async def participants(visit: StaffVisit, errors: FormErrors | None = None) -> R
 async def _part(
     tx: Transaction, visit: StaffVisit, group: Sequence[State], search: str = ""
 ) -> Part[RosterLine]:
-    """Return a page of the roster, or the first results of a search."""
-
     async def load(*, after: LineKey | None, before: LineKey | None, limit: int) -> list[RosterLine]:
         found = await roster.page(
             tx,
@@ -128,7 +123,7 @@ async def _part(
 
 
 async def _bad_addresses(tx: Transaction, visit: StaffVisit) -> Part[RosterLine]:
-    """Return the first agents whose mails come back. Corrected addresses leave this list."""
+    """Correcting the address removes the agent from this list."""
     found = await roster.with_bad_address(
         tx, frame.session_id_of(visit), visit.who, reading=frame.reading(visit), limit=FOUND
     )
@@ -186,7 +181,7 @@ async def waiting_list(visit: StaffVisit) -> Response:
 
 
 async def seats(visit: StaffVisit) -> Response:
-    """Show the numbers of a session. A script updates this part of the page."""
+    """Show the session's numbers. A script refreshes this part of the page."""
     async with visit.database.quiet_transaction() as tx:
         numbers = await frame.own_session(tx, visit)
     part = visit.page("manage/seats.html", numbers=numbers, session=numbers.session)
@@ -194,7 +189,6 @@ async def seats(visit: StaffVisit) -> Response:
 
 
 async def groups(visit: StaffVisit) -> Response:
-    """Show agents who came by a group or a list, and agents whom a list replaced."""
     async with visit.database.quiet_transaction() as tx:
         numbers = await frame.own_session(tx, visit)
         found = await people.groups(tx, frame.session_id_of(visit), visit.who, frame.reading(visit), TOGETHER)

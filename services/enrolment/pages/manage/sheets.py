@@ -1,4 +1,4 @@
-"""Sheets as CSV files and workbooks: exported, and imported after a preview of each change."""
+"""Export of sheets as CSV or workbook, and import after a preview of each change."""
 
 import asyncio
 from collections.abc import Mapping, Sequence
@@ -37,9 +37,9 @@ from shared.web.sheet_queue import Busy, SheetQueue
 from shared.web.spreadsheets import Fault, SheetRow, UnreadableSheet
 
 MOST_CHANGES = 900
-"""Changes of one attendance sheet. Each is a field of the confirmation form."""
+"""The confirmation form has a field for each change."""
 MOST_RANKED = 5000
-"""Candidates of one ranking. The confirmation form has all of them."""
+"""The confirmation form has all candidates."""
 SHOWN_FAULTS = 100
 _LARGEST_MODULE = 100
 _TITLES: Mapping[str, str] = {
@@ -56,7 +56,7 @@ _TITLES: Mapping[str, str] = {
 
 @dataclass(frozen=True, slots=True)
 class FaultyLine:
-    """A fault of a line, with the cell and the person of that line."""
+    """A fault, with the line's cell and person."""
 
     fault: Fault
     written: str = ""
@@ -64,7 +64,6 @@ class FaultyLine:
 
 
 async def export(visit: StaffVisit) -> Response:
-    """Return a roster, attendance or ranking sheet, as CSV or as a workbook."""
     kind, _, form = visit.request.path_params["file"].partition(".")
     states = {
         "participants": (),
@@ -92,7 +91,7 @@ async def export(visit: StaffVisit) -> Response:
 
 
 async def import_sheet(visit: StaffVisit) -> Response:
-    """Show the form. A POST shows the changes of a file, or makes the confirmed changes."""
+    """Show the form. A POST previews the changes of a file, or applies the confirmed changes."""
     if visit.request.method != "POST":
         return await _page(visit)
     if visit.form.typed("confirmer") == "classement":
@@ -139,7 +138,6 @@ async def _record(visit: StaffVisit) -> Response:
 
 
 async def _save_ranking(visit: StaffVisit) -> Response:
-    """Replace the draft by the confirmed ranking, unless the draft has changed since."""
     ranked, not_selected = (
         [frame.id_in(typed) for typed in visit.form.typed(field).split()]
         for field in ("classees", "non-retenues")
@@ -162,7 +160,6 @@ async def _save_ranking(visit: StaffVisit) -> Response:
 
 
 async def _show_ranking(visit: StaffVisit, content: bytes) -> Response:
-    """Show the changes that a ranking would make in the draft."""
     async with visit.database.quiet_transaction() as tx:
         found = await ranking_drafts.show(tx, frame.session_id_of(visit), visit.who, frame.reading(visit))
     if found is None:
@@ -207,7 +204,6 @@ _OF_ATTENDANCE = (*sheet_lines.WHO, sheet_lines.MODULE, sheet_lines.ATTENDANCE)
 def _changes_in(
     content: bytes, session: SessionState, seated: Sequence[RosterLine]
 ) -> tuple[list[AttendanceChange], list[FaultyLine]]:
-    """Return the changes that an attendance sheet would make, and its faulty lines."""
     sheet = workbooks.read(content, _OF_ATTENDANCE)
     faults = list(sheet.faults)
     lines = sheet_lines.records_of(sheet.rows, faults)
@@ -230,7 +226,6 @@ def _faulty_line(fault: Fault, cells: Mapping[str, str]) -> FaultyLine:
 
 
 def _change_in(typed: str) -> AttendanceAsSeen:
-    """Return a change of the confirmation form. Raises a 400 for an invalid one."""
     try:
         enrolment_id, module, before, after = typed.split(" ")
         seen = None if before == "-" else Attendance(before)

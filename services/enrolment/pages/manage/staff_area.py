@@ -1,5 +1,3 @@
-"""The area of organisers' pages about enrolments, and the roles that may log in."""
-
 from shared.web import labels
 from shared.web.links import ORGANISING
 from shared.web.logins.staff_area import organiser_area

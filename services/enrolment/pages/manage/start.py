@@ -28,9 +28,8 @@ SHOWN = 12
 PAGE = 50
 LONGEST_SEARCH = 200
 SHORTEST_WORD = 2
-"""At least one word of a search needs this many letters: one letter would match most people."""
+"""The shortest word that a search needs: one letter would match most people."""
 _LAST_START = 10_000
-"""The last position at which a page of tasks or dates may begin."""
 Listed = TypeVar("Listed")
 
 
@@ -44,7 +43,6 @@ class OrganiserOverview:
 
 
 async def today(visit: StaffVisit) -> Response:
-    """Show the first tasks and dates, and the sessions."""
     found, now = await _found(visit), clock.now()
     coming = [numbers for numbers in found.sessions if numbers.session.ends_at > now]
     past = [numbers for numbers in found.sessions if now - overview.STAYS < numbers.session.ends_at <= now]
@@ -52,7 +50,6 @@ async def today(visit: StaffVisit) -> Response:
 
 
 async def tasks(visit: StaffVisit) -> Response:
-    """Show the tasks, or those of one kind, a page at a time."""
     found, kind = await _found(visit), visit.request.query_params.get("quoi", "")
     chosen = [task for task in found.tasks if kind in ("", task[0])]
     kinds = [task for task in OrganiserTask if any(task is what for what, _ in found.tasks)]
@@ -60,13 +57,12 @@ async def tasks(visit: StaffVisit) -> Response:
 
 
 async def week(visit: StaffVisit) -> Response:
-    """Show the dates of the next week, a page at a time."""
     found = await _found(visit)
     return visit.page("manage/week.html", found=found, part=_part(visit, found.week))
 
 
 async def find(visit: StaffVisit) -> Response:
-    """Find a person in all sessions. The search words travel in the body of a POST."""
+    """Find a person in all sessions. The words travel in the body of a POST."""
     typed, people, errors = visit.form.typed("recherche")[:LONGEST_SEARCH], None, {}
     if max(map(len, re.findall(r"\w+", typed)), default=SHORTEST_WORD) < SHORTEST_WORD:
         errors["recherche"] = FormError("search_too_short")
@@ -98,7 +94,6 @@ async def _found(visit: StaffVisit) -> OrganiserOverview:
 
 
 def _part(visit: StaffVisit, listed: Sequence[Listed]) -> Part[Listed]:
-    """Return the page of a list that begins at the number ``apres``."""
     first = number_in(visit.request.query_params.get("apres", ""), _LAST_START) or 0
     previous = {"apres": str(max(0, min(first, len(listed)) - PAGE))} if first else {}
     following = {"apres": str(first + PAGE)} if len(listed) > first + PAGE else {}

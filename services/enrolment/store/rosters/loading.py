@@ -1,5 +1,3 @@
-"""Loads rosters with all that the rules may need."""
-
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
@@ -32,15 +30,15 @@ from shared.events.vocabulary import AgentKey, Status
 
 _NOTHING: Mapping[UUID, Any] = MappingProxyType({})
 _LINE_SLICE = 1_000
-"""How many who wait are notified in one transaction that the waiting list has ended."""
+"""The most agents in one transaction who are notified of the waiting list's end."""
 
 
 EnrolmentsOfAgents = dict[UUID, dict[AgentKey, Enrolment]]
-"""By session and agent: the live enrolment, or else the last that ended."""
+"""The live enrolment, or else the last ended one, by session and agent."""
 
 
 def by_session(requests: Iterable[Request]) -> dict[UUID, list[Request]]:
-    """Return requests by session in the same order. A move stands in both of its sessions."""
+    """A move stands in both of its sessions."""
     found: dict[UUID, list[Request]] = {}
     for request in requests:
         for session_id in request.session_ids:
@@ -58,11 +56,10 @@ async def load(
     newest: Mapping[UUID, SessionState] = _NOTHING,
     over_by: datetime | None = None,
 ) -> dict[UUID, SessionRoster]:
-    """Load the rosters of locked sessions, with what follows from requests, newer states and the clock.
+    """Load the rosters of locked sessions for these requests, newer states and the clock.
 
-    ``requests`` are given by session (:func:`by_session`), ``newest`` are the states that the rosters will
-    take over. ``over_by``: load also the offers whose time was over by then, those who are pending, and the
-    first of a waiting list that had ended by then.
+    ``requests`` are by session (:func:`by_session`). ``over_by`` also loads offers that ended by then,
+    pending enrolments, and the first part of a waiting list that had ended by then.
     """
     named = {
         (session_id, agent)
@@ -107,7 +104,6 @@ async def load(
 
 
 async def _load_vacancies(tx: Transaction, rosters: Sequence[SessionRoster]) -> None:
-    """Load how many trainees have left since the close, for authorities that may name others."""
     closes = {
         roster.session.session_id: roster.session.enrolment_closes_at
         for roster in rosters
@@ -127,7 +123,6 @@ async def load_for_organiser(
     plan: LoadPlan,
     agents: Collection[AgentKey] = (),
 ) -> SessionRoster:
-    """Lock and load the roster of a session that exists, with attendance."""
     rows = await sessions.lock(tx, [session_id])
     latest = await _load_named(tx, rows, {(session_id, agent) for agent in agents})
     state = rows[session_id].state
@@ -200,7 +195,6 @@ async def _load_elsewhere(
     policy: Policy,
     newest: Mapping[UUID, SessionState],
 ) -> None:
-    """Load other sessions of these agents, and their certificates of required offers."""
     if policy.overlap_check:
         schedule = await roster_enrolments.schedule(tx, agents)
         for roster in rosters.values():
@@ -289,7 +283,7 @@ async def _load_waiting_lists(
 async def _load_groups(
     tx: Transaction, rows: Mapping[UUID, LockedSession], plans: Mapping[UUID, LoadPlan]
 ) -> dict[UUID, list[Enrolment]]:
-    """Load groups that may be seated or keep seats. Large groups that were passed over are left out."""
+    """Large groups that were passed over are left out."""
     wanted = [
         (session_id, ticket)
         for session_id, plan in plans.items()
@@ -310,7 +304,7 @@ async def _load_groups(
 async def _load_waiting(
     tx: Transaction, plans: Mapping[UUID, LoadPlan], searches: Sequence[LineSearch]
 ) -> dict[UUID, list[Enrolment]]:
-    """Load single agents who may be next; agents in groups only where the end of the list is published."""
+    """Load agents in groups only to publish the end of the list."""
     numbers = {
         session_id: (plan.waiting, plan.line_is_over)
         for session_id, plan in plans.items()

@@ -1,5 +1,3 @@
-"""Saves rosters with all decisions."""
-
 import json
 from collections.abc import Collection
 
@@ -22,7 +20,7 @@ from shared.database import Transaction
 
 
 async def save(tx: Transaction, rosters: Collection[SessionRoster]) -> None:
-    """Save enrolments, seats, results and events, in one statement each."""
+    """Use one statement for each table."""
     if not rosters:
         return
     now = next(iter(rosters)).now
