@@ -32,7 +32,7 @@ def a_resource(**changes: object) -> ResourcePublished:
     return ResourcePublished.model_validate(fields | changes)
 
 
-def test_a_resource_is_news_for_who_follows_its_theme_or_community() -> None:
+def test_a_resource_is_news_for_followers_of_its_theme_or_community() -> None:
     item = letters.news_of(a_resource(themes=["enjeux-ia", "transition-numerique"], kind="community"))
     assert item.kind is NewsKind.COMMUNITY
     assert set(item.interests) == {
@@ -42,12 +42,12 @@ def test_a_resource_is_news_for_who_follows_its_theme_or_community() -> None:
     }
 
 
-def test_a_replay_is_news_for_who_follows_its_delegation_too() -> None:
+def test_a_replay_is_news_for_followers_of_its_delegation_too() -> None:
     replay = ReplayPublished.model_validate(a_resource().model_dump() | {"organiser": "bretagne"})
     assert Interest(InterestKind.DELEGATION, "bretagne") in letters.news_of(replay).interests
 
 
-def test_an_event_of_a_delegation_is_news_while_one_can_enrol() -> None:
+def test_an_event_of_a_delegation_is_news_while_enrolment_is_open() -> None:
     item = letters.news_of_session(a_session(), NOW)
     assert item is not None
     assert item.interests == (Interest(InterestKind.DELEGATION, "bretagne"),)
@@ -78,27 +78,20 @@ def test_an_interest_is_read_as_it_was_written(interest: Interest) -> None:
     assert interests.title(interest)
 
 
-def test_every_kind_of_news_has_its_label() -> None:
-    assert set(labels.NEWS) == set(NewsKind)
-
-
-def test_every_theme_of_the_offer_has_its_title() -> None:
-    offer = Path(__file__).parents[3] / "services/catalogue/offer/themes.yaml"
-    assert {entry["theme"] for entry in yaml.safe_load(offer.read_text())["themes"]} == set(labels.THEMES)
-
-
-def test_every_offer_has_its_title_those_with_public_sessions_apart() -> None:
+def test_every_theme_and_every_offer_has_its_label() -> None:
     folder = Path(__file__).parents[3] / "services/catalogue/offer"
     files = [yaml.safe_load(path.read_text()) for path in folder.glob("*.yaml")]
+    themes = {entry["theme"] for file in files for entry in file.get("themes", ())}
     offers = [offer for file in files for offer in file.get("offers", ())]
     bespoke, public = (
         {offer["offer_id"]: offer["title"] for offer in offers if (offer["format"] == "bespoke") is private}
         for private in (True, False)
     )
     assert (public, bespoke) == (labels.OFFERS, labels.BESPOKE_OFFERS)
+    assert (themes, set(NewsKind)) == (set(labels.THEMES), set(labels.NEWS))
 
 
-def test_an_opening_is_news_for_who_follows_the_offer_or_the_offer_of_its_delegation() -> None:
+def test_an_opening_is_news_for_followers_of_the_offer_everywhere_or_there() -> None:
     item = letters.news_of_opening(a_session(), NOW)
     assert item is not None
     assert set(map(str, item.interests)) == {"offer:ia-et-territoires", "offer:ia-et-territoires/bretagne"}

@@ -9,19 +9,15 @@ import pytest
 from services.notifier.letters import (
     DetailRow,
     EnrolmentState,
-    LetterContext,
-    LetterType,
     NumberedSession,
     SinceLast,
-    Superseded,
     day_of,
     digest_letter,
     returned_letter,
-    revalidate,
     rows_of,
 )
 from services.notifier.letters.organisers import MOST_LISTED
-from tests.unit.notifier.builders import SESSION_ID, a_mail, a_session, at
+from tests.unit.notifier.builders import a_session, at
 
 
 @pytest.mark.parametrize(
@@ -35,7 +31,7 @@ from tests.unit.notifier.builders import SESSION_ID, a_mail, a_session, at
         ("inset-nancy", "2025-03-10T08:00+01:00", True),
     ],
 )
-def test_organisers_are_told_by_day_by_their_own_clocks(organiser: str, now: str, is_due: bool) -> None:
+def test_organisers_hear_by_day_by_their_own_clocks(organiser: str, now: str, is_due: bool) -> None:
     assert (day_of(organiser, at(now)) is not None) is is_due
 
 
@@ -43,8 +39,10 @@ def test_a_day_ends_before_its_letter_is_written_and_is_the_same_until_the_eveni
     first, last = (day_of("bretagne", at(f"2025-03-10T{hour}+01:00")) for hour in ("08:00", "19:59"))
     assert first == last
     assert first is not None
-    assert first.until == at("2025-03-10T07:45+01:00")
-    assert first.before == at("2025-03-09T07:45+01:00")
+    assert (first.before, first.until) == (at("2025-03-09T07:45+01:00"), at("2025-03-10T07:45+01:00"))
+    elsewhere = day_of("corse", at("2025-03-10T08:00+01:00"))
+    assert elsewhere is not None
+    assert elsewhere.day_id != first.day_id
 
 
 @pytest.mark.parametrize("day", ["2025-03-30", "2025-10-26"])
@@ -57,19 +55,10 @@ def test_the_day_on_which_the_clocks_change_leaves_nothing_out(day: str) -> None
     assert today.day_id != yesterday.day_id
 
 
-def test_each_day_of_each_organiser_stands_for_an_event_of_its_own() -> None:
-    noon = at("2025-03-10T12:00+01:00")
-    days = [day_of(organiser, noon) for organiser in ("bretagne", "corse")]
-    assert len({day.day_id for day in days if day is not None}) == 2
-
-
-def test_nothing_that_came_back_is_no_letter() -> None:
-    assert returned_letter({}) is None
-
-
 def test_a_long_list_is_cut_and_counted_whole() -> None:
     letter = returned_letter({UUID(int=number): 2 for number in range(MOST_LISTED + 10)})
     assert letter is not None
+    assert returned_letter({}) is None
     assert len(rows_of(letter.details, "sessions")) == MOST_LISTED
     assert (letter.details["in_all"], letter.details["people"]) == (MOST_LISTED + 10, 2 * (MOST_LISTED + 10))
 
@@ -100,15 +89,10 @@ def rows(session: NumberedSession, returned: int = 0, **standings: int) -> tuple
     ("closes", "starts", "is_listed"),
     [(7, 30, True), (7.1, 30, False), (-1, 7, True), (-1, 7.1, False), (20, -1, False), (5, -1, True)],
 )
-def test_a_session_is_told_that_begins_or_closes_within_seven_days(
+def test_a_session_that_begins_or_closes_within_seven_days_is_in_the_digest(
     closes: float, starts: float, is_listed: bool
 ) -> None:
     assert bool(rows(session_of(closes=closes, starts=starts), enrolled=12)) is is_listed
-
-
-def test_where_there_is_nothing_to_say_there_is_no_digest() -> None:
-    assert digest_letter([], {}, {}, {}, NOW) is None
-    assert digest_letter([session_of(closes=20, starts=40)], {}, {}, {}, NOW) is None
 
 
 @pytest.mark.parametrize(
@@ -129,30 +113,25 @@ def test_candidates_are_to_rank_from_the_close_on_however_late_the_session_begin
 
 
 @pytest.mark.parametrize(
-    ("standings", "missed"),
+    ("closes", "starts", "standings", "missed"),
     [
-        ({"enrolled": 11}, 12),
-        ({"enrolled": 11, "offered": 1}, 0),
-        ({"enrolled": 11, "waitlisted": 5}, 12),
-        ({"enrolled": 2, "pending": 10}, 0),
+        (-1, 5, {"enrolled": 11}, 12),
+        (-1, 5, {"enrolled": 11, "offered": 1}, 0),
+        (-1, 5, {"enrolled": 11, "waitlisted": 5}, 12),
+        (-1, 5, {"enrolled": 2, "pending": 10}, 0),
+        (2, 5, {"enrolled": 1}, 0),
+        (-2, -1, {"enrolled": 1}, 0),
     ],
 )
-def test_who_has_a_seat_is_offered_one_or_is_a_candidate_counts_for_the_minimum(
-    standings: dict[str, int], missed: int
+def test_a_minimum_is_missed_between_close_and_start_if_seats_offers_and_candidates_are_too_few(
+    closes: float, starts: float, standings: dict[str, int], missed: int
 ) -> None:
-    session = session_of(closes=-1, starts=5, minimum=12, approval="selection")
-    (row,) = rows(session, **standings)
+    session = session_of(closes=closes, starts=starts, minimum=12, approval="selection")
+    (row,) = rows(session, returned=1, **standings)
     assert row["minimum_missed"] == missed
 
 
-@pytest.mark.parametrize(("closes", "starts"), [(2, 5), (-2, -1)])
-def test_a_minimum_is_decided_between_the_close_and_the_start(closes: float, starts: float) -> None:
-    session = session_of(closes=closes, starts=starts, minimum=12)
-    (row,) = rows(session, returned=1, enrolled=1)
-    assert row["minimum_missed"] == 0
-
-
-def test_what_is_to_be_decided_comes_first_and_what_came_back_is_told_of_any_session() -> None:
+def test_what_is_to_be_decided_comes_first_and_returned_mails_put_any_session_in_the_digest() -> None:
     later, closed, soon = (
         session_of(closes=20, starts=40, session_id=UUID(int=1)),
         session_of(closes=-1, starts=30, session_id=UUID(int=2), minimum=12),
@@ -164,17 +143,11 @@ def test_what_is_to_be_decided_comes_first_and_what_came_back_is_told_of_any_ses
     assert (letter.details["to_decide"], letter.details["soon"], letter.details["in_all"]) == (1, 1, 3)
 
 
-def test_who_is_new_or_left_since_the_last_is_told_of_any_session() -> None:
+def test_new_and_ended_enrolments_put_any_session_in_the_digest_and_a_quiet_session_is_in_none() -> None:
     far, quiet = session_of(closes=20, starts=40), session_of(closes=20, starts=40, session_id=uuid4())
+    assert digest_letter([quiet], {}, {}, {}, NOW) is None
     letter = digest_letter([far, quiet], {}, {far.session_id: SinceLast(new=3, left=1)}, {}, NOW)
     assert letter is not None
     (row,) = rows_of(letter.details, "sessions")
     assert (row["session"], row["new"], row["left"]) == (str(far.session_id), 3, 1)
     assert (letter.details["new"], letter.details["left"], letter.details["soon"]) == (3, 1, 0)
-
-
-def test_a_digest_that_could_not_leave_for_a_day_is_not_sent() -> None:
-    digest = a_mail(LetterType.DIGEST, session_id=None, enrolment_id=None, called_for_at=NOW)
-    context = LetterContext(listed={SESSION_ID: a_session()})
-    assert revalidate(digest, context, NOW + timedelta(hours=23)) is None
-    assert isinstance(revalidate(digest, context, NOW + timedelta(hours=24)), Superseded)

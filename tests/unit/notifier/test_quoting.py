@@ -24,20 +24,7 @@ from tests.unit.notifier.builders import (
     some_news,
     the_mooc,
 )
-from tests.unit.notifier.reading import DETAILS, WITHOUT_SESSION, LetterPage, body, parsed, rendered
-
-HEADERS = [
-    "From",
-    "To",
-    "Subject",
-    "Date",
-    "Message-ID",
-    "Auto-Submitted",
-    "Content-Language",
-    "MIME-Version",
-    "Content-Type",
-]
-
+from tests.unit.notifier.reading import DETAILS, SAMPLES, WITHOUT_SESSION, LetterPage, body, parsed
 
 EVIL = [
     "=?utf-8?q?hi=0d=0aBcc:_evil=40x.example?=",
@@ -60,6 +47,8 @@ EVIL = [
     "x\\nATTENDEE:mailto:evil@x.example",
     "UID:enrolment",
     "x;y,z:w^'\"",
+    'x";CN="y:mailto:evil@x.example',
+    '" onmouseover="alert(1)" x="',
     "\ud800",
     "\u202egpj.exe",
     ".",
@@ -85,37 +74,6 @@ PIECES = st.one_of(
 OUTSIDE = st.builds("".join, st.lists(PIECES, min_size=1, max_size=3)).map(lambda text: text[:300])
 
 
-def checked(text_of: dict[str, str]) -> None:
-    """Render with these texts, past the contracts' own checks, and compare with a harmless mail."""
-    session = a_session().model_copy(update={"title": text_of["title"], "venue": text_of["venue"] or "v"})
-    mail = a_mail(LetterType.CONFIRMED, given_name=text_of["given"], family_name=text_of["family"])
-    content = a_renderer().render(mail, LetterContext(session)).content
-    message = parsed(content)
-
-    head = content.partition(b"\r\n\r\n")[0].decode("ascii")
-    names = re.findall(r"(?m)^([!-9;-~]+):", head.replace("\r\n", "\n"))
-    assert names == HEADERS
-    assert [name for name, _ in message.raw_items()] == HEADERS
-    assert [box.addr_spec for box in message["To"].addresses] == ["zoe.durand@ville-exemple.fr"]
-    assert [box.addr_spec for box in message["From"].addresses] == ["formations@cnfpt.example"]
-    nothing_is_decoded_twice(message)
-    assert [part.get_content_type() for part in message.iter_parts()] == [
-        "text/plain",
-        "text/html",
-        "text/calendar",
-    ]
-
-    calendar = icalendar.Calendar.from_ical(body(message, "text/calendar"))
-    (event,) = calendar.walk("VEVENT")
-    harmless = harmless_event()
-    assert sorted(event) == sorted(harmless)
-    assert str(event["UID"]) == str(harmless["UID"])
-    assert str(event["ATTENDEE"]) == "mailto:zoe.durand@ville-exemple.fr"
-
-    page = LetterPage(body(message, "text/html"))
-    assert page.elements == harmless_page().elements
-
-
 def nothing_is_decoded_twice(message: EmailMessage) -> None:
     for name in ("Subject", "To"):
         for chunk, charset in decode_header(str(dict(message.raw_items())[name])):
@@ -124,68 +82,40 @@ def nothing_is_decoded_twice(message: EmailMessage) -> None:
             assert "=?" not in decoded.replace("=\n?", "")
 
 
-@functools.cache
-def harmless_event() -> Any:
-    (event,) = icalendar.Calendar.from_ical(body(rendered(LetterType.CONFIRMED), "text/calendar")).walk(
-        "VEVENT"
-    )
-    return event
-
-
-@functools.cache
-def harmless_page() -> LetterPage:
-    return LetterPage(body(rendered(LetterType.CONFIRMED), "text/html"))
-
-
-@settings(max_examples=200)
-@given(st.fixed_dictionaries({"title": OUTSIDE, "venue": OUTSIDE, "given": OUTSIDE, "family": OUTSIDE}))
-def test_no_text_from_outside_adds_removes_or_breaks_a_header_an_address_a_calendar_line_or_html(
-    text_of: dict[str, str],
-) -> None:
-    checked(text_of)
-
-
-@pytest.mark.parametrize("evil", EVIL)
-@pytest.mark.parametrize("where", ["title", "venue", "given", "family"])
-def test_what_is_known_to_break_mails_breaks_none(where: str, evil: str) -> None:
-    checked({"title": "t", "venue": "v", "given": "g", "family": "f"} | {where: evil})
-
-
 URL_NEVER = re.compile(r"[\s<>\"\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 """What the contract of a URL refuses (shared.events.vocabulary)."""
 
 
 def every_field(template: LetterType, text: str) -> EmailMessage:
-    """A letter in which every text that comes from outside is this one."""
-    some = "s " + text  # contracts have no empty text
+    """A letter in which every text that comes from outside is this one, past the contracts' own checks."""
+    some = "s " + text
     url = "https://x.example/" + URL_NEVER.sub("", text)
     texts = {"title": some, "venue": some, "join_url": url}
     modules = tuple(module.model_copy(update={"title": some}) for module in the_mooc().modules)
     session = a_session(modules=[module.model_dump() for module in the_mooc().modules])
-    session = session.model_copy(update=texts | {"modules": modules})
     other = a_session(session_id=MAIL_ID).model_copy(update=texts)
-    details = DETAILS.get(template, {})
-    quoted = {"message", "advisor", "venue_before", "replay_title"}
-    details = {name: some if name in quoted else detail for name, detail in details.items()}
-    if "replay_url" in details:
-        details["replay_url"] = url
-    if "message" in details:
-        details["message"] = "m" + " ".join(text.split())  # each of its lines is a paragraph
-    if template is LetterType.MODULE_CANCELLED:
-        details["modules"] = [row | {"title": some} for row in details["modules"]]
-    if template is LetterType.SESSION_CHANGED:
-        details["modules"] = [{"number": 1}]
-    item = some_news(title=some, summary="s" + " ".join(text.split()), url=url)
-    mail = a_mail(template, details=details, given_name=some, family_name=some)
-    outgoing = a_renderer().render(
-        mail,
-        LetterContext(
-            None if template in WITHOUT_SESSION else session,
-            alternatives=[other],
-            news=[item, some_news(title=some)],
-        ),
+    context = LetterContext(
+        None if template in WITHOUT_SESSION else session.model_copy(update=texts | {"modules": modules}),
+        alternatives=[other],
+        news=[some_news(title=some, summary="s" + " ".join(text.split()), url=url), some_news(title=some)],
+        people=dict.fromkeys(SAMPLES[template].people, some),
+        trainers=[some] * len(SAMPLES[template].trainers),
     )
-    return parsed(outgoing.content)
+    mail = a_mail(template, details=quoting(template, text), given_name=text, family_name=some)
+    return parsed(a_renderer().render(mail, context).content)
+
+
+def quoting(template: LetterType, text: str) -> dict[str, Any]:
+    """The details of a letter with this text wherever somebody typed one."""
+    paragraph = "m" + " ".join(text.split())  # each line of it is a paragraph
+    typed = dict.fromkeys(("advisor", "authority", "venue_before", "replay_title"), "s " + text)
+    typed |= dict.fromkeys(("message", "text", "said"), paragraph)
+    typed["replay_url"] = "https://x.example/" + URL_NEVER.sub("", text)
+    details = {name: typed.get(name, detail) for name, detail in DETAILS[template].items()}
+    for rows in ("modules", "gone"):
+        if rows in details:
+            details[rows] = [row | {"title": "s " + text} for row in details[rows]]
+    return details
 
 
 class HtmlForm(NamedTuple):
@@ -215,14 +145,18 @@ def harmless_form(template: LetterType) -> HtmlForm:
 def checked_everywhere(template: LetterType, text: str) -> None:
     message = every_field(template, text)
     assert [box.addr_spec for box in message["To"].addresses] == ["zoe.durand@ville-exemple.fr"]
+    assert [box.addr_spec for box in message["From"].addresses] == ["formations@cnfpt.example"]
     nothing_is_decoded_twice(message)
     assert HtmlForm.of(message) == harmless_form(template)
 
 
 def lines_of(message: EmailMessage) -> list[tuple[str, ...]]:
-    """The components of its calendar, by name, and the names of their properties."""
+    """The components of its calendar: name, id and participant, and the names of their properties."""
     calendar = icalendar.Calendar.from_ical(body(message, "text/calendar"))
-    return [(str(component.name), *sorted(component)) for component in calendar.walk()]
+    return [
+        (str(part.name), str(part.get("UID")), str(part.get("ATTENDEE")), *sorted(part))
+        for part in calendar.walk()
+    ]
 
 
 @settings(max_examples=150)

@@ -23,21 +23,6 @@ WITH_CALENDAR = [
 ]
 IDS = [sample.name for sample in WITH_CALENDAR]
 ROWS = TypeAdapter(list[NumberedModule])
-EVENTS = {
-    "inscription-confirmee": ("REQUEST", 1),
-    "inscription-confirmee-mooc": ("PUBLISH", 3),
-    "inscription-confirmee-inet": ("PUBLISH", 3),
-    "place-attribuee": ("REQUEST", 1),
-    "convocation-mooc": ("PUBLISH", 3),
-    "modification-dates-et-lieu": ("REQUEST", 1),
-    "modification-seances": ("PUBLISH", 3),
-    "seance-annulee": ("CANCEL", 1),
-    "seances-annulees": ("CANCEL", 2),
-    "annulation": ("CANCEL", 1),
-    "annulation-avec-seance-annulee": ("CANCEL", 4),
-    "desistement-enregistre": ("CANCEL", 1),
-    "desistement-mooc": ("CANCEL", 3),
-}
 
 
 def read(sample: Sample) -> Any:
@@ -53,29 +38,6 @@ def value(event: Any, name: str) -> str:
     """The value of a property that this library keeps without reading it."""
     (line,) = [line for line in event.extra if line.name == name]
     return str(line.value)
-
-
-@pytest.mark.parametrize(("name", "expected"), EVENTS.items())
-def test_each_kind_of_letter_does_its_one_thing_to_a_calendar(name: str, expected: tuple[str, int]) -> None:
-    (sample,) = [sample for sample in WITH_CALENDAR if sample.name == name]
-    calendar = read(sample)
-    assert (calendar.method, len(calendar.events)) == expected
-
-
-def test_a_letter_about_a_move_puts_the_new_session_in_and_takes_the_old_one_out() -> None:
-    (sample,) = [sample for sample in samples() if sample.name == "changement-de-session"]
-    new, old = (ics.Calendar(calendar.replace("\n", "\r\n")) for calendar in show(sample).calendars)
-    assert (new.method, old.method) == ("REQUEST", "CANCEL")
-    (invited,), (cancelled,) = new.events, old.events
-    assert cancelled.uid == sample.details["left_enrolment"] != invited.uid
-    assert (invited.status, cancelled.status) == ("CONFIRMED", "CANCELLED")
-    assert 20_000 < int(value(cancelled, "SEQUENCE")) < 30_000, "that of the enrolment that has ended"
-
-
-def test_a_letter_about_a_move_only_takes_the_old_session_out_when_the_new_seat_is_gone() -> None:
-    (sample,) = [sample for sample in samples() if sample.name == "changement-puis-desistement"]
-    (calendar,) = show(sample).calendars
-    assert (ics.Calendar(calendar.replace("\n", "\r\n")).method) == "CANCEL"
 
 
 @pytest.mark.parametrize("sample", WITH_CALENDAR, ids=IDS)

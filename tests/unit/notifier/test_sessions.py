@@ -1,7 +1,9 @@
 """Séances keep their number, and so their place in calendars, whatever changes around them."""
 
 from datetime import timedelta
+from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -30,36 +32,29 @@ def after(*states: list[Module]) -> NumberedSession:
     return known
 
 
-def numbers(session: NumberedSession) -> dict[str | None, int]:
-    return {module.title: module.number for module in session.numbered_modules}
-
-
-def test_seances_are_numbered_by_their_place_at_first() -> None:
-    assert numbers(after([A, B, C])) == {"A": 1, "B": 2, "C": 3}
-
-
-def test_a_seance_keeps_its_number_when_it_is_moved_renamed_or_both() -> None:
-    assert numbers(after([A, B], [a_module("A", 9), B])) == {"A": 1, "B": 2}
-    assert numbers(after([A, B], [A, a_module("Bis", 2)])) == {"A": 1, "Bis": 2}
-    assert numbers(after([A, B], [A, a_module("Bis", 9)])) == {"A": 1, "Bis": 2}
-
-
-def test_a_seance_put_in_the_middle_shifts_no_other() -> None:
-    assert numbers(after([A, C], [A, B, C])) == {"A": 1, "B": 3, "C": 2}
-
-
-def test_two_seances_that_change_places_keep_their_numbers() -> None:
-    assert numbers(after([A, B], [a_module("B", 1), a_module("A", 2)])) == {"A": 1, "B": 2}
-
-
-def test_the_number_of_a_dropped_seance_is_never_given_again() -> None:
-    assert numbers(after([A, B, C], [A, B], [A, B, C])) == {"A": 1, "B": 2, "C": 4}
-
-
-def test_a_session_that_gets_seances_or_loses_them_keeps_its_entry() -> None:
-    assert numbers(after([])) == {None: 0}
-    assert numbers(after([], [A, B])) == {"A": 0, "B": 1}
-    assert numbers(after([A, B], [])) == {None: 1}
+@pytest.mark.parametrize(
+    ("states", "expected"),
+    [
+        ([[A, B, C]], {"A": 1, "B": 2, "C": 3}),
+        ([[A, B], [a_module("A", 9), B]], {"A": 1, "B": 2}),
+        ([[A, B], [A, a_module("Bis", 2)]], {"A": 1, "Bis": 2}),
+        ([[A, B], [A, a_module("Bis", 9)]], {"A": 1, "Bis": 2}),
+        ([[A, C], [A, B, C]], {"A": 1, "B": 3, "C": 2}),
+        ([[A, B], [a_module("B", 1), a_module("A", 2)]], {"A": 1, "B": 2}),
+        ([[A, B, C], [A, B], [A, B, C]], {"A": 1, "B": 2, "C": 4}),
+        ([[]], {None: 0}),
+        ([[], [A, B]], {"A": 0, "B": 1}),
+        ([[A, B], []], {None: 1}),
+    ],
+    ids=[
+        *("by their place", "moved", "renamed", "moved and renamed", "put in the middle", "change places"),
+        *("dropped and put back", "none", "the first", "all dropped"),
+    ],
+)
+def test_a_seance_keeps_its_number_and_so_its_entry_in_calendars(
+    states: list[list[Module]], expected: dict[str | None, int]
+) -> None:
+    assert {module.title: module.number for module in after(*states).numbered_modules} == expected
 
 
 def test_a_session_stored_before_there_were_numbers_has_those_of_its_places() -> None:
@@ -110,35 +105,41 @@ def test_whatever_happens_no_number_is_given_twice(states: list[list[Module]]) -
 # ------------------------------------------------------------------- the letters about it
 
 NOW = at("2025-03-12T10:00+01:00")
-TO_WHO_WAITS = LetterType.SESSION_CHANGED_WAITING
+TO_THE_WAITING = LetterType.SESSION_CHANGED_WAITING
 
 
-def letters_about(*states: list[Module]) -> dict[LetterType, object]:
-    before, now = after(*states[:-1]), after(*states)
-    change = letters.change_of(before, now, NOW)
-    to_the_enrolled = [letter for letter in change.letters if letter.template is not TO_WHO_WAITS]
-    return {letter.template: letter.details["modules"] for letter in to_the_enrolled}
+GONE = {"title": "B", "number": 2, "starts_at": B.starts_at.isoformat(), "ends_at": B.ends_at.isoformat()}
+MOVED = {"number": 1, "starts_at": A.starts_at.isoformat(), "ends_at": A.ends_at.isoformat()}
+CHANGED, CANCELLED = LetterType.SESSION_CHANGED, LetterType.MODULE_CANCELLED
 
 
-def test_a_dropped_seance_alone_is_mailed_by_the_letter_that_cancels_it() -> None:
-    gone = {"title": "B", "number": 2, "starts_at": B.starts_at.isoformat(), "ends_at": B.ends_at.isoformat()}
-    assert letters_about([A, B, C], [A, C]) == {LetterType.MODULE_CANCELLED: [gone]}
-
-
-def test_what_moved_and_what_was_dropped_have_a_letter_each() -> None:
-    found = letters_about([A, B, C], [a_module("A", 7), C])
-    assert set(found) == {LetterType.SESSION_CHANGED, LetterType.MODULE_CANCELLED}
-    assert found[LetterType.SESSION_CHANGED] == [
-        {"number": 1, "starts_at": A.starts_at.isoformat(), "ends_at": A.ends_at.isoformat()}
-    ]
-
-
-def test_who_waits_hears_of_both_in_one_letter() -> None:
-    before, now = after([A, B, C]), after([A, B, C], [a_module("A", 7), C])
-    details = {letter.template: letter.details for letter in letters.change_of(before, now, NOW).letters}
-    assert details[TO_WHO_WAITS]["modules"] == details[LetterType.SESSION_CHANGED]["modules"]
-    assert details[TO_WHO_WAITS]["gone"] == details[LetterType.MODULE_CANCELLED]["modules"]
-
-
-def test_a_new_seance_is_mailed() -> None:
-    assert letters_about([A, C], [A, B, C]) == {LetterType.SESSION_CHANGED: [{"number": 3}]}
+@pytest.mark.parametrize(
+    ("before", "now", "called_for"),
+    [
+        (
+            [A, B, C],
+            [A, C],
+            {CANCELLED: {"modules": [GONE]}, TO_THE_WAITING: {"gone": [GONE]}},
+        ),
+        (
+            [A, B, C],
+            [a_module("A", 7), C],
+            {
+                CHANGED: {"modules": [MOVED]},
+                CANCELLED: {"modules": [GONE]},
+                TO_THE_WAITING: {"modules": [MOVED], "gone": [GONE]},
+            },
+        ),
+        (
+            [A, C],
+            [A, B, C],
+            {CHANGED: {"modules": [{"number": 3}]}, TO_THE_WAITING: {"modules": [{"number": 3}]}},
+        ),
+    ],
+    ids=["dropped", "moved and dropped", "new"],
+)
+def test_moved_and_dropped_seances_have_a_letter_each_and_agents_who_wait_get_one_about_both(
+    before: list[Module], now: list[Module], called_for: dict[LetterType, Any]
+) -> None:
+    found = letters.change_of(after(before), after(before, now), NOW).letters
+    assert {letter.template: letter.details for letter in found} == called_for
