@@ -183,16 +183,6 @@ def test_a_seat_above_the_capacity_belongs_to_the_agent_who_was_given_it(day: On
     assert day.compared().counts["overbooked"] == 0
 
 
-def test_the_refusal_of_a_withdrawal_leaves_the_enrolment_as_it_was(day: OneSeat) -> None:
-    enrolments = dict(day.decisions.enrolments)
-    day.decide("EnrolmentRefused", day.agents[2], "w", reason="deadline_passed", asked="withdrawal")
-    assert day.decisions.enrolments == enrolments
-
-
-def test_a_cancellation_is_no_withdrawal() -> None:
-    assert verdict_of("EnrolmentWithdrawn", {"by": "session_cancelled"}) == Verdict("cancelled")
-
-
 def _mail(directory: Path, name: str, to: str, text: str = "Delivered-To: in@the.text") -> None:
     head = f"Return-Path: <x@y.example>\r\nDelivered-To: {to}\r\nSubject: x\r\n\r\n"
     (directory / f"{name}.eml").write_text(f"{head}{text}\r\n")

@@ -165,12 +165,9 @@ def test_requests_count_in_the_order_of_their_offsets_and_each_id_once() -> None
     model.receive([third, first, second, replace(first, offset=9)])
     assert states(model, "abc") == "EEW"
     assert model.answers_due() == 3
-
-
-def test_a_request_for_a_session_that_does_not_exist_is_refused() -> None:
-    model = ReferenceModel()
-    send(model, requests.seat("s", an_agent("a")))
-    assert [verdict.reason for verdict in model.answers.values()] == ["unknown_session"]
+    unknown = ReferenceModel()
+    send(unknown, requests.seat("s", an_agent("a")))
+    assert [verdict.reason for verdict in unknown.answers.values()] == ["unknown_session"]
 
 
 def test_each_decision_is_one_letter_and_a_replay_is_for_the_enrolled() -> None:
@@ -180,16 +177,13 @@ def test_each_decision_is_one_letter_and_a_replay_is_for_the_enrolled() -> None:
     assert model.mails == {f"{name}@ville.example": count for name, count in letters.items()}
 
 
-def test_offers_are_counted_by_their_end_and_a_reply_by_a_link_is_due() -> None:
+def test_offers_rankings_and_releases_are_counted() -> None:
     model = a_model("list=offer", "+abcde -a c? lapse")
     model.answer_by_link("s", an_agent("e"))
     assert model.offers == {"made": 3, "declined": 1, "lapsed": 1, "accepted": 1}
     assert model.answers_due() == 5 + 1 + 1 + 1
-
-
-def test_a_ranking_and_a_release_are_counted() -> None:
-    model = a_model("approval=selection", "+abcd rank:dba/c")
-    assert model.selection == {"enrolled": 2, "waitlisted": 1, "refused": 1}
+    ranked = a_model("approval=selection", "+abcd rank:dba/c")
+    assert ranked.selection == {"enrolled": 2, "waitlisted": 1, "refused": 1}
     assert a_model("reserved=1", "+XYZ release").released == 1
 
 

@@ -9,10 +9,10 @@ import pytest
 from local.year import situations
 from local.year.acts import Year, paris
 from local.year.command import in_turn
-from local.year.hearing import Answers, answer_in, letter_in
+from local.year.hearing import Answers, letter_in
 from local.year.keeping import Retention, judge
 from local.year.script import stops
-from local.year.situations import MARK, Act, Listener, Situation
+from local.year.situations import Act, Listener, Situation
 from local.year.timeline import MISSING, UNEXPECTED, Heard, compare, parse
 from services.notifier.letters import LetterType
 from shared.events import events_on
@@ -25,7 +25,7 @@ from tests.letters.showing import show
 DAY = date(2025, 3, 10)
 CONFIRMED = Heard(DAY, "courriel", "inscription confirmée")
 REMINDER = Heard(DAY, "courriel", "rappel")
-PEOPLE, ALL = situations.load()
+_, ALL = situations.load()
 LISTENERS = [listener for each in ALL for listener in each.listeners]
 HEARD = {heard.what for listener in LISTENERS for heard in parse(listener.expected)}
 ANSWERS = {
@@ -71,36 +71,9 @@ def test_a_wrong_letter_is_a_difference(heard: list[Heard], verdicts: dict[Heard
         assert timeline.differences == sum(map(bool, verdicts.values()))
 
 
-def test_a_timeline_is_printed_with_what_is_wrong() -> None:
-    printed = str(compare("Zoé", "2025-03-10 courriel inscription confirmée", [REMINDER]))
-    assert printed.splitlines() == [
-        "  Zoé",
-        "    10/03/2025  courriel  inscription confirmée   <-- NOT HEARD",
-        "                courriel  rappel   <-- NOT EXPECTED",
-    ]
-
-
-def test_a_line_by_no_known_way_is_an_error_of_the_script() -> None:
-    with pytest.raises(ValueError, match="pigeon"):
-        parse("2025-03-10 pigeon rappel")
-
-
 def test_a_letter_is_known_by_its_subject_whatever_the_title_of_the_session() -> None:
     assert letter_in("Votre convocation\N{NO-BREAK SPACE}: « L’IA : pour tous »") == "convocation"
     assert letter_in("Une lettre nouvelle : « L’IA »") == "Une lettre nouvelle : « L’IA »"
-
-
-@pytest.mark.parametrize(
-    ("how", "ending"),
-    [
-        ({}, ""),
-        ({"from_waiting_list": True}, ", de la liste d’attente"),
-        ({"moved_from": {"session_id": "…"}}, ", par changement de session"),
-    ],
-)
-def test_a_seat_says_how_it_came(how: dict[str, object], ending: str) -> None:
-    seat = {"from_waiting_list": False, "moved_from": None, **how}
-    assert answer_in("AgentEnrolled", seat) == f"une place{ending}"
 
 
 def test_an_answer_is_heard_by_its_agent_or_if_it_names_nobody_by_its_request() -> None:
@@ -125,26 +98,13 @@ def test_the_clock_stops_at_each_act_and_on_each_day_on_which_something_is_to_be
     assert found[moments[0]] == [act]
 
 
-def test_moments_are_of_clocks_in_paris_over_the_change_of_clocks() -> None:
-    assert paris("2025-03-29 10:00") == datetime(2025, 3, 29, 9, tzinfo=UTC)
-    assert paris("2025-03-30 10:00") == datetime(2025, 3, 30, 8, tzinfo=UTC)
-
-
-def test_who_is_known_for_too_long_or_forgotten_too_soon_is_named() -> None:
+def test_data_that_is_kept_too_long_or_deleted_too_soon_is_named() -> None:
     retention = Retention("2026-10-01 10:00", "", gone=["notifier.*"], there=["enrolment.enrolment"])
     assert judge(retention, {"enrolment.enrolment": 3}) == []
     assert judge(retention, {"notifier.mail": 1}) == [
         "notifier.mail still knows somebody",
         "enrolment.enrolment knows nobody any more",
     ]
-
-
-def test_everybody_of_the_year_has_its_mark_and_an_own_address() -> None:
-    addresses = [listener.address for listener in LISTENERS]
-    assert all(MARK in address for address in addresses)
-    assert len(addresses) == len(set(addresses))
-    with pytest.raises(KeyError, match="nobody of the year"):
-        PEOPLE["somebody"]
 
 
 def test_a_signal_ends_the_year_that_is_played_and_begins_no_other() -> None:

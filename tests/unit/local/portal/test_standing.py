@@ -2,7 +2,6 @@
 
 import uuid
 from collections.abc import Sequence
-from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -54,11 +53,6 @@ def test_a_request_is_unanswered_until_its_answer_is_heard() -> None:
     assert (answered.state, answered.unanswered, answered.live) == ("enrolled", set(), True)
 
 
-def history(*names: str) -> Sequence[Travel]:
-    asked = sent(SEAT)
-    return [asked, *(heard(name, asked, version=number) for number, name in enumerate(names, start=1))]
-
-
 @pytest.mark.parametrize(
     ("answers", "state"),
     [
@@ -73,7 +67,9 @@ def history(*names: str) -> Sequence[Travel]:
     ],
 )
 def test_the_last_answer_says_where_an_agent_stands(answers: Sequence[str], state: str) -> None:
-    assert standing_of_zoe(*history(*answers)).state == state
+    asked = sent(SEAT)
+    history = [heard(name, asked, version=number) for number, name in enumerate(answers, start=1)]
+    assert standing_of_zoe(asked, *history).state == state
 
 
 def test_an_answer_that_comes_late_changes_nothing() -> None:
@@ -83,12 +79,18 @@ def test_an_answer_that_comes_late_changes_nothing() -> None:
 
 
 @pytest.mark.parametrize(
-    "members",
-    [{"asked": "withdrawal", "reason": "deadline_passed"}, {"reason": "already_enrolled"}],
-    ids=["a withdrawal", "a second request"],
+    ("second", "members"),
+    [
+        (WITHDRAWAL, {"asked": "withdrawal", "reason": "deadline_passed"}),
+        (WITHDRAWAL, {"reason": "already_enrolled"}),
+        (requests.swap(SESSION, ZOE, "other"), {"asked": "swap", "reason": "session_full"}),
+    ],
+    ids=["a withdrawal", "a second request", "a move"],
 )
-def test_a_refusal_of_what_changes_nothing_leaves_the_seat_and_is_shown(members: dict[str, str]) -> None:
-    asked, again = sent(SEAT), sent(WITHDRAWAL)
+def test_a_refusal_of_what_changes_nothing_leaves_the_seat_and_is_shown(
+    second: Request, members: dict[str, str]
+) -> None:
+    asked, again = sent(SEAT), sent(second)
     refusal = heard("EnrolmentRefused", again, version=2, **members)
     standing = standing_of_zoe(asked, heard("AgentEnrolled", asked), again, refusal)
     assert (standing.state, standing.refusal, standing.unanswered) == ("enrolled", refusal, set())
@@ -102,16 +104,9 @@ def test_a_move_is_answered_in_the_other_session_and_ends_the_seat_in_this_one()
     assert standing_of_zoe(*before).unanswered == {moving.envelope.id}
     standings = Standings([*before, gained, heard("EnrolmentWithdrawn", version=2, moved_to=elsewhere)])
     left, there = (standings.of(ZOE.agent_id, session) for session in (SESSION, elsewhere))
-    assert left is not None
-    assert there is not None
+    assert left
+    assert there
     assert (left.state, left.unanswered, there.state) == ("withdrawn", set(), "enrolled")
-
-
-def test_a_refused_move_leaves_the_seat_and_is_shown() -> None:
-    asked, moving = sent(SEAT), sent(requests.swap(SESSION, ZOE, "other"))
-    refusal = heard("EnrolmentRefused", moving, asked="swap", reason="session_full")
-    standing = standing_of_zoe(asked, heard("AgentEnrolled", asked), moving, refusal)
-    assert (standing.state, standing.refusal, standing.unanswered) == ("enrolled", refusal, set())
 
 
 def test_a_rejected_request_is_rejected_for_the_agent_it_was_about() -> None:
@@ -137,8 +132,3 @@ def test_a_bespoke_request_ends_in_the_session_that_was_agreed() -> None:
     agreed = heard("BespokeRequestAnswered", asked, answer="agreed", agent=None)
     [request] = Standings([asked, accepted, agreed]).bespoke.values()
     assert (request.answers, request.session_id) == ([accepted, agreed], SESSION)
-
-
-def test_whatever_is_not_about_an_agent_of_a_session_is_passed_over() -> None:
-    strange = heard("SomethingNewer", session_id=None, agent=None)
-    assert Standings([strange, replace(strange, way="sent")]).all() == []
