@@ -8,7 +8,6 @@ from uuid import UUID
 import pytest
 
 from shared.auth import Role
-from shared.events.catalogue import ResourceKind
 from shared.events.enrolment import Attendance
 from shared.events.reasons import Reason
 from shared.events.vocabulary import ApprovalPolicy, Delegation, Format, Function, Status, WaitingList
@@ -24,6 +23,8 @@ TABLES: list[tuple[Mapping[Any, str], type[StrEnum]]] = [
     (labels.AUDIENCES, Function),
     (labels.ATTENDANCE, Attendance),
     (labels.ORGANISERS, Delegation),
+    (labels.READS, ReadKind),
+    (labels.ROLES, Role),
 ]
 
 
@@ -31,15 +32,6 @@ TABLES: list[tuple[Mapping[Any, str], type[StrEnum]]] = [
 def test_every_member_has_a_label(table: Mapping[Any, str], members: type[StrEnum]) -> None:
     assert set(table) == set(members)
     assert all(table.values())
-
-
-def test_every_kind_of_resource_has_a_label() -> None:
-    assert set(labels.RESOURCES) == {"replay", *ResourceKind}
-
-
-def test_who_reads_what_was_read_of_them_has_a_label_for_every_kind_and_role() -> None:
-    assert set(labels.READS) == set(ReadKind)
-    assert set(labels.ROLES) == set(Role)
 
 
 @pytest.mark.parametrize("reason", Reason)

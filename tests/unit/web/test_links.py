@@ -55,14 +55,11 @@ def test_rubbish_is_forged(token: str) -> None:
         links().read(Purpose.OFFER, token, NOW)
 
 
-def test_a_link_signed_with_another_key_is_forged() -> None:
-    with pytest.raises(Forged):
-        links(NEW).read(Purpose.OFFER, links(OLD).token(Purpose.OFFER, until=TOMORROW), NOW)
-
-
 def test_a_key_that_is_replaced_is_accepted_until_it_is_removed() -> None:
     old = links(OLD).token(Purpose.OFFER, "4f", until=TOMORROW)
     assert links(f"{OLD}, {NEW}").read(Purpose.OFFER, old, NOW).ids == ("4f",)
+    with pytest.raises(Forged):
+        links(NEW).read(Purpose.OFFER, old, NOW)
     with pytest.raises(Forged):
         links(OLD).read(Purpose.OFFER, links(f"{OLD}, {NEW}").token(Purpose.OFFER, until=TOMORROW), NOW)
 

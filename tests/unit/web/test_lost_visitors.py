@@ -1,4 +1,4 @@
-"""Who follows half a link gets a page that leads on, and a program what it can read."""
+"""Half a link leads to a page that leads on, and a program gets what it can read."""
 
 import re
 from typing import Any
@@ -13,7 +13,6 @@ from services.notifier.settings import Settings as NotifierSettings
 from shared.web.links import LOST_LINK
 from tests.conftest import settings_of
 
-SEARCH = "Chercher une session"
 SETTINGS: dict[str, Any] = {"enrolment": EnrolmentSettings, "notifier": NotifierSettings}
 
 
@@ -41,16 +40,14 @@ async def test_an_address_that_is_no_page_is_answered_by_one(service: str, path:
         lost = await visitor.get(path)
         program = await visitor.get("/api/v1/nothing")
     assert (lost.status_code, lost.headers["content-type"]) == (404, "text/html; charset=utf-8")
-    assert "Page introuvable" in lost.text
     assert program.json()["code"] == "not_found"
     main = lost.text.partition("<main")[2].partition("</main>")[0]
-    ways = dict(re.findall('<a href="([^"]+)">([^<]+)</a>', main))
-    assert list(ways.values())[:2] == ["Recevoir un nouveau lien vers mes inscriptions", SEARCH]
-    assert next(iter(ways)).endswith(LOST_LINK)
+    first, *_ = re.findall('<a href="([^"]+)">', main)
+    assert first.endswith(LOST_LINK)
 
 
 @pytest.mark.parametrize("service", ["enrolment", "notifier"])
-async def test_who_typed_the_name_of_a_service_alone_comes_to_the_first_page_of_all(service: str) -> None:
+async def test_the_root_of_a_service_leads_to_the_first_page_of_all(service: str) -> None:
     transport = httpx.ASGITransport(application(service))
     async with httpx.AsyncClient(transport=transport, base_url="http://x") as visitor:
         answer = await visitor.get("/")

@@ -54,7 +54,7 @@ async def client() -> AsyncIterator[httpx.AsyncClient]:
         yield client
 
 
-async def test_a_list_has_a_tag_by_which_it_is_not_sent_again(client: httpx.AsyncClient) -> None:
+async def test_a_list_with_a_known_tag_is_not_sent_again(client: httpx.AsyncClient) -> None:
     first = await client.get("/api/v1/list")
     assert first.json() == LIST
     assert first.headers["etag"].startswith('W/"')
@@ -86,15 +86,11 @@ async def test_the_tag_is_the_same_compressed_or_not(client: httpx.AsyncClient) 
     assert "Accept-Encoding" in squeezed.headers["vary"]
 
 
-async def test_what_is_small_or_a_page_is_not_compressed(client: httpx.AsyncClient) -> None:
+async def test_only_large_json_is_compressed_and_a_problem_has_no_tag(client: httpx.AsyncClient) -> None:
     for path in ("/api/v1/small", "/page"):
         assert "content-encoding" not in (await client.get(path)).headers
-
-
-async def test_a_problem_is_compressed_and_has_no_tag(client: httpx.AsyncClient) -> None:
     answer = await client.get("/api/v1/missing")
-    assert answer.headers["content-encoding"] == "gzip"
-    assert answer.json()["status"] == 404
+    assert (answer.headers["content-encoding"], answer.json()["status"]) == ("gzip", 404)
     assert "etag" not in answer.headers
 
 

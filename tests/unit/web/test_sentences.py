@@ -54,11 +54,9 @@ def texts(node: ast.AST, constants: dict[str, ast.expr]) -> Iterator[str]:
         case ast.Constant(value=str() as text):
             yield text
         case ast.JoinedStr():
-            parts = [part.value if isinstance(part, ast.Constant) else "{}" for part in node.values]
-            yield "".join(str(part) for part in parts)
+            yield "".join(str(part.value) if isinstance(part, ast.Constant) else "{}" for part in node.values)
         case ast.IfExp():
-            yield from texts(node.body, constants)
-            yield from texts(node.orelse, constants)
+            yield from (*texts(node.body, constants), *texts(node.orelse, constants))
         case ast.Name(id=name) if name in constants:
             yield from texts(constants[name], constants)
 
@@ -181,24 +179,17 @@ def test_what_a_sentence_names_stays_and_what_it_quotes_of_ours_is_french_too() 
     assert translated("Input should be 'agent' or 'employer'", "fr").endswith("'agent' ou 'employer'")
     assert translated("Nobody wrote this.", "fr") == "Nobody wrote this."
     assert translated("Field required", "en") == "Field required"
-
-
-def test_a_sentence_that_quotes_what_a_client_repeats_without_end_stays_english() -> None:
-    sentence = "application/cloudevents" + " is not read here, only JSON." * 2_000
-    assert translated(sentence, "fr") == sentence
+    endless = "application/cloudevents" + " is not read here, only JSON." * 2_000
+    assert translated(endless, "fr") == endless, "a client could repeat it for ever"
 
 
 @pytest.mark.parametrize(
     ("header", "language"),
     [
         (None, "en"),
-        ("", "en"),
-        ("*", "en"),
-        ("fr", "fr"),
         ("FR-be", "fr"),
         ("fr-FR,fr;q=0.9,en-US;q=0.8,en;q=0.7", "fr"),
         ("en-GB,en;q=0.9,fr;q=0.8", "en"),
-        ("fr, en", "fr"),
         ("en, fr", "en"),
         ("de, fr;q=0.3", "fr"),
         ("fr;q=0", "en"),
