@@ -1,13 +1,15 @@
 """The pages in a real Chromium: one browser and one catalogue for all modules."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import Browser, Page, Route, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from local.portal.site import TEMPLATES
 from shared.web.assets import ASSETS
@@ -25,6 +27,7 @@ from tests.support.lacking import CHROMIUM, program
 expect.set_options(timeout=20_000)
 # Each page gets it as a function that is not called yet: that costs less than to send it each time.
 AXE = f"window.loadAxe = () => {{ {(Path(__file__).parent / 'axe' / 'axe.min.js').read_text()} }}"
+Show = Callable[[Page, str], None]
 INSPECTION = (Path(__file__).parent / "inspection.js").read_text()
 
 
@@ -115,17 +118,38 @@ FILES = {asset.name: (asset.content, asset.media_type) for asset in ASSETS.value
 """Style sheets, scripts and typefaces of the services and of the example portal, by name."""
 
 
-def show(tab: Page, html: str) -> None:
-    """Show a page that no service serves here, with the files that its service would have."""
+@pytest.fixture(scope="package")
+def show() -> Iterator[Show]:
+    """Shows a page that no service serves here, with the files that its service would have."""
+    shown = ""
 
-    def answer(route: Route) -> None:
-        file = FILES.get(urlsplit(route.request.url).path.rpartition("/")[2])
-        content, kind = file or (html, HTML)
-        route.fulfill(body=content, content_type=kind)
+    class Site(BaseHTTPRequestHandler):
+        """A server, and no route of Playwright: where there are routes, Chromium keeps no file."""
 
-    tab.unroute_all()
-    tab.route("https://pages.example/**", answer)
-    tab.goto("https://pages.example/page")
+        protocol_version = "HTTP/1.1"
+
+        def do_GET(self) -> None:
+            file = FILES.get(urlsplit(self.path).path.rpartition("/")[2])
+            content, media_type = file or (shown.encode(), HTML)
+            self.send_response(200)
+            self.send_header("Content-Type", media_type)
+            self.send_header("Content-Length", str(len(content)))
+            self.send_header("Cache-Control", "max-age=3600" if file else "no-store")
+            self.end_headers()
+            self.wfile.write(content)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    def show(tab: Page, html: str) -> None:
+        nonlocal shown
+        shown = html
+        tab.goto(f"http://127.0.0.1:{site.server_port}/page")
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Site) as site:
+        Thread(target=site.serve_forever).start()
+        yield show
+        site.shutdown()
 
 
 def violations(tab: Page, only: str = "") -> list[str]:
@@ -138,7 +162,7 @@ def violations(tab: Page, only: str = "") -> list[str]:
           const begun = document.getAnimations().filter((animation) => !animation.effect.getTiming().delay);
           await Promise.allSettled(begun.map((animation) => animation.finished));
           const rules = only ? {runOnly: {type: 'rule', values: [only]}} : {};
-          return axe.run({resultTypes: ['violations'], ...rules});
+          return axe.run({resultTypes: ['violations'], preload: false, ...rules});
         }""",
         only,
     )

@@ -7,7 +7,7 @@ from fastapi import FastAPI
 from playwright.sync_api import Browser
 
 from shared.web import api_docs
-from tests.browser.conftest import new_tab, show, violations
+from tests.browser.conftest import Show, new_tab, violations
 from tests.unit.test_token_first import APIS
 
 pytestmark = pytest.mark.browser
@@ -22,7 +22,7 @@ SCHEMES: list[Literal["light", "dark"]] = ["light", "dark", "light"]
     ("api", "scheme"), list(zip(APIS, SCHEMES, strict=True)), ids=[api.title for api in APIS]
 )
 def test_axe_finds_nothing_in_the_documentation_of_an_api(
-    chromium: Browser, api: FastAPI, scheme: Literal["light", "dark"]
+    chromium: Browser, show: Show, api: FastAPI, scheme: Literal["light", "dark"]
 ) -> None:
     with new_tab(chromium, color_scheme=scheme, viewport={"width": 320, "height": 800}) as page:
         show(page, api_docs.page(api.openapi(), "catalogue"))

@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from playwright.sync_api import Browser
 
-from tests.browser.conftest import new_phone, show
+from tests.browser.conftest import FILES, Show, new_phone
 from tests.browser.inspection import faults, faults_in_every_width
 from tests.pages.seen import SERVICES, NewDatabase, visit
 from tests.pages.states import SeenState
@@ -31,7 +31,9 @@ TYPICAL = {
 
 
 @pytest.mark.parametrize("service", SERVICES)
-def test_nothing_is_wrong_with_any_page(chromium: Browser, new_database: NewDatabase, service: str) -> None:
+def test_nothing_is_wrong_with_any_page(
+    chromium: Browser, show: Show, new_database: NewDatabase, service: str
+) -> None:
     with ThreadPoolExecutor(1) as thread:  # Playwright has the event loop of this one
         seen: dict[str, list[SeenState]] = thread.submit(
             lambda: asyncio.run(visit(service, new_database))
@@ -47,3 +49,8 @@ def test_nothing_is_wrong_with_any_page(chromium: Browser, new_database: NewData
                 look = faults_in_every_width if state.name in TYPICAL[group] else faults
                 found += [f"{group}, {state.name}: {fault}" for fault in look(page)]
     assert not found, "\n".join(found)
+
+
+def test_no_style_sheet_depends_on_how_a_phone_is_held() -> None:
+    """Axe finds this only if it fetches all style sheets again for each page."""
+    assert [name for name, (content, _) in FILES.items() if b"orientation" in content] == []

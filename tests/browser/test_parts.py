@@ -7,7 +7,7 @@ import pytest
 from playwright.sync_api import Browser, expect
 
 from shared.web.rendering import Rendering
-from tests.browser.conftest import new_tab, show, violations
+from tests.browser.conftest import Show, new_tab, violations
 
 pytestmark = pytest.mark.browser
 
@@ -16,7 +16,7 @@ SPECIMEN = Path(__file__).parent / "specimen"
 
 @pytest.mark.parametrize(("width", "scheme"), [(320, "light"), (1280, "dark")])
 def test_axe_finds_nothing_in_any_part(
-    chromium: Browser, width: int, scheme: Literal["light", "dark"]
+    chromium: Browser, show: Show, width: int, scheme: Literal["light", "dark"]
 ) -> None:
     page = Rendering(SPECIMEN).text("specimen.html")
     with new_tab(chromium, color_scheme=scheme, viewport={"width": width, "height": 900}) as tab:
@@ -25,7 +25,7 @@ def test_axe_finds_nothing_in_any_part(
         assert tab.evaluate("document.documentElement.scrollWidth") <= width
 
 
-def test_rows_are_found_whatever_their_accents(chromium: Browser) -> None:
+def test_rows_are_found_whatever_their_accents(chromium: Browser, show: Show) -> None:
     with new_tab(chromium) as tab:
         show(tab, Rendering(SPECIMEN).text("specimen.html"))
         row = tab.get_by_role("row", name="Zoé Durand")

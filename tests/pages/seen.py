@@ -52,10 +52,15 @@ SERVICES = {
 }
 
 
+_seen: dict[str, dict[str, list[SeenState]]] = {}
+
+
 async def visit(service: str, new_database: NewDatabase) -> dict[str, list[SeenState]]:
-    """Visit all states of a service, by the name of their group, on a new database."""
+    """Visit all states of a service, once in a process. Returns them by the name of their group."""
+    if service in _seen:
+        return _seen[service]
     compose, tables = SERVICES[service]
-    seen = {}
+    seen = _seen[service] = {}
     with slow_time() as start, tempfile.TemporaryDirectory() as folder:
         url = "" if service == "portal" else new_database(service)
         if url:
