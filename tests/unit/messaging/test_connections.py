@@ -59,6 +59,14 @@ def unverified(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Connection, "verify", staticmethod(nothing), raising=False)
 
 
+@pytest.fixture
+def unversioned(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def nothing(_connection: object) -> None:
+        pass
+
+    monkeypatch.setattr(Connection, "_do_version_lookup", nothing)
+
+
 async def _send_until_lost(connection: AIOKafkaConnection, broker: SilentBroker) -> None:
     await broker.reset()
     async with asyncio.timeout(20):
@@ -68,15 +76,11 @@ async def _send_until_lost(connection: AIOKafkaConnection, broker: SilentBroker)
             answer.cancel()
 
 
+@pytest.mark.usefixtures("unversioned")
 @pytest.mark.parametrize("run", [uvloop.run, asyncio.run], ids=["uvloop", "asyncio"])
-def test_what_is_sent_over_a_connection_that_was_reset_fails_as_one_that_is_lost(
-    run: Callable[[Coroutine[Any, Any, None]], None], monkeypatch: pytest.MonkeyPatch
+def test_what_is_sent_over_a_connection_that_was_reset_fails_as_a_lost_connection(
+    run: Callable[[Coroutine[Any, Any, None]], None],
 ) -> None:
-    async def no_versions(_connection: object) -> None:
-        pass
-
-    monkeypatch.setattr(Connection, "_do_version_lookup", no_versions)
-
     async def lose() -> None:
         async with SilentBroker() as broker:
             connection = Connection("127.0.0.1", broker.port)
@@ -97,6 +101,7 @@ async def test_a_connection_that_is_not_set_up_in_time_is_given_up(monkeypatch: 
     assert not connection.connected()
 
 
+@pytest.mark.usefixtures("unversioned")
 @pytest.mark.parametrize("run", [uvloop.run, asyncio.run], ids=["uvloop", "asyncio"])
 def test_until_when_the_certificate_of_a_broker_is_valid_is_in_the_metrics_while_it_is_used(
     run: Callable[[Coroutine[Any, Any, None]], None], monkeypatch: pytest.MonkeyPatch, tmp_path: Path

@@ -12,8 +12,6 @@ from aiokafka import ConsumerRecord, TopicPartition
 from aiokafka.codec import snappy_encode
 from aiokafka.consumer import fetcher
 from aiokafka.record.default_records import _DefaultRecordBatchBuilderPy
-from aiokafka.record.legacy_records import _LegacyRecordBatchBuilderPy
-from aiokafka.record.memory_records import MemoryRecords
 from aiokafka.record.util import calc_crc32c
 
 from shared import clock
@@ -65,37 +63,35 @@ def a_fetch(*batches: list[FetchedRecord], compression: int = 0) -> bytes:
     return data
 
 
-def every_record_of(records: Any) -> Iterator[Any]:
-    while records.has_next():
-        yield from records.next_batch()
-
-
-def read(records: Any) -> list[tuple[int, bytes, list[tuple[str, bytes | None]]]]:
-    found = []
-    while records.has_next():
-        batch = records.next_batch()
+def every_record_of(data: bytes) -> Iterator[Any]:
+    records = fetched._Records(data)
+    while (batch := records.next_batch() if records.has_next() else None) is not None:
         assert batch.validate_crc()
-        found += [(record.offset, record.value, list(record.headers)) for record in batch]
-    return found
+        yield from batch
 
 
-def test_aiokafka_alone_cannot_read_past_such_a_name() -> None:
-    """When this fails, aiokafka has learnt it, and this part of fetched can go."""
-    with pytest.raises(Exception, match="utf-8"):
-        read(MemoryRecords(a_fetch([BAD])))
+@contextmanager
+def memory_bounded() -> Iterator[None]:
+    """Fail if what happens inside takes a megabyte."""
+    tracemalloc.start()
+    try:
+        yield
+        most = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert most < 1_000_000
 
 
 @pytest.mark.parametrize("compression", [0, *COMPRESSIONS], ids=["none", *COMPRESSIONS.values()])
 def test_every_record_is_read_in_order_with_the_bad_bytes_escaped(compression: int) -> None:
     data = a_fetch([GOOD, BAD, GOOD], [GOOD], [BAD], [GOOD, GOOD, BAD], compression=compression)
 
-    found = read(fetched._Records(data))
+    found = list(every_record_of(data))
 
-    assert [(offset, value) for offset, value, _ in found] == [
-        (100 + place, value) for place, value in enumerate(b"good bad good good bad good good bad".split())
-    ]
-    assert found[0][2] == GOOD[1]
-    assert found[1][2] == [("ce_id", b"1"), ("pr\\xe9nom", b"\xff"), ("none", None)]
+    assert [record.offset for record in found] == list(range(100, 108))
+    assert [record.value for record in found] == b"good bad good good bad good good bad".split()
+    assert list(found[0].headers) == GOOD[1]
+    assert list(found[1].headers) == [("ce_id", b"1"), ("pr\\xe9nom", b"\xff"), ("none", None)]
 
 
 def test_a_batch_whose_checksum_is_wrong_is_still_refused() -> None:
@@ -147,12 +143,6 @@ def with_a_length_that_only_java_reads_as_4() -> bytes:
     return with_its_checksum(batch[:8] + (len(batch) - 12).to_bytes(4, "big") + batch[12:])
 
 
-def old_records(codec: int) -> bytes:
-    builder = _LegacyRecordBatchBuilderPy(magic=1, compression_type=codec, batch_size=10**6)
-    builder.append(0, timestamp=1, key=None, value=b"old")
-    return bytes(builder.build())
-
-
 UNREADABLE = {
     **{
         name: (a_fetch([(b"0" * (uncompressing.MAX_BYTES + 1), [])], compression=codec), "more than 16777216")
@@ -169,16 +159,11 @@ UNREADABLE = {
 def test_a_batch_that_cannot_be_read_is_one_record_that_says_so_and_costs_no_memory(
     batch: bytes, reason: str
 ) -> None:
-    records = fetched._Records(a_fetch([GOOD, GOOD]) + (105).to_bytes(8, "big") + batch[8:] + a_fetch([GOOD]))
+    data = a_fetch([GOOD, GOOD]) + (105).to_bytes(8, "big") + batch[8:] + a_fetch([GOOD])
 
-    tracemalloc.start()
-    try:
-        [*_, unread, _] = found = list(every_record_of(records))
-        most = tracemalloc.get_traced_memory()[1]
-    finally:
-        tracemalloc.stop()
+    with memory_bounded():
+        [*_, unread, _] = found = list(every_record_of(data))
 
-    assert most < 1_000_000
     assert [record.value for record in found] == [b"good", b"good", b"", b"good"]
     assert unread.offset == 105
     assert unread.value.reason.startswith("records 105 to 105 of this partition are in a batch that cannot")
@@ -189,7 +174,7 @@ def test_what_could_be_read_of_a_batch_is_read_and_the_rest_is_one_record_in_the
     batch = bytearray(a_fetch([GOOD, GOOD, GOOD]))
     batch[-10:] = b"\x7f" * 10
 
-    [*read_first, unread] = every_record_of(fetched._Records(with_its_checksum(bytes(batch))))
+    [*read_first, unread] = every_record_of(with_its_checksum(bytes(batch)))
 
     assert [record.value for record in read_first] == [b"good", b"good"]
     assert unread.offset == 102
@@ -198,7 +183,7 @@ def test_what_could_be_read_of_a_batch_is_read_and_the_rest_is_one_record_in_the
 
 def test_no_length_leads_out_of_the_batch() -> None:
     """aiokafka's reader follows it, and the process ends by a signal, again at each start."""
-    [first, unread] = every_record_of(fetched._Records(with_a_length_that_only_java_reads_as_4()))
+    [first, unread] = every_record_of(with_a_length_that_only_java_reads_as_4())
 
     assert (first.offset, first.value) == (100, b"bad")
     assert unread.offset == 101
@@ -210,16 +195,11 @@ def test_a_record_of_very_many_headers_costs_no_memory(compression: int) -> None
     headers: list[tuple[str, bytes | None]] = [("", None)]
     most: FetchedRecord = (b"most", headers * fetched.MAX_HEADERS)
     many: FetchedRecord = (b"many", headers * 100_000)
-    records = fetched._Records(a_fetch([GOOD, most, many, GOOD], compression=compression))
+    data = a_fetch([GOOD, most, many, GOOD], compression=compression)
 
-    tracemalloc.start()
-    try:
-        [good, last, unread] = every_record_of(records)
-        most_memory = tracemalloc.get_traced_memory()[1]
-    finally:
-        tracemalloc.stop()
+    with memory_bounded():
+        [good, last, unread] = every_record_of(data)
 
-    assert most_memory < 1_000_000
     assert (good.value, last.value, len(last.headers)) == (b"good", b"most", fetched.MAX_HEADERS)
     assert unread.offset == 103
     assert unread.value.reason.startswith("records 102 to 103 ")
@@ -231,21 +211,10 @@ def test_a_batch_of_more_records_than_can_be_requests_is_rejected_as_one(
 ) -> None:
     monkeypatch.setattr(fetched, "MAX_RECORDS", 2)
 
-    assert [record.value for record in every_record_of(fetched._Records(a_fetch([GOOD, BAD])))] == [
-        b"good",
-        b"bad",
-    ]
-    [unread] = every_record_of(fetched._Records(a_fetch([GOOD, GOOD, GOOD], compression=1)))
+    assert [record.value for record in every_record_of(a_fetch([GOOD, BAD]))] == [b"good", b"bad"]
+    [unread] = every_record_of(a_fetch([GOOD, GOOD, GOOD], compression=1))
     assert unread.offset == 102
     assert "3 records, more than 2" in unread.value.reason
-
-
-def test_records_of_the_old_format_are_read_where_they_are_not_compressed() -> None:
-    [plain] = every_record_of(fetched._Records(old_records(0)))
-    [compressed] = every_record_of(fetched._Records(old_records(1)))
-
-    assert plain.value == b"old"
-    assert "compressed records of the old format 1" in compressed.value.reason
 
 
 @pytest.mark.parametrize("encode", [snappy_encode, partial(snappy_encode, xerial_compatible=False)])
@@ -265,9 +234,9 @@ def test_no_block_of_snappy_ends_before_it_begins() -> None:
 
 def test_many_batches_that_are_large_when_they_are_uncompressed_are_fetched_a_few_at_a_time() -> None:
     large: FetchedRecord = (b"0" * 3_000_000, [])
-    records = fetched._Records(a_fetch([large], [large], [large], compression=4))
+    data = a_fetch([large], [large], [large], compression=4)
 
-    assert [record.offset for record in every_record_of(records)] == [100, 101]
+    assert [record.offset for record in every_record_of(data)] == [100, 101]
 
 
 def test_a_record_that_stands_for_a_batch_is_evidence_without_content() -> None:

@@ -16,7 +16,7 @@ from shared.events.portal import EnrolmentRequested, WithdrawalRequested
 from shared.events.topics import TOPICS, Topic
 from shared.messaging.broker import KafkaSettings
 from shared.messaging.consumer import BATCH, Consumer
-from shared.messaging.faststream import AWAITED, GRACEFUL_SECONDS, UNHURRIED, Pace, new_broker
+from shared.messaging.faststream import GRACEFUL_SECONDS, new_broker
 from shared.messaging.router import Router, Tx
 
 NOWHERE = KafkaSettings(kafka_bootstrap_servers="kafka-1:9092, kafka-2:9092")
@@ -79,21 +79,6 @@ def test_two_consumers_of_a_topic_are_two_members_of_its_group() -> None:
     assert first._limit is second._limit
 
 
-def test_a_broker_is_asked_often_for_what_somebody_waits_for_and_seldom_for_the_rest() -> None:
-    paces = {
-        (service, topic_of(subscriber)): Pace(
-            subscriber._connection_args["fetch_max_wait_ms"],
-            subscriber._connection_args["fetch_min_bytes"],
-            subscriber.batch_timeout_ms,
-        )
-        for service, subscriber in SUBSCRIBERS
-    }
-    often = {which for which, pace in paces.items() if pace == AWAITED}
-
-    assert often == {("enrolment", Topic.PORTAL_ENROLMENTS), ("notifier", Topic.ENROLMENT_DECISIONS)}
-    assert set(paces.values()) == {AWAITED, UNHURRIED}
-
-
 @pytest.mark.parametrize("service", ROUTERS)
 def test_the_broker_creates_no_topic_and_each_consumer_knows_its_own_subscriber(service: str) -> None:
     """FastStream keeps subscribers in a set without order: their places do not tell them apart."""
@@ -108,25 +93,18 @@ def test_the_broker_creates_no_topic_and_each_consumer_knows_its_own_subscriber(
 def test_a_second_handler_for_a_topic_is_refused_since_it_would_share_the_group() -> None:
     router = Router("test")
 
-    async def on_requests(_tx: Tx, _received: list[Received[EnrolmentRequested]]) -> None:
-        return None
+    async def on_requests(tx: Tx, requests: list[Received[EnrolmentRequested | WithdrawalRequested]]) -> None:
+        pass
 
     router.subscriber(Topic.PORTAL_ENROLMENTS)(on_requests)
+    assert router.subscriptions[Topic.PORTAL_ENROLMENTS].types == (EnrolmentRequested, WithdrawalRequested)
     with pytest.raises(ValueError, match="one consumer group per topic"):
         router.subscriber(Topic.PORTAL_ENROLMENTS)(on_requests)
 
 
-def test_a_handler_says_in_its_signature_which_events_it_takes() -> None:
-    router = Router("test")
-
-    @router.subscriber(Topic.PORTAL_ENROLMENTS)
-    async def on_requests(tx: Tx, requests: list[Received[EnrolmentRequested | WithdrawalRequested]]) -> None:
-        pass
-
-    assert router.subscriptions[Topic.PORTAL_ENROLMENTS].types == (EnrolmentRequested, WithdrawalRequested)
-
+def test_a_handler_that_does_not_say_in_its_signature_which_events_it_takes_is_refused() -> None:
     async def on_anything(tx: Tx, requests: list[dict[str, Any]]) -> None:
         pass
 
     with pytest.raises(TypeError, match="on_anything has no parameter"):
-        router.subscriber(Topic.PORTAL_BESPOKE)(on_anything)
+        Router("test").subscriber(Topic.PORTAL_BESPOKE)(on_anything)

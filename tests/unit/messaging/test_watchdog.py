@@ -124,7 +124,7 @@ HERE = a_group("here")
     ],
     ids=["not started", "empty topic", "all taken", "Kafka away", "Kafka away before it joined"],
 )
-async def test_a_consumer_with_nothing_to_do_is_no_stalled_one(
+async def test_a_consumer_with_nothing_to_do_is_not_stalled(
     stopping: asyncio.Event, watched: Watched, group: Group | None
 ) -> None:
     assert await a_watchdog(watched, group).stalled(stopping) is None
@@ -187,19 +187,14 @@ async def test_what_is_not_read_is_said(now: list[float], group: Group | None, t
     assert is_consuming() == (trouble is None)
 
 
-async def test_what_is_not_published_is_said(now: list[float]) -> None:
-    watchdog = a_watchdog(Watched(Kafka()), HERE, relay_trouble="the outbox could not be published")
-    await watchdog._look()
-    assert watchdog.trouble() == "the outbox could not be published"
-    assert is_consuming() == 0
-
-
-async def test_what_was_seen_long_ago_is_not_believed(now: list[float]) -> None:
-    watchdog = a_watchdog(Watched(Kafka()), HERE)
-    await watchdog._look()
+async def test_a_relay_in_trouble_and_an_old_look_are_said(now: list[float]) -> None:
+    in_trouble = a_watchdog(Watched(Kafka()), HERE, relay_trouble="the outbox could not be published")
+    await in_trouble._look()
+    assert (in_trouble.trouble(), is_consuming()) == ("the outbox could not be published", 0)
+    outdated = a_watchdog(Watched(Kafka()), HERE)
+    await outdated._look()
     now[0] += OUTDATED_SECONDS + 1
-    assert watchdog.trouble() == "what Kafka says is not known for 31 s"
-    assert is_consuming() == 0
+    assert (outdated.trouble(), is_consuming()) == ("what Kafka says is not known for 31 s", 0)
 
 
 async def test_how_far_behind_a_process_is(now: list[float], monkeypatch: pytest.MonkeyPatch) -> None:

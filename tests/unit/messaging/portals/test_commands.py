@@ -58,33 +58,27 @@ def test_a_rotation_keeps_the_old_key_and_token_for_some_days(path: Path) -> Non
     assert [token["not_after"] is None for token in entry["tokens"]] == [False, True]
 
 
-def test_the_list_shows_no_secret(path: Path) -> None:
-    output = run(*NEW).output
-    path.write_text(f"[{printed_entry(output)}]")
+def test_the_list_shows_no_secret_and_a_name_is_given_once(path: Path) -> None:
+    path.write_text(f"[{printed_entry(run(*NEW).output)}]")
     listed = run("list").output
-    assert "iel" in listed
-    assert "whsec_" not in listed
+    assert ("iel" in listed, "whsec_" in listed) == (True, False)
     assert run("check").output == "1 portals, no mistake\n"
+    assert "There is a portal 'iel' already" in run(*NEW).stderr
 
 
 @pytest.mark.parametrize(
-    ("arguments", "code", "why"),
+    ("file", "arguments", "code", "why"),
     [
-        (("rotate", "iel"), 1, "There is no portal 'iel'"),
-        (("new", "Iel", "--contact", "a@b.fr"), 2, "portal: has not the form"),
-        (("new", "iel", "--contact", "a@b.fr", "--siret", "21350238800018"), 2, "check digit"),
+        ("[]", ("rotate", "iel"), 1, "There is no portal 'iel'"),
+        ("[]", ("new", "Iel", "--contact", "a@b.fr"), 2, "portal: has not the form"),
+        ("[]", ("new", "iel", "--contact", "a@b.fr", "--siret", "21350238800018"), 2, "check digit"),
+        ("{", ("check",), 1, "Invalid JSON"),
     ],
 )
-def test_a_mistake_is_told_in_one_line(path: Path, arguments: tuple[str, ...], code: int, why: str) -> None:
+def test_a_mistake_is_told_in_one_line(
+    path: Path, file: str, arguments: tuple[str, ...], code: int, why: str
+) -> None:
+    path.write_text(file)
     result = run(*arguments)
     assert (result.exit_code, result.stderr.count("\n")) == (code, 1)
     assert why in result.stderr
-
-
-def test_a_name_is_given_once_and_a_bad_file_is_told(path: Path) -> None:
-    path.write_text(f"[{printed_entry(run(*NEW).output)}]")
-    assert "There is a portal 'iel' already" in run(*NEW).stderr
-    path.write_text("{")
-    result = run("check")
-    assert result.exit_code == 1
-    assert "Invalid JSON" in result.stderr

@@ -60,21 +60,21 @@ def test_a_portal_is_found_by_its_source_its_token_and_the_agents_it_may_speak_f
     assert portals.of_token("another", NOW) is None
 
 
-def test_keys_and_tokens_are_valid_until_the_moment_they_say(path: Path) -> None:
+@pytest.mark.parametrize(("after", "valid"), [(timedelta(0), True), (timedelta(microseconds=1), False)])
+def test_keys_and_tokens_are_valid_until_the_moment_they_say(
+    path: Path, after: timedelta, valid: bool
+) -> None:
     until = NOW.isoformat()
     entry = ENTRY | {
         "keys": [{"id": "old", "secret": SECRET, "not_after": until}, *ENTRY["keys"]],
         "tokens": [ENTRY["tokens"][0] | {"not_after": until}],
     }
     portals = in_force(path, entry)
-    portal, later = portals.of_source("/portals/iel"), NOW + timedelta(microseconds=1)
+    portal = portals.of_source("/portals/iel")
     assert portal is not None
-    assert [key and key.id for key in (portal.key_of_id("old", NOW), portal.key_of_id("old", later))] == [
-        "old",
-        None,
-    ]
-    assert portal.key_of_id("2026-11", later) is not None
-    assert [portals.of_token(TOKEN, NOW), portals.of_token(TOKEN, later)] == [portal, None]
+    assert (portal.key_of_id("old", NOW + after) is not None) is valid
+    assert portal.key_of_id("2026-11", NOW + after) is not None
+    assert (portals.of_token(TOKEN, NOW + after) is portal) is valid
 
 
 @pytest.mark.parametrize(
@@ -104,14 +104,11 @@ def test_a_portal_speaks_for_agents_of_its_delegations_and_authorities(
         ([ENTRY, ENTRY | {"portal": "b"}], "a token of 'b' stands in the file twice"),
         ([ENTRY | {"portal": "Iel"}], "0.portal: has not the form"),
         ([ENTRY | {"issuer": "cnfpt"}], "0.issuer: 'cnfpt' is the issuer of whom organisers enrol"),
-        ([ENTRY | {"delegations": ["bretange"]}], "0.delegations.0"),
-        ([ENTRY | {"sirets": ["21350238800018"]}], "check digit"),
         ([ENTRY | {"delegation": None}], "0.delegation: Extra inputs"),
         ([ENTRY | {"keys": ENTRY["keys"] * 2}], "two keys have the same id"),
         ([ENTRY | {"keys": [{"id": "intake", "secret": SECRET}]}], "'intake' is reserved"),
         ([ENTRY | {"keys": [{"id": "1", "secret": "whsec_c2VjcmV0"}]}], "stands for 24 to 64 bytes"),
         ([ENTRY | {"authentication": "none"}], "only for trials"),
-        ([ENTRY | {"contact": "nobody"}], "0.contact: has not the form"),
     ],
 )
 def test_a_mistake_is_told_without_what_is_secret(
