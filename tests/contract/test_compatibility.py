@@ -64,7 +64,6 @@ FORBIDDEN: dict[str, tuple[dict[str, Any], str]] = {
         {"seat_id": (Annotated[str, StringConstraints(pattern="^[A-Z]")], ...)},
         "data.seat_id: pattern was None",
     ),
-    "pattern narrowed inside": ({"employer": (NarrowEmployer, ...)}, "data.employer.siret: pattern"),
     "removed inside": ({"employer": (EmployerWithoutSiret, ...)}, "data.employer.siret: was removed"),
     "narrowed inside a list": ({"others": (tuple[NarrowEmployer, ...], ())}, "data.others[].siret: pattern"),
     "shorter list": (
@@ -76,7 +75,6 @@ FORBIDDEN: dict[str, tuple[dict[str, Any], str]] = {
         "data.others: minItems was 0 and is 1",
     ),
     "smaller number": ({"row": (int, Field(ge=1, le=10))}, "data.row: maximum was 100 and is 10"),
-    "larger minimum": ({"row": (int, Field(ge=2, le=100))}, "data.row: minimum was 1 and is 2"),
     "open minimum": (
         {"row": (int, Field(ge=1, gt=5, le=100))},
         "data.row: exclusiveMinimum was None and is 5",

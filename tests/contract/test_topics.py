@@ -1,10 +1,9 @@
-"""The table of topics, as agreed; and what Apache Kafka says it has after ``topics create``."""
+"""The topics as agreed; and what Apache Kafka says it has after ``topics create``."""
 
 import json
 import time
 import uuid
 from collections.abc import Awaitable, Callable
-from typing import NamedTuple
 
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
@@ -15,13 +14,13 @@ from local.kafka import KafkaBroker
 from shared.events import BY_TYPE, EVENTS, Event, events_on
 from shared.events.catalogue import BespokeRequestAnswered
 from shared.events.documents import FOLDER
-from shared.events.enrolment import AgentWaitlisted, SessionChangedForAgent
+from shared.events.enrolment import DECISIONS, AgentWaitlisted, SessionChangedForAgent
 from shared.events.outcomes import RequestAccepted, RequestRejected
 from shared.events.topics import TOPICS, Topic, answers_topic, is_of_portals
 from shared.messaging import topics
 from shared.messaging.broker import KafkaSettings
 from shared.messaging.portals.registry import Portal
-from shared.messaging.topics import CreatedTopics, TopicsDiffer
+from shared.messaging.topics import TopicsDiffer
 from tests.conftest import settings_of
 from tests.support.processes import run_cli
 
@@ -29,98 +28,33 @@ DAY, WEEK = str(24 * 3600 * 1000), str(7 * 24 * 3600 * 1000)
 MAX_BYTES = str(4 * 1024 * 1024)
 
 
-class Agreed(NamedTuple):
-    """A line of the design's table."""
-
-    key: str
-    partitions: int
-    cleanup: str
-    retention: str | None
-    stamp: str
-    types: set[str]
-
-
-TABLE = {
-    "portal.enrolments": Agreed(
-        "session_id", 12, "delete", WEEK, "LogAppendTime",
-        {"EnrolmentRequested", "GroupEnrolmentRequested", "WithdrawalRequested",
-         "ApprovalDecided", "SeatOfferAnswered", "SessionSwapRequested"},
-    ),
-    "portal.bespoke": Agreed(
-        "siret", 6, "delete", WEEK, "LogAppendTime", {"BespokeTrainingRequested", "TraineesNominated"}
-    ),
-    "portal.agents": Agreed(
-        "agent_id", 6, "delete", WEEK, "LogAppendTime",
-        {"SubscriptionChanged", "AgentCorrected", "AgentErasureRequested"},
-    ),
-    "catalogue.sessions": Agreed(
-        "session_id", 6, "compact", None, "CreateTime",
-        {"SessionScheduled", "SessionOpened", "SessionChanged",
-         "SessionClosed", "SessionCancelled", "SessionCompleted"},
-    ),
-    "catalogue.resources": Agreed(
-        "resource_id", 6, "compact", None, "CreateTime",
-        {"ReplayPublished", "ResourcePublished", "ResourceWithdrawn"},
-    ),
-    "catalogue.bespoke": Agreed(
-        "siret", 6, "delete", WEEK, "CreateTime",
-        {"BespokeRequestReceived", "BespokeRequestAnswered", "BespokeRequestClosed"},
-    ),
-    "catalogue.trainers": Agreed("session_id", 6, "delete", WEEK, "CreateTime", {"SessionTrainersChanged"}),
-    "enrolment.decisions": Agreed(
-        "agent_id", 12, "delete", WEEK, "CreateTime",
-        {"AgentEnrolled", "AgentWaitlisted", "SeatOffered", "SeatOfferLapsed", "SeatNotObtained",
-         "EnrolmentPending", "EnrolmentRefused", "EnrolmentWithdrawn", "AttendanceRecorded",
-         "AgentDetailsCorrected", "NewAddressGiven"},
-    ),
-    "enrolment.occupancy": Agreed(
-        "session_id", 6, "compact", None, "CreateTime", {"SessionOccupancyChanged"}
-    ),
-    "enrolment.notices": Agreed(
-        "session_id",
-        6,
-        "delete",
-        WEEK,
-        "CreateTime",
-        {"MinimumMissed", "SelectionDue", "ParticipantsMessaged", "NominationAnswered"},
-    ),
-    "notifier.deliveries": Agreed(
-        "agent_id", 6, "delete", WEEK, "CreateTime", {"EmailSent", "EmailBounced", "EmailFailed"}
-    ),
-    "requests.outcomes": Agreed(
-        "request_id", 6, "delete", WEEK, "CreateTime", {"RequestRejected", "RequestAccepted"}
-    ),
-    "agents.erased": Agreed("request_id", 6, "delete", WEEK, "CreateTime", {"AgentErased"}),
-    "portal.answers": Agreed("agent_id", 6, "delete", WEEK, "CreateTime", {"SessionChangedForAgent"}),
-}  # fmt: skip
-
-NAMES = [*(name for name in TABLE if name != "portal.answers"), "portal.answers.essai"]
+COMPACTED = {Topic.CATALOGUE_SESSIONS, Topic.CATALOGUE_RESOURCES, Topic.ENROLMENT_OCCUPANCY}
+OF_TWELVE = {Topic.PORTAL_ENROLMENTS, Topic.ENROLMENT_DECISIONS}
+NAMES = [*(topic.value for topic in Topic if topic is not Topic.PORTAL_ANSWERS), "portal.answers.essai"]
 """What ``topics create`` makes in a trial."""
 
 
-def settings_of_topic(topic: Topic) -> Agreed:
-    config, listed = TOPICS[topic].broker_config, TOPICS[topic]
-    assert config.get("segment.ms") == (DAY if "retention.ms" in config else None)
-    assert config["max.message.bytes"] == MAX_BYTES
-    return Agreed(
-        listed.key,
-        listed.partitions,
-        config["cleanup.policy"],
-        config.get("retention.ms"),
-        config["message.timestamp.type"],
-        {event.TYPE.split(".")[3] for event in EVENTS if topic is event.TOPIC},
-    )
+@pytest.mark.parametrize("topic", Topic)
+def test_a_topic_keeps_the_newest_state_of_its_subject_or_a_week(topic: Topic) -> None:
+    settings = TOPICS[topic]
+    kept = {"cleanup.policy": "delete", "retention.ms": WEEK, "segment.ms": DAY}
+    assert settings.broker_config == {
+        **({"cleanup.policy": "compact"} if topic in COMPACTED else kept),
+        "max.message.bytes": MAX_BYTES,
+        "message.timestamp.type": "LogAppendTime" if is_of_portals(topic) else "CreateTime",
+    }
+    assert settings.partitions == (12 if topic in OF_TWELVE else 6)
 
 
-def test_the_topics_are_as_agreed_with_their_settings_and_types() -> None:
-    assert {topic.value: settings_of_topic(topic) for topic in TOPICS} == TABLE
+def test_the_type_of_an_event_names_its_owner_and_only_portals_send_requests() -> None:
     of_enrolment = {Topic.REQUESTS_OUTCOMES, Topic.PORTAL_ANSWERS, Topic.AGENTS_ERASED}
     for event in EVENTS:
         owner = "enrolment" if event.TOPIC in of_enrolment else event.TOPIC.partition(".")[0]
         assert f"fr.cnfpt.{owner}.{event.__name__}.v1" == event.TYPE
-    requests = {"portal.enrolments", "portal.bespoke", "portal.agents"}
-    for name in (*TABLE, answers_topic("iel"), "notifier.portal.enrolments"):
-        assert is_of_portals(name) == (name in requests)
+    names = (*(topic.value for topic in Topic), answers_topic("iel"), "notifier.portal.enrolments")
+    assert {name for name in names if is_of_portals(name)} == {
+        *("portal.enrolments", "portal.bespoke", "portal.agents")
+    }
 
 
 def test_every_event_that_is_written_down_is_listed() -> None:
@@ -140,49 +74,37 @@ def test_a_topic_is_on_three_brokers_or_on_all_where_there_are_fewer(brokers: in
     assert topics.durable(replicas) == ({"min.insync.replicas": "2"} if replicas == 3 else {})
 
 
-@pytest.mark.parametrize(
-    ("replicas", "is_new", "warns"), [(2, True, True), (2, False, False), (3, True, False)]
-)
-def test_who_creates_topics_while_a_broker_is_away_is_told_that_they_are_on_two(
-    replicas: int, is_new: bool, warns: bool
-) -> None:
-    created = CreatedTopics({"portal.agents": False, "portal.enrolments": is_new}, replicas)
-    assert ("on 2 of 3 brokers" in created.warning()) == warns
-
-
 def test_a_portal_hears_decisions_changes_outcomes_and_answers_to_bespoke_requests_on_its_topic() -> None:
-    heard = {event.TYPE.split(".")[3] for event in events_on(Topic.PORTAL_ANSWERS)}
-
     between_services = {"AgentDetailsCorrected", "NewAddressGiven"}
-    decisions = TABLE["enrolment.decisions"].types - between_services
+    decisions = {event.__name__ for event in DECISIONS} - between_services
     outcomes = {"SessionChangedForAgent", "RequestRejected", "RequestAccepted", "BespokeRequestAnswered"}
-    assert heard == decisions | outcomes
+    assert {event.__name__ for event in events_on(Topic.PORTAL_ANSWERS)} == decisions | outcomes
 
 
 def test_the_key_of_an_event_is_the_field_that_the_table_names() -> None:
     for path in (FOLDER / "examples").glob("*/*.json"):
         event = BY_TYPE[path.parent.name]
         document = json.loads(path.read_text())
-        field = TABLE[event.TOPIC].key
+        field = TOPICS[event.TOPIC].key
         expected = document[field] if field in document else document["agent"][field]
         assert expected in (None, event.model_validate(document).key)
 
 
-def test_answers_are_ordered_by_agent_by_record_or_by_request() -> None:
-    def answer_key(event: type[Event], example: str) -> str:
-        return event.model_validate_json(
-            (FOLDER / "examples" / event.TYPE / f"{example}.json").read_bytes()
-        ).answer_key
-
-    assert answer_key(AgentWaitlisted, "minimal") == "IEL-0048151"
-    assert answer_key(SessionChangedForAgent, "minimal") == "IEL-0048151"
-    assert answer_key(RequestRejected, "invalid") == "portal.enrolments-7-10452"
-    assert answer_key(RequestAccepted, "minimal") == "0b6f1f1e-7c1f-4a52-8f4e-2f3f7d1f9a10"
-    assert answer_key(BespokeRequestAnswered, "minimal") == "2c5ea4c0-4067-4d1e-9f0a-71e0c2c3b9aa"
-    unreadable = RequestRejected.model_validate_json(
-        (FOLDER / "examples" / RequestRejected.TYPE / "unreadable.json").read_bytes()
-    )
-    assert unreadable.key == "portal.agents-0-3"
+@pytest.mark.parametrize(
+    ("event", "example", "key"),
+    [
+        (AgentWaitlisted, "minimal", "IEL-0048151"),
+        (SessionChangedForAgent, "minimal", "IEL-0048151"),
+        (RequestRejected, "invalid", "portal.enrolments-7-10452"),
+        (RequestAccepted, "minimal", "0b6f1f1e-7c1f-4a52-8f4e-2f3f7d1f9a10"),
+        (BespokeRequestAnswered, "minimal", "2c5ea4c0-4067-4d1e-9f0a-71e0c2c3b9aa"),
+    ],
+)
+def test_answers_are_ordered_by_agent_by_record_or_by_request(
+    event: type[Event], example: str, key: str
+) -> None:
+    document = (FOLDER / "examples" / event.TYPE / f"{example}.json").read_bytes()
+    assert event.model_validate_json(document).answer_key == key
 
 
 async def described(bootstrap_servers: str) -> dict[str, tuple[int, dict[str, str]]]:
@@ -219,14 +141,9 @@ async def test_topics_create_makes_on_kafka_what_was_agreed_and_changes_nothing_
     assert again.stdout.splitlines() == [f"{name}: exists" for name in NAMES]
     assert await described(kafka.bootstrap_servers) == before
     for name in NAMES:
-        agreed = TABLE.get(name, TABLE["portal.answers"])
+        agreed = TOPICS[Topic.PORTAL_ANSWERS if name == "portal.answers.essai" else Topic(name)]
         partitions, config = before[name]
-        assert partitions == agreed.partitions, name
-        assert config["cleanup.policy"] == agreed.cleanup, name
-        assert config["message.timestamp.type"] == agreed.stamp, name
-        assert config["max.message.bytes"] == MAX_BYTES, name
-        if agreed.retention is not None:
-            assert (config["retention.ms"], config["segment.ms"]) == (agreed.retention, DAY), name
+        assert (partitions, config | agreed.broker_config) == (agreed.partitions, config)
 
 
 async def test_a_topic_may_have_more_partitions_than_agreed_and_not_fewer(kafka: KafkaBroker) -> None:
