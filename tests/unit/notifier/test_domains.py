@@ -5,7 +5,7 @@ from heapq import heappop, heappush
 
 import pytest
 
-from services.notifier.delivery.domains import AWAY_SECONDS, MAX_HELD, Admitted, Domains, Later
+from services.notifier.delivery.domains import MAX_HELD, Admitted, Domains, Later
 from services.notifier.delivery.outcomes import RETRY_MOST, retry_delay
 
 
@@ -61,22 +61,6 @@ def test_jobs_are_held_for_a_fast_domain_and_not_for_a_slow_one() -> None:
     assert domains.waiting() == 3
 
 
-def test_a_refused_job_comes_back_when_those_before_it_have_had_a_slot() -> None:
-    domains, clock = full(2, "a.example")
-    for _ in range(100):  # four a second leave
-        assert domains.enter("a.example", 0) is Admitted.HELD
-        clock.now += 0.25
-        domains.leave("a.example")
-    held = 0
-    while domains.enter("a.example", held) is Admitted.HELD:
-        held += 1
-    assert held == 9, "two seconds' worth"
-    waits = [wait.seconds for n in range(5_000) if isinstance(wait := domains.enter("a.example", n), Later)]
-    assert waits[0] == pytest.approx((held + 2) / 4), "the loop above had one refused"
-    assert waits[3] == pytest.approx((held + 5) / 4)
-    assert waits[-1] == AWAY_SECONDS[1], "it may be faster by then"
-
-
 @pytest.mark.parametrize(("most", "seconds", "number"), [(2, 0.25, 1_000), (28, 0.5, 5_000), (28, 0.05, 300)])
 def test_a_slow_domain_always_has_work_and_its_mails_are_seldom_looked_at_in_vain(
     most: int, seconds: float, number: int
@@ -113,16 +97,6 @@ def test_a_domain_that_has_become_faster_is_soon_known_as_such() -> None:
             clock.now += seconds
             domains.leave("a.example")
     assert {domains.enter("a.example", n) for n in range(100)} == {Admitted.HELD}
-
-
-def test_time_in_which_no_job_waited_makes_no_domain_slow() -> None:
-    domains, clock = full(1, "a.example")
-    for _ in range(3):
-        assert domains.enter("a.example", 0) is Admitted.HELD
-        clock.now += 0.01
-        domains.leave("a.example")
-        clock.now += 60
-    assert domains.enter("a.example", 1) is domains.enter("a.example", 2) is Admitted.HELD
 
 
 def test_without_limits_every_job_enters() -> None:

@@ -1,7 +1,6 @@
 """What letters let their readers do, by signed links that name nobody."""
 
 import re
-from dataclasses import replace
 from datetime import datetime, timedelta
 from email.message import EmailMessage
 from typing import Any
@@ -82,16 +81,6 @@ def test_without_a_key_no_letter_has_a_signed_link(template: LetterType) -> None
     message = rendered(template)
     for kind in ("text/plain", "text/html"):
         assert "https://parcours.example" not in body(message, kind)
-
-
-@pytest.mark.parametrize(("catalogue", "times"), [("https://offre.example", 1), ("", 0)])
-@pytest.mark.parametrize("template", [LetterType.CONFIRMED, LetterType.CONFIRM_SUBSCRIPTION])
-def test_a_letter_leads_to_the_rights_of_its_reader_where_the_catalogue_has_an_address(
-    template: LetterType, catalogue: str, times: int
-) -> None:
-    mail = a_mail(template, details=DETAILS[template])
-    renderer = Renderer(replace(SENDER, catalogue=catalogue), now=lambda: mail.called_for_at)
-    assert renderer.text(mail, context_of(template)).count(f"{catalogue}/donnees-personnelles") == times
 
 
 @pytest.mark.parametrize(

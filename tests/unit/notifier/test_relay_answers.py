@@ -1,5 +1,6 @@
-"""What a relay says is kept for operators, and never an address; a wrong contact is found at the start."""
+"""What is kept of a relay's answers, and the settings of mail that are refused at the start."""
 
+import time
 from uuid import uuid4
 
 import pytest
@@ -7,6 +8,8 @@ from aiosmtplib import SMTPResponse
 from pydantic import ValidationError
 
 from services.notifier.delivery.outcomes import message_of, refusal
+from services.notifier.delivery.pool import Outage
+from services.notifier.delivery.providers import provider_of
 from services.notifier.settings import Settings
 
 
@@ -14,6 +17,31 @@ def test_the_address_that_a_relay_quotes_is_not_kept() -> None:
     response = SMTPResponse(550, "5.1.1 <zoe.durand@ville-exemple.fr>: User\r\nunknown\0")
     assert refusal(response).answer == "5.1.1 (address) User unknown"
     assert "@" not in message_of(ConnectionError("lost while writing to zoe@ville.fr"))
+
+
+def test_workers_that_find_the_relay_away_together_make_one_short_pause() -> None:
+    outage, begun = Outage(), time.monotonic()
+    for _ in range(20):
+        outage.failed(begun)
+    assert outage.failures == 1
+    assert outage.pause() <= 0.5
+    outage.failed(outage._known_at + 0.001)
+    assert outage.failures == 2
+    outage.over()
+    assert (outage.failures, outage.pause()) == (0, 0.0)
+
+
+@pytest.mark.parametrize(
+    ("address", "provider"),
+    [
+        ("zoe@gmail.com", "google"),
+        ("zoe@Wanadoo.FR", "orange"),
+        ("zoe@ville-rennes.fr", "other"),
+        ("zoe@mail.gmail.com.example", "other"),
+    ],
+)
+def test_metrics_name_large_providers_and_no_domain(address: str, provider: str) -> None:
+    assert provider_of(address) == provider
 
 
 @pytest.fixture(autouse=True)
@@ -26,15 +54,6 @@ def environment(monkeypatch: pytest.MonkeyPatch) -> None:
         "SMTP_SENDER": "Formations <formations@cnfpt.example>",
     }.items():
         monkeypatch.setenv(name, value)
-
-
-@pytest.mark.parametrize("contact", ["service formation", "x@"])
-def test_a_contact_without_an_address_is_refused_at_the_start(
-    contact: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("SMTP_CONTACT", contact)
-    with pytest.raises(ValidationError):
-        Settings()
 
 
 def test_a_return_path_that_would_be_too_long_is_refused_at_the_start(

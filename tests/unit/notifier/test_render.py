@@ -150,20 +150,6 @@ def test_an_address_with_accents_goes_out_as_it_is_and_in_the_calendar_as_a_uri(
 
 
 @pytest.mark.parametrize(
-    ("changes", "place"),
-    [
-        ({"venue": None}, "À préciser"),
-        ({"venue": None, "join_url": "https://classe.example"}, "En ligne"),
-        ({"venue": None, "format": "webinar"}, "En ligne"),
-    ],
-)
-def test_a_session_is_online_only_where_it_is_known_to_be(changes: dict[str, Any], place: str) -> None:
-    refused = a_mail(LetterType.REFUSED, details={"reason": "session_full"})
-    context = LetterContext(a_session(), alternatives=[a_session(session_id=MAIL_ID, **changes)])
-    assert f"  {place}, par" in a_renderer().text(refused, context)
-
-
-@pytest.mark.parametrize(
     ("template", "details", "proposes"),
     [
         (LetterType.REFUSED, {"reason": "session_full"}, True),

@@ -4,8 +4,6 @@ import asyncio
 from datetime import timedelta
 from uuid import uuid4
 
-import pytest
-
 from services.notifier.delivery.work_queue import RECENT_SECONDS, SHARE, WorkQueue
 from services.notifier.letters import LetterContext, LetterType, Priority
 from services.notifier.store.claims import Claim, Claimed
@@ -29,7 +27,7 @@ def queue_of(*priorities: Priority) -> tuple[WorkQueue, Clock]:
     return queue, clock
 
 
-async def given(queue: WorkQueue) -> list[Claimed]:
+async def taken(queue: WorkQueue) -> list[Claimed]:
     """What workers get that ask as long as they get something."""
     mails: list[Claimed] = []
     while True:
@@ -47,7 +45,7 @@ async def test_the_most_urgent_goes_first_and_of_those_the_one_that_came_first()
     queue, _ = queue_of(Priority.NEWS, Priority.REMINDER, Priority.ANSWER, Priority.ANSWER)
     first, second = queue._waiting[Priority.ANSWER]
 
-    got = await given(queue)
+    got = await taken(queue)
 
     assert got[:2] == [first, second]
     assert [mail.priority for mail in got[2:]] == [Priority.REMINDER, Priority.NEWS]
@@ -56,40 +54,37 @@ async def test_the_most_urgent_goes_first_and_of_those_the_one_that_came_first()
 async def test_while_answers_come_letters_to_many_have_a_share_of_the_workers() -> None:
     queue, clock = queue_of(Priority.ANSWER, *[Priority.REMINDER, Priority.NEWS] * WORKERS)
 
-    answer, *to_many = await given(queue)
+    answer, *to_many = await taken(queue)
 
     assert answer.priority is Priority.ANSWER
     assert len(to_many) == WORKERS // SHARE
     queue.put(a_claimed(Priority.ANSWER))
-    assert len(await given(queue)) == 1, "an answer never waits for them"
+    assert len(await taken(queue)) == 1, "an answer never waits for them"
     queue.finished(to_many[0])
-    assert len(await given(queue)) == 1, "one ended, another begins"
+    assert len(await taken(queue)) == 1, "one ended, another begins"
     clock.now += RECENT_SECONDS + 0.1
-    assert len(await given(queue)) == WORKERS - WORKERS // SHARE, "no answers come: they have all workers"
+    assert len(await taken(queue)) == WORKERS - WORKERS // SHARE, "no answers come: they have all workers"
 
 
-@pytest.mark.parametrize("event", ["put", "finished", "closed"])
-async def test_a_worker_that_waits_is_woken(event: str) -> None:
+async def test_a_waiting_worker_is_woken_by_a_mail_by_the_end_of_a_letter_to_many_and_by_the_close() -> None:
     queue, _ = queue_of(Priority.ANSWER, *[Priority.NEWS] * WORKERS)
-    answer, *to_many = await given(queue)
-    waiting = [asyncio.ensure_future(queue.get()) for _ in range(2)]
-    await asyncio.sleep(0)
-    match event:
-        case "put":
-            queue.put(answer)
-        case "finished":
-            queue.finished(to_many[0])
-        case "closed":
-            queue.close()
-            queue.put(answer)
-    await asyncio.sleep(0)
-    await asyncio.sleep(0)
+    answer, to_many, *_ = await taken(queue)
+    first, second, third, fourth = (asyncio.ensure_future(queue.get()) for _ in range(4))
+    await turns()
+    queue.put(answer)
+    await turns()
+    assert first.result() is answer
+    assert not second.done()
+    queue.finished(to_many)
+    await turns()
+    assert second.result() is not None
+    queue.close()
+    queue.put(answer)
+    await turns()
+    assert third.result() is fourth.result() is None
 
-    got = [worker.result() for worker in waiting if worker.done()]
 
-    if event == "closed":
-        assert got == [None, None]
-    else:
-        assert [mail is not None for mail in got] == [True]
-    for worker in waiting:
-        worker.cancel()
+async def turns() -> None:
+    """Let every task that can go on have its turn."""
+    for _ in range(3):
+        await asyncio.sleep(0)
