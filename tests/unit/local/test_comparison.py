@@ -143,8 +143,6 @@ FAULTS: dict[str, tuple[Callable[[OneSeat], object], str]] = {
         "duplicated",
     ),
     "an offer that did not lapse": (lambda day: day.decisions.offers.pop("lapsed"), "wrong"),
-    "a demand that became no enrolment": (lambda day: day.decisions.enrolments.popitem(), "wrong"),
-    "another selection": (lambda day: day.selection.update(enrolled=1), "wrong"),
     "an agent who has a seat in the model alone": (lambda day: day.seats.pop("enrolled"), "wrong"),
     "an agent who waits in the database alone": (
         lambda day: day.seats["waitlisted"].update([("s", "somebody")]),

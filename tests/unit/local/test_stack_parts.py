@@ -11,8 +11,7 @@ import pytest
 from local import clock, credentials
 from local.clock import MovedClock
 from local.failures import LocalStackError
-from local.running import OFFER_DAY, offer_day, settings
-from local.services import SERVICES, parse_scale
+from local.services import parse_scale
 from shared.messaging.portals.registry import read
 
 FIRST_RUN = date(2026, 11, 24)
@@ -23,24 +22,6 @@ def test_a_scale_that_is_not_one_is_refused_in_one_line(text: str) -> None:
     assert parse_scale("enrolment=3 notifier=2") == {"catalogue": 1, "enrolment": 3, "notifier": 2}
     with pytest.raises(LocalStackError, match="enrolment=3 notifier=2"):
         parse_scale(text)
-
-
-@pytest.mark.parametrize(
-    ("runs_after", "days_on"),
-    [([0], 0), ([0, 3], 3), ([0, 40], 0), ([0, 40, 41], 1), ([0, -300], 0)],
-    ids=["first", "later", "the MOOC is closed", "after that", "a clock set back"],
-)
-def test_the_offer_moves_on_by_the_days_between_runs(
-    tmp_path: Path, runs_after: list[int], days_on: int
-) -> None:
-    days = [offer_day(tmp_path, FIRST_RUN + timedelta(days=after)) for after in runs_after]
-    assert days[-1] == OFFER_DAY + timedelta(days=days_on)
-
-
-def test_secrets_are_made_once_and_only_their_owner_reads_them(tmp_path: Path) -> None:
-    key = credentials.link_signing_key(tmp_path)
-    assert credentials.link_signing_key(tmp_path) == key
-    assert (tmp_path / "link-signing-key").stat().st_mode & 0o077 == 0
 
 
 def test_the_token_file_has_hashes_only_and_keeps_the_tokens_of_others(tmp_path: Path) -> None:
@@ -65,18 +46,6 @@ def test_a_portal_keeps_its_key_and_the_portals_of_others_stay(tmp_path: Path) -
     assert credentials.signing_secret(path, "unknown") is None
     issuers = {portal.portal: portal.issuer for portal in read(path, trial=False)}
     assert issuers == {"exemple": "exemple", "mine": "mine", "iel": "demo"}
-
-
-def test_the_commands_of_the_services_find_the_stack_that_runs(tmp_path: Path) -> None:
-    with pytest.raises(LocalStackError, match="start one with `make run`"):
-        settings(tmp_path)
-    stack = {"kafka": "127.0.0.1:9092", "smtp": "127.0.0.1:1025"}
-    urls = {f"{service}_database_url": f"postgresql://{service}@127.0.0.1:5432/x" for service in SERVICES}
-    (tmp_path / "stack.json").write_text(json.dumps(stack | urls))
-    found = settings(tmp_path)
-    assert found["LINK_SIGNING_KEY"] == credentials.link_signing_key(tmp_path)
-    assert found["ENROLMENT_DATABASE_URL"] == "postgresql://enrolment@127.0.0.1:5432/x"
-    assert (found["SMTP_HOST"], found["SMTP_PORT"]) == ("127.0.0.1", "1025")
 
 
 # ------------------------------------------------------------------------------- a clock that is moved
@@ -104,11 +73,3 @@ def test_children_have_the_clock_while_it_is_lent_and_not_after(
         assert moved.now() >= moment + timedelta(days=12), "it never goes back"
     assert clock.lent() == {}
     assert os.environ["LD_PRELOAD"] == "another.so"
-
-
-def test_only_what_the_library_left_of_ended_processes_is_removed(tmp_path: Path) -> None:
-    dead, alive = 2**22 + 1, os.getpid()  # no process of Linux has so great a number
-    for name in (f"faketime_shm_{dead}", f"sem.faketime_sem_{dead}", f"faketime_shm_{alive}", "another_1"):
-        (tmp_path / name).touch()
-    clock.remove_left(tmp_path)
-    assert {path.name for path in tmp_path.iterdir()} == {f"faketime_shm_{alive}", "another_1"}

@@ -1,6 +1,5 @@
 """What the example portal keeps survives it."""
 
-import asyncio
 import uuid
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -55,15 +54,3 @@ async def test_only_answers_about_its_own_agents_and_requests_are_kept(tmp_path:
     rejection = replace(rejection, data={"request_id": asked.id, "code": "invalid"})
     journal.add_answers([(theirs, 0, 1), (rejection, 0, 2)])
     assert [each.envelope for each in journal.travels] == [asked, rejection]
-
-
-async def test_who_waits_for_news_is_woken_by_it(tmp_path: Path) -> None:
-    journal = Journal(tmp_path / "journal.jsonl")
-
-    async def add() -> None:
-        journal.add_request(a_request())
-
-    moves, _ = await asyncio.gather(journal.wait_for_more(0, seconds=30), add())
-    assert moves == 1
-    assert await journal.wait_for_more(1, seconds=0.001) == 1
-    assert await journal.wait_for_more(0, seconds=30) == 1

@@ -229,12 +229,6 @@ async def test_a_person_with_a_seat_asks_for_a_seat_in_another_session_of_the_of
         assert asked.data["answers"] == [{"question_id": "repas", "value": "végétarien"}]
 
 
-async def test_a_corrected_address_is_in_later_requests(portal: PortalServer) -> None:
-    await portal.post(f"{OF_ZOE}/correction", courriel="zoe@nouvelle.example")
-    await portal.post(f"{IN_SESSION}/inscription", agent_id="EX-101")
-    assert portal.journal.travels[-1].envelope.data["agent"]["email"] == "zoe@nouvelle.example"
-
-
 async def test_an_authority_sends_a_group_of_known_and_invented_people(portal: PortalServer) -> None:
     fields = {"session_id": SESSION, "agents": TWO, "inventer": "3"}
     await portal.post(f"{OF_EMPLOYER}/groupe", **fields)

@@ -10,7 +10,7 @@ from stdnum.fr import siret
 
 from local.demo.portal import Headers, malformed_records, record_of
 from local.people import Population
-from local.portal import envelope, requests
+from local.portal import requests
 from local.portal.people import AUTHORITIES, STAFF, invented
 from local.portal.requests import Request
 from local.portal.signing import SigningKey
@@ -90,12 +90,3 @@ def test_every_invented_authority_and_agent_is_one_that_parcours_takes() -> None
     assert len({agent.agent_id for agent in agents}) == len({agent.email for agent in agents}) == len(agents)
     assert all(siret.is_valid(agent.employer.siret) for agent in agents)
     accepted(requests.group(SESSION, agents, all_or_nothing=False))
-
-
-ENROLLED = [("ce_id", b"1"), ("ce_type", b"fr.cnfpt.enrolment.AgentEnrolled.v1")]
-
-
-@pytest.mark.parametrize("value", [None, b"", b"[]", b"{"])
-def test_what_is_no_event_is_not_taken_for_an_answer(value: bytes | None) -> None:
-    with pytest.raises(ValueError, match=r"CloudEvent|JSON|Expecting"):
-        envelope.read("portal.answers.exemple", b"IEL-1", value, ENROLLED)

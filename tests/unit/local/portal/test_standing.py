@@ -47,10 +47,9 @@ def standing_of_zoe(*travels: Travel) -> Standing:
 
 def test_a_request_is_unanswered_until_its_answer_is_heard() -> None:
     asked = sent(SEAT)
-    assert standing_of_zoe(asked).state == "asked"
-    assert standing_of_zoe(asked).unanswered == {asked.envelope.id}
-    answered = standing_of_zoe(asked, heard("AgentEnrolled", asked))
-    assert (answered.state, answered.unanswered, answered.live) == ("enrolled", set(), True)
+    before, after = standing_of_zoe(asked), standing_of_zoe(asked, heard("AgentEnrolled", asked))
+    assert (before.state, before.unanswered) == ("asked", {asked.envelope.id})
+    assert (after.state, after.unanswered, after.live) == ("enrolled", set(), True)
 
 
 @pytest.mark.parametrize(
@@ -109,13 +108,6 @@ def test_a_move_is_answered_in_the_other_session_and_ends_the_seat_in_this_one()
     assert (left.state, left.unanswered, there.state) == ("withdrawn", set(), "enrolled")
 
 
-def test_a_rejected_request_is_rejected_for_the_agent_it_was_about() -> None:
-    asked = sent(SEAT)
-    rejected = heard("RequestRejected", asked, code="invalid", session_id=None, agent=None)
-    standing = standing_of_zoe(asked, rejected)
-    assert (standing.state, standing.unanswered, standing.decision["code"]) == ("rejected", set(), "invalid")
-
-
 def test_a_group_is_answered_agent_by_agent() -> None:
     group = sent(requests.group(SESSION, [ZOE, LOIC], all_or_nothing=False))
     standings = Standings([group, heard("AgentEnrolled", group)])
@@ -124,11 +116,3 @@ def test_a_group_is_answered_agent_by_agent() -> None:
     answer = standings.answer_to(group)
     assert answer is not None
     assert standings.request_of(answer) is group
-
-
-def test_a_bespoke_request_ends_in_the_session_that_was_agreed() -> None:
-    asked = sent(requests.bespoke(ZOE.employer, "enjeux-ia", 15))
-    accepted = heard("RequestAccepted", asked, session_id=None, agent=None)
-    agreed = heard("BespokeRequestAnswered", asked, answer="agreed", agent=None)
-    [request] = Standings([asked, accepted, agreed]).bespoke.values()
-    assert (request.answers, request.session_id) == ([accepted, agreed], SESSION)
