@@ -57,10 +57,3 @@ def test_a_style_sheet_is_sent_without_comments_and_blanks_that_say_nothing(tmp_
     )
     begins = re.compile(r"^ *(/\*|//)", re.MULTILINE)
     assert not begins.search(ASSETS[SCRIPT].content.decode())
-
-
-def test_what_the_style_sheet_names_is_there_and_nothing_is_from_elsewhere() -> None:
-    sheet = ASSETS[STYLE_SHEET].content.decode()
-    named = re.findall(r'url\("([^"]+)"\)', sheet)
-    assert set(named) == {name for name in ASSETS if name.endswith(".woff2")}
-    assert "@import" not in sheet

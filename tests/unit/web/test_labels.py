@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from enum import StrEnum
 from typing import Any
-from uuid import UUID
 
 import pytest
 
@@ -42,13 +41,3 @@ def test_a_refusal_says_why_to_the_agent_the_organiser_and_the_operator(reason: 
     for letter in filter(None, (refusal.letter, refusal.withdrawal, refusal.offer, refusal.swap)):
         assert letter.sentence.endswith(".")
         assert letter.advice.endswith(".")
-
-
-def test_a_field_of_organisers_is_told_with_whose_it_is_and_what_nobody_typed_is_not() -> None:
-    person = UUID(int=0)
-    assert labels.enrolment_field("email") == "Courriel"
-    assert labels.enrolment_field(f"rang-{person}") == "Rang, 0000-0000"
-    assert labels.enrolment_field(f"p-{person}") == "Présence, 0000-0000"
-    assert labels.enrolment_field("question-repas") == "Réponse"
-    for name in ("cle", "version", f"avant-{person}", "rang-x", "change"):
-        assert labels.enrolment_field(name) is None

@@ -107,16 +107,3 @@ def test_who_came_too_late_is_led_to_a_page_that_can_be_visited() -> None:
     closed = {address for _, address, can_be_visited in posted() if not can_be_visited}
     ends = (*CATALOGUE.only_posted, *ENROLMENT.only_posted)
     assert {address for address in closed if not address.endswith(ends)} == set()
-
-
-def test_what_says_that_one_has_read_what_follows_is_left_behind() -> None:
-    named = ("cle", "capacity", "confirmer", "envoyer")
-    typed = [("envoi", f"{SESSION}/places"), *((f"saisie-{name}", "12") for name in named)]
-    late = late_forms.brought(CATALOGUE, Form(typed))
-    assert late == LateForm(f"{SESSION}/places", [("capacity", "12")])
-
-
-def test_what_was_typed_is_kept_whatever_the_address_of_its_page() -> None:
-    for address in (f"{CATALOGUE.home}/offres/Été", f"{CATALOGUE.home}?x={'1' * 2000}"):
-        late = late_forms.brought(CATALOGUE, Form([("envoi", address), ("saisie-title", "L’IA")]))
-        assert late == LateForm("", [("title", "L’IA")])

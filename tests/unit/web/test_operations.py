@@ -1,19 +1,17 @@
 """Why a record is a dead letter, as operators' pages say it."""
 
-from dataclasses import replace
 from datetime import UTC, datetime
 from uuid import uuid4
 
 import pytest
 
 from shared.events.catalogue import SessionScheduled
-from shared.events.cloudevents import Record, Unreadable, decode
+from shared.events.cloudevents import Record
 from shared.events.outcomes import RejectionCode
 from shared.events.vocabulary import FieldProblem
 from shared.messaging.dead_letters import NEWER, DeadLetter
 from shared.messaging.portals.admission import Rejected
 from shared.web.operations import Why, WhyParked, reason_of, why
-from shared.web.sentences import translated
 from tests.support.consuming import a_record
 from tests.unit.notifier.builders import a_session
 
@@ -56,17 +54,6 @@ def test_the_reason_of_a_rejection_is_taken_apart() -> None:
     assert reason_of(Rejected(RECORD, RejectionCode.UNREADABLE, (whole,), portal=None).explanation) == (
         WhyParked("unreadable", [("", "ce_id 'x' is not a UUID")])
     )
-
-
-def test_what_is_wrong_with_an_event_is_taken_apart_into_sentences_that_are_there_in_french() -> None:
-    with pytest.raises(Unreadable) as raised:
-        decode(replace(RECORD, value=b"{}"))
-    reason = reason_of(str(raised.value))
-    assert reason.head == SessionScheduled.TYPE
-    assert reason.faults[0] == ("session_id", "Field required")
-    assert reason.faults[-1][0] == ""
-    for _, what in reason.faults:
-        assert translated(what, "fr") != what, what
 
 
 @pytest.mark.parametrize("error", ["KeyError: 'x'", "the value is null", "", f"x.v9 {NEWER}: redrive it"])

@@ -33,14 +33,3 @@ def test_a_bar_is_never_longer_than_its_seats_and_a_third_for_waiting(
     assert all(start + width <= capacity for start, width in shown.values())
     assert waiting[1] <= capacity // 3
     assert "None" not in str(PARTS.meter(*numbers))
-
-
-@pytest.mark.parametrize("settled", [(), ("starts_at",)])
-def test_a_field_that_cannot_change_any_more_is_not_required(settled: tuple[str, ...]) -> None:
-    fields = Rendering(TEMPLATES).module("fields.html")
-    field = str(fields.text("starts_at", "Début", {"starts_at": ""}, {}, required=True, settled=settled))
-    assert (" required" in field, " readonly" in field, "Obligatoire" in field) == (
-        not settled,
-        bool(settled),
-        not settled,
-    )

@@ -2,7 +2,6 @@
 
 import ast
 import json
-import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -81,51 +80,6 @@ def sentences_of(source: Path) -> set[str]:
 @pytest.mark.parametrize("source", SOURCES, ids=lambda path: "/".join(path.parts[-2:]))
 def test_each_sentence_that_the_code_says_to_a_portal_is_there_in_french(source: Path) -> None:
     assert sentences_of(source) - FRENCH.keys() - NOT_TO_PORTALS == set()
-
-
-MAILS = [
-    ROOT / f"services/notifier/{name}.py"
-    for name in (
-        "delivery/connection",
-        "delivery/outcomes",
-        "delivery/workers",
-        "letters/bounces",
-        "letters/timing",
-        "render/mime",
-        "store/claims",
-        "store/rate_limiter",
-        "store/subscriptions",
-    )
-]
-"""Where it is said why a letter was not sent, or not yet."""
-CLAIM_LOST = "the claim was lost before DATA"
-"""Of another process' mail: it is stored of none."""
-SAYS_WHY = {"Superseded", "SendResult", "UnsendableAddress", "SMTPServerDisconnected", "postponed"}
-STORED_AS = re.compile(r"(?:smtp_answer = |ELSE )'([^']{12,})'")
-
-
-def reasons_of(source: Path) -> set[str]:
-    code = source.read_text()
-    reasons = set(STORED_AS.findall(code))
-    for node in ast.walk(ast.parse(code)):
-        match node:
-            case ast.Call(func=ast.Name(id=name) | ast.Attribute(attr=name)) if name in SAYS_WHY:
-                given: list[ast.expr] = node.args
-            case ast.Assign(targets=[ast.Name(id="answer" | "RETURNED" | "SESSION_STATE_MISSING")]):
-                given = [node.value]
-            case ast.Return(value=ast.Constant() as returned) if source.stem == "timing":
-                given = [returned]
-            case _:
-                given = []
-        reasons |= {text for value in given for text in texts(value, {})}
-    return reasons
-
-
-@pytest.mark.parametrize("source", MAILS, ids=lambda path: path.stem)
-def test_each_reason_why_a_letter_was_not_sent_is_there_in_french(source: Path) -> None:
-    reasons = reasons_of(source)
-    assert reasons
-    assert reasons - FRENCH.keys() == ({CLAIM_LOST} & reasons)
 
 
 def test_nothing_is_in_the_catalogue_that_names_more_or_less_than_its_english() -> None:

@@ -133,8 +133,3 @@ def test_a_file_is_utf_8_with_a_mark_semicolons_and_crlf_and_numbers_stay_number
 def test_what_is_written_is_read_back_as_it_was(rows: list[tuple[str, str, str]]) -> None:
     stripped = [tuple(cell.replace("\0", "").strip() for cell in row) for row in rows]
     assert cells(read(write(COLUMNS, stripped), COLUMNS)) == [row for row in stripped if any(row)]
-
-
-def test_lines_whose_quotes_cannot_be_read_count_among_the_rows_that_a_file_may_have() -> None:
-    content = b"agent_id;family_name\n" + b'"a"b\n' * 50
-    assert [fault.code for fault in refused(content, bounds=Bounds(rows=20))] == [Code.TOO_MANY_ROWS]

@@ -12,22 +12,15 @@ THEMES = {"light": LIGHT, "dark": DARK, "print": PRINT}
 themes = pytest.mark.parametrize("theme", THEMES.values(), ids=THEMES)
 
 
-def test_contrast_is_that_of_wcag() -> None:
-    assert contrast("#ffffff", "#000000") == pytest.approx(21)
-    assert contrast("#777777", "#ffffff") == pytest.approx(4.48, abs=0.005)
-    assert contrast("#123456", "#123456") == 1
-
-
 @themes
-def test_each_text_has_a_contrast_of_4_5_on_each_of_its_grounds(theme: Theme) -> None:
-    faint = {pair: contrast(theme[pair[0]], theme[pair[1]]) for pair in TEXTS}
-    assert {pair: ratio for pair, ratio in faint.items() if ratio < 4.5} == {}
-
-
-@themes
-def test_edges_of_fields_and_the_focus_have_a_contrast_of_3(theme: Theme) -> None:
-    faint = {pair: contrast(theme[pair[0]], theme[pair[1]]) for pair in EDGES}
-    assert {pair: ratio for pair, ratio in faint.items() if ratio < 3} == {}
+def test_texts_have_a_contrast_of_4_5_and_edges_of_3(theme: Theme) -> None:
+    faint = [
+        pair
+        for pairs, least in ((TEXTS, 4.5), (EDGES, 3))
+        for pair in pairs
+        if contrast(theme[pair[0]], theme[pair[1]]) < least
+    ]
+    assert faint == []
 
 
 def test_every_theme_has_every_colour() -> None:
