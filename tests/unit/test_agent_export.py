@@ -5,8 +5,6 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
-import pytest
-
 from services import agent_export
 from services.enrolment.personal_data import REGISTER
 from shared.events.vocabulary import AgentKey
@@ -62,44 +60,20 @@ async def test_each_row_names_its_session_by_title_and_dates_in_the_json_too() -
     for table in ("outbox", "attendance", "question_answer", "request", "enrolment"):
         assert [row["session"]["title"] for row in kept[table]] == ["Session 1", "Session 2"], table
     page = page_of(kept)
-    assert page.count("<dt>session</dt><dd>Session 1</dd>") == 6
-    assert page.count("<dt>session</dt><dd>Session 2</dd>") == 5
-    assert page.count("<dt>dates de la session</dt>") == 11
-
-
-def test_what_differs_by_its_key_alone_is_shown_row_by_row_as_often_as_in_the_json() -> None:
-    kept = kept_in_two_sessions()
-    page = page_of(kept)
-    assert page.count("<h4>") == sum(map(len, kept.values()))
-    assert page.count("<dt>relevé le</dt>") == 2
+    assert page.count("<h4>") == page.count("<dt>dates de la session</dt>") == sum(map(len, kept.values()))
 
 
 def test_enrolments_come_first_and_technical_events_last_and_folded() -> None:
     page = page_of(kept_in_two_sessions())
     assert page.index("Vos inscriptions") == page.index("<h3>") + len("<h3>")
     folded = page.index("<details>")
-    assert (
-        max(map(page.rindex, ("Votre présence", "Les demandes faites pour vous", "Consultations"))) < folded
-    )
-    assert folded < page.index("Événements échangés")
+    others = ("Votre présence", "Les demandes faites pour vous", "Consultations")
+    assert max(map(page.rindex, others)) < folded < page.index("Événements échangés")
 
 
-@pytest.mark.parametrize(
-    "raw", [">enrolled<", "SeatRequest", "roster", ">attended<", ">support<", "large_print"]
-)
-def test_states_and_kinds_are_words_and_no_codes(raw: str) -> None:
-    assert raw not in page_of(kept_in_two_sessions())
-
-
-def test_numbers_of_seances_count_from_one() -> None:
-    assert "<dt>séance</dt><dd>1</dd>" in page_of(kept_in_two_sessions())
-
-
-def test_a_row_of_a_session_that_is_not_known_is_shown_without_it() -> None:
-    assert labels.ENROLMENT_STATES["enrolled"] in page_of(kept_in_two_sessions())
-
-
-async def test_a_moment_of_a_session_is_told_by_the_clocks_of_its_place() -> None:
-    kept = await named({"enrolment": [{"session_id": str(UUID(int=1)), "received_at": AT}]})
-    kept["enrolment"][0]["session"]["timezone"] = "Indian/Reunion"
-    assert "heure de La Réunion</dd>" in page_of(kept)
+def test_states_and_kinds_are_words_and_no_codes() -> None:
+    page = page_of(kept_in_two_sessions())
+    codes = (">enrolled<", "SeatRequest", "roster", ">attended<", ">support<", "large_print")
+    assert [code for code in codes if code in page] == []
+    assert labels.ENROLMENT_STATES["enrolled"] in page
+    assert "<dt>séance</dt><dd>1</dd>" in page, "numbers of séances count from one"

@@ -8,7 +8,7 @@ from pathlib import Path
 import yaml
 
 from tests.support.lacking import program
-from tests.support.metrics import listed, series
+from tests.support.metrics import series
 from tests.support.prometheus import dashboards, rules
 
 ROOT = Path(__file__).parents[2]
@@ -34,9 +34,6 @@ def promtool(*arguments: str) -> None:
 
 def test_each_alert_comes_when_it_should_and_not_before() -> None:
     promtool("test", "rules", "rules_test.yml", "rules_test_long.yml")
-
-
-def test_prometheus_takes_the_example_of_its_settings() -> None:
     promtool("check", "config", "prometheus.yml")
 
 
@@ -46,27 +43,14 @@ def test_each_alert_is_tried() -> None:
     assert tried == set(rules())
 
 
-def periods() -> dict[str, str]:
-    """The jobs of the services by their names, with their periods as the code has them."""
+def test_the_runbook_of_failing_jobs_names_every_job_and_each_fails_often_enough_for_its_alert() -> None:
+    """Twice at least within the window of the rule, or it is among the jobs with a longer one."""
     files = [*(ROOT / "services").rglob("*.py"), *(ROOT / "shared").rglob("*.py")]
-    return {
-        name: period
-        for path in files
-        for name, period in re.findall(r'\bJob\("([a-z-]+)", ([\w.]+)', path.read_text())
-    }
-
-
-def test_the_runbook_of_failing_jobs_names_every_job() -> None:
+    jobs = [job for path in files for job in re.findall(r'\bJob\("([a-z-]+)", ([\w.]+)', path.read_text())]
     page = (ROOT / "docs" / "runbooks" / "ParcoursJobFails.md").read_text()
-    assert len(periods()) > 10
-    assert [name for name in periods() if f"`{name}`" not in page] == []
-
-
-def test_each_job_fails_often_enough_for_its_alert() -> None:
-    """Twice at least within the window that the rule looks at, or it stands among those with a longer one."""
-    expr = rules()["ParcoursJobFails"]["expr"]
-    [hourly] = re.findall(r'name=~"([^"]+)"', expr)
-    seldom = {name for name, period in periods().items() if period[0].isdigit() and float(period) > 300}
+    assert [name for name, _ in jobs if f"`{name}`" not in page] == []
+    [hourly] = re.findall(r'name=~"([^"]+)"', rules()["ParcoursJobFails"]["expr"])
+    seldom = {name for name, period in jobs if period[0].isdigit() and float(period) > 300}
     assert seldom == set(hourly.split("|"))
 
 
@@ -92,29 +76,6 @@ def test_what_is_asked_of_prometheus_exists_with_these_labels() -> None:
         shown = set(re.findall(r"\{\{ ?(?:\$labels\.)?([a-z]\w*) ?\}\}", text))
         kept = {label for group in grouped for label in group.split(", ")} if grouped else labels
         assert shown - kept == set(), who
-
-
-def test_figures_of_a_database_are_never_counted_once_for_each_process() -> None:
-    of_databases = [name for name, found in listed().items() if found.of == "database"]
-    for who, expr, _ in expressions():
-        for name in of_databases:
-            asked = re.findall(rf"(.{{0,60}})\b{name}\b", expr)
-            assert [how for how in asked if not re.search(r"max by \([a-z, ]+\) \($", how)] == [], who
-
-
-def test_each_panel_of_a_dashboard_has_a_place_of_its_own() -> None:
-    assert dashboards().keys() == {"parcours-overview", "parcours-enrolment", "parcours-notifier"}
-    for dashboard in dashboards().values():
-        places = [
-            (panel["gridPos"]["x"] + x, panel["gridPos"]["y"] + y)
-            for panel in dashboard["panels"]
-            for x in range(panel["gridPos"]["w"])
-            for y in range(panel["gridPos"]["h"])
-        ]
-        assert len(set(places)) == len(places)
-        assert max(x for x, _ in places) < 24
-        ids = [panel["id"] for panel in dashboard["panels"]]
-        assert len(set(ids)) == len(ids)
 
 
 def test_each_alert_says_what_happened_how_urgent_it_is_and_where_to_read_what_to_do() -> None:

@@ -1,6 +1,5 @@
 """docker-compose.yml: what runs by which profile, which secrets a container sees, what `make up` does."""
 
-import json
 import os
 import re
 import subprocess
@@ -19,14 +18,6 @@ COMPOSE = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
 CONTAINERS: dict[str, dict[str, Any]] = COMPOSE["services"]
 ONCE = {name for name, container in CONTAINERS.items() if container.get("restart") == "no"}
 TRIAL_SECRETS = ROOT / "deploy" / "try-out-secrets"
-DOCKER = """#!/bin/sh
-case "$*" in
-    "compose ps --all --quiet enrolment") printf 'a\\nb\\nc\\n' ;;
-    "compose ps --all --quiet notifier") ;;
-    "compose ps"*) echo a ;;
-    "compose up --help") echo "      --wait   Wait for services to be running|healthy" ;;
-esac
-"""
 
 
 def of_profile(profile: str) -> set[str]:
@@ -41,27 +32,6 @@ def test_what_is_for_trials_or_for_watching_runs_by_its_profile_alone() -> None:
         *("kafka", "postgres", "gateway", "topics", *SERVICES),
         *(f"{service}-migrate" for service in SERVICES),
     }
-
-
-def test_nothing_waits_for_what_a_profile_leaves_out() -> None:
-    for name, container in CONTAINERS.items():
-        for awaited in container.get("depends_on", []):
-            assert CONTAINERS[awaited].get("profiles") in (None, container.get("profiles")), name
-
-
-def test_somebody_waits_for_all_that_ends_or_compose_would_take_its_end_for_a_failure() -> None:
-    awaited = {
-        awaited
-        for container in CONTAINERS.values()
-        if isinstance(container.get("depends_on"), dict)
-        for awaited, how in container["depends_on"].items()
-        if how["condition"] == "service_completed_successfully"
-    }
-    assert awaited == ONCE - {"console", "restore"}
-
-
-def test_a_trial_loads_its_offer_on_a_new_volume_alone() -> None:
-    assert " load-offer --if-none " in CONTAINERS["offer"]["command"]
 
 
 def test_each_container_has_a_limit_of_memory_and_time_to_stop() -> None:
@@ -89,7 +59,7 @@ def test_a_service_has_its_own_secrets_alone_and_each_as_a_file(service: str) ->
 @pytest.mark.parametrize(
     ("hours", "code"), [([], 1), ([30], 0), ([50], 1), ([50, 30], 0)], ids=["none", "new", "old", "both"]
 )
-def test_whoever_watches_is_told_that_no_base_backup_was_made_last_night(
+def test_the_check_of_backups_fails_if_none_was_made_last_night(
     tmp_path: Path, hours: list[int], code: int
 ) -> None:
     (tmp_path / "base" / "draft").mkdir(parents=True)  # one that is being made, or was not finished
@@ -100,23 +70,6 @@ def test_whoever_watches_is_told_that_no_base_backup_was_made_last_night(
         script, env=os.environ | {"ARCHIVE": str(tmp_path)}, capture_output=True, check=False
     )
     assert done.returncode == code
-
-
-def test_grafana_finds_prometheus_and_the_dashboards_where_they_are() -> None:
-    grafana, prometheus = CONTAINERS["grafana"], CONTAINERS["prometheus"]
-    provisioning = ROOT / "deploy" / "grafana" / "provisioning"
-    [source] = yaml.safe_load((provisioning / "datasources" / "prometheus.yml").read_text())["datasources"]
-    assert (source["type"], source["url"], source["isDefault"]) == (
-        "prometheus",
-        "http://prometheus:9090",
-        True,
-    )
-    assert "127.0.0.1:9090:9090" in prometheus["ports"]
-    [settings] = re.findall(r"--config.file=(\S+)\"", json.dumps(prometheus["command"]))
-    assert f"${{PROMETHEUS_FILE:-./deploy/prometheus/prometheus.yml}}:{settings}:ro" in prometheus["volumes"]
-    [provider] = yaml.safe_load((provisioning / "dashboards" / "parcours.yml").read_text())["providers"]
-    assert f"./deploy/grafana:{provider['options']['path']}:ro" in grafana["volumes"]
-    assert "./deploy/grafana/provisioning:/etc/grafana/provisioning:ro" in grafana["volumes"]
 
 
 def test_every_secret_is_a_file_of_the_folder_and_the_project_has_one_to_try_it_out() -> None:
@@ -133,10 +86,7 @@ def test_every_secret_is_a_file_of_the_folder_and_the_project_has_one_to_try_it_
 
 def test_no_secret_is_in_an_environment_but_the_example_portals() -> None:
     named = {name for container in CONTAINERS.values() for name in container.get("environment", {})}
-    assert {name for name in named if re.search("PASSWORD$|_KEY$|SECRET$", name)} == {
-        "SECRET"
-    }  # the example portal's
-    assert not {name for name in named if name.endswith("_DATABASE_URL")}
+    assert {name for name in named if re.search("PASSWORD$|_KEY$|SECRET$|_DATABASE_URL$", name)} == {"SECRET"}
 
 
 @pytest.mark.parametrize(
@@ -174,53 +124,22 @@ def test_the_database_has_the_passwords_that_the_services_have(
     ]
 
 
-@pytest.mark.parametrize(
-    ("scale", "also"), [("", ""), ("notifier=2 catalogue=4", " --scale notifier=2 --scale catalogue=4")]
-)
-def test_make_up_waits_and_keeps_as_many_containers_as_there_are(
-    tmp_path: Path, scale: str, also: str
-) -> None:
-    executable(tmp_path / "docker", DOCKER)
-    done = subprocess.run(
-        ["make", "--dry-run", "up", f"SCALE={scale}"],
-        cwd=ROOT,
-        env={"PATH": f"{tmp_path}:{os.environ['PATH']}"},
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    kept = "--scale catalogue=1 --scale enrolment=3 --scale notifier=1"
-    assert f"docker compose up --detach --wait {kept}{also}\n" in done.stdout
-
-
-def test_make_up_builds_the_image_of_the_commands_too(tmp_path: Path) -> None:
-    executable(tmp_path / "docker", '#!/bin/sh\necho "$2 of $COMPOSE_PROFILES"\n')
-    done = subprocess.run(
-        ["make", "up", "PROFILES=archive"],
-        cwd=ROOT,
-        env={"PATH": f"{tmp_path}:{os.environ['PATH']}"},
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    said = done.stdout.splitlines()
-    assert [line for line in said if " of " in line][:2] == ["build of commands,archive", "up of archive"]
-
-
-@pytest.mark.parametrize("image", [*SERVICES, "console", "mailbox"])
-def test_an_image_is_built_from_the_commit_that_make_up_names(image: str, tmp_path: Path) -> None:
-    assert CONTAINERS[image]["build"]["args"] == {"COMMIT": "${PARCOURS_COMMIT:-}"}
-    executable(tmp_path / "docker", '#!/bin/sh\necho "built from $PARCOURS_COMMIT"\n')
+def test_make_up_builds_every_image_from_this_commit_and_that_of_the_commands_too(tmp_path: Path) -> None:
+    for image in (*SERVICES, "console", "mailbox"):
+        assert CONTAINERS[image]["build"]["args"] == {"COMMIT": "${PARCOURS_COMMIT:-}"}
+    executable(tmp_path / "docker", '#!/bin/sh\necho "$2 of $COMPOSE_PROFILES at $PARCOURS_COMMIT"\n')
     executable(tmp_path / "git", "#!/bin/sh\n[ \"$*\" = 'rev-parse HEAD' ] && echo a1\n")
+    lines = [line for line in made(tmp_path, "up", "PROFILES=archive") if " of " in line]
+    assert lines[:2] == ["build of commands,archive at a1", "up of archive at a1"]
+
+
+def made(programs: Path, *arguments: str) -> list[str]:
+    """Run make with these programs in front of those of the machine, and return what it prints."""
+    environment = {"PATH": f"{programs}:{os.environ['PATH']}"}
     done = subprocess.run(
-        ["make", "up"],
-        cwd=ROOT,
-        env={"PATH": f"{tmp_path}:{os.environ['PATH']}"},
-        capture_output=True,
-        text=True,
-        check=True,
+        ["make", *arguments], cwd=ROOT, env=environment, capture_output=True, text=True, check=True
     )
-    assert "built from a1\n" in done.stdout
+    return done.stdout.splitlines()
 
 
 def executable(path: Path, text: str) -> None:

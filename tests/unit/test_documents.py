@@ -2,17 +2,12 @@
 
 import re
 import shlex
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
-import yaml
-
-from services.deployment import all_fields, is_secret
+from services.deployment import all_fields
 from shared.events.outcomes import RejectionCode
-from shared.events.topics import TOPICS
 from tests.support.commands import check_command
-from tests.support.lacking import program
 from tests.support.prometheus import rules
 
 ROOT = Path(__file__).parents[2]
@@ -88,41 +83,11 @@ def test_files_and_functions_that_documents_name_exist() -> None:
     assert {document: names for document, names in missing.items() if names} == {}
 
 
-def test_the_way_of_a_request_names_functions_of_the_files_beside_them() -> None:
-    steps = re.findall(r"(?m)^\| (?:\d+ \| )?(`(?:services|shared)/.+?) \| (.+?) \|", text("architecture.md"))
-    assert len(steps) > 20
-    for files, functions in steps:
-        first, *others = re.findall(r"`([^`]+)`", files)
-        paths = [ROOT / first, *((ROOT / first).parent / path for path in others)]
-        content = "\n".join(path.read_text() for path in paths)
-        for name in re.findall(r"`([^`]+)`", functions):
-            assert re.search(rf"def {name.rpartition('.')[2]}\(", content), f"{files}: {name}"
-
-
 def test_every_setting_is_explained_and_every_setting_of_a_runbook_exists() -> None:
     explained = text("settings.md")
     assert [name for name in all_fields() if f"`{name}`" not in explained] == []
     named = {name for page in RUNBOOKS for name in re.findall(r"`([A-Z]+_[A-Z_]+)`", page.read_text())}
     assert named - set(all_fields()) - {"SYNCHRONOUS_STANDBY_NAMES"} == set()
-
-
-def test_the_installation_by_compose_names_every_setting_that_compose_sets_for_a_trial() -> None:
-    installation = section("Install").partition("### On one machine, with Docker")[2].partition("\n### ")[0]
-    given = re.findall(r"\$\{(\w+):?-[^}]", (ROOT / "docker-compose.yml").read_text())
-    assert [name for name in given if name in all_fields() and f"`{name}" not in installation] == []
-
-
-def test_the_guide_says_how_to_change_every_secret() -> None:
-    secrets = {name for name, field in all_fields().items() if is_secret(name, field)}
-    files = {path.name for path in (ROOT / "deploy" / "try-out-secrets").iterdir()}
-    changed = set(re.findall(r"`([A-Z_]+)`", section("Rotate keys"))) | {"KAFKA_CA"}
-    changed |= {name.replace("_DATABASE", "_OWNER_DATABASE") for name in changed}
-    assert (secrets | files | {"PORTALS_FILE", "API_TOKENS_FILE"}) - changed == set()
-
-
-def test_every_topic_stands_in_the_architecture() -> None:
-    described = text("architecture.md")
-    assert [topic for topic in TOPICS if topic not in described and topic != "portal.answers"] == []
 
 
 def test_every_alert_has_its_runbook_and_its_line_in_the_guide() -> None:
@@ -141,41 +106,6 @@ def test_commands_that_documents_name_exist() -> None:
     guides = [DOCS / name for name in ("operations.md", "commands.md", "people.md")]
     content = "\n".join(page.read_text() for page in [*guides, *RUNBOOKS])
     typed = TYPED.findall(OF_CONSOLE.sub("parcours", content))
-    assert len(typed) > 80
+    assert typed
     for line in typed:
         check_command(shlex.split(line, comments=True))
-
-
-def test_containers_that_documents_name_exist() -> None:
-    containers = yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"]
-    option = r"(?: (?:--(?:user|index|volume|tail|since|scale)|-e) (?:\"[^\"]*\"|[^ `]+)| -[^ `]+)*"
-    named = re.compile(rf"docker compose (?:exec|run|restart|stop|logs|ps){option} ([a-z][a-z-]*)\b")
-    found = {name for document in DOCUMENTS for name in named.findall(document.read_text())}
-    assert len(found) > 5
-    assert found - set(containers) == set()
-
-
-def test_python_accepts_the_certificates_of_secure_kafka(tmp_path: Path) -> None:
-    """Python 3.13 checks as strictly as OpenSSL can."""
-    program("openssl", package="openssl")
-    typed = re.findall(r"(?m)^ +((?:openssl (?:req|x509)|printf) .*)$", section("Secure Kafka"))
-    assert len(typed) == 4
-    for line in [*typed, "openssl verify -x509_strict -CAfile ca.pem kafka-1.pem"]:
-        faster = line.replace("rsa:3072", "rsa:2048")
-        done = subprocess.run(["sh", "-c", faster], cwd=tmp_path, capture_output=True, text=True, check=False)
-        assert (line, done.returncode, done.stderr if done.returncode else "") == (line, 0, "")
-
-
-def test_the_declaration_of_accessibility_counts_as_the_criteria_do() -> None:
-    criteria = text("accessibility.md").partition("\n## 1. Images\n")[2]
-    held = re.findall(r"(?m)^- (\d+\.\d+) ", criteria)
-    failed = re.findall(r"(?m)^- (\d+\.\d+) .*\*\*non conforme\*\*", criteria)
-    paragraphs = re.findall(r"(?s)Non applicable: .*?(?=\n\n|\Z)", criteria)
-    without_subject = [
-        number for paragraph in paragraphs for number in re.findall(r"\b\d+\.\d+\b", paragraph)
-    ]
-    assert len({*held, *without_subject}) == len(held) + len(without_subject) == 106
-    declaration = (ROOT / "services" / "catalogue" / "templates" / "accessibilite.html").read_text()
-    assert f"{len(held) - len(failed)} sont respectés" in declaration
-    assert f"{len(without_subject)} sont sans objet" in declaration
-    assert (f"{len(failed)} ne l’est pas" if failed else "aucun n’est non respecté") in declaration

@@ -3,33 +3,19 @@
 import asyncio
 import re
 from collections.abc import AsyncIterator
-from typing import Any
 
 import httpx
 import pytest
 from fastapi import FastAPI, Response
-from prometheus_client import REGISTRY, generate_latest
+from prometheus_client import REGISTRY
 
-from services.catalogue import app as catalogue
-from services.catalogue.settings import Settings
 from services.notifier.letters import LetterType
-from shared import VERSION
 from shared.http import Probes, add_operations, new_api
-from shared.observability import export_build
 from shared.process.jobs import Job, repeat
-from tests.conftest import settings_of
 from tests.support.guards import a_guard
 from tests.support.metrics import existing, listed
 from tests.support.processes import ROOT
 from tests.support.prometheus import rules
-
-
-def test_a_process_says_what_it_was_built_from() -> None:
-    given = settings_of("catalogue", "postgresql://x@localhost/x", "x:1")
-    settings: dict[str, Any] = {name.lower(): value for name, value in given.items()}
-    catalogue.compose(Settings(**settings, parcours_commit="a1"))
-    labels = {"service": "catalogue", "version": VERSION, "commit": "a1"}
-    assert REGISTRY.get_sample_value("parcours_build_info", labels) == 1
 
 
 def test_of_each_metric_a_test_reads_the_value_or_an_alert_does_that_is_caused_for_real() -> None:
@@ -39,11 +25,6 @@ def test_of_each_metric_a_test_reads_the_value_or_an_alert_does_that_is_caused_f
     read = set(re.findall(r"parcours_\w+", asked))
     ends = ("", "_bucket", "_count")
     assert [name for name in listed() if not read & {name + end for end in ends}] == []
-
-
-def test_when_a_series_began_is_no_series_of_its_own() -> None:
-    export_build("test", "")
-    assert b"_created" not in generate_latest()
 
 
 async def test_what_has_not_failed_yet_is_at_0_or_its_first_failure_would_be_no_increase() -> None:

@@ -9,7 +9,6 @@ from shared.cli import load
 from tests.conftest import settings_of
 
 URL = "postgresql://notifier@host/notifier"
-KEY = "a key of thirty-two characters in a file"
 
 
 @pytest.fixture
@@ -23,9 +22,7 @@ def environment(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
     ("name", "text", "field"),
     [
         ("NOTIFIER_DATABASE_URL", "postgresql://of@the/file", "notifier_database_url"),
-        ("LINK_SIGNING_KEY", KEY, "link_signing_key"),
         ("SMTP_PASSWORD", " with spaces ", "smtp_password"),
-        ("KAFKA_SASL_PASSWORD", "secret", "kafka_sasl_password"),
         ("OIDC_CLIENT_SECRET", "secret", "oidc_client_secret"),
     ],
 )
@@ -40,13 +37,6 @@ def test_a_secret_is_read_from_its_file_without_the_end_of_the_line(
     assert getattr(settings, field) == text
     environment.setenv(name, "postgresql://of@the/environment-of-it")
     assert getattr(load(Settings), field) == "postgresql://of@the/environment-of-it"
-
-
-def test_a_setting_that_is_a_path_stays_one(environment: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    file = tmp_path / "tokens.json"
-    file.write_text("[]")
-    environment.setenv("API_TOKENS_FILE", str(file))
-    assert load(Settings).api_tokens_file == file
 
 
 def test_a_file_that_cannot_be_read_is_said_in_one_line(

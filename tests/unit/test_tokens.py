@@ -17,7 +17,7 @@ from shared.auth import Role, Tokens, UnreadableTokens, read_tokens
 from shared.cli.tokens import app
 from shared.messaging.portals import registry
 from shared.messaging.portals.signatures import key_of, new_secret
-from shared.published_secrets import is_published, is_published_digest
+from tests.conftest import settings_of
 
 ROOT = Path(__file__).parents[2]
 TRIAL_SECRETS = ROOT / "deploy" / "try-out-secrets"
@@ -30,6 +30,15 @@ def path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("API_TOKENS_FILE", str(path))
     monkeypatch.delenv("PARCOURS_TRIAL", raising=False)
     return path
+
+
+@pytest.fixture
+def settings(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
+    """The environment of a service that may start; tests change it."""
+    for name, value in settings_of("enrolment", "postgresql://user@localhost/name", "localhost:1").items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.delenv("PARCOURS_TRIAL", raising=False)
+    return monkeypatch
 
 
 def an_entry(token: str, **changes: Any) -> dict[str, Any]:
@@ -85,36 +94,15 @@ def test_what_the_project_publishes_for_trials_is_refused_elsewhere(monkeypatch:
         registry.read(portals, trial=False)
 
 
-@pytest.mark.parametrize("name", ["LINK_SIGNING_KEY", "INTAKE_SIGNING_KEY"])
-def test_a_service_does_not_start_with_a_key_of_the_compose_file(
-    name: str, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("name", ["LINK_SIGNING_KEY", "INTAKE_SIGNING_KEY", "ENROLMENT_DATABASE_URL"])
+def test_a_service_does_not_start_with_a_secret_of_the_compose_file(
+    name: str, settings: pytest.MonkeyPatch
 ) -> None:
-    key = (TRIAL_SECRETS / name).read_text().strip()
-    monkeypatch.setenv("ENROLMENT_DATABASE_URL", "postgresql://user@host/name")
-    monkeypatch.setenv("KAFKA_BOOTSTRAP_SERVERS", "localhost:1")
-    monkeypatch.setenv(name, key)
-    monkeypatch.setenv("PARCOURS_TRIAL", "1")
-    Settings()
-    monkeypatch.delenv("PARCOURS_TRIAL")
-    with pytest.raises(ValidationError, match=f"{name} stands in this project"):
+    settings.setenv(name, (TRIAL_SECRETS / name).read_text().strip())
+    with pytest.raises(ValidationError, match="stands in this project"):
         Settings()
-
-
-def test_a_service_does_not_start_with_a_password_of_the_compose_file(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    url = (TRIAL_SECRETS / "ENROLMENT_DATABASE_URL").read_text().strip()
-    monkeypatch.setenv("KAFKA_BOOTSTRAP_SERVERS", "localhost:1")
-    monkeypatch.setenv("ENROLMENT_DATABASE_URL", url)
-    with pytest.raises(ValidationError, match="The password of the database stands in this project"):
-        Settings()
-    monkeypatch.setenv("ENROLMENT_DATABASE_URL", url.replace("@postgres:", "@localhost:"))
+    settings.setenv("PARCOURS_TRIAL", "1")
     Settings()
-
-
-def test_a_secret_of_ones_own_is_none_of_the_published() -> None:
-    assert not is_published("whsec_" + "A" * 44)
-    assert not is_published_digest("0" * 64)
 
 
 def test_a_new_token_is_printed_once_opens_and_is_revoked(path: Path) -> None:
@@ -128,32 +116,42 @@ def test_a_new_token_is_printed_once_opens_and_is_revoked(path: Path) -> None:
     assert re.search(r"Marie\torganiser\tof bretagne\tuntil 20..-", run("list").output)
     assert run("check").output == "1 tokens, no mistake\n"
     assert run("new", "Marie", "--role", "support").exit_code == 1
+    assert "acts everywhere" in run("new", "M", "--role", "support", "--delegation", "bretagne").output
     path.write_text(printed(run("revoke", "Marie")))
     assert Tokens(path).owner_of(token) is None
     assert run("revoke", "Marie").exit_code == 1
 
 
+@pytest.mark.parametrize(("delegation", "elsewhere"), [("bretagne", False), (None, True)])
+def test_an_organiser_acts_for_their_delegation_or_by_name_for_all(
+    path: Path, delegation: str | None, elsewhere: bool
+) -> None:
+    path.write_text(json.dumps([an_entry("a", role="organiser", delegation=delegation)]))
+    owner = Tokens(path).owner_of("a")
+    assert owner is not None
+    assert (owner.may_act_for("bretagne"), owner.may_act_for("corse")) == (True, elsewhere)
+
+
 @pytest.mark.parametrize(
-    ("role", "delegation", "why"),
+    ("entry", "why"),
     [
-        ("organiser", "bretange", "no delegation 'bretange'"),
-        ("support", "bretagne", "support acts everywhere"),
-        ("admin", "bretagne", "admin acts everywhere"),
+        ({"role": "organiser"}, "names its delegation"),
+        ({"role": "organiser", "delegation": "bretange"}, "no delegation 'bretange'"),
+        ({"role": "organiser", "delegaton": "corse"}, "delegaton"),
+        ({"role": "support", "delegation": "bretagne"}, "support acts everywhere"),
+        ({"role": "admin", "delegation": "bretagne"}, "admin acts everywhere"),
     ],
 )
-def test_a_token_that_the_file_could_not_have_is_not_made(
-    path: Path, role: str, delegation: str, why: str
+def test_a_delegation_that_is_missing_misspelt_or_not_enforced_opens_nothing(
+    path: Path, entry: dict[str, Any], why: str
 ) -> None:
-    refused = run("new", "Marie", "--role", role, "--delegation", delegation)
-    assert refused.exit_code == 2
-    assert why in refused.output
+    path.write_text(json.dumps([an_entry("a") | entry]))
+    with pytest.raises(UnreadableTokens, match=why):
+        Tokens(path)
 
 
-def test_of_several_keys_the_last_signs(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_of_several_keys_the_last_signs(settings: pytest.MonkeyPatch) -> None:
     former, present = new_secret(), new_secret()
-    monkeypatch.setenv("KAFKA_BOOTSTRAP_SERVERS", "localhost:1")
-    monkeypatch.setenv("ENROLMENT_DATABASE_URL", "postgresql://user@localhost/name")
-    monkeypatch.setenv("INTAKE_SIGNING_KEY", f"{former}, {present}")
-    settings = Settings()
-    assert settings.intake_keys == [key_of(former), key_of(present)]
-    assert settings.intake_key == key_of(present)
+    settings.setenv("INTAKE_SIGNING_KEY", f"{former}, {present}")
+    assert Settings().intake_keys == [key_of(former), key_of(present)]
+    assert Settings().intake_key == key_of(present)

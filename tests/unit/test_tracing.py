@@ -5,7 +5,6 @@ import sys
 from uuid import uuid4
 
 import pytest
-from pydantic import ValidationError
 
 from shared import tracing
 from shared.events.cloudevents import Received
@@ -44,53 +43,31 @@ def test_who_exports_nothing_imports_no_sdk_and_passes_the_trace_on() -> None:
     subprocess.run([sys.executable, "-c", program], check=True)
 
 
-def test_a_portal_that_traces_all_is_followed_up_to_the_ratio() -> None:
-    budget = Budget(0.01)
-    assert sum(budget.allows(wanted=True) for _ in range(100_000)) == pytest.approx(1_000 + BURST, abs=2)
+def test_a_portal_is_followed_up_to_the_ratio_of_its_requests() -> None:
+    traces_all, traces_some = Budget(0.01), Budget(0.01)
+    assert sum(traces_all.allows(wanted=True) for _ in range(100_000)) == pytest.approx(1_000 + BURST, abs=2)
+    wanted = [number % 100 == 0 for number in range(100_000)]
+    assert [traces_some.allows(wanted=is_traced) for is_traced in wanted] == wanted
 
 
-def test_a_portal_that_traces_as_many_as_the_ratio_is_followed_always() -> None:
-    budget = Budget(0.01)
-    for number in range(100_000):
-        is_traced = number % 100 == 0
-        assert budget.allows(wanted=is_traced) == is_traced
+@pytest.mark.parametrize(
+    ("ratio", "wanted", "traced"),
+    [(1, False, False), (1, None, True), (0, None, False), (0, True, False)],
+)
+def test_only_what_a_portal_traces_or_says_nothing_of_is_traced(
+    ratio: float, wanted: bool | None, traced: bool
+) -> None:
+    budget = Budget(ratio)
+    assert {budget.allows(wanted=wanted) for _ in range(1_000)} == {traced}
 
 
-def test_what_a_portal_does_not_trace_is_not_traced() -> None:
-    assert not any(Budget(1).allows(wanted=False) for _ in range(1_000))
-
-
-def test_requests_without_a_trace_are_chosen_by_the_ratio() -> None:
-    assert all(Budget(1).allows(wanted=None) for _ in range(1_000))
-    assert not any(Budget(0).allows(wanted=None) for _ in range(1_000))
-    assert not Budget(0).allows(wanted=True)
-
-
-def test_what_is_not_traced_says_so_to_whoever_comes_next() -> None:
+def test_what_is_not_traced_says_so_to_the_next_service() -> None:
+    requests = [a_request(SAMPLED), a_request(NOT_SAMPLED), a_request(None)]
     with collecting() as collector:
-        with (
-            tracing.export(collector.settings(ratio=0), "tests"),
-            traces.batch(TOPIC, [a_request(SAMPLED), a_request(NOT_SAMPLED), a_request(None)]) as taken,
-        ):
+        settings = collector.settings(ratio=0)
+        with tracing.export(settings, "tests"), traces.batch(TOPIC, requests) as taken:
             assert [request.traceparent for request in taken] == [NOT_SAMPLED, NOT_SAMPLED, None]
         assert collector.spans == []
-
-
-def test_a_request_without_a_trace_begins_one_and_one_by_http_goes_on_in_its_own() -> None:
-    with collecting() as collector:
-        with tracing.export(collector.settings(), "tests"):
-            with traces.batch(TOPIC, [a_request(None)]) as taken:
-                pass
-            accepted = traces.accepted(a_request(SAMPLED))
-        (process,) = collector.named(f"process {TOPIC}")
-        (accept,) = collector.named("accept WithdrawalRequested")
-        begun = str(taken[0].traceparent)
-        assert begun.startswith(f"00-{process.trace_id}-{process.span_id}-")
-        assert tracing.is_sampled(begun)
-        assert process.parent_id == ""
-        assert (accept.trace_id, accept.parent_id) == (SAMPLED[3:35], SAMPLED[36:52])
-        assert accepted == f"00-{accept.trace_id}-{accept.span_id}-01"
-        assert not any(b"Malade" in body for body in collector.raw)
 
 
 def test_a_batch_that_fails_says_by_what_and_nothing_of_its_data() -> None:
@@ -103,11 +80,3 @@ def test_a_batch_that_fails_says_by_what_and_nothing_of_its_data() -> None:
             raise ValueError("Malade")
         assert [span.failed for span in collector.spans] == [True, True]
         assert not any(b"Malade" in body for body in collector.raw)
-
-
-@pytest.mark.parametrize(
-    "wrong", [{"otel_exporter_otlp_endpoint": "collector:4317"}, {"otel_traces_sampler_arg": 2}]
-)
-def test_a_wrong_setting_is_refused(wrong: dict[str, object]) -> None:
-    with pytest.raises(ValidationError):
-        TracingSettings.model_validate(wrong)

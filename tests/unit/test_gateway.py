@@ -1,4 +1,4 @@
-"""The files of servers beside ours: the gateway of Compose, and the example of a collector of traces."""
+"""The gateway of Compose leads to the services."""
 
 import os
 import re
@@ -13,7 +13,6 @@ from tests.support.lacking import program
 ROOT = Path(__file__).parents[2]
 GATEWAY = ROOT / "deploy" / "gateway" / "haproxy.cfg"
 COMPOSE = yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"]
-COLLECTOR = yaml.safe_load((ROOT / "deploy" / "otel" / "collector.yaml").read_text())
 
 
 def test_haproxy_takes_the_gateways_settings() -> None:
@@ -22,12 +21,6 @@ def test_haproxy_takes_the_gateways_settings() -> None:
     done = subprocess.run(command, env=os.environ | ports, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert "[WARNING]" not in done.stderr
-
-
-def test_the_gateway_of_compose_drops_trailers() -> None:
-    since = ".if version_atleast(3.2)\n    # "
-    assert re.search(re.escape(since) + r".*\n    option http-drop-request-trailers\n", GATEWAY.read_text())
-    assert COMPOSE["gateway"]["image"] == "haproxy:3.2"
 
 
 def test_the_gateway_leads_each_address_to_the_containers_of_a_service_that_are_ready() -> None:
@@ -44,21 +37,4 @@ def test_the_gateway_leads_each_address_to_the_containers_of_a_service_that_are_
         name: f"${{{name.upper()}_OPERATIONS_PORT:-{port}}}" for name, port in ports.items()
     }
     assert COMPOSE["gateway"]["ports"] == [f"127.0.0.1:{port}:{port}" for port in ports.values()]
-    assert COMPOSE["gateway"]["volumes"][0].startswith("./deploy/gateway/haproxy.cfg:")
     assert "option httpchk GET /health/ready\n" in text
-    assert re.search(r"default-server check .*resolvers docker init-addr none", text)
-
-
-def test_the_collector_has_what_its_pipelines_name_and_no_more() -> None:
-    (traces,) = COLLECTOR["service"]["pipelines"].values()
-    for kind in ("receivers", "processors", "exporters"):
-        assert set(traces[kind]) == set(COLLECTOR[kind])
-    assert traces["processors"][0] == "memory_limiter"  # before anything keeps what comes
-
-
-def test_the_collector_listens_where_the_chart_and_its_own_example_lead() -> None:
-    _, _, port = COLLECTOR["receivers"]["otlp"]["protocols"]["http"]["endpoint"].rpartition(":")
-    values = yaml.safe_load((ROOT / "deploy" / "helm" / "parcours" / "values.yaml").read_text())
-    assert values["networkPolicy"]["egress"]["traces"]["ports"] == [int(port)]
-    head = (ROOT / "deploy" / "otel" / "collector.yaml").read_text()
-    assert f"OTEL_EXPORTER_OTLP_ENDPOINT=http://otel-collector:{port} " in head
