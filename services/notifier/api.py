@@ -166,7 +166,6 @@ _EXAMPLES: dict[str, Any] = {
     },
     "MailResent": {"mail_id": "c0a8f3d1-7b52-4e8e-9d34-5a6b7c8d9e0f"},
 }
-"""By the name of the schema."""
 
 
 router = APIRouter(prefix="/api/v1", route_class=TokenFirst, responses=PROBLEMS)

@@ -1,5 +1,3 @@
-"""Composition root of the notifier."""
-
 import asyncio
 import secrets
 from functools import partial
@@ -125,7 +123,7 @@ def compose(settings: Settings) -> Process:
 
 
 async def _deliver(settings: Settings, database: Database, stopping: asyncio.Event) -> None:
-    """Send mails once it is certain that the database has not forgotten any."""
+    """First make sure that the database has lost no mails."""
     await restores.wait_until_reconciled(database, settings, stopping)
     if not stopping.is_set():
         await deliverer(settings, database).run(stopping)
@@ -142,12 +140,11 @@ def _sender(settings: Settings) -> Sender:
 
 
 def _links_to_nowhere() -> Links:
-    """Links signed with a key that nothing else knows, so that they open nothing."""
+    """Nothing else knows the key, so the links open nothing."""
     return Links([secrets.token_hex(32)], dict.fromkeys(Purpose, "https://lien-masque.invalid"))
 
 
 def deliverer(settings: Settings, database: Database) -> Deliverer:
-    """One worker for each connection to the relay."""
     sender = _sender(settings)
     return Deliverer(
         database,

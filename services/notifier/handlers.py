@@ -65,7 +65,6 @@ async def on_trainers(tx: Tx, received: list[Received[SessionTrainersChanged]]) 
 
 
 Organisers = Annotated[Mapping[str, Sequence[str]], FromContext("organisers")]
-"""The addresses of the staff to write to, by organiser. They come from ``app.py``."""
 
 
 @router.subscriber(Topic.ENROLMENT_NOTICES)

@@ -1,5 +1,3 @@
-"""Jobs: fan-outs, expired leases, returned mails, metrics of the queue."""
-
 import asyncio
 import imaplib
 import logging
@@ -20,7 +18,6 @@ from shared.database import Database
 from shared.process.jobs import Job
 
 SLICE = 1_000
-"""Agents in one transaction of a fan-out."""
 REST = 3
 """A fan-out rests this many times as long as its slice took, so that answers are not delayed."""
 
@@ -46,7 +43,7 @@ def all_jobs(
     mailbox: ReturnMailbox | None = None,
     path: ReturnPath | None = None,
 ) -> tuple[Job, ...]:
-    """Return the jobs of this service. ``mailbox`` and ``path`` are where mails come back to."""
+    """Without ``mailbox`` or ``path``, returned mails are not read."""
     jobs = (
         Job("write-to-organisers", 60.0, partial(write_to_organisers, database, contacts)),
         Job("expire-leases", 5.0, partial(expire_leases, database)),
@@ -60,7 +57,7 @@ def all_jobs(
 
 
 async def fan_out(database: Database) -> float | None:
-    """Queue one slice of a fan-out. Returns the seconds to rest, or None when nothing is left."""
+    """Return the seconds to rest, or None if nothing is left."""
     begun = time.monotonic()
     async with database.transaction() as tx:
         done = await fan_outs.next_slice(tx, clock.now(), most=SLICE)
@@ -76,7 +73,6 @@ async def count_figures(database: Database) -> None:
 
 
 async def write_to_organisers(database: Database, contacts: Mapping[str, DelegationContacts]) -> None:
-    """Write the letters of the day, each organiser in one transaction."""
     for organiser, found in contacts.items():
         now = clock.now()
         day = day_of(organiser, now)
@@ -86,7 +82,7 @@ async def write_to_organisers(database: Database, contacts: Mapping[str, Delegat
 
 
 async def read_returns(database: Database, mailbox: ReturnMailbox, path: ReturnPath) -> None:
-    """Store the reports in the mailbox. A report that cannot be stored stays unseen."""
+    """A report that cannot be stored stays unseen."""
     try:
         found = await asyncio.to_thread(mailbox.unseen)
         done = []
@@ -108,7 +104,7 @@ async def read_returns(database: Database, mailbox: ReturnMailbox, path: ReturnP
 
 
 async def expire_leases(database: Database) -> None:
-    """Take back the mails of processes that ended. A mail whose DATA had begun becomes ambiguous."""
+    """A mail whose DATA had begun becomes ambiguous."""
     async with database.quiet_transaction() as tx:
         returned, ambiguous = await queue.expire_leases(tx)
     EXPIRED.labels("pending").inc(returned)

@@ -1,5 +1,3 @@
-"""The personal data that the notifier keeps: whose, why, how long, and how it ends."""
-
 from services.notifier.letters import FanOutTask
 from services.notifier.tables import (
     AgentDetailRow,
@@ -140,7 +138,7 @@ _ENDS_TOO = (
 )
 """Letters about the agent's enrolments and subscriptions end whenever they were called for."""
 _MAILS = f"issuer = :issuer AND recipient = :agent_id AND (called_for_at <= :until OR {_ENDS_TOO})"
-"""Letters to the agent. Letters to no agent belong to the owner of the address."""
+"""Letters to no agent belong to the owner of the address."""
 
 REGISTER = (
     messaging.REGISTER

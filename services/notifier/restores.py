@@ -26,7 +26,7 @@ log = logging.getLogger(__name__)
 
 LOOK_SECONDS = 5.0
 _NEWEST = 50
-"""Records of a partition to look through. The last ones may be transaction marks."""
+"""The last records of a partition may be transaction marks."""
 
 HELD = Gauge(
     "parcours_mails_held", "1 while no mail is sent, since the database is older than what it published."
@@ -36,10 +36,7 @@ HELD = Gauge(
 async def wait_until_reconciled(
     database: Database, settings: KafkaSettings, stopping: asyncio.Event, *, every: float = LOOK_SECONDS
 ) -> None:
-    """Wait until the database knows the last published ends of mails, or until the stop.
-
-    Ends older than the outbox keeps them are ignored. ``every``: seconds between two looks.
-    """
+    """Ends older than the outbox keeps them are ignored."""
     if cluster.is_embedded():  # it keeps nothing
         return
     newest = await _newest(settings, stopping)
@@ -58,12 +55,11 @@ async def wait_until_reconciled(
 
 
 async def read_ended(settings: KafkaSettings, since: datetime) -> list[Received[MailEnd]]:
-    """Return every end of a mail published at ``since`` or later. Raises ``KafkaError``, ``HistoryCut``."""
+    """Raises ``KafkaError``, ``HistoryCut``."""
     return [received async for received in _ended(settings, since=since)]
 
 
 async def _newest(settings: KafkaSettings, stopping: asyncio.Event) -> list[Received[MailEnd]]:
-    """Return the last end of a mail in each partition, if the outbox would still have it."""
     oldest = clock.now() - outbox.KEPT
     while not stopping.is_set():
         try:

@@ -1,5 +1,3 @@
-"""Settings of the notifier."""
-
 from dataclasses import dataclass
 from email.utils import parseaddr
 from enum import StrEnum
@@ -26,8 +24,6 @@ class Tls(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class SmtpServer:
-    """The relay."""
-
     host: str
     port: int
     tls: Tls = Tls.NONE
@@ -40,8 +36,6 @@ class SmtpServer:
 
 @dataclass(frozen=True, slots=True)
 class ImapServer:
-    """The mailbox of returned mails."""
-
     host: str
     port: int
     tls: Tls
@@ -54,8 +48,6 @@ class ImapServer:
 
 
 class DelegationContacts(BaseModel):
-    """The contact of a delegation for agents, and its staff who get mails."""
-
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     contact: Email | None = None
@@ -156,7 +148,6 @@ class Settings(ServiceSettings, LinkSettings, OidcSettings, ReadLogSettings, Not
 
     @property
     def sender(self) -> tuple[str, str]:
-        """The sender's name, possibly empty, and address."""
         return parseaddr(self.smtp_sender)
 
     @property
@@ -165,7 +156,6 @@ class Settings(ServiceSettings, LinkSettings, OidcSettings, ReadLogSettings, Not
 
     @property
     def imap_server(self) -> ImapServer | None:
-        """The mailbox, if returned mails are read over IMAP."""
         if not self.bounce_imap_host:
             return None
         return ImapServer(

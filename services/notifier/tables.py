@@ -1,5 +1,3 @@
-"""The notifier's tables: sessions, people, resources, and the queue of mails."""
-
 from datetime import date, datetime
 from enum import StrEnum
 from typing import Any
@@ -31,16 +29,15 @@ from shared.web import logins
 class MailState(StrEnum):
     PENDING = "pending"
     CLAIMED = "claimed"
-    """A process has a lease on it. The relay cannot have the mail yet."""
+    """A process has a lease. The relay cannot have the mail yet."""
     DATA_STARTED = "data_started"
     """Stored just before DATA. From here on the relay may have the mail."""
     SENT = "sent"
     RETRY = "retry"
     FAILED = "failed"
     AMBIGUOUS = "ambiguous"
-    """The relay may have it or not. It is sent again only by an operator's decision."""
+    """The relay may have it or not. Only an operator's decision sends it again."""
     SUPERSEDED = "superseded"
-    """Not sent, because it is no longer true."""
 
 
 _registry = new_registry()
@@ -52,8 +49,6 @@ class _Base(SQLModel, registry=_registry):
 
 
 class SessionRow(_Base, table=True):
-    """A session by its newest event."""
-
     __tablename__ = "session"
     # Serves who looks for other sessions of an offer.
     __table_args__ = (
@@ -67,7 +62,7 @@ class SessionRow(_Base, table=True):
 
 
 class TrainerRow(_Base, table=True):
-    """A trainer's name and address. The session's state says who its trainers are."""
+    """The session's state says who its trainers are."""
 
     __tablename__ = "trainer"
     __table_args__ = (
@@ -92,8 +87,6 @@ FOLDED = (
 
 
 class EnrolmentRow(_Base, table=True):
-    """The state of an enrolment, and how to write to the agent."""
-
     __tablename__ = "enrolment"
     __table_args__ = (
         Index("ix_enrolment_agent", "agent_id", "issuer"),
@@ -146,10 +139,7 @@ class EnrolmentRow(_Base, table=True):
 
 
 class TimelineRow(_Base, table=True):
-    """Something that happened to an agent, as support reads it.
-
-    It has codes and ids alone: names and addresses are looked up, and letters are in ``mail``.
-    """
+    """Names and addresses are looked up. Letters are in ``mail``."""
 
     __tablename__ = "timeline"
     __table_args__ = (
@@ -179,8 +169,6 @@ class TimelineRow(_Base, table=True):
 
 
 class ReplayRow(_Base, table=True):
-    """A replay, announced once by ``event_id``, with the details of its newest version."""
-
     __tablename__ = "replay"
     resource_id: UUID = Field(primary_key=True)
     version: int = Field(default=0, sa_column_kwargs={"server_default": "0"})
@@ -191,10 +179,7 @@ class ReplayRow(_Base, table=True):
 
 
 class WithdrawnResourceRow(_Base, table=True):
-    """A resource that was withdrawn and is announced no more.
-
-    ``event_id`` called for the letters about a replay.
-    """
+    """``event_id`` called for the letters about a replay."""
 
     __tablename__ = "withdrawn_resource"
     resource_id: UUID = Field(primary_key=True)
@@ -203,8 +188,6 @@ class WithdrawnResourceRow(_Base, table=True):
 
 
 class NewsRow(_Base, table=True):
-    """An item of news, announced once."""
-
     __tablename__ = "news"
     item_id: UUID = Field(primary_key=True)
     event_id: UUID
@@ -247,7 +230,7 @@ class SubscriberRow(_Base, table=True):
 
 
 class FormerAddressRow(_Base, table=True):
-    """A former address of an agent, in lower case. Letters may still have it."""
+    """The address is in lower case. Letters may still have it."""
 
     __tablename__ = "former_address"
     issuer: str = Field(primary_key=True)
@@ -271,8 +254,6 @@ class AgentDetailRow(_Base, table=True):
 
 
 class SubscriptionRow(_Base, table=True):
-    """One interest of a subscriber."""
-
     __tablename__ = "subscription"
     __table_args__ = (Index("ix_subscription_interest", "interest", "subscriber_id"),)
     subscriber_id: UUID = Field(primary_key=True, foreign_key="subscriber.subscriber_id", ondelete="CASCADE")
@@ -285,7 +266,7 @@ class SubscriptionRow(_Base, table=True):
 
 
 class EndedSubscriptionRow(_Base, table=True):
-    """An interest that an agent ended. An older request that is read later begins nothing."""
+    """An older request that is read later begins nothing."""
 
     __tablename__ = "ended_subscription"
     issuer: str = Field(primary_key=True)
@@ -295,7 +276,7 @@ class EndedSubscriptionRow(_Base, table=True):
 
 
 class SubscriptionRequestRow(_Base, table=True):
-    """A request on our page, and when the owner of the address confirmed it."""
+    """``confirmed_at`` is when the owner of the address confirmed the request."""
 
     __tablename__ = "subscription_request"
     request_id: UUID = Field(primary_key=True)
@@ -308,7 +289,7 @@ class SubscriptionRequestRow(_Base, table=True):
 
 
 class FanOutRow(_Base, table=True):
-    """One letter to many, queued slice by slice. It outlives the process at work.
+    """One mass letter, queued slice by slice. It outlives the process at work.
 
     A scheduled one begins when it is due. A begun one does not change.
     """
@@ -439,12 +420,12 @@ class MailRow(_Base, table=True):
 
     @property
     def cause_id(self) -> UUID:
-        """The event that called for it, also if ``event_id`` is another id (``store/events.py``)."""
+        """The event that called for it, even if ``event_id`` is another id (``store/events.py``)."""
         return UUID(self.details.get("cause_id", str(self.event_id)))
 
 
 class MailAttemptRow(_Base, table=True):
-    """An attempt to send a mail, and the letter if the relay may have it."""
+    """``written_from`` is kept if the relay may have the letter."""
 
     __tablename__ = "mail_attempt"
     # Serves the figures, which count what is new.
@@ -463,8 +444,6 @@ class MailAttemptRow(_Base, table=True):
 
 
 class FigureRow(_Base, table=True):
-    """A number for a month. It names nobody and is kept."""
-
     __tablename__ = "figure"
     month: date = Field(primary_key=True, description="Its first day, by the clocks of Paris.")
     offer_id: str = Field(primary_key=True, description="Empty: of no session that is known.")
@@ -475,7 +454,7 @@ class FigureRow(_Base, table=True):
 
 
 class FigureProgressRow(_Base, table=True):
-    """One row: until when everything is counted."""
+    """The only row says until when everything is counted."""
 
     __tablename__ = "figure_progress"
     id: int = Field(sa_type=SmallInteger, primary_key=True, sa_column_kwargs={"autoincrement": False})
@@ -483,8 +462,6 @@ class FigureProgressRow(_Base, table=True):
 
 
 class BounceRow(_Base, table=True):
-    """A report of a returned mail, by digests of its bytes and of the address."""
-
     __tablename__ = "bounce"
     report: bytes = Field(primary_key=True)
     address: bytes = Field(index=True)
@@ -493,8 +470,6 @@ class BounceRow(_Base, table=True):
 
 
 class SuppressionRow(_Base, table=True):
-    """A suppressed address, by its digest."""
-
     __tablename__ = "suppression"
     address: bytes = Field(primary_key=True)
     kind: str
@@ -503,15 +478,13 @@ class SuppressionRow(_Base, table=True):
 
 
 class OrganiserDayRow(_Base, table=True):
-    """Until when the daily letters of an organiser have reported."""
-
     __tablename__ = "organiser_day"
     organiser: str = Field(primary_key=True)
     notified_until: datetime = Field(sa_type=Timestamp)
 
 
 class EndedDigestRow(_Base, table=True):
-    """An address, by its digest, that ended the digest of an organiser."""
+    """The owner of the address ended the digest. The address is a digest."""
 
     __tablename__ = "ended_digest"
     organiser: str = Field(primary_key=True)
@@ -520,16 +493,12 @@ class EndedDigestRow(_Base, table=True):
 
 
 class DomainRateRow(_Base, table=True):
-    """When the next slot of a rate-limited domain is free."""
-
     __tablename__ = "domain_rate"
     domain: str = Field(primary_key=True)
     free_at: datetime = Field(sa_type=Timestamp)
 
 
 class ErasureAnswerRow(_Base, table=True):
-    """A service's answer to an erasure request. It names nobody."""
-
     __tablename__ = "erasure_answer"
     request_id: UUID = Field(primary_key=True)
     request_source: str = Field(primary_key=True)

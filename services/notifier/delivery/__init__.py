@@ -1,5 +1,5 @@
 """From the queue to the relay: claim, render, send, store the result.
 
-Two promises hold here. No mail is dropped. No mail is sent twice unless an operator decides so. A crash
-between any two lines leaves each mail in a state that is true.
+No mail is dropped. No mail is sent twice unless an operator decides so. A crash between any two lines leaves
+each mail in a state that is true.
 """

@@ -21,7 +21,7 @@ class Batcher(Generic[T, R]):
         self._writing: asyncio.Task[None] | None = None
 
     def put(self, item: T) -> "asyncio.Future[R]":
-        """Queue ``item``. The future completes after the commit, with the result of the batch."""
+        """The future completes after the commit, with the result of the batch."""
         future: asyncio.Future[R] = asyncio.get_running_loop().create_future()
         self._waiting.append((item, future))
         if self._writing is None:

@@ -45,7 +45,7 @@ class StaleConnection(Exception):
 
 
 class SmtpConnection:
-    """One connection, which is in no SMTP transaction between two mails."""
+    """Between two mails the connection is in no SMTP transaction."""
 
     def __init__(self, relay: SmtpServer, timeouts: Timeouts) -> None:
         self._timeouts = timeouts
@@ -65,7 +65,7 @@ class SmtpConnection:
         self._open = False
 
     async def open(self) -> None:
-        """Connect, greet, start TLS and log in. Raises :class:`RelayUnreachable`."""
+        """Raises :class:`RelayUnreachable`."""
         try:
             await self._client.connect(timeout=self._timeouts.connect)
             if self._client.is_ehlo_or_helo_needed:
@@ -83,7 +83,6 @@ class SmtpConnection:
 
     @property
     def peer_certificate(self) -> Mapping[str, Any] | None:
-        """Return what :meth:`ssl.SSLSocket.getpeercert` returns, or None without TLS."""
         transport = self._client.transport
         return None if transport is None else transport.get_extra_info("peercert")
 
@@ -110,7 +109,7 @@ class SmtpConnection:
             self.drop()
 
     async def probe(self) -> None:
-        """Ask whether the relay takes mails, without sending one. Raises :class:`RelayUnreachable`."""
+        """Raises :class:`RelayUnreachable` if the relay takes no mail."""
         try:
             if await self._command(b"MAIL FROM:<>") is None:
                 await self._reset()
@@ -185,7 +184,6 @@ class SmtpConnection:
         return refusal(response)
 
     async def _data(self, content: bytes) -> MailResult:
-        """Send DATA, the message and the final dot."""
         response = await self._client.execute_command(b"DATA", timeout=self._timeouts.data)
         if response.code != 354:
             if 200 <= response.code < 400:
@@ -211,7 +209,7 @@ class SmtpConnection:
         )
 
     async def _reset(self) -> None:
-        """Send RSET. Close the connection if that fails."""
+        """Close the connection if RSET fails."""
         try:
             response = await self._client.execute_command(b"RSET", timeout=self._timeouts.command)
             if response.code != 250:

@@ -1,5 +1,3 @@
-"""Claims due mails for the workers, and releases at the end those that were not sent."""
-
 import asyncio
 import logging
 import random
@@ -20,14 +18,14 @@ log = logging.getLogger(__name__)
 
 CLAIM = 100
 CLAIM_LEASE = timedelta(minutes=1)
-"""Short, so that mails of a killed process are soon free. A worker that exceeds it costs a second claim."""
+"""Short, so that mails of a killed process are soon free. Exceeding it costs a second claim."""
 POLL_SECONDS = 0.1
 STOP_SECONDS = 8.0
-"""A stop waits this long for the mails that the relay has in hand."""
+"""A stop waits this long for mails that the relay is taking."""
 
 
 class Deliverer:
-    """Sends due mails. Several deliverers may share a queue; each has its own ``owner`` id."""
+    """Several deliverers may share a queue; each has its own ``owner`` id."""
 
     def __init__(
         self,
@@ -49,7 +47,7 @@ class Deliverer:
         self._domain_rate = domain_rate
         self._woken = asyncio.Event()
         self.idle = asyncio.Event()
-        """Set while no mail is in hand and none can be claimed."""
+        """Set while no mail is in progress and none can be claimed."""
         self._workers = Workers(
             database,
             self.owner,
@@ -61,7 +59,7 @@ class Deliverer:
         )
 
     async def run(self, stopping: asyncio.Event) -> None:
-        """Deliver until ``stopping`` is set. Then finish what the relay has in hand and release the rest."""
+        """Deliver until ``stopping`` is set, then finish what the relay is taking."""
         # A commit wakes this queue, not the outbox's relay: nobody waits for the events about sent mails, and
         # the relay polls.
         self._database.after_commit = self._woken.set
@@ -73,7 +71,7 @@ class Deliverer:
             await self._stop()
 
     async def _fill(self, stopping: asyncio.Event) -> None:
-        """Claim mails for the workers. Ends early if a worker dies."""
+        """End early if a worker dies."""
         stop = asyncio.create_task(stopping.wait())
         stop.add_done_callback(lambda _: self._workers.begin_no_more())
         try:
@@ -110,10 +108,7 @@ class Deliverer:
         idle.cancel()
 
     async def _relay_answers(self, stop: "asyncio.Task[bool]") -> bool:
-        """Return whether to claim.
-
-        After an outage one connection is tried first, which is no attempt for any mail.
-        """
+        """Try one connection after an outage, which is no attempt for any mail."""
         if not self._pool.has_failed():
             return True
         trial = asyncio.create_task(self._pool.try_relay())

@@ -1,4 +1,4 @@
-"""Limits the connections that one process uses for one mail domain.
+"""Limits the connections of one process to one mail domain.
 
 A slow mail host must not hold up the others, and must always have work itself.
 """
@@ -13,19 +13,18 @@ from typing import Generic, TypeVar
 QueuedJob = TypeVar("QueuedJob")
 
 MAX_HELD = 200
-"""Jobs of one domain that may wait here for a slot."""
+"""Jobs of one domain may wait here for a slot."""
 HOLD_SECONDS = 2.0
 """A job that would wait longer is refused: its lease would run out here."""
 REMEMBERED = 100
 """After this many ended jobs, older ones count half, so that the pace is the present one."""
 AWAY_SECONDS = (0.5, 120.0)
-"""The shortest and the longest time until a refused job may come back."""
 
 
 class Admitted(Enum):
     NOW = "now"
     HELD = "held"
-    """The job gets the slot of another job that ends; :meth:`Domains.leave` returns it then."""
+    """The job gets the slot of the next job that ends; :meth:`Domains.leave` returns it then."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,8 +34,6 @@ class Later:
 
 @dataclass(slots=True)
 class _Domain(Generic[QueuedJob]):
-    """The jobs of one domain, and its pace while jobs wait for a slot."""
-
     most: int
     under_way: int = 0
     held: deque[QueuedJob] = field(default_factory=deque)
@@ -44,13 +41,10 @@ class _Domain(Generic[QueuedJob]):
     ended: float = 0.0
     last: float = 0.0
     free_at: float = 0.0
-    """The moment by which all refused jobs will have had a slot."""
+    """By then all refused jobs will have had a slot."""
 
     def pace(self, now: float) -> float:
-        """Seconds from one slot to the next.
-
-        While few jobs have ended, all running jobs are taken as ending now.
-        """
+        """With few ended jobs, running jobs count as ending now."""
         waited = now - self.last if self.held else 0.0
         return (self.seconds + waited) / max(self.ended, self.most)
 
@@ -81,7 +75,7 @@ class Domains(Generic[QueuedJob]):
         self._domains: dict[str, _Domain[QueuedJob]] = {}
 
     def enter(self, name: str, job: QueuedJob) -> Admitted | Later:
-        """Ask for a slot of this domain. After ``NOW``, call :meth:`leave`."""
+        """After ``NOW``, call :meth:`leave`."""
         domain = self._domains.setdefault(name, _Domain(self._most))
         if not self._most or domain.under_way < self._most:
             domain.under_way += 1
@@ -93,7 +87,7 @@ class Domains(Generic[QueuedJob]):
         return self._refuse(domain, now)
 
     def leave(self, name: str) -> QueuedJob | None:
-        """Give a slot back. Returns the held job that has it now, if any."""
+        """Return the held job that gets the slot, or None."""
         domain = self._domains[name]
         if domain.held:
             return domain.take(self._monotonic())
@@ -103,19 +97,19 @@ class Domains(Generic[QueuedJob]):
         return None
 
     def waiting(self) -> int:
-        """Count the held jobs that will soon have a slot. Those of slow domains do not count."""
+        """Jobs of slow domains do not count."""
         now = self._monotonic()
         return sum(
             len(domain.held) for domain in self._domains.values() if domain.held and not domain.is_slow(now)
         )
 
     def drop_held(self) -> None:
-        """Forget the held jobs. Their claims are released elsewhere."""
+        """The claims of these jobs are released elsewhere."""
         for domain in self._domains.values():
             domain.held.clear()
 
     def _refuse(self, domain: _Domain[QueuedJob], now: float) -> Later:
-        """Say when the jobs before this one will have had a slot, so that none comes back too early."""
+        """Let no job come back before the jobs ahead of it have had a slot."""
         pace = domain.pace(now)
         domain.free_at = max(domain.free_at, now + len(domain.held) * pace) + pace
         least, most = AWAY_SECONDS

@@ -1,5 +1,3 @@
-"""The result of an attempt to send a mail: how the relay's replies are read and stored (RFC 5321, 4.2.1)."""
-
 import random
 import re
 from dataclasses import dataclass
@@ -20,9 +18,7 @@ from shared import clock
 class Verdict(StrEnum):
     SENT = "sent"
     RETRY = "retry"
-    """The relay did not accept the mail, but may later."""
     FAILED = "failed"
-    """The relay did not accept the mail and never will."""
     AMBIGUOUS = "ambiguous"
     """DATA had begun and no reply came: the relay may have the mail."""
     NOT_OURS = "not_ours"
@@ -31,7 +27,7 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class MailResult:
-    """The verdict, the relay's code, and its answer or our reason. It never has an address.
+    """``answer`` is the relay's or our reason, without addresses.
 
     ``bad_address`` is the RFC 3463 code if the relay says that the address itself is bad.
     """
@@ -55,41 +51,37 @@ class Timeouts:
 
 
 _OF_THE_CONNECTION = {530, 534, 535, 538}
-"""Authentication is wanted or failed (RFC 4954, 6). The mail is not at fault."""
+"""Authentication is required or failed (RFC 4954, 6). The mail is not at fault."""
 
 
 class RelayUnreachable(Exception):
-    """There is no usable connection to the relay."""
-
     def __init__(self, why: str, code: int | None = None) -> None:
         super().__init__(why)
         self.code = code
 
 
 def check_connection(response: aiosmtplib.SMTPResponse) -> None:
-    """Raise :class:`RelayUnreachable` if the relay refuses the connection instead of the mail."""
     if response.code in _OF_THE_CONNECTION:
         raise RelayUnreachable(answer_of(response), response.code)
 
 
 def refusal(response: aiosmtplib.SMTPResponse) -> MailResult:
-    """A code from 500 on is final (RFC 5321, 4.2.1); any other is tried again."""
+    """A code from 500 on is final (RFC 5321, 4.2.1). Others are tried again."""
     verdict = Verdict.FAILED if 500 <= response.code < 600 else Verdict.RETRY
     return MailResult(verdict, response.code, answer_of(response))
 
 
 def answer_of(response: aiosmtplib.SMTPResponse) -> str:
-    """Return the relay's answer without addresses."""
     return _without_addresses(response.message)
 
 
 def message_of(error: BaseException) -> str:
-    """Return the error's message without addresses, or the name of its class."""
+    """Without a message, return the name of the error's class."""
     return _without_addresses(str(error)) or type(error).__name__
 
 
 def _without_addresses(answer: str) -> str:
-    """Return the answer on one line, without the address that relays like to quote."""
+    """Relays like to quote the address."""
     shown = "".join(char if char.isprintable() else " " for char in answer)
     return _ADDRESS.sub("(address)", " ".join(shown.split())).encode(errors="replace").decode()
 
@@ -121,7 +113,7 @@ ANSWER_SECONDS = Histogram(
 
 
 def retry_delay(attempts: int, code: int | None) -> timedelta:
-    """Return the delay after this attempt. It depends on the code and doubles each time, up to 4 hours."""
+    """The delay depends on the code and doubles with each attempt, up to 4 hours."""
     first = RETRY_FIRST.get(code, RETRY_FIRST[421])
     return min(first * int(2 ** min(attempts - 1, 20)), RETRY_MOST)
 
@@ -129,7 +121,7 @@ def retry_delay(attempts: int, code: int | None) -> timedelta:
 def settled(claimed: Claimed, outcome: MailResult, written: WrittenLetter | None = None) -> Settlement | None:
     """Return what to store of an attempt, or None if another process has the mail.
 
-    ``written`` is kept only if the relay has the letter or may have it.
+    ``written`` is kept only if the relay has or may have the letter.
     """
     _count(claimed, outcome.verdict)
     match outcome.verdict:
@@ -166,7 +158,7 @@ def _count(claimed: Claimed, outcome: str) -> None:
 
 
 def _observe_answer(claimed: Claimed) -> None:
-    """A letter that was sent again on purpose is not timed."""
+    """A letter sent again on purpose is not timed."""
     if claimed.priority is Priority.ANSWER and "cause_id" not in claimed.mail.details:
         ANSWER_SECONDS.observe((clock.now() - claimed.mail.called_for_at).total_seconds())
 
@@ -187,5 +179,5 @@ def session_state_missing(claimed: Claimed) -> Settlement:
 
 
 def postponed(claimed: Claimed, why: str, delay: timedelta) -> Settlement:
-    """The mail returns to the queue. This was no attempt."""
+    """This was no attempt."""
     return Settlement(claimed.claim, MailState.PENDING, None, why, delay)

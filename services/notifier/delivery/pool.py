@@ -1,4 +1,4 @@
-"""The pool of connections to the relay, and the pauses after a failure."""
+"""Connections to the relay, and the pauses after a failure."""
 
 import asyncio
 import time
@@ -30,8 +30,6 @@ _CODES = frozenset((250, 251, 421, 450, 451, 452, 455, 500, 501, 503, 550, 551, 
 
 
 class SmtpPool:
-    """Hands mails to the relay. Each call of :meth:`send` has its own connection."""
-
     def __init__(self, relay: SmtpServer, *, size: int, timeouts: Timeouts | None = None) -> None:
         self._relay = relay
         self._timeouts = timeouts or Timeouts()
@@ -39,21 +37,18 @@ class SmtpPool:
         self._idle: list[SmtpConnection] = []
         self._outage = Outage()
         self._refusing = False
-        """True if the relay accepts connections and takes no mail.
-
-        Only a reply to a whole mail ends this state."""
+        """The relay accepts connections and takes no mail. Only a reply to a whole mail ends this state."""
         self._trial = asyncio.Lock()
 
     def pause(self) -> float:
-        """Seconds until the relay is tried again, or 0."""
+        """Return the seconds until the relay is tried again, or 0."""
         return self._outage.pause()
 
     def has_failed(self) -> bool:
-        """Return whether the last connection failed, or the relay still takes no mail."""
         return self._outage.failures > 0
 
     async def try_relay(self) -> bool:
-        """Open one connection and keep it for the next mail. Returns whether it worked."""
+        """Keep the connection for the next mail. Returns whether it worked."""
         try:
             connection, _ = await self._connection()
         except RelayUnreachable:
@@ -62,18 +57,15 @@ class SmtpPool:
         return True
 
     async def is_usable(self) -> bool:
-        """Return whether to try a mail now.
-
-        After a failure, a connection is opened first; this is no attempt.
-        """
+        """After a failure, first open a connection, which is no attempt for any mail."""
         return not self.pause() and (not self.has_failed() or await self.try_relay())
 
     @asynccontextmanager
     async def throttled(self) -> AsyncIterator[None]:
         """Hold this around :meth:`send`. While the relay takes no mail, one mail at a time is tried.
 
-        This is the half-open state of a circuit breaker. Ask :meth:`is_usable` inside, since the mail before
-        may have failed.
+        This is the half-open state of a circuit breaker. Ask :meth:`is_usable` inside, because the mail
+        before may have failed.
         """
         if self._refusing:
             async with self._trial:
@@ -85,7 +77,8 @@ class SmtpPool:
     async def send(self, mail: Outgoing, mark_data_started: MarkDataStarted) -> MailResult:
         """Try once.
 
-        Raises only what ``mark_data_started`` raises, in which case nothing was sent, and ``CancelledError``.
+        Raises only what ``mark_data_started`` raises, in which case nothing was sent, and
+        ``CancelledError``.
         """
         async with self._slots:
             while True:
@@ -184,7 +177,6 @@ class Outage:
         return max(0.0, self._not_before - time.monotonic())
 
     def failed(self, begun: float) -> None:
-        """Count a failed connection that was begun at this monotonic time."""
         if self.failures and begun <= self._known_at:
             return
         self.failures += 1

@@ -1,5 +1,3 @@
-"""Mail providers, as labels of metrics."""
-
 _DOMAINS = {
     "google": ("gmail.com", "googlemail.com"),
     "microsoft": ("outlook.com", "outlook.fr", "hotmail.com", "hotmail.fr", "live.com", "live.fr", "msn.com"),

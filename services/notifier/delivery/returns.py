@@ -1,7 +1,7 @@
 """The mailbox of returned mails, read over IMAP.
 
-A report is marked as seen after it is stored. A process that ends between the two reads the report again, and
-the store knows it.
+A report is marked as seen after it is stored. A process that ends between the two reads it again, and the
+store recognises it.
 """
 
 import imaplib
@@ -16,19 +16,18 @@ from services.notifier.settings import ImapServer, Tls
 from shared import certificates
 
 MOST = 200
-"""Messages per visit."""
 SECONDS = 30
 
 
 @dataclass(frozen=True, slots=True)
 class ReturnMailbox:
-    """The IMAP mailbox. Its calls block: run them in a thread."""
+    """Its calls block: run them in a thread."""
 
     server: ImapServer
 
     @contextmanager
     def opened(self) -> Iterator[imaplib.IMAP4]:
-        """Log in and select the mailbox. Raises ``OSError`` and ``imaplib.IMAP4.error``."""
+        """Raises ``OSError`` and ``imaplib.IMAP4.error``."""
         server = self.server
         if server.tls is Tls.IMPLICIT:
             context = ssl.create_default_context()
@@ -53,7 +52,6 @@ class ReturnMailbox:
                     connection.shutdown()
 
     def unseen(self) -> list[tuple[str, bytes]]:
-        """Return number and content of the first unseen messages."""
         with self.opened() as connection:
             numbers = _ok(connection.uid("search", "UNSEEN"))[0]
             found: list[tuple[str, bytes]] = []

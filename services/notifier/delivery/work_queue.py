@@ -1,7 +1,6 @@
 """Claimed mails that wait for a worker, the most urgent first.
 
-All mails share one process, so each letter to many delays the answers. While answers come, letters to many
-get only some of the workers.
+While answers come, mass letters get only some of the workers: each would delay the answers.
 """
 
 import asyncio
@@ -13,7 +12,7 @@ from services.notifier.letters import Priority
 from services.notifier.store.claims import Claimed
 
 SHARE = 4
-"""While answers come, one worker in this many may send a letter to many."""
+"""While answers come, one worker in this many may send a mass letter."""
 RECENT_SECONDS = 1.0
 """Answers are expected for this long after the last one."""
 
@@ -29,7 +28,6 @@ class WorkQueue:
         self._is_closed = False
 
     def put(self, mail: Claimed) -> None:
-        """Queue a mail behind those of its priority. A closed queue forgets it."""
         if self._is_closed:
             return
         self._waiting[mail.priority].append(mail)
@@ -50,7 +48,7 @@ class WorkQueue:
         return mail
 
     def begun(self, mail: Claimed) -> None:
-        """Count a mail as in progress, also one that did not come from this queue."""
+        """Count also a mail that did not come from this queue."""
         if mail.priority is Priority.ANSWER:
             self._last_answer = self._monotonic()
         else:
@@ -66,7 +64,7 @@ class WorkQueue:
         return sum(len(mails) for other, mails in self._waiting.items() if other <= priority)
 
     def close(self) -> None:
-        """Forget the waiting mails, whose claims are released elsewhere, and end the workers."""
+        """The claims of waiting mails are released elsewhere."""
         self._is_closed = True
         for mails in self._waiting.values():
             mails.clear()

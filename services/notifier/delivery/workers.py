@@ -1,7 +1,6 @@
-"""The workers. Each sends one mail after the other, the most urgent first.
+"""Workers send one mail after the other, the most urgent first.
 
-Marks and results of many mails go to the database in one statement. The mark of a mail is durable before its
-DATA.
+Marks and results of many mails share one statement. The mark of a mail is durable before its DATA.
 """
 
 import asyncio
@@ -36,11 +35,12 @@ log = logging.getLogger(__name__)
 DATA_LEASE = timedelta(minutes=15)
 """Longer than the relay may take for DATA and the final dot together."""
 SETTLE_LINGER_SECONDS = 0.005
-"""Results wait this long for others, since a commit is expensive.
+"""Results wait this long for others, because a commit is expensive.
 
-A kill in this time leaves them ambiguous."""
+A kill in this time leaves them ambiguous.
+"""
 ENOUGH = 50
-"""With this many mails before it, a mail stays in the queue for other processes."""
+"""Behind so many mails, a mail stays in the queue for other processes."""
 
 RENDER_FAILURES = Counter(
     "parcours_mail_render_failures_total", "Mails that could not be written.", ["template"]
@@ -50,10 +50,10 @@ for _template in letters.LetterType:
 
 
 class Workers:
-    """Sends ``number`` mails at once, at most ``per_domain`` of them for one domain (0: no limit).
+    """Sends ``number`` mails at once, at most ``per_domain`` of them to one domain (0: no limit).
 
-    ``on_capacity`` is called when a priority that :meth:`priorities_with_capacity` left out has capacity
-    again, and when no mail is in hand.
+    ``on_capacity`` is called when no mail is in progress, and when a priority that
+    :meth:`priorities_with_capacity` left out has capacity again.
     """
 
     def __init__(
@@ -79,7 +79,6 @@ class Workers:
         self._tasks: list[asyncio.Task[None]] = []
         self._in_hand = 0
         self.idle = asyncio.Event()
-        """Set while no mail is in hand and every result is stored."""
         self.idle.set()
         self._marks: Batcher[Claim, set[Claim]] = Batcher(self._write_marks)
         self._settlements: Batcher[Settlement, None] = Batcher(self._settle, linger=SETTLE_LINGER_SECONDS)
@@ -91,14 +90,13 @@ class Workers:
         self._tasks = [asyncio.create_task(self._work()) for _ in range(self._number)]
 
     def submit(self, mails: Sequence[Claimed]) -> None:
-        """Queue these mails for the workers."""
         for mail in mails:
             self._in_hand += 1
             self.idle.clear()
             self._queue.put(mail)
 
     def priorities_with_capacity(self) -> list[Priority]:
-        """Return the priorities of which a mail would soon be sent. ``on_capacity`` reports later changes."""
+        """Return the priorities whose next mail would soon be sent. ``on_capacity`` reports later changes."""
         refused = [priority for priority in Priority if not self._has_capacity_for(priority)]
         self._refused = refused[0] if refused else None
         return [priority for priority in Priority if priority not in refused]
@@ -107,16 +105,16 @@ class Workers:
         return self._queue.waiting(priority) + self._domains.waiting() <= ENOUGH
 
     def have_died(self) -> bool:
-        """Return whether a worker has ended by an error. :meth:`close` raises it."""
+        """A worker has ended by an error, which :meth:`close` raises."""
         return any(task.done() for task in self._tasks)
 
     def begin_no_more(self) -> None:
-        """Drop the mails that have not begun, and any submitted later."""
+        """Drop mails that have not begun."""
         self._domains.drop_held()
         self._queue.close()
 
     async def close(self, seconds: float) -> None:
-        """Begin nothing more, and finish within ``seconds`` what the relay has in hand."""
+        """Finish within ``seconds`` what the relay is taking."""
         self.begin_no_more()
         done, pending = await asyncio.wait(self._tasks, timeout=seconds)
         for task in pending:
@@ -131,7 +129,7 @@ class Workers:
     # ------------------------------------------------------------------------------------- one worker
 
     async def _work(self) -> None:
-        """Send one mail after the other. The result of one is stored while the next is sent.
+        """The result of one mail is stored while the next is sent.
 
         So a kill leaves at most two mails of a worker ambiguous.
         """
@@ -184,7 +182,7 @@ class Workers:
             self._on_capacity()
 
     async def _attempt(self, claimed: Claimed) -> Settlement | None:
-        """Try one mail. Returns None if another process has it or its lease will decide."""
+        """Return None if another process has the mail or its lease will decide."""
         mail = claimed.mail
         now = clock.now()
         try:
@@ -216,7 +214,7 @@ class Workers:
         return outcomes.settled(claimed, outcome, written)
 
     async def _send(self, claimed: Claimed, outgoing: Outgoing) -> MailResult | None:
-        """Hand a mail to the relay, in a span of its trace. Returns None if its mark could not be stored."""
+        """Return None if the mail's mark could not be stored."""
 
         async def mark_data_started() -> bool:
             return claimed.claim in await self._marks.put(claimed.claim)

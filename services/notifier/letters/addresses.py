@@ -5,7 +5,7 @@ import contextlib
 import idna
 
 _WITHOUT_DOTS = {"gmail.com": "gmail.com", "googlemail.com": "gmail.com"}
-"""Domains whose host ignores dots before the @, with one name for all of them."""
+"""Domains whose host ignores dots before the @, with one name for each host."""
 
 
 def canonical(address: str) -> str:
@@ -22,7 +22,7 @@ def canonical(address: str) -> str:
 
 
 def folded(address: str) -> str:
-    """Return one text for all addresses of a mailbox: without ``+tag``, and without ignored dots.
+    """Return one text for all addresses of a mailbox: without ``+tag`` and ignored dots.
 
     Never write to it: for some hosts ``+`` is an ordinary letter.
     """

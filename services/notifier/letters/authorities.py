@@ -1,4 +1,4 @@
-"""Letters to an authority: about bespoke training, and about its list of trainees. Pure."""
+"""Letters to an authority about bespoke training and its list of trainees. Pure."""
 
 from uuid import UUID
 
@@ -8,7 +8,6 @@ from shared.events.enrolment import NominationAnswered
 
 
 def bespoke_receipt(received: BespokeRequestReceived) -> Letter:
-    """Confirm to the officer what they requested."""
     wished = {"wished_from": received.wished_from, "wished_until": received.wished_until}
     details: dict[str, str | int | None] = {
         "authority": received.authority,
@@ -22,7 +21,6 @@ def bespoke_receipt(received: BespokeRequestReceived) -> Letter:
 
 
 def bespoke_letter(answered: BespokeRequestAnswered) -> Letter:
-    """Tell the officer what the delegation answered."""
     details: dict[str, str | None] = {
         "answer": answered.answer.value,
         "message": answered.message,
@@ -34,7 +32,7 @@ def bespoke_letter(answered: BespokeRequestAnswered) -> Letter:
 
 
 def nomination_letter(answered: NominationAnswered) -> Letter:
-    """Tell the officer what became of their list. Names are looked up when the letter is written."""
+    """Names are looked up when the letter is written."""
     trainees: list[DetailRow] = [
         {"enrolment": str(trainee.enrolment_id), "outcome": trainee.outcome.value}
         | ({"reason": trainee.reason.value} if trainee.reason is not None else {})
@@ -51,7 +49,6 @@ def nomination_letter(answered: NominationAnswered) -> Letter:
 
 
 def trainees_of(mail: Mail) -> list[UUID]:
-    """Return the enrolments whose names the letter needs."""
     replaced = mail.details.get("replaced")
     named = [str(row["enrolment"]) for row in rows_of(mail.details, "trainees")]
     return [UUID(str(enrolment)) for enrolment in (*named, *(replaced if isinstance(replaced, list) else ()))]

@@ -1,10 +1,10 @@
-"""Returned mails: what a delivery report says, and about which mail (RFC 3464, RFC 3463). Pure.
+"""Reads delivery reports about returned mails (RFC 3464, RFC 3463). Pure.
 
-Reports come from anywhere and may hold anything, so a body is parsed only if its head says that it is a
+Reports come from anywhere and may contain anything, so a body is parsed only if its head says that it is a
 report about one of our mails.
 
-Each mail has its own return path (VERP), with the mail's id and a code that only we can make. A report counts
-only if it names the recipient of that mail. Otherwise anyone with one of our mails could stop any address.
+Each mail has its own return path (VERP) with the mail's id and a code that only we can make. A report counts
+only if it names that mail's recipient: otherwise anyone with one of our mails could stop any address.
 """
 
 import email
@@ -21,18 +21,16 @@ from uuid import UUID
 from shared.events.notifier import BounceKind
 
 ADDRESS_KEY = "address_key"
-"""Key, in the ``info`` of a database, of the secret for digests of addresses."""
 RETURNED = "mails to this address came back: it is written to no more"
-"""Why a letter was not tried."""
 
 LARGEST = 200_000
-"""Bytes of a report that are read. One that quotes a whole mail is far smaller."""
+"""Bytes of a report that are read. A report that quotes a whole mail is far smaller."""
 LARGEST_HEAD = 64_000
 MAX_PARTS = 20
-"""Multiparts in a message. Our reports have three. Python's parser recurses once for each, on every line."""
+"""Our reports have three multiparts. Python's parser recurses once for each, on every line."""
 
 LONGEST_CONTENT_TYPE = 2_000
-"""Characters of a Content-Type. Python's parser takes quadratic time for the quotes in it."""
+"""Python's parser takes quadratic time for the quotes in a Content-Type."""
 
 _END_OF_HEAD = re.compile(rb"\r?\n\r?\n")
 _BOUNDARY = re.compile(rb"boundary\*?\d*\*?\s*=", re.IGNORECASE)
@@ -44,20 +42,20 @@ _STATUS_IN_AN_ANSWER = re.compile(r"smtp;\s*\d{3}[ -]([245]\.\d{1,3}\.\d{1,3})\b
 LONGEST_RETURN = 18
 """Characters before the @ of the mailbox.
 
-With ``+``, id and code, the local part has 64 octets at most (RFC 5321, 4.5.3.1.1)."""
+With ``+``, id and code, the local part has 64 octets at most (RFC 5321, 4.5.3.1.1).
+"""
 _SENT_TO = ("Delivered-To", "X-Original-To", "Envelope-To", "To")
 
 _THE_ADDRESS_IS_BAD = {"5.1.1", "5.1.2", "5.1.3", "5.1.6", "5.1.10", "5.2.1", "5.4.4"}
 """No such address or domain, a moved address, a closed mailbox.
 
 Other refusals say nothing of the address: a full mailbox (5.2.2), a policy (5.7.x), a size (5.3.4), or a
-fault of the sender (5.1.7, 5.1.8), such as a day without our domain."""
+fault of the sender (5.1.7, 5.1.8), such as a day without our domain.
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class Bounce:
-    """One of our mails came back. ``recipient`` is the failed address in the report."""
-
     mail_id: UUID
     recipient: str
     kind: BounceKind
@@ -66,7 +64,7 @@ class Bounce:
 
 @dataclass(frozen=True, slots=True)
 class Suppression:
-    """An address that gets no more mails, and the mail that came back."""
+    """An address that gets no more mails, and the returned mail."""
 
     mail_id: UUID
     issuer: str | None
@@ -91,11 +89,9 @@ class ReturnPath:
         )
 
     def of(self, mail_id: UUID) -> str:
-        """Return the envelope sender of a mail."""
         return f"{self._local}+{mail_id.hex}-{self._codes(mail_id.hex)[-1]}@{self._domain}"
 
     def read(self, text: str) -> UUID | None:
-        """Return the mail whose return path is in ``text``."""
         for found in self._ours.finditer(text):
             codes = self._codes(found[1].lower())
             if any(hmac.compare_digest(found[2].lower(), code) for code in codes):
@@ -108,7 +104,6 @@ class ReturnPath:
 
 
 def read(raw: bytes, path: ReturnPath) -> Bounce | None:
-    """Return what a message to the return path reports, or None if it reports no failure of our mails."""
     raw = raw[:LARGEST]
     end = _END_OF_HEAD.search(raw, 0, LARGEST_HEAD)
     if end is None:
@@ -131,13 +126,12 @@ def read(raw: bytes, path: ReturnPath) -> Bounce | None:
 
 
 def bad_address_in(answer: str) -> str | None:
-    """Return the RFC 3463 code of a refusal if it says that the address is bad."""
     found = _STATUS.match(answer)
     return found[0] if found is not None and found[0] in _THE_ADDRESS_IS_BAD else None
 
 
 def _failed(report: Message) -> Message | None:
-    """Return the fields of the first failed recipient. Our mails have one recipient each."""
+    """Our mails have one recipient each."""
     for fields in _recipients(report):
         if _header(fields, "Action").strip().lower() == "failed":
             return fields  # not delayed, delivered, relayed: then nothing has come back
@@ -145,12 +139,12 @@ def _failed(report: Message) -> Message | None:
 
 
 def _recipient(fields: Message) -> str:
-    """Return the address of ``rfc822; zoe@ville.example``, or of ``utf-8; …`` (RFC 6533)."""
+    """Read ``rfc822; zoe@ville.example``, or ``utf-8; …`` (RFC 6533)."""
     return _header(fields, "Final-Recipient").partition(";")[2].strip().strip("<>")
 
 
 def _status(fields: Message) -> str | None:
-    """Return the status field, or the code at the start of the other server's answer."""
+    """Without the field, read the code at the start of the other server's answer."""
     found = _STATUS.search(_header(fields, "Status"))
     if found is not None:
         return found[0]
@@ -159,7 +153,7 @@ def _status(fields: Message) -> str | None:
 
 
 def _recipients(report: Message) -> Iterator[Message]:
-    """Yield each group of fields of a delivery-status. The first is about the whole (RFC 3464, 2.1)."""
+    """The first group of fields is about the whole (RFC 3464, 2.1)."""
     for part in report.walk():
         if part.get_content_type() == "message/delivery-status":
             groups = part.get_payload()
@@ -181,8 +175,5 @@ def _header(fields: Message, name: str) -> str:
 
 
 def digest_of(address: str, key: bytes) -> bytes:
-    """Return a digest by which the address is known again.
-
-    Without the installation's ``key``, nobody can try addresses against the digests.
-    """
+    """Without the installation's ``key``, nobody can try addresses against the digests."""
     return hmac.digest(key, address.strip().lower().encode(errors="replace"), "sha256")

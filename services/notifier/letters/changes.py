@@ -13,17 +13,14 @@ from shared.events.vocabulary import Status
 
 @dataclass(frozen=True, slots=True)
 class SessionConsequences:
-    """The letters about a new state, and whether the planned letters of the session must be planned anew."""
+    """``reschedule``: the planned letters must be planned anew."""
 
     letters: tuple[Letter, ...] = ()
     reschedule: bool = False
 
 
 def change_of(before: NumberedSession | None, after: NumberedSession, now: datetime) -> SessionConsequences:
-    """Compare the newest state of a session with the known one, if any.
-
-    Cancelled séances get a letter of their own, since a mail can do only one thing to a calendar.
-    """
+    """Cancelled séances get their own letter, because a mail can do only one thing to a calendar."""
     if before is not None and after.version <= before.version:
         return SessionConsequences()
     if before is None or after.status is not before.status:
@@ -60,7 +57,6 @@ def _period(session: SessionState) -> tuple[datetime, datetime, str]:
 
 
 def _moved_or_new(before: NumberedSession, after: NumberedSession) -> list[DetailRow]:
-    """Return the séances with other dates, each with the dates before, and the new ones."""
     old = {module.number: module for module in before.numbered_modules}
     return [
         _row(old[module.number]) if module.number in old else {"number": module.number}
@@ -82,7 +78,6 @@ def _row(module: NumberedModule) -> DetailRow:
 
 
 def modules_in(details: LetterDetails, name: str = "modules") -> list[NumberedModule]:
-    """Return the séances that the letter says are cancelled."""
     return [
         NumberedModule(
             int(row["number"]),
@@ -95,5 +90,5 @@ def modules_in(details: LetterDetails, name: str = "modules") -> list[NumberedMo
 
 
 def modules_after(session: NumberedSession, moment: datetime) -> list[NumberedModule]:
-    """Return the séances that had not ended by then, cancelled ones included."""
+    """Return also cancelled séances."""
     return [module for module in (*session.numbered_modules, *session.gone) if module.ends_at > moment]

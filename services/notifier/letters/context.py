@@ -1,5 +1,3 @@
-"""What a letter says beyond its own details, read when it is written."""
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from uuid import UUID
@@ -13,9 +11,9 @@ from shared.events.seances import NumberedSession
 class LetterContext:
     """What is known of a letter's session and reader.
 
-    ``other`` is a second session that the letter names. ``people`` and ``trainers`` are names, of persons who
+    ``other`` is a second session named in the letter. ``people`` and ``trainers`` are names of persons who
     are still known. ``listed`` are the sessions in a letter to organisers. ``suppressed``: mails to the
-    address came back. ``former_address``: the agent no longer has this address. ``evaluation_asked``: another
+    address bounced. ``former_address``: the agent no longer has this address. ``evaluation_asked``: another
     letter asks for the evaluation. ``withdrawn``: the announced resource was withdrawn.
     """
 

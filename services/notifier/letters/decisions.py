@@ -1,4 +1,4 @@
-"""Letters that a decision calls for, and the state of the enrolment after it. Pure."""
+"""The letters that a decision calls for, and the enrolment's next state. Pure."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -31,10 +31,7 @@ from shared.events.reasons import Reason
 
 
 def letters_for(decision: Decision, before: EnrolmentState | None) -> tuple[Letter, ...]:
-    """Return the letters that a decision calls for.
-
-    ``before`` is the state before it, if known. Without a seat there is nothing to cancel in the calendar.
-    """
+    """Without a seat there is nothing to cancel in the calendar."""
     had_seat = before in (None, EnrolmentState.ENROLLED)
     match decision:
         case AgentEnrolled():
@@ -85,7 +82,7 @@ def _letters_of_end(withdrawn: EnrolmentWithdrawn, *, had_seat: bool) -> tuple[L
 
 
 def _names_of(left: SeatLeft) -> LetterDetails:
-    """Return the enrolment that was left, so that the letter can take it out of the calendar."""
+    """The letter removes the former session from the calendar."""
     return {
         "left_session": str(left.session_id),
         "left_enrolment": str(left.enrolment_id),
@@ -116,7 +113,6 @@ _REFUSALS = {
 
 
 def state_after(decision: Decision) -> EnrolmentState | None:
-    """Return the state after the decision, or None if it changes nothing."""
     match decision:
         case AgentEnrolled():
             return EnrolmentState.ENROLLED
@@ -140,14 +136,14 @@ def state_after(decision: Decision) -> EnrolmentState | None:
 
 @dataclass(frozen=True, slots=True)
 class DecisionsRead:
-    """The result of a batch of decisions, each given by its place in the batch."""
+    """Each letter and state has its decision's place in the batch."""
 
     letters: list[tuple[int, Letter]] = field(default_factory=list)
     states: dict[UUID, tuple[int, EnrolmentState]] = field(default_factory=dict)
 
 
 def read_decisions(known: Mapping[UUID, KnownEnrolment], decisions: Sequence[Decision]) -> DecisionsRead:
-    """Read decisions in order. One that is older than the known state calls for nothing.
+    """A decision older than the known state calls for nothing.
 
     A refusal that changes nothing has no version of its own, so it is never old.
     """

@@ -1,4 +1,4 @@
-"""Facts that call for a letter to many. Pure."""
+"""Facts that call for a mass letter. Pure."""
 
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -22,9 +22,7 @@ class FanOutTask(StrEnum):
     REMINDER_WEEK = "reminder-week"
     REMINDER_DAY = "reminder-day"
     MESSAGE = "message"
-    """For each participant whom the organiser addresses."""
     NEWS = "news"
-    """For each subscriber."""
 
 
 TEMPLATE_OF = {
@@ -38,16 +36,15 @@ TEMPLATE_OF = {
     FanOutTask.MESSAGE: LetterType.ORGANISER_MESSAGE,
 }
 TASK_OF = {template: task for task, template in TEMPLATE_OF.items()}
-"""The fan-out of each letter to all participants of a session."""
 
 
 @dataclass(frozen=True, slots=True)
 class FanOut:
     """One letter to all participants of a session, or to all followers of some news.
 
-    ``event_id`` called for it; ``subject_id`` is the session or the item of news. It begins at ``due_at``, or
-    at once. Only enrolments that were read before ``called_for_at`` get it, since later ones are confirmed
-    with the new facts. A replay is for everyone.
+    ``event_id`` called for it; ``subject_id`` is the session or the item of news. Only enrolments read
+    before ``called_for_at`` get it, because later ones are confirmed with the new facts. A replay is for
+    everyone.
     """
 
     event_id: UUID
@@ -77,11 +74,11 @@ def scheduled_fan_outs(
     is_new: bool = False,
     owed: Collection[LetterType] = (),
 ) -> list[FanOut]:
-    """Return a fan-out for each scheduled letter of the session that is still to be sent.
+    """Return a fan-out for each scheduled letter that is still to be sent.
 
-    A letter whose moment has passed is sent at once in two cases. The session ``is_new``: decisions about it
-    may have arrived earlier. The letter is ``owed``: it was planned, and a change of the session has moved
-    its moment into the past; agents enrolled now receive it.
+    A late letter is sent at once if the session ``is_new``, because decisions about it may have arrived
+    earlier, or if it is ``owed``: a change of the session moved its moment into the past. Agents enrolled
+    now receive it.
     """
     found = []
     for planned in schedule(session):
@@ -95,7 +92,6 @@ def scheduled_fan_outs(
 
 
 def replay_letter(replay: ReplayPublished) -> Letter | None:
-    """Return the letter to the participants of the recorded session, or None."""
     if replay.session_id is None:
         return None
     return Letter(LetterType.REPLAY_AVAILABLE, {"replay_title": replay.title, "replay_url": replay.url})

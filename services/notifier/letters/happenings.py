@@ -1,4 +1,4 @@
-"""What happened to an agent, by the event that says so: a code and a reason. Pure."""
+"""What happened to an agent, by event: a code and a reason. Pure."""
 
 from enum import StrEnum
 
@@ -20,8 +20,6 @@ from shared.events.portal import SubscriptionChanged
 
 
 class Happening(StrEnum):
-    """A line of an agent's story, beside letters."""
-
     ENROLLED = "enrolled"
     WAITLISTED = "waitlisted"
     OFFERED = "offered"
@@ -52,7 +50,6 @@ _PLAIN: dict[type[Event], Happening] = {
 
 
 def happening_of(event: Event) -> tuple[Happening, str | None] | None:
-    """Return what happened to the agent, and why or how. Returns None if the event is not part of a story."""
     match event:
         case AgentEnrolled():
             return Happening.ENROLLED, _how_enrolled(event)

@@ -1,4 +1,4 @@
-"""Every letter, and what all letters of one kind share. Pure data."""
+"""All letters, and the common traits of each kind. Pure data."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -13,7 +13,7 @@ from shared.events.reasons import Reason
 
 DetailRow = Mapping[str, str | int]
 LetterDetails = Mapping[str, str | int | bool | Sequence[str] | Sequence[DetailRow] | None]
-"""What a letter says beyond session and reader. JSON, with moments as RFC 3339 text."""
+"""JSON, with moments as RFC 3339 text."""
 
 
 class Priority(IntEnum):
@@ -26,14 +26,12 @@ class CalendarAction(StrEnum):
     INVITE = "invite"
     CANCEL = "cancel"
     REMOVE = "remove"
-    """Takes out the séances that the letter names."""
+    """Remove the séances named in the letter."""
     REPLACE = "replace"
-    """Takes out the session that the agent left, and puts in the new one."""
+    """Remove the former session, and add the new one."""
 
 
 class Link(StrEnum):
-    """What a signed link lets the reader do."""
-
     WITHDRAW = "withdraw"
     OFFER = "offer"
     CERTIFICATE = "certificate"
@@ -43,12 +41,9 @@ class Link(StrEnum):
 
 
 class Tone(StrEnum):
-    """The colour of the letter's edge."""
-
     PLAIN = "accent"
     GOOD = "good"
     URGENT = "urgent"
-    """Its reader must act before a deadline."""
     WAITING = "waiting"
     ENDED = "ended"
 
@@ -110,11 +105,11 @@ class EnrolmentState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """What all letters of one template share.
+    """The common traits of letters with one template.
 
-    The letter is not sent if the enrolment has another state than ``valid_while``. ``access``: it shows how
-    to connect. ``subscribed``: its reader may unsubscribe. ``as_given``: it is about the address that it goes
-    to, whoever has it.
+    A letter is not sent if the enrolment is not in the state ``valid_while``. ``access``: it shows how to
+    connect. ``subscribed``: its reader may unsubscribe. ``as_given``: it is about the address that it goes
+    to.
     """
 
     valid_while: EnrolmentState | None = None
@@ -231,10 +226,9 @@ KINDS: Mapping[LetterType, Kind] = {
 
 @dataclass(frozen=True, slots=True)
 class Letter:
-    """A letter that an event calls for.
+    """Without ``needs_session`` the letter does not wait until its session is known.
 
-    Without ``needs_session`` the letter does not wait until its session is known. ``once``: an enrolment gets
-    it only once.
+    ``once``: an enrolment gets it only once.
     """
 
     template: LetterType
@@ -245,7 +239,7 @@ class Letter:
 
 @dataclass(frozen=True, slots=True)
 class Mail:
-    """A letter to one person, as it stands in the queue.
+    """A queued letter to one person.
 
     ``version`` is that of the enrolment when the letter was called for. ``message_id`` is the same at each
     attempt.
@@ -265,27 +259,22 @@ class Mail:
 
     @property
     def name(self) -> str:
-        """The reader's full name, or nothing if the letter names nobody."""
         return f"{self.given_name} {self.family_name}".strip()
 
 
 @dataclass(frozen=True, slots=True)
 class KnownEnrolment:
-    """The last known state of an enrolment."""
-
     version: int
     state: Annotated[EnrolmentState, Field(alias="standing")]
-    """Kept letters have it as ``standing`` in JSON."""
+    """Stored letters have it as ``standing`` in JSON."""
 
 
 def items_of(mail: Mail) -> tuple[UUID, ...]:
-    """Return the items of news that a letter announces, in order."""
     items = mail.details.get("items")
     return tuple(UUID(str(item)) for item in items) if isinstance(items, Sequence) else ()
 
 
 def quoted_reason(reason: str | None) -> LetterDetails:
-    """Return the reason for a cancellation as a detail of the letter."""
     return {} if reason is None else {"said": reason}
 
 
@@ -295,23 +284,20 @@ def rows_of(details: LetterDetails, name: str) -> tuple[DetailRow, ...]:
 
 
 def sessions_listed(mail: Mail) -> tuple[UUID, ...]:
-    """Return the sessions that a letter to organisers lists, in order."""
     return tuple(UUID(str(row["session"])) for row in rows_of(mail.details, "sessions"))
 
 
 def hold_until(mail: Mail) -> datetime:
-    """Return until when the offered seat is held."""
     return datetime.fromisoformat(str(mail.details["hold_until"]))
 
 
 def other_session(mail: Mail) -> UUID | None:
-    """Return the second session that a letter names: the one left, or the one without a seat."""
+    """Return the session that the agent left, or the session without a seat."""
     other = mail.details.get("left_session") or mail.details.get("to_session")
     return UUID(str(other)) if other else None
 
 
 def suggests_others(mail: Mail) -> bool:
-    """Return whether the letter proposes other sessions of the offer."""
     if mail.template is LetterType.REFUSED:
         reason = mail.details.get("reason")
         return reason in set(Reason) and Reason(str(reason)).refusal.others_may_help

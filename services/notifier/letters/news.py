@@ -1,7 +1,6 @@
-"""News: what is announced to subscribers, to whom, and when. Pure.
+"""News for subscribers: items, followers and times. Pure.
 
-All news between two daily editions goes into one letter. So nobody gets three letters when three replays
-open.
+All news between two daily editions goes into one letter.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -21,7 +20,7 @@ _HOUR = time(16)
 _ZONE = ZoneInfo("Europe/Paris")
 """At this hour it is day in every department: 10 or 11 in Martinique, 18 or 19 in La Réunion [choice]."""
 _CLOSING = timedelta(minutes=10)
-"""An edition takes nothing new in its last minutes, since what is on its way would miss it."""
+"""In its last minutes an edition takes nothing new, because items on their way would miss it."""
 _FRESH = timedelta(days=7)
 """Older items are no news, so that a reloaded catalogue announces nothing again."""
 
@@ -49,18 +48,17 @@ class Interest:
 
     @classmethod
     def parse(cls, text: str) -> "Interest":
-        """Read the text form. Raises ``ValueError``."""
+        """Raises ``ValueError``."""
         kind, _, value = text.partition(":")
         return cls(InterestKind(kind), value)
 
     @classmethod
     def of_offer(cls, offer_id: str, organiser: str | None = None) -> "Interest":
-        """The sessions of an offer, of all delegations or of ``organiser`` alone."""
+        """Without ``organiser``, all delegations' sessions count."""
         return cls(InterestKind.OFFER, f"{offer_id}/{organiser}" if organiser else offer_id)
 
     @property
     def offer_id(self) -> str | None:
-        """The offer, or None for another kind of interest."""
         return self.value.partition("/")[0] if self.kind is InterestKind.OFFER else None
 
 
@@ -76,8 +74,7 @@ class NewsKind(StrEnum):
 class NewsItem:
     """Something that has opened. ``url`` is None for a session, whose page is ours.
 
-    ``session_id`` is a recorded or opened session, whose participants get another letter. ``event`` is the
-    announced session, as it is when the letter is written.
+    ``session_id`` is a recorded or opened session, whose participants get another letter.
     """
 
     item_id: UUID
@@ -92,7 +89,6 @@ class NewsItem:
 
     @property
     def announced(self) -> UUID | None:
-        """The announced session, or None."""
         match self.kind:
             case NewsKind.SESSION:
                 return self.item_id
@@ -103,10 +99,7 @@ class NewsItem:
 
 
 def news_of(event: ReplayPublished | ResourcePublished) -> NewsItem:
-    """Turn a replay or resource into news for followers of its themes, delegation or community.
-
-    A community is followed by its first theme [choice]: events have no other name for it.
-    """
+    """A community is followed by its first theme [choice], because events have no other name for it."""
     interests = [Interest(InterestKind.THEME, theme) for theme in event.themes]
     interests += [Interest(InterestKind.COMMUNITY, theme) for theme in event.themes]
     if isinstance(event, ReplayPublished):
@@ -132,10 +125,7 @@ def still_announced(
     followed: Collection[Interest],
     now: datetime,
 ) -> list[NewsItem]:
-    """Return the items that the letter still announces, in order.
-
-    ``sessions`` are the known events by id, ``followed`` what its reader follows now.
-    """
+    """``followed`` are the reader's present interests."""
     return _without_repetition(
         [
             replace(item, event=event)
@@ -149,7 +139,6 @@ def still_announced(
 def _is_still_news(
     item: NewsItem, followed: Collection[Interest], session: SessionState | None, now: datetime
 ) -> bool:
-    """Return whether a subscriber still gets the item."""
     if not set(item.interests) & set(followed):
         return False
     if item.announced is None:
@@ -159,7 +148,7 @@ def _is_still_news(
 
 
 def news_of_session(session: SessionState, now: datetime) -> NewsItem | None:
-    """Return an event of a delegation as news, or None if nobody can enrol or it is of no interest."""
+    """Return None if nobody can enrol or the event is of no interest."""
     if session.format is not Format.LOCAL_EVENT or session.status is not Status.PUBLISHED:
         return None
     if now >= session.enrolment_closes_at:
@@ -171,7 +160,7 @@ def news_of_session(session: SessionState, now: datetime) -> NewsItem | None:
 def news_of_opening(
     session: SessionState, now: datetime, opened_at: datetime | None = None
 ) -> NewsItem | None:
-    """Return an opened session as news for followers of its offer, or None if the public cannot enrol."""
+    """Return None if the public cannot enrol."""
     if session.status is not Status.PUBLISHED or session.format is Format.BESPOKE or session.audience.sirets:
         return None
     if not session.enrolment_opens_at <= now < session.enrolment_closes_at:
@@ -184,7 +173,7 @@ def news_of_opening(
 
 
 def _without_repetition(items: Sequence[NewsItem]) -> list[NewsItem]:
-    """Announce each session once: that it has opened includes that it takes place."""
+    """The opening of a session includes that it takes place."""
     opened = {item.session_id for item in items if item.kind is NewsKind.OPENING}
     return [item for item in items if item.kind is not NewsKind.SESSION or item.item_id not in opened]
 
@@ -195,14 +184,13 @@ def is_fresh(item: NewsItem, now: datetime) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Edition:
-    """One day's letter. ``edition_id`` stands for the event that called for it."""
+    """One day's letter. ``edition_id`` replaces the id of an event that called for it."""
 
     edition_id: UUID
     due_at: datetime
 
 
 def next_edition(now: datetime) -> Edition:
-    """Return the next edition that is still open."""
     local = now.astimezone(_ZONE)
     due = local.replace(hour=_HOUR.hour, minute=0, second=0, microsecond=0)
     if due - _CLOSING <= local:

@@ -1,4 +1,4 @@
-"""The daily letters to organisers: when, and about which period. Pure."""
+"""The daily letters to organisers: times and periods. Pure."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,25 +12,23 @@ from shared.events.seances import NumberedSession
 from shared.events.zones import zone_of
 
 MOST_LISTED = 50
-"""Sessions in one letter. The letter says how many more there are."""
 
 SOON = timedelta(days=7)
-"""A session is in the digest this long before enrolment closes and before it begins."""
+"""The digest has a session this long before enrolment closes and before it begins."""
 
 _DAYS = UUID("3f1d7c52-5b0a-5b8e-9a6e-2f0c4f6f7a31")
 _DIGESTS = UUID("8a0c9d34-6f0e-5a4e-8b57-0f8d5f3c2b19")
 _MORNING, _EVENING = time(8), time(20)
 _CLOSING = timedelta(minutes=15)
-"""A day ends this long before its letter, since what is still being stored belongs to the next."""
+"""A day ends this long before its letter, because what is still being stored belongs to the next."""
 _LONGEST = timedelta(days=7)
-"""Older facts are not reported."""
 
 
 @dataclass(frozen=True, slots=True)
 class OrganiserDay:
     """The period of a letter: from the end of the last one, or from ``earliest``.
 
-    ``day_id`` stands for the event that calls for the letter.
+    ``day_id`` replaces the id of an event that called for the letter.
     """
 
     organiser: str
@@ -41,7 +39,7 @@ class OrganiserDay:
 
 
 def day_of(organiser: str, now: datetime) -> OrganiserDay | None:
-    """Return the day that ended this morning for the organiser, or None at night."""
+    """Return None at night."""
     zone = ZoneInfo(zone_of(organiser))
     local = now.astimezone(zone)
     if not _MORNING <= local.time() < _EVENING:
@@ -54,12 +52,10 @@ def day_of(organiser: str, now: datetime) -> OrganiserDay | None:
 
 
 def digest_id(organiser: str) -> UUID:
-    """The subject of the link that ends a digest."""
     return uuid5(_DIGESTS, organiser)
 
 
 def returned_letter(returned: Mapping[UUID, int]) -> Letter | None:
-    """Return the letter about returned mails, or None. ``returned`` is the number of people by session."""
     if not returned:
         return None
     rows: list[DetailRow] = [
@@ -74,12 +70,9 @@ def returned_letter(returned: Mapping[UUID, int]) -> Letter | None:
 
 
 Counts = Mapping[EnrolmentState, int]
-"""Number of enrolments by state. States without any may be missing."""
 
 
 class SinceLast(NamedTuple):
-    """New enrolments of a session since the last digest, and ended ones."""
-
     new: int = 0
     left: int = 0
 
@@ -91,10 +84,7 @@ def digest_letter(
     returned: Mapping[UUID, int],
     now: datetime,
 ) -> Letter | None:
-    """Return the digest of ``sessions``, or None if there is nothing to say.
-
-    What is to be decided comes first. It names nobody.
-    """
+    """Return None if there is nothing to say. Decisions to take come first. It names nobody."""
     rows = [
         {
             **_digest_row(session, counts.get(session.session_id, {}), now),

@@ -1,7 +1,7 @@
-"""When a letter leaves, and when it does not leave any more. Pure.
+"""When a letter leaves, and when it must not leave any more. Pure.
 
-A queued letter may not be true when its turn comes: attempts failed for hours, a session moved. So it is
-judged again just before it is written.
+A queued letter may no longer be true: attempts failed for hours, or a session moved. So it is judged again
+just before it is written.
 """
 
 import functools
@@ -21,23 +21,20 @@ from shared.events.vocabulary import Format, Status
 MORNING, NIGHT = time(8), time(20)
 """Letters that nobody waits for leave between these hours, in the session's time zone."""
 HOME = "Europe/Paris"
-"""Time zone of letters about no session."""
+"""The time zone of letters about no session."""
 EVENING = time(19)
-"""When a letter leaves whose moment is in the night after."""
+"""A letter due in the following night leaves at this time."""
 
 SCHEDULED = frozenset({LetterType.JOINING, LetterType.REMINDER_WEEK, LetterType.REMINDER_DAY})
-"""Letters that the clock calls for."""
 _TIMED = SCHEDULED | {LetterType.EVALUATION}
 
 NOTICES_OF_CLOSE = frozenset({LetterType.MINIMUM_MISSED, LetterType.SELECTION_DUE})
-"""Letters to organisers that the close of enrolment calls for."""
 
 _OF_A_VERSION = NOTICES_OF_CLOSE | {
     LetterType.ORGANISER_MESSAGE,
     LetterType.NOMINATION_ANSWERED,
     LetterType.TRAINER_NAMED,
 }
-"""Letters that name the version of the session that called for them."""
 
 _CHANGES = frozenset(
     {LetterType.SESSION_CHANGED, LetterType.MODULE_CANCELLED, LetterType.SESSION_CHANGED_WAITING}
@@ -49,22 +46,20 @@ _LIVE = frozenset(
     {EnrolmentState.ENROLLED, EnrolmentState.WAITLISTED, EnrolmentState.OFFERED, EnrolmentState.PENDING}
 )
 _NAMES_COME = timedelta(minutes=1)
-"""How long the letter about a list of trainees waits for the decisions that name the trainees."""
+"""The letter about a list of trainees waits this long for the decisions with the trainees' names."""
 _LOOKS_AGAIN = timedelta(seconds=2)
 CONFIRM_FOR = timedelta(hours=48)
-"""A subscription can be confirmed for this long."""
 
 _DAY = timedelta(days=1)
 _CLOCKS_DIFFER = timedelta(minutes=1)
-"""A mail that is due by the database's clock is not postponed if our clock is slightly behind."""
+"""A mail due by the database's clock is not postponed if our clock is slightly behind."""
 
 
 @dataclass(frozen=True, slots=True)
 class ScheduledLetter:
-    """A letter that the clock calls for.
+    """``moment`` is set by the rule: an agent who enrols later does not get the letter.
 
-    ``moment`` is set by the rule: an agent who enrols later does not get the letter. ``due_at`` is the same
-    moment, moved out of the night. From ``until`` on the letter is useless.
+    ``due_at`` is the same moment, moved out of the night. From ``until`` on the letter is useless.
     """
 
     template: LetterType
@@ -76,14 +71,14 @@ class ScheduledLetter:
 def schedule(session: SessionState) -> tuple[ScheduledLetter, ...]:
     """Return the joining instructions and the two reminders, in this order.
 
-    Each leaves some days before the start in the session's time zone, so that the hour stays over a change of
-    clocks. A MOOC sends its joining instructions at the start.
+    Each leaves some days before the start in the session's time zone, so that the hour stays over a change
+    of clocks. A MOOC sends its joining instructions at the start.
     """
     return _schedule(planning_of(session)) if session.status is Status.PUBLISHED else ()
 
 
 class Planning(NamedTuple):
-    """What the scheduled letters of a session depend on. A change re-plans the letters."""
+    """The scheduled letters depend on these facts. A change of any re-plans the letters."""
 
     format: Format
     starts_at: datetime
@@ -122,7 +117,7 @@ def _schedule(planning: Planning) -> tuple[ScheduledLetter, ...]:
 def includes_joining(mail: Mail, session: SessionState, now: datetime) -> bool:
     """Return whether the confirmation also serves as joining instructions (rule 12).
 
-    It does if the seat was given after the joining instructions had gone out.
+    It does if the seat was given after the joining instructions had left.
     """
     return mail.template in _GIVES_SEAT and any(
         planned.template is LetterType.JOINING
@@ -135,7 +130,6 @@ def includes_joining(mail: Mail, session: SessionState, now: datetime) -> bool:
 def scheduled_letters(
     session: SessionState, enrolled_at: datetime, now: datetime
 ) -> tuple[ScheduledLetter, ...]:
-    """Return the letters to come for an agent who enrolled at that moment."""
     return tuple(
         planned for planned in schedule(session) if enrolled_at < planned.moment and now < planned.until
     )
@@ -146,7 +140,6 @@ def _days_after(moment: datetime, days: int, timezone: str) -> datetime:
 
 
 def by_day(moment: datetime, timezone: str) -> datetime:
-    """Return the moment, or the nearest one outside the night of its day."""
     local = moment.astimezone(ZoneInfo(timezone))
     if local.time() < MORNING:
         local = local.replace(hour=MORNING.hour, minute=0, second=0, microsecond=0)
@@ -156,7 +149,7 @@ def by_day(moment: datetime, timezone: str) -> datetime:
 
 
 def next_morning(moment: datetime, timezone: str) -> datetime | None:
-    """Return when the night around ``moment`` ends, or None by day."""
+    """Return the end of the night around ``moment``, or None by day."""
     local = moment.astimezone(ZoneInfo(timezone))
     if MORNING <= local.time() < NIGHT:
         return None
@@ -175,13 +168,11 @@ class Superseded:
 
 @dataclass(frozen=True, slots=True)
 class SessionStateMissing:
-    """The state of the session that called for the letter never came. The letter is given up."""
+    """The letter is given up."""
 
 
 @dataclass(frozen=True, slots=True)
 class Postponed:
-    """The letter's time has not come."""
-
     until: datetime
 
 
@@ -190,7 +181,7 @@ def revalidate(
 ) -> Superseded | Postponed | SessionStateMissing | None:
     """Judge again a letter whose turn has come. Returns None if it is to be sent.
 
-    A letter about a move is always sent, since it takes the old session out of the calendar
+    A letter about a move is always sent, because it takes the old session out of the calendar
     (:func:`is_true`). The exception: no letter goes to an old address while the new one is unknown.
     """
     if context.former_address and not KINDS[mail.template].as_given:
@@ -211,12 +202,11 @@ def revalidate(
 
 
 def _is_heard_of(mail: Mail, session: SessionState | None) -> bool:
-    """Return whether the session's state that called for a notice is known."""
     return session is not None and session.version >= int(str(mail.details.get("session_version", 0)))
 
 
 def is_true(mail: Mail, context: LetterContext, now: datetime) -> bool:
-    """Return whether what the letter says of its reader's seat is still true."""
+    """Judge what the letter says about a seat."""
     return not isinstance(_revalidate(mail, context, now), Superseded)
 
 
@@ -281,7 +271,6 @@ def _is_past(mail: Mail, session: SessionState, now: datetime) -> str | None:
 
 
 def _is_no_trainer_of(session: SessionState, mail: Mail, now: datetime) -> str | None:
-    """Return why the reader does not teach in the session."""
     if session.status is Status.CANCELLED or now >= session.ends_at:
         return "the session is cancelled, or over"
     named = [str(trainer_id) for trainer_id in session.trainer_ids]
@@ -289,7 +278,6 @@ def _is_no_trainer_of(session: SessionState, mail: Mail, now: datetime) -> str |
 
 
 def _is_addressed(mail: Mail, context: LetterContext) -> bool:
-    """Return whether the reader's state is one that the organiser wrote to."""
     audience, known = mail.details["audience"], context.enrolment
     return known is not None and isinstance(audience, Sequence) and known.state in audience
 
@@ -312,7 +300,7 @@ def _by_the_clock(
 def _after_session(
     context: LetterContext, session: SessionState, now: datetime
 ) -> Superseded | Postponed | None:
-    """The evaluation is asked for from the day after the session, by day."""
+    """Ask from the day after the session, by day."""
     if session.evaluation_url is None or session.status is Status.CANCELLED:
         return Superseded("there is nothing to evaluate")
     if context.evaluation_asked:
@@ -326,9 +314,9 @@ def _after_session(
 
 
 def _in_time(mail: Mail, session: SessionState, now: datetime) -> Superseded | Postponed | None:
-    """Return whether the time of a scheduled letter has come.
+    """Judge whether a scheduled letter's time has come.
 
-    A letter called for by old dates is sent at the moment of the new ones. If that has passed, joining
+    A letter called for by old dates leaves at the moment of the new ones. If that has passed, joining
     instructions are still useful; a reminder is not.
     """
     for planned in schedule(session):

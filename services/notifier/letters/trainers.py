@@ -1,5 +1,3 @@
-"""Letters to the trainers of a session. Pure."""
-
 from dataclasses import replace
 from uuid import UUID
 
@@ -10,7 +8,6 @@ from shared.events.vocabulary import Status
 
 
 def trainer_letter(trainer_id: UUID, session_version: int, event_id: UUID) -> Letter:
-    """Tell a person that they were named as a trainer."""
     details: LetterDetails = {"session_version": session_version, "cause_id": str(event_id)}
     return to_trainer(Letter(LetterType.TRAINER_NAMED, details), trainer_id)
 
@@ -18,7 +15,6 @@ def trainer_letter(trainer_id: UUID, session_version: int, event_id: UUID) -> Le
 def change_for_trainers(
     before: NumberedSession | None, after: NumberedSession, change: SessionConsequences
 ) -> Letter | None:
-    """Return the letter to each trainer about a change or a cancellation, or None."""
     if before is None or after.version <= before.version:
         return None
     if after.status is Status.CANCELLED and before.status is Status.PUBLISHED:

@@ -1,5 +1,3 @@
-"""HTML pages: links in letters, the subscription form, support's pages, figures."""
-
 from collections.abc import Mapping
 from pathlib import Path
 

@@ -1,5 +1,3 @@
-"""The page on which an organiser ends the digest of a delegation with one click."""
-
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
@@ -20,7 +18,7 @@ from shared.web.rendering import Rendering
 
 
 class DigestMessage(StrEnum):
-    """Pages without a form. Their sentences are in ``templates/pages/notices.html``."""
+    """Pages without a form. ``templates/pages/notices.html`` has their sentences."""
 
     EXPIRED = "digest_expired"
     NO_LONGER = "digest_no_longer"
@@ -36,7 +34,6 @@ def add_to(
     *,
     wanted: Mapping[str, Collection[str]],
 ) -> None:
-    """Serve the page beside the API. ``wanted`` has the addresses in the settings, by organiser."""
     page = _DigestPage(database, guard, links, rendering, wanted)
     path = f"{Purpose.DIGEST.value}/{{token}}"
     api.router.routes.append(Route(path, rendering.guarded(page.end), methods=["GET", "POST"]))
@@ -61,10 +58,7 @@ class _DigestPage:
         return self.rendering.notice(DigestMessage.ENDED)
 
     def _addressee(self, link: OpenedLink) -> tuple[str, str]:
-        """Return the organiser and the address.
-
-        Raises `Closed` if the settings no longer name the address.
-        """
+        """Raises `Closed` if the settings no longer name the address."""
         for organiser, addresses in self.wanted.items():
             if digest_id(organiser) == link.subject:
                 for address in addresses:

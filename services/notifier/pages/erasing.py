@@ -1,5 +1,3 @@
-"""Support's page to erase an agent: who it is, what follows, the request, and the services' answers."""
-
 from dataclasses import dataclass
 
 from starlette.responses import Response
@@ -25,7 +23,7 @@ class ErasurePage:
     is_believed: bool
 
     async def show(self, visit: StaffVisit) -> Response:
-        """The form and the last hundred requests. A POST first asks, then requests the erasure."""
+        """A POST first asks, then requests the erasure."""
         typed = {name: visit.form.typed(name) for name in ("agent", "emetteur", "motif")}
         sends = visit.request.method == "POST"
         errors = _errors(typed) if sends else {}

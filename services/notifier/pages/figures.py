@@ -1,4 +1,4 @@
-"""Figures for support and organisers, as charts, tables and a sheet. They name nobody.
+"""Figures for support and organisers. They name nobody.
 
 A delegation sees only its own figures.
 """
@@ -28,7 +28,7 @@ COLUMNS = [
 
 
 async def show(visit: StaffVisit) -> Response:
-    """The last twelve months, or a year or a month, filtered by offer and organiser."""
+    """By default, show the last twelve months."""
     found, offer_id, organiser = await _find(visit)
     return visit.page(
         "figures.html",
@@ -53,18 +53,16 @@ def _organisers(found: figures.OfferFigures) -> dict[str, str]:
 
 
 def _reason(code: str) -> str:
-    """Return the reason for a refusal, or its code if only a newer version knows it."""
+    """Return the code if only a newer version knows the reason."""
     return labels.REFUSALS.get(code, code)
 
 
 def _period(period: str) -> str:
-    """Return ``année 2026`` or ``novembre 2026``."""
     year, _, month = period.partition("-")
     return french.month(date(int(year), int(month), 1)) if month else f"année {year}"
 
 
 async def sheet(visit: StaffVisit) -> Response:
-    """The same figures as CSV, in words and in codes."""
     found, _, _ = await _find(visit)
     return StreamingResponse(
         _parts(found),
@@ -96,7 +94,6 @@ def _parts(found: figures.OfferFigures) -> Iterator[bytes]:
 
 
 async def _find(visit: StaffVisit) -> tuple[figures.OfferFigures, str | None, str | None]:
-    """Return the figures, and the chosen offer and organiser."""
     query, own = visit.request.query_params, visit.who.delegation
     offer_id = query.get("offre", "")[:100] or None
     organiser = None if own else query.get("delegation", "")[:100] or None

@@ -27,8 +27,6 @@ from shared.web.rendering import Rendering
 
 
 class LostLinkMessage(StrEnum):
-    """Pages without a form. Their sentences are in ``templates/pages/notices.html``."""
-
     SENT = "link_sent"
     TOO_MANY = "too_many"
     CLOSED = "links_closed"
@@ -37,7 +35,7 @@ class LostLinkMessage(StrEnum):
 def add_to(
     api: FastAPI, database: Database, guard: Guard, rendering: Rendering, *, rate: Rate, signs: bool
 ) -> None:
-    """Serve the page beside the API. ``rate`` limits each network; ``signs``: there is a key for links."""
+    """``rate`` limits each network; ``signs``: there is a key for links."""
     page = _LostLinkPage(database, guard, rendering, rate, signs)
     api.router.routes.append(Route(LOST_LINK, rendering.guarded(page.form), methods=["GET", "POST"]))
 

@@ -1,7 +1,7 @@
-"""The mail log of support: what was sent to an agent, what became of it, and sending it again.
+"""Support's mail log.
 
-A search travels in the body of a POST, since proxies log URLs. Links in a shown letter open nothing, so that
-support cannot answer an offer for an agent.
+A search travels in the body of a POST, because proxies log URLs. Links in a shown letter open nothing, so
+that support cannot answer an offer for an agent.
 """
 
 from collections.abc import Sequence
@@ -39,22 +39,18 @@ _SEARCHED: TypeAdapter[str] = TypeAdapter(mails.Searched)
 
 
 class MailLogMessage(StrEnum):
-    """Pages without a form. Their sentences are in ``templates/pages/notices.html``."""
-
     NO_MAIL = "no_mail"
 
 
 @dataclass(frozen=True, slots=True)
 class MailLogPages:
-    """``renderer`` writes letters whose links open nothing."""
-
     guard: Guard
     renderer: Renderer
 
     # ------------------------------------------------------------------------------------ the log
 
     async def search(self, visit: StaffVisit) -> Response:
-        """What waits for support; on POST the mails of an agent or in a state, newest first."""
+        """A POST finds mails, the newest first."""
         if visit.request.method != "POST":
             return await self._first_page(visit)
         agent, issuer = visit.form.typed("agent"), visit.form.typed("emetteur")
@@ -114,7 +110,7 @@ class MailLogPages:
         return visit.page("mail-log.html", status=status, **shown)
 
     async def one_mail(self, visit: StaffVisit) -> Response:
-        """One mail. A POST decides about it, or says that there is nothing left to decide."""
+        """A POST decides about the mail."""
         mail_id: UUID = visit.request.path_params["mail_id"]
         is_late = False
         if visit.request.method == "POST":
@@ -162,7 +158,7 @@ class MailLogPages:
         )
 
     async def letter(self, visit: StaffVisit) -> Response:
-        """The letter as HTML, as it was sent or would be now, without scripts or links that work."""
+        """Show the letter as it was sent or would be now, without scripts and working links."""
         mail_id: UUID = visit.request.path_params["mail_id"]
         if visit.reading is None:
             return see_other(MAIL_LOG)
@@ -179,7 +175,7 @@ class MailLogPages:
 
 
 async def _decide(visit: StaffVisit, mail_id: UUID, decision: str, after: int) -> UUID | None:
-    """Do what the operator decided after seeing ``after`` decisions.
+    """Apply a decision made after seeing ``after`` decisions.
 
     Returns the mail to show next, or None if the mail no longer waits for a decision.
     """

@@ -1,6 +1,6 @@
-"""Support's search for a person, by address, name, identifier or reference, and the person's story.
+"""Support's search for a person, and the person's story.
 
-Searches travel in the body of a POST, since URLs are logged.
+Searches travel in the body of a POST, because URLs are logged.
 """
 
 from collections.abc import Mapping
@@ -24,7 +24,6 @@ from shared.web.logins import StaffVisit
 from shared.web.responses import see_other
 
 SHORTEST, LONGEST = 2, 200
-"""Characters of a search."""
 NOTHING_TYPED: Mapping[str, str] = {"nouvelle": "", "encore": ""}
 NOTHING_WRONG: FormErrors = {}
 
@@ -37,7 +36,6 @@ class PeoplePages:
     is_believed: bool
 
     async def show(self, visit: StaffVisit) -> Response:
-        """The form; on POST the persons found, or the story of one."""
         typed, chosen, purpose = visit.form.typed("cherche"), _chosen(visit), _purpose(visit)
         if visit.request.method != "POST":
             return self._search(visit)
@@ -58,10 +56,7 @@ class PeoplePages:
         return self._search(visit, typed, found=found)
 
     async def correct(self, visit: StaffVisit) -> Response:
-        """Ask all services to correct an address that was typed twice.
-
-        Nothing is asked if the address has changed since the form was shown.
-        """
+        """Do nothing if the address has changed since it was shown."""
         chosen, purpose = _chosen(visit), _purpose(visit)
         if visit.request.method != "POST" or chosen is None or purpose is None:
             return see_other(PEOPLE)
@@ -88,10 +83,7 @@ class PeoplePages:
         return self._page(visit, story, reading, is_requested=True)
 
     async def write_again(self, visit: StaffVisit) -> Response:
-        """Write again to an address from which mails came back.
-
-        Nothing is done if the address has changed since the page was shown.
-        """
+        """Do nothing if the address has changed since it was shown."""
         chosen, purpose = _chosen(visit), _purpose(visit)
         if visit.request.method != "POST" or chosen is None or purpose is None:
             return see_other(PEOPLE)
@@ -115,7 +107,6 @@ class PeoplePages:
         found: Found | None = None,
         errors: FormErrors = NOTHING_WRONG,
     ) -> Response:
-        """The form, with the persons found by a search."""
         return visit.page(
             "people.html",
             status=422 if errors else 200,
@@ -167,7 +158,6 @@ class PeoplePages:
 
 
 def _chosen(visit: StaffVisit) -> AgentKey | None:
-    """Return the agent that the form names, or None."""
     chosen = AgentKey(visit.form.typed("emetteur"), visit.form.typed("agent"))
     return chosen if is_agent_id(chosen.agent_id) and is_issuer(chosen.issuer) else None
 

@@ -1,5 +1,3 @@
-"""The pages behind a log-in: those of support, and the figures of organisers."""
-
 from fastapi import FastAPI
 from starlette.routing import Route
 
@@ -38,10 +36,9 @@ def add_to(
     provider: Provider | None = None,
     signs_requests: bool = False,
 ) -> None:
-    """Serve the pages beside the API.
+    """``public_url`` is this service's public address.
 
-    ``public_url`` is where browsers find this service. ``signs_requests``: other services believe what this
-    one requests for an agent.
+    ``signs_requests``: other services believe this service's requests for an agent.
     """
     log = MailLogPages(guard, renderer)
     people = PeoplePages(guard, signs_requests)

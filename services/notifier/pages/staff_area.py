@@ -1,5 +1,3 @@
-"""Addresses of the pages behind a log-in, and the roles that may log in."""
-
 from shared.auth import Role
 from shared.web import labels
 from shared.web.links import DELEGATION_FIGURES, MAIL_LOG

@@ -1,7 +1,7 @@
-"""Subscriptions: requested, confirmed by the owner of the address, changed, and ended with one click.
+"""Subscriptions: requested, confirmed by the address's owner, changed, ended with one click.
 
-Mail scanners open links, so only a POST changes anything. No page shows an address or says whether it is
-subscribed, since links are forwarded.
+Mail scanners open links, so only a POST changes anything. Links get forwarded, so no page shows an address
+or says whether it is subscribed.
 """
 
 from collections.abc import Collection, Iterable
@@ -39,8 +39,6 @@ FORM = NEWS
 
 
 class SubscriptionMessage(StrEnum):
-    """Pages without a form. Their sentences are in ``templates/pages/notices.html``."""
-
     EXPIRED = "expired"
     NO_LONGER = "no_longer"
     ASKED = "asked"
@@ -53,8 +51,6 @@ class SubscriptionMessage(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class SubscriptionRates:
-    """Requests per network, and from all networks together."""
-
     of_a_network: Rate
     of_all: Rate
 
@@ -68,7 +64,7 @@ def add_to(
     *,
     rates: SubscriptionRates,
 ) -> None:
-    """Serve the pages beside the API. Without ``links`` nobody can subscribe."""
+    """Without ``links`` nobody can subscribe."""
     pages = _SubscriptionPages(database, guard, links, rendering, rates)
     routes = (
         (FORM, pages.form),
@@ -175,7 +171,6 @@ class _SubscriptionPages:
         )
 
     async def subscriptions(self, request: Request) -> Response:
-        """Lead an agent from their enrolments to their subscriptions."""
         link = await self._read(request, Purpose.SUBSCRIPTIONS)
         if self.links is None:
             raise Closed(SubscriptionMessage.CLOSED)
@@ -190,10 +185,7 @@ class _SubscriptionPages:
         return see_other(self.links.preferences(subscriber_id, subscriber.address, link.until))
 
     async def preferences(self, request: Request) -> Response:
-        """Show and change what is followed.
-
-        A link in a letter to a former address opens nothing: the mailbox may be a stranger's.
-        """
+        """A link in a letter to a former address opens nothing: the mailbox may be a stranger's."""
         link = await self._read(request, Purpose.PREFERENCES)
         if request.method != "POST":
             async with self.database.quiet_transaction() as tx:
@@ -210,7 +202,7 @@ class _SubscriptionPages:
         )
 
     async def unsubscribe(self, request: Request) -> Response:
-        """One click (RFC 8058): a POST without login or cookie, from a mail program or the page's button."""
+        """One click (RFC 8058), like the end of a digest."""
         subscriber_id = (await self._read(request, Purpose.UNSUBSCRIBE)).subject
         if request.method != "POST":
             return self.rendering.page("unsubscribe.html")
@@ -224,7 +216,7 @@ class _SubscriptionPages:
         return await read_link(request, self.guard, self.links, purpose, expired=SubscriptionMessage.EXPIRED)
 
     async def _written_to(self, tx: Transaction, link: OpenedLink) -> Subscriber:
-        """Return the subscriber of a link. Raises `Closed` if the link was sent to another address."""
+        """Raises `Closed` if the link was sent to another address."""
         found = await subscriptions.find(tx, link.subject)
         if found is None or self.links is None or not self.links.is_mark_of(link.mark, found.address):
             raise Closed(SubscriptionMessage.NO_LONGER)
@@ -244,7 +236,7 @@ class _Choice:
 def _groups(
     chosen: frozenset[str], names: Names = interests.NO_NAMES, offer_id: str = ""
 ) -> list[tuple[str, list[_Choice]]]:
-    """Return the choices of the form by group. The offer that led here comes first."""
+    """The offer that led here comes first."""
     listed = interests.listed(names, offer_id)
     of_offer = [interest for interest in listed if offer_id and interest.offer_id == offer_id]
     everywhere = Interest.of_offer(offer_id)
@@ -266,7 +258,6 @@ def _groups(
 
 
 def _choices(group: str, found: Iterable[Interest], chosen: frozenset[str], names: Names) -> list[_Choice]:
-    """Return the boxes of a group."""
     if group in ("delegation", "elsewhere"):
         titles = {i: labels.delegation(i.value.rpartition("/")[2]) for i in found}
     else:

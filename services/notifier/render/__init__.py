@@ -1,8 +1,3 @@
-"""Turns a letter into a mail in French: text, HTML and calendar, as bytes for the relay.
-
-The only I/O is reading the templates, once.
-"""
-
 from services.notifier.render.letter_links import SUBSCRIBER_FOR
 from services.notifier.render.renderer import Outgoing, Renderer
 from services.notifier.render.sender import Sender

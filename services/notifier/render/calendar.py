@@ -26,10 +26,7 @@ PRODUCT = "-//CNFPT//Parcours//FR"
 
 @dataclass(frozen=True, slots=True)
 class Invitee:
-    """What differs from agent to agent. ``stamp`` is when the letter was called for.
-
-    ``attendee`` has the address as the relay gets it.
-    """
+    """``stamp`` is when the letter was called for. ``attendee`` has the address as the relay gets it."""
 
     enrolment_id: str
     sequence: int
@@ -39,15 +36,11 @@ class Invitee:
 
 @dataclass(frozen=True, slots=True)
 class CalendarPart:
-    """A ``text/calendar`` body, and the method that its content type repeats."""
-
     method: str
     body: bytes
 
 
 class CalendarWriter:
-    """Writes calendars, and caches the last sessions. ``organiser_address`` invites."""
-
     def __init__(self, organiser_address: str, *, keep: int = 500) -> None:
         self._organiser_address = organiser_address
         self._prepared: OrderedDict[tuple[object, ...], Details] = OrderedDict()
@@ -56,7 +49,6 @@ class CalendarWriter:
     def of_letter(
         self, mail: Mail, context: LetterContext, attendee: Person, now: datetime
     ) -> list[CalendarPart]:
-        """Return the calendars of a letter. What it adds comes first."""
         kind, session = KINDS[mail.template], context.session
         if kind.calendar is None or session is None or mail.details.get("had_seat") is False:
             return []
@@ -112,13 +104,11 @@ class CalendarWriter:
         invitee: Invitee,
         why: str | None = None,
     ) -> CalendarPart:
-        """Take these séances out."""
         return self._part(session, gone, "CANCEL", invitee, why)
 
     def _removal_of_left(
         self, mail: Mail, left: NumberedSession | None, invitee: Invitee
     ) -> list[CalendarPart]:
-        """Take out the session that the agent left, if it is known."""
         if left is None:
             return []
         decided = sequence(int(str(mail.details["left_version"])), left.version)

@@ -1,5 +1,3 @@
-"""Names of interests, for pages and letters."""
-
 from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 
@@ -12,14 +10,12 @@ OFFERED: tuple[Interest, ...] = (
     *(Interest(InterestKind.DELEGATION, delegation.value) for delegation in Delegation),
     *(Interest.of_offer(offer) for offer in labels.OFFERS),
 )
-"""Interests on our page, beside those known from events. Portals may name more."""
+"""Our page offers these beside interests known from events. Portals may name more."""
 Names = Mapping[str, str]
-"""Titles of communities and offers, by interest as text."""
 NO_NAMES: Names = MappingProxyType({})
 
 
 def listed(names: Names = NO_NAMES, offer_id: str = "") -> tuple[Interest, ...]:
-    """Return the interests on our page, and for the given offer each delegation."""
     named = map(Interest.parse, names)
     offers = (interest for interest in named if interest.offer_id and interest not in OFFERED)
     found = (*OFFERED, *offers)
@@ -55,7 +51,7 @@ def _sessions_of(value: str, names: Names) -> str:
 
 
 def titles(interests: Iterable[str], names: Names = NO_NAMES) -> list[str]:
-    """Return the titles of these interests, in the order of the page."""
+    """Sort as on the page."""
     order = {interest: place for place, interest in enumerate(OFFERED)}
     found = sorted(
         map(Interest.parse, interests), key=lambda interest: (order.get(interest, len(order)), interest)

@@ -1,5 +1,3 @@
-"""The signed links of a letter."""
-
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -9,15 +7,11 @@ from services.notifier import letters
 from shared.web.links import ENROLMENTS_FOR, Links, Purpose
 
 CERTIFICATE_FOR = timedelta(days=2 * 365)
-"""Lifetime of the link to a certificate."""
 SUBSCRIBER_FOR = timedelta(days=365)
-"""Lifetime of the links to preferences and unsubscription."""
 
 
 @dataclass(frozen=True, slots=True)
 class ArrivalCode:
-    """The address in the QR code for arrival, and the name of its image in the mail."""
-
     address: str
     content_id: str
 
@@ -32,7 +26,6 @@ class LetterLinks:
     def button(
         self, link: letters.Link | None, mail: letters.Mail, session: letters.NumberedSession | None
     ) -> str | None:
-        """Return the address of the letter's one action."""
         if self._links is None or link is None:
             return None
         match link:
@@ -60,33 +53,28 @@ class LetterLinks:
     def answer(
         self, mail: letters.Mail, context: letters.LetterContext, session: letters.NumberedSession
     ) -> str | None:
-        """Return where the reader replies to an offer, or None if no offer stands."""
         enrolment = context.enrolment
         if enrolment is None or enrolment.state is not letters.EnrolmentState.OFFERED:
             return None
         return self._to_agent(Purpose.OFFER, mail, enrolment.version, until=session.starts_at)
 
     def code(self, mail: letters.Mail, session: letters.NumberedSession | None) -> ArrivalCode | None:
-        """Return the QR code that is shown at the door of a session with a place."""
         if self._links is None or mail.enrolment_id is None or session is None or session.venue is None:
             return None
         return ArrivalCode(self._links.arrival(mail.enrolment_id), f"code.{mail.mail_id.hex}@parcours")
 
     def enrolments(self, mail: letters.Mail) -> str | None:
-        """Return the address of the reader's enrolments, or None if the letter is about none."""
         return self._to_agent(Purpose.ENROLMENTS, mail, until=self._now() + ENROLMENTS_FOR)
 
     def _to_agent(
         self, purpose: Purpose, mail: letters.Mail, number: int | None = None, *, until: datetime
     ) -> str | None:
-        """Return the address of a page about the letter's enrolment, or None."""
         if self._links is None or mail.enrolment_id is None:
             return None
         mark = self._links.mark(mail.address)
         return self._links.to_agent(purpose, mail.enrolment_id, mark, number or 0, until=until)
 
     def of_subscriber(self, mail: letters.Mail) -> Mapping[str, str] | None:
-        """Return the addresses of a subscriber's pages by name, or None."""
         if self._links is None:
             return None
         until = self._now() + SUBSCRIBER_FOR

@@ -31,7 +31,7 @@ _WORD_BYTES = 45
 
 @dataclass(frozen=True, slots=True)
 class Mailbox:
-    """A display name, and the address as the relay gets it."""
+    """``address`` is what the relay gets."""
 
     name: str
     address: str
@@ -39,8 +39,6 @@ class Mailbox:
 
 @dataclass(frozen=True, slots=True)
 class Attachment:
-    """A part beside text and HTML, with its content type."""
-
     content_type: str
     body: bytes
 
@@ -54,7 +52,7 @@ class InlineImage:
 
 
 class UnsendableAddress(ValueError):
-    """The text is not an address."""
+    pass
 
 
 def one_line(text: str) -> str:
@@ -62,7 +60,7 @@ def one_line(text: str) -> str:
 
 
 def clean(text: str) -> str:
-    """Return header text: one line, without controls or encoded-words."""
+    """Return one line without controls or encoded-words."""
     line = one_line(text)
     return line.replace("=?", "= ?").replace("?=", "? =")
 
@@ -85,7 +83,7 @@ def wire_address(address: str) -> str:
 
 
 def ascii_address(address: str) -> str:
-    """Return the address in a form for every relay. Raises :class:`UnsendableAddress`."""
+    """Return an address for every relay. Raises :class:`UnsendableAddress`."""
     wire = wire_address(address)
     if not wire.isascii():
         raise UnsendableAddress("the address has letters that not every relay takes")
@@ -100,7 +98,6 @@ _ADDRESS = re.compile(
 
 @functools.lru_cache(maxsize=1_000)
 def unstructured(text: str) -> str:
-    """Return the folded value of a header such as ``Subject``. Recent values are cached."""
     line = clean(text)
     if _PLAIN.fullmatch(line):
         return _fold(line.split(" "))
@@ -130,10 +127,10 @@ def message(
     boundary: str,
     image: InlineImage | None = None,
 ) -> bytes:
-    """Return the whole mail with CRLF line ends. ``headers`` hold values made by the functions above.
+    """Return the mail with CRLF line ends. ``headers`` have values made by the functions above.
 
-    The first calendar is an alternative to the text; the others are attachments, since a reader takes only
-    one alternative. ``boundary`` begins with ``=_``, so that no encoded text can hold it.
+    The first calendar is an alternative to the text. The others are attachments, because a reader takes only
+    one alternative. ``boundary`` begins with ``=_``, so that no encoded text can contain it.
     """
     lines = [f"{name}: {value}" for name, value in headers]
     lines += ["MIME-Version: 1.0", ""]
@@ -152,7 +149,7 @@ def message(
 
 
 def _html_part(html: str, image: InlineImage | None, boundary: str) -> bytes:
-    """Return the HTML with its image (RFC 2387), header included."""
+    """Include the part's header."""
     page = (
         b"Content-Type: text/html; charset=utf-8\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\n"
         + _quoted_printable(html)
@@ -177,7 +174,7 @@ def _html_part(html: str, image: InlineImage | None, boundary: str) -> bytes:
 
 
 def _alternatives(text: str, html: bytes, calendars: Sequence[Attachment], boundary: str) -> bytes:
-    """Return the alternatives, header included. A reader takes the last one that it understands."""
+    """A reader takes the last alternative that it understands."""
     separator = f"--{boundary}\r\n".encode("ascii")
     parts = [
         f'Content-Type: multipart/alternative; boundary="{boundary}"\r\n\r\n'.encode("ascii"),
@@ -207,7 +204,7 @@ def _quoted_printable(text: str) -> bytes:
 
 
 def _fold(tokens: Sequence[str]) -> str:
-    """Fold words into lines of at most 76 characters, or one long word."""
+    """A long word may exceed the 76 characters of a line."""
     lines: list[str] = []
     current = ""
     for token in tokens:
@@ -221,7 +218,7 @@ def _fold(tokens: Sequence[str]) -> str:
 
 
 def _encoded_words(line: str) -> str:
-    """Return the line as encoded-words, never cut inside a character (RFC 2047, 5)."""
+    """Never cut inside a character (RFC 2047, 5)."""
     pieces: list[bytes] = []
     current = b""
     for character in line:

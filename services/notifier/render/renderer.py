@@ -1,5 +1,3 @@
-"""Renders letters as mails."""
-
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
@@ -20,10 +18,7 @@ from shared.web.links import Links
 
 @dataclass(frozen=True, slots=True)
 class Outgoing:
-    """The envelope's two addresses, and the message with CRLF line ends.
-
-    A recipient that is not ASCII needs a relay with SMTPUTF8.
-    """
+    """A recipient that is not ASCII needs a relay with SMTPUTF8."""
 
     sender: str
     recipient: str
@@ -31,10 +26,9 @@ class Outgoing:
 
 
 class Renderer:
-    """Renders mails, and caches views of the last sessions.
+    """Without ``links``, letters send their reader to the portal.
 
-    Without ``links``, letters send their reader to the portal. ``return_path`` gives each mail its own return
-    address; without it, mails return to the sender.
+    ``return_path`` gives each mail its own return address; without it, mails return to the sender.
     """
 
     def __init__(
@@ -91,7 +85,6 @@ class Renderer:
         return self._now()
 
     def at(self, moment: datetime) -> "Renderer":
-        """Return a renderer that writes letters as of that moment."""
         return Renderer(self._sender, self._link_signer, now=lambda: moment, return_path=self._return_path)
 
     def text(self, mail: letters.Mail, context: letters.LetterContext) -> str:
@@ -108,14 +101,14 @@ class Renderer:
         return templates_of(mail.template)[1].render(self._variables.of(mail, context))
 
     def _reply_to(self, address: str) -> str:
-        """Return the address in a form for every relay, or our own."""
+        """Return our own address if not every relay takes the given one."""
         try:
             return mime.ascii_address(address)
         except mime.UnsendableAddress:
             return mime.ascii_address(self._sender.contact)
 
     def _ways_out(self, mail: letters.Mail) -> list[tuple[str, str]]:
-        """Return the headers for one-click unsubscription (RFC 8058), or by mail without a key."""
+        """One-click unsubscription (RFC 8058), or by mail without a key."""
         links = self._links.of_subscriber(mail)
         if links is None:
             contact = mime.ascii_address(self._sender.contact)
@@ -127,7 +120,6 @@ class Renderer:
 
 
 _FILES = {"REQUEST": "inscription.ics", "PUBLISH": "inscription.ics", "CANCEL": "annulation.ics"}
-"""File name of a calendar, by its method."""
 
 
 def _attached(part: CalendarPart) -> mime.Attachment:

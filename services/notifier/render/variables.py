@@ -1,5 +1,3 @@
-"""What the templates may name: the letter's session, links, and what can be done now."""
-
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
@@ -32,8 +30,6 @@ from shared.web.french import typeset
 
 
 class LetterVariables:
-    """Collects the variables of templates, and caches views of the last sessions."""
-
     def __init__(self, sender: Sender, links: LetterLinks, now: Callable[[], datetime], *, keep: int) -> None:
         self._sender = sender
         self._links = links
@@ -82,10 +78,7 @@ class LetterVariables:
     def _explanation(
         self, mail: letters.Mail, context: letters.LetterContext, variables: Mapping[str, Any]
     ) -> Explanation:
-        """Explain a refusal.
-
-        A refused move is explained by the other session, unless it was too late to leave.
-        """
+        """Explain a refused move by the other session, unless it was too late to leave."""
         session, is_over = context.session, bool(variables["enrolment_is_over"])
         if mail.template is letters.LetterType.MOVE_REFUSED and session is not None:
             too_late = mail.called_for_at >= session.withdrawal_ends_at
@@ -96,7 +89,6 @@ class LetterVariables:
     def _variables_of_some(
         self, mail: letters.Mail, context: letters.LetterContext, view: SessionView | None
     ) -> dict[str, Any]:
-        """Return the variables of some templates alone."""
         session, details = context.session, mail.details
         match mail.template:
             case letters.LetterType.NEWS:
@@ -155,7 +147,7 @@ class LetterVariables:
                 return {}
 
     def _of_bespoke_request(self, mail: letters.Mail) -> dict[str, Any]:
-        """Return the request, with dates in the time zone of the delegation."""
+        """Dates are in the delegation's time zone."""
         details = mail.details
         delegation = str(details["delegation"])
         zone = zone_of(delegation)
@@ -174,7 +166,6 @@ class LetterVariables:
         }
 
     def _to_organisers(self, mail: letters.Mail, context: letters.LetterContext) -> dict[str, Any]:
-        """Return the sessions as they are now, and where they are managed."""
         page = f"{self._sender.catalogue}/gestion" if self._sender.catalogue else None
         rows, ids = letters.rows_of(mail.details, "sessions"), letters.sessions_listed(mail)
         listed = [
@@ -216,7 +207,7 @@ class LetterVariables:
     def _phase(
         self, mail: letters.Mail, session: letters.NumberedSession | None
     ) -> dict[str, bool | int | None]:
-        """Return what can still be done now. A letter may leave days after its event."""
+        """A letter may leave days after its event."""
         now, kind = self._now(), letters.KINDS[mail.template]
         begun = session is not None and now >= session.starts_at
         over = session is not None and now >= session.ends_at
@@ -266,11 +257,9 @@ _ACCOMMODATES = frozenset(
         letters.LetterType.JOINING,
     }
 )
-"""Letters that say whom to ask about a disability."""
 
 
 def _trainers(context: letters.LetterContext) -> str | None:
-    """Return the known trainers in words, or None."""
     session = context.session
     if session is None or session.status is Status.CANCELLED or not context.trainers:
         return None
@@ -278,16 +267,13 @@ def _trainers(context: letters.LetterContext) -> str | None:
 
 
 def _days_before(session: letters.NumberedSession, now: datetime) -> int:
-    """Count the midnights from now to the start, in the session's time zone."""
+    """Count midnights in the session's time zone."""
     zone = ZoneInfo(session.timezone)
     return (session.starts_at.astimezone(zone).date() - now.astimezone(zone).date()).days
 
 
 def _about(variables: Mapping[str, Any], headline: str) -> str | None:
-    """Return what the subject names: the recording, the session, or the only item of news.
-
-    A session has its day, unless the headline says it.
-    """
+    """A session has its day, unless the headline says it."""
     recording, items = variables["details"].get("replay_title"), variables.get("items", ())
     item = items[0] if len(items) == 1 else None
     session = variables["session"] if item is None else item.session
@@ -304,7 +290,6 @@ def _zone(view: SessionView | None) -> str:
 
 
 def _subject_of(mail: letters.Mail) -> UUID:
-    """Return the id behind the letter's reference."""
     requested = mail.details.get("reference")
     return UUID(str(requested)) if requested else mail.enrolment_id or mail.mail_id
 

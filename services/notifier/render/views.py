@@ -1,5 +1,3 @@
-"""What templates name, with dates in French: sessions, changes, refusals, news."""
-
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -19,14 +17,14 @@ from shared.web.french import typeset
 
 @dataclass(frozen=True, slots=True)
 class SessionView:
-    """A session with dates in its own time zone, in French."""
+    """Dates are in the session's time zone, in French."""
 
     session_id: UUID
     title: str
     named: str
-    """In a subject: the title without subtitle, and the town."""
+    """For a subject: the title without subtitle, and the town."""
     day: str
-    """The first day, in a subject. Empty for a MOOC, which is open for weeks."""
+    """For a subject: the first day. Empty for a MOOC, which is open for weeks."""
     tile: tuple[str, str, str] | None
     """Day, month and weekday of the start. None for a MOOC."""
     when: str
@@ -47,11 +45,9 @@ class SessionView:
     is_limited: bool
     waiting_list: WaitingList
     prerequisite: str
-    """The offer whose certificate is needed, as a sentence names it."""
     has_two_steps: bool
     """First the employer approves, then the organiser selects."""
     is_public: bool
-    """False if it is for one authority alone."""
 
     @classmethod
     def of(cls, session: letters.NumberedSession) -> "SessionView":
@@ -96,8 +92,6 @@ class SessionView:
 
 @dataclass(frozen=True, slots=True)
 class ListedView:
-    """A session in a letter to its organiser."""
-
     session: SessionView
     url: str | None
     says: letters.DetailRow
@@ -112,7 +106,6 @@ class ListedView:
 
     @property
     def is_soon(self) -> bool:
-        """Return whether it begins or closes soon, with nothing to decide."""
         return bool(self.says.get("soon")) and not self.is_to_decide
 
 
@@ -123,8 +116,6 @@ def _lasts_days(session: letters.NumberedSession) -> bool:
 
 
 class ChangeKind(IntEnum):
-    """Changes, in the order of letters."""
-
     DATES = 1
     MODULES = 2
     PLACE = 3
@@ -133,9 +124,9 @@ class ChangeKind(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class ChangeView:
-    """What it is now, and what it was before, if known.
+    """``before`` is None if unknown.
 
-    ``module`` is the title of a séance with other dates, or of a new one.
+    ``module`` is the title of a new séance or one with other dates.
     """
 
     kind: ChangeKind
@@ -146,7 +137,7 @@ class ChangeView:
 
 
 def changes_of(details: letters.LetterDetails, session: letters.NumberedSession) -> list[ChangeView]:
-    """Return the changes that are still changes of the session as it is now."""
+    """Return the changes that still hold for the session as it is now."""
     changes: list[ChangeView] = []
     if "starts_before" in details:
         now = french.period(session.starts_at, session.ends_at, session.timezone)
@@ -182,7 +173,6 @@ def gone_from(details: letters.LetterDetails, timezone: str, name: str = "module
 def trainees_by_outcome(
     details: letters.LetterDetails, people: Mapping[UUID, str]
 ) -> dict[NominationOutcome, list[str]]:
-    """Return the named trainees by outcome, with the reason."""
     found: dict[NominationOutcome, list[str]] = {outcome: [] for outcome in NominationOutcome}
     for row in letters.rows_of(details, "trainees"):
         name = people.get(UUID(str(row["enrolment"])))
@@ -194,8 +184,6 @@ def trainees_by_outcome(
 
 @dataclass(frozen=True, slots=True)
 class ItemView:
-    """An item of news. ``is_open``: one can enrol in its ``session``."""
-
     kind: letters.NewsKind
     title: str
     summary: str | None
@@ -217,7 +205,6 @@ def explanation_of(
     *,
     enrolment_is_over: bool,
 ) -> Explanation:
-    """Return why something was refused, with the dates of its session."""
     requested = _REQUESTED.get(mail.template, "enrolment")
     if requested == "swap" and session is not None and mail.session_id == session.session_id:
         requested = "withdrawal"  # it was too late to leave the session, whatever the other one had

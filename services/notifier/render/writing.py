@@ -1,5 +1,3 @@
-"""The templates, ready to render, and their colours."""
-
 import functools
 import hashlib
 from collections.abc import Mapping
@@ -23,7 +21,6 @@ _TEMPLATES = Path(__file__).parents[1] / "templates"
 
 
 def _written_by() -> str:
-    """Return the version, and a digest of the templates and the code beside them."""
     digest = hashlib.sha256()
     for file in sorted([*_TEMPLATES.glob("*.*"), *Path(__file__).parent.glob("*.py")]):
         digest.update(file.read_bytes())
@@ -31,7 +28,7 @@ def _written_by() -> str:
 
 
 WRITTEN_BY = _written_by()
-"""Two letters with the same facts and the same value are the same."""
+"""Two letters with equal facts and equal values are the same."""
 
 _NAMES = {
     "ink": "ink",
@@ -47,7 +44,6 @@ _NAMES = {
     "waiting": "wait",
     "ended": "closed",
 }
-"""Colours of `shared.web.tokens`, by their names in the style of letters."""
 
 
 def _colours(theme: tokens.Theme) -> Mapping[str, str]:
@@ -108,7 +104,6 @@ def style_of(tone: letters.Tone) -> Markup:
 
 @functools.cache
 def templates_of(name: letters.LetterType) -> tuple[Template, Template]:
-    """Return a letter's template, for text and for HTML."""
     text, html = (environment.get_template(f"{name}.jinja") for environment in _environments())
     for template in (text, html):
         template.globals = dict(template.globals)  # Jinja's chain of them is slow to copy

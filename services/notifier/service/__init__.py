@@ -1,5 +1,1 @@
-"""What this service does, one file per subject: ``(tx, command) → result``.
-
-Handlers, API, pages, jobs and commands open the transaction and call a function here. Only ``delivery`` calls
-``store`` directly.
-"""
+"""One file per subject: ``(tx, command) → result``. Only ``delivery`` calls ``store`` directly."""

@@ -1,5 +1,3 @@
-"""Bespoke training: letters to the officer who requested it."""
-
 from collections.abc import Sequence
 
 from services.notifier import letters

@@ -1,5 +1,3 @@
-"""Returned mails: store and publish their reports, and suppress bad addresses."""
-
 import asyncio
 from uuid import UUID
 
@@ -15,7 +13,7 @@ from shared.read_log import Reading, ReadKind
 
 
 async def record(tx: Transaction, raw: bytes, path: ReturnPath) -> str:
-    """Take a message to the return path. Returns ``taken``, ``known`` or ``no report``.
+    """Return ``taken``, ``known`` or ``no report``.
 
     A report that names another recipient is ``no report``.
     """
@@ -32,17 +30,16 @@ async def record(tx: Transaction, raw: bytes, path: ReturnPath) -> str:
 
 
 async def suppressions(tx: Transaction, *, limit: int) -> list[Suppression]:
-    """Return the newest suppressed addresses, by the mails that came back. Addresses are not stored."""
     return await bounces.suppressions(tx, limit=limit)
 
 
 async def lift(tx: Transaction, address: str) -> bool:
-    """Write to an address again. Returns whether it was suppressed."""
+    """Return whether the address was suppressed."""
     return await bounces.lift(tx, address)
 
 
 async def lift_of(tx: Transaction, agent: AgentKey, reading: Reading, *, seen: str) -> bool:
-    """Write to an agent's address again, if it still is the one ``seen``. The reader is recorded."""
+    """Do nothing if the agent's address is no longer the one ``seen``."""
     (person,) = await people.known(tx, [agent])
     if not seen or person.address != seen:
         return False
@@ -52,10 +49,7 @@ async def lift_of(tx: Transaction, agent: AgentKey, reading: Reading, *, seen: s
 
 
 async def lift_for(tx: Transaction, mail_id: UUID, reading: Reading, *, seen: str) -> bool:
-    """Write to the address of a mail again, if it still is the one ``seen``. The reader is recorded.
-
-    Only for mails to no agent: :func:`lift_of` is for agents.
-    """
+    """Only for mails to no agent: :func:`lift_of` is for agents."""
     mail = await mails.get(tx, mail_id)
     if mail is None or mail.issuer or not seen or await claims.address_now(tx, mail_id) != seen:
         return False

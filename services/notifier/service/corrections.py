@@ -1,4 +1,4 @@
-"""Corrections of agents' addresses and names, for all letters that have not left."""
+"""Corrected data is used for all letters that have not left."""
 
 from datetime import datetime
 from typing import TypeVar
@@ -18,7 +18,6 @@ from shared.limits import Rate
 from shared.read_log import Reading, ReadKind
 
 CORRECTIONS = Rate(100, 3600)
-"""Addresses that one member of staff corrects, or has written to again."""
 
 CorrectionEvent = TypeVar("CorrectionEvent", AgentDetailsCorrected, AgentCorrected)
 
@@ -26,10 +25,9 @@ CorrectionEvent = TypeVar("CorrectionEvent", AgentDetailsCorrected, AgentCorrect
 async def request(
     tx: Transaction, agent: AgentKey, address: str, reading: Reading, *, seen: str
 ) -> UUID | None:
-    """Ask all services to correct an agent's address. The reader is recorded.
+    """Ask all services to correct an agent's address. Returns the id of the request.
 
-    Returns the id of the request, or None if the address is not the one ``seen`` any more, or not all
-    services would know the agent.
+    Returns None if the address is not the one ``seen``, or if not all services would know the agent.
     """
     (person,) = await people.known(tx, [agent])
     if not person.is_correctable or person.address != seen:
@@ -41,7 +39,6 @@ async def request(
 
 
 async def is_everywhere(tx: Transaction, agent: AgentKey, address: str) -> bool:
-    """Return whether all the agent's enrolments and subscriptions have this address."""
     (person,) = await people.known(tx, [agent])
     return person.address == address and await people.addresses(tx, agent) <= {address}
 
@@ -81,5 +78,5 @@ async def apply(tx: Transaction, event_id: UUID, corrected: AgentDetailsCorrecte
 def still_right(
     corrected: CorrectionEvent, agent: AgentKey, moment: datetime, newer: Corrections
 ) -> CorrectionEvent:
-    """Return the correction without what newer events say of the agent."""
+    """Leave out what newer events say."""
     return corrected.model_copy(update=dict.fromkeys(newer.since(agent, moment)))

@@ -1,5 +1,3 @@
-"""Decisions about enrolments: their state, and the letters that they call for."""
-
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import replace
@@ -20,14 +18,10 @@ from shared.events.topics import Topic
 from shared.events.vocabulary import AgentKey
 
 EventOfAgent = Decision | AgentDetailsCorrected | NewAddressGiven
-"""What enrolment publishes about an agent, in order."""
 
 
 async def process(tx: Transaction, received: Sequence[Received[EventOfAgent]], now: datetime) -> None:
-    """Take decisions and corrections in their order.
-
-    An event that is read late, such as by a redrive, is corrected by newer corrections.
-    """
+    """An event read late, for example redriven, is corrected by newer corrections."""
     agents_and_moments = [(_agent_of(record.event), record.received_at) for record in received]
     made = [
         Correction(agent, moment, changes(record.event))
@@ -72,7 +66,6 @@ def _as_corrected(decision: Received[Decision], newer: Corrections) -> Received[
 
 
 async def _process_decisions(tx: Transaction, received: Sequence[Received[Decision]], now: datetime) -> None:
-    """Queue the letters that decisions call for, and store the states."""
     if not received:
         return
     enrolled = [decision.event for decision in received if isinstance(decision.event, AgentEnrolled)]
@@ -91,7 +84,7 @@ async def _process_decisions(tx: Transaction, received: Sequence[Received[Decisi
 async def _without_useless(
     tx: Transaction, called_for: Sequence[tuple[Received[Decision], Letter]]
 ) -> list[tuple[Received[Decision], Letter]]:
-    """Leave out evaluation letters about sessions without a link for it."""
+    """Leave out evaluation letters without a link."""
     attended = {
         decision.event.session_id
         for decision, letter in called_for
@@ -107,10 +100,7 @@ async def _without_useless(
 
 
 async def _queue_what_has_begun(tx: Transaction, seated: Sequence[Received[Decision]], now: datetime) -> None:
-    """Queue scheduled letters that began before the decision was read.
-
-    Letters that have not begun will find the enrolment themselves.
-    """
+    """Later scheduled letters will find the enrolment themselves."""
     known = await sessions.find(tx, {decision.event.session_id for decision in seated})
     not_started = await fan_outs.not_started(tx, known)
     begun: defaultdict[ScheduledLetter, list[UUID]] = defaultdict(list)

@@ -1,4 +1,4 @@
-"""Erasure of an agent, after the enrolments are erased and the last letters have left."""
+"""Erases an agent after enrolment has, and after the last letters have left."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -20,17 +20,14 @@ from shared.personal_data import Subject
 from shared.read_log import Reading, ReadKind
 
 ENROLMENT = "enrolment"
-"""This service erases an agent first, since its decisions call for letters."""
+"""This service erases an agent first, because its decisions call for letters."""
 SERVICES = frozenset(("catalogue", "enrolment", "notifier"))
-"""The services that answer each request."""
 MOST_OTHERS = 20
-"""Agents with the same address that are shown."""
 LETTERS_WAIT = timedelta(hours=1)
 """Due letters may still leave for this long [choice]."""
 
 
 async def meant(tx: Transaction, agent: AgentKey, reading: Reading) -> tuple[KnownPerson, list[AgentKey]]:
-    """Return who an agent is, and the other agents with the same address. The reader is recorded."""
     (person,) = await people.known(tx, [agent])
     same = await people.with_address(tx, person.address, most=MOST_OTHERS + 1) if person.address else []
     others = [other for other in same if other != agent][:MOST_OTHERS]
@@ -39,14 +36,13 @@ async def meant(tx: Transaction, agent: AgentKey, reading: Reading) -> tuple[Kno
 
 
 async def request(tx: Transaction, agent: AgentKey, now: datetime, reading: Reading) -> UUID:
-    """Ask all services to erase an agent. Returns the id of the request. The reader is recorded."""
     request_id = await erasure.request(tx, OUTBOX, agent, now)
     await read_log.record(tx, reading, ReadKind.ERASURE, agents=[agent], about=[request_id])
     return request_id
 
 
 async def is_asked_here(tx: Transaction, request_id: str) -> bool:
-    """Return whether support made this request, even if it has not come back to this service."""
+    """Support made this request, even if it has not come back to this service."""
     return await erasures.is_asked_here(tx, request_id)
 
 
@@ -73,14 +69,11 @@ async def until(tx: Transaction, request: Erasure) -> datetime | None:
 
 
 async def writes(tx: Transaction, subject: Subject) -> bool:
-    """Return whether a letter to a person who is not an agent is on its way."""
     return await erasures.writes_to(tx, subject.addresses)
 
 
 @dataclass(frozen=True, slots=True)
 class ErasureState:
-    """A request, and when each service has erased the agent. It names nobody."""
-
     request_id: UUID
     request_source: str
     received_at: datetime
@@ -96,7 +89,6 @@ class ErasureState:
 
 
 async def states(tx: Transaction, request_id: UUID | None = None) -> list[ErasureState]:
-    """Return requests, the newest first: those with one id, or the last hundred."""
     requests = await erasures.requests(tx, request_id)
     answers = await erasures.answers(tx, [request.request_id for request in requests])
     return [

@@ -1,5 +1,3 @@
-"""Letters to many, slice by slice."""
-
 from collections.abc import Sequence
 from datetime import datetime
 from uuid import UUID
@@ -12,14 +10,14 @@ from shared.database import Transaction
 
 
 async def in_progress(tx: Transaction) -> tuple[int, float]:
-    """Return how many have begun and are not done, and the age of the oldest in seconds."""
+    """Return the number, and the seconds since the oldest began."""
     return await fan_outs.in_progress(tx)
 
 
 async def next_slice(tx: Transaction, now: datetime, *, most: int) -> int | None:
-    """Queue the next slice of the oldest fan-out. Returns the number of agents, or None if nothing is left.
+    """Queue the next slice of the oldest fan-out. Returns its size, or None if nothing is left.
 
-    If something is due, it only begins. Two processes never work on the same fan-out.
+    A due fan-out only begins. Two processes never work on the same one.
     """
     if sessions_due := await fan_outs.due_sessions(tx):
         await sessions.lock(tx, sessions_due, exclusive=True)

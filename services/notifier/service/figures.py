@@ -1,5 +1,3 @@
-"""Figures: how often what happened, by month, offer and organiser."""
-
 from collections import Counter
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -20,8 +18,6 @@ MONTHS = 12
 
 
 class FigureKind(StrEnum):
-    """Figures, in the order of tables."""
-
     ASKED = "asked"
     ENROLLED = "enrolled"
     WAITLISTED = "waitlisted"
@@ -35,8 +31,6 @@ class FigureKind(StrEnum):
 
 @dataclass(frozen=True)
 class OfferFigures:
-    """Figures of ``months``, and their sums."""
-
     rows: Sequence[CountedFigure]
     months: Sequence[date]
     period: str
@@ -45,7 +39,6 @@ class OfferFigures:
     organisers: Sequence[str]
     counted_until: datetime | None
     titles: Mapping[str, str]
-    """Titles of offers, from known sessions."""
 
     @cached_property
     def _by_month(self) -> Counter[tuple[date, str]]:
@@ -78,13 +71,11 @@ class OfferFigures:
 
     @property
     def highest(self) -> int:
-        """The largest number of requests or seats in a month, for the scale."""
         shown = (FigureKind.ASKED, FigureKind.ENROLLED)
         return max(self.of_month(month, kind) for month in self.months for kind in shown)
 
     @property
     def refusals(self) -> list[tuple[str, int]]:
-        """Reasons for refusals, the most frequent first."""
         return self._by_reason.most_common()
 
 
@@ -108,10 +99,7 @@ async def find(
     organiser: str | None = None,
     own: str | None = None,
 ) -> OfferFigures:
-    """Return the figures of a year or a month, by default of the last twelve months.
-
-    ``own`` is the only organiser that the reader may see.
-    """
+    """``own`` is the only organiser that the reader may see."""
     counted = await figures.counted(tx, own)
     known = periods(counted.since or today, today)
     months = known.get(period) or last_months(today)
@@ -128,7 +116,7 @@ async def find(
 
 
 def periods(since: date, today: date) -> dict[str, list[date]]:
-    """Return the months of each year (``2026``) and month (``2026-11``), the newest first."""
+    """Keys are years (``2026``) and months (``2026-11``), the newest first."""
     number, last = since.year * 12 + since.month - 1, today.year * 12 + today.month - 1
     months = [date(month // 12, month % 12 + 1, 1) for month in range(number, last + 1)]
     years = {
@@ -141,6 +129,5 @@ def periods(since: date, today: date) -> dict[str, list[date]]:
 
 
 def last_months(today: date) -> list[date]:
-    """Return the first days of the last twelve months."""
     number = today.year * 12 + today.month - 1
     return [date(month // 12, month % 12 + 1, 1) for month in range(number - MONTHS + 1, number + 1)]

@@ -1,5 +1,3 @@
-"""Sends an agent the lost link to their enrolments."""
-
 from uuid import uuid4
 
 from services.notifier.letters.addresses import folded
@@ -10,7 +8,7 @@ from shared import limits
 from shared.database import Transaction
 
 AGENTS_OF_A_MAILBOX = 20
-"""At most this many agents of a shared mailbox get their link, the last enrolled first [choice]."""
+"""A shared mailbox gets at most this many links, the last enrolled agents first [choice]."""
 
 
 async def send(tx: Transaction, address: str, digest: Digest) -> None:

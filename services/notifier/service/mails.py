@@ -1,5 +1,3 @@
-"""Mails as operators see them, resolve them and send them again."""
-
 from collections.abc import Collection
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -25,7 +23,7 @@ from shared.references import ids_of
 
 
 def _as_written(typed: object) -> object:
-    """Remove blanks from a dictated reference."""
+    """References are dictated with blanks."""
     is_reference = isinstance(typed, str) and ids_of(typed) is not None
     return "".join(str(typed).split()) if is_reference else typed
 
@@ -38,7 +36,6 @@ Searched = Annotated[
 """An agent's id, or the reference in a letter. Never an address."""
 
 ENDED = frozenset((MailState.SENT, MailState.FAILED, MailState.AMBIGUOUS, MailState.SUPERSEDED))
-"""States in which a letter may be sent again."""
 
 SENT_AGAIN_AS = "sent again as"
 SENT_AGAIN_AFTER = "sent again on purpose, after"
@@ -58,11 +55,10 @@ async def find(
     limit: int = 100,
     reading: Reading,
 ) -> list[MailRow]:
-    """Return mails, newest first, of an agent or in a state: those after ``after``, or before ``before``.
+    """Return mails, newest first, of an agent or in a state: after ``after`` or before ``before``.
 
-    Without ``issuer``, mails of all agents with this ``agent_id`` are found. If nobody has the id, it may be
-    a reference. Each agent found, or known and sought in vain, is recorded as read. The typed text is not
-    stored.
+    Without ``issuer``, all agents with this ``agent_id`` count. If nobody has the id, it may be a reference.
+    Each agent found, or known and sought in vain, is recorded as read. The typed text is not stored.
     """
     meant = [] if agent_id is None else await people.agents_by_identifier_or_reference(tx, agent_id, issuer)
     is_identifier = any(agent.agent_id == agent_id for agent in meant)
@@ -90,7 +86,6 @@ def _whose(row: MailRow) -> AgentKey:
 async def of_events(
     tx: Transaction, event_ids: Collection[UUID], enrolment_ids: Collection[UUID], reading: Reading
 ) -> list[MailRow]:
-    """Return the mails that these events called for, or about these enrolments. The reader is recorded."""
     agents = [
         agent
         for enrolment_id in enrolment_ids
@@ -103,7 +98,6 @@ async def of_events(
 
 
 async def enrolment_of(tx: Transaction, mail_id: UUID) -> UUID | None:
-    """Return the enrolment that a mail is about, or None."""
     row = await mails.get(tx, mail_id)
     return None if row is None else row.enrolment_id
 
@@ -114,10 +108,9 @@ async def counts(tx: Transaction) -> dict[MailState, int]:
 
 @dataclass(frozen=True, slots=True)
 class MailDetails:
-    """A mail with its decisions and attempts, and what its letter is written from.
+    """``written`` says when and by what the letter was written, if it is stored.
 
-    If the sent letter is kept, ``written`` says when and by what it was written, and ``context`` is of that
-    moment. Otherwise ``context`` is the present one, or None while the session is unknown. ``address`` is
+    ``context`` is of that moment, else the present one, or None while the session is unknown. ``address`` is
     where the mail would go now.
     """
 
@@ -134,7 +127,6 @@ class MailDetails:
 async def show(
     tx: Transaction, mail_id: UUID, reading: Reading, kind: ReadKind = ReadKind.MAIL
 ) -> MailDetails | None:
-    """Return one mail, or None. The reader is recorded."""
     row = await mails.get(tx, mail_id)
     if row is None:
         return None
@@ -166,7 +158,6 @@ async def is_known(tx: Transaction, mail_id: UUID) -> bool:
 
 
 RESENDS = Rate(100, 3600)
-"""Letters that one member of staff sends again."""
 
 
 async def resend(tx: Transaction, mail_id: UUID, *, actor: str, after: int | None = None) -> UUID | None:
@@ -174,8 +165,8 @@ async def resend(tx: Transaction, mail_id: UUID, *, actor: str, after: int | Non
 
     An ambiguous mail is itself resolved and sent again. A letter that is no longer true becomes superseded.
     ``after`` is the number of decisions that the operator had seen, so that a double click sends once.
-    Returns the id of the mail to be sent, or None if it does not exist, has not ended, or was decided about
-    meanwhile.
+    Returns the id of the mail to be sent, or None if the mail does not exist, has not ended, or was decided
+    about meanwhile.
     """
     state, key = await mails.lock(tx, mail_id), uuid4()
     if after is not None:
@@ -195,10 +186,10 @@ async def resend(tx: Transaction, mail_id: UUID, *, actor: str, after: int | Non
 
 
 async def resolve(tx: Transaction, mail_id: UUID, *, sent: bool, actor: str) -> tuple[MailState | None, bool]:
-    """Apply an operator's decision about an ambiguous or failed mail: it arrived, or send it again.
+    """Apply an operator's decision about an ambiguous or failed mail.
 
-    Returns the state before, if the mail exists, and whether anything was done. The Message-ID stays, so that
-    a mail program may recognise a duplicate.
+    Returns the state before, and whether anything was done. The Message-ID stays, so that a mail program may
+    recognise a duplicate.
     """
     before = await mails.lock(tx, mail_id)
     waits = before is MailState.AMBIGUOUS or (before is MailState.FAILED and not sent)
@@ -213,5 +204,4 @@ async def resolve(tx: Transaction, mail_id: UUID, *, sent: bool, actor: str) -> 
 
 
 async def resend_failed(tx: Transaction, code: int, *, actor: str) -> int:
-    """Send again every mail that failed with this code. Returns how many."""
     return await mails.requeue_failed(tx, code, actor=actor, action=RESENT)

@@ -12,17 +12,12 @@ from shared.database import Transaction
 from shared.events.vocabulary import AgentKey
 
 MOST_WORDS = 6
-"""Words of a name that are compared."""
 LONGEST_RUN = 3
-"""Words that may form one family name."""
 SHORTEST = 4
 """A shorter family name is near too many others."""
 NEAREST = 0.78
-"""Least similarity of two names, by `difflib`."""
 SAME_BEGINNING = 2
-"""First letters that must be the same."""
 MOST_NAMES = 2000
-"""Family names that are compared."""
 _SOUNDS = [
     (re.compile(letters), sound)
     for letters, sound in (
@@ -36,11 +31,9 @@ _SOUNDS = [
         ("[dtsxzpe]+$", ""),
     )
 ]
-"""Letters that sound alike in French."""
 
 
 async def agents_nearly_called(tx: Transaction, typed: str, *, most: int) -> list[AgentKey]:
-    """Return agents with nearly the typed names, in any order."""
     heard = list(_family_names((await people.folded(tx, typed)).split()[:MOST_WORDS]))
     known = await people.family_names(
         tx, {family_name[:SAME_BEGINNING] for family_name, _ in heard}, most=MOST_NAMES
@@ -63,7 +56,6 @@ async def agents_nearly_called(tx: Transaction, typed: str, *, most: int) -> lis
 
 
 def is_near(heard: str, name: str) -> bool:
-    """Return whether the typed name may be a misheard or mistyped form of this name."""
     if _sound(heard) == _sound(name):
         return True
     return abs(len(heard) - len(name)) <= 2 and bool(difflib.get_close_matches(heard, [name], 1, NEAREST))
@@ -76,7 +68,6 @@ def _sound(name: str) -> str:
 
 
 def _family_names(names: list[str]) -> Iterator[tuple[str, list[str]]]:
-    """Yield each run of words as a family name, with the other words."""
     for first in range(len(names)):
         for end in range(first + 1, min(first + LONGEST_RUN, len(names)) + 1):
             family_name = "".join(names[first:end])

@@ -1,5 +1,3 @@
-"""A new address: it is asked for confirmation, and the present address is notified."""
-
 from services.notifier.letters import Letter, LetterType
 from services.notifier.store import queue
 from services.notifier.store.queue import Addressee

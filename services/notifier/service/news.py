@@ -1,5 +1,3 @@
-"""Replays and resources: announced to participants and subscribers, unless withdrawn."""
-
 from collections.abc import Sequence
 from datetime import datetime
 from typing import TypeGuard
@@ -13,14 +11,10 @@ from shared.events.catalogue import ReplayPublished, ResourceEvent, ResourcePubl
 from shared.events.cloudevents import Received
 
 ReceivedResource = Received[ReplayPublished | ResourcePublished]
-"""A resource that has opened."""
 
 
 async def process(tx: Transaction, resources: Sequence[Received[ResourceEvent]], now: datetime) -> None:
-    """Announce each replay and resource once.
-
-    A newer version corrects what is still to be sent. A withdrawn one is announced no more.
-    """
+    """A newer version corrects what is still to be sent. A withdrawn resource is announced no more."""
     received = await keep_withdrawals(tx, resources)
     called_for = replay_letters(received)
     await sessions.lock(
@@ -40,7 +34,7 @@ async def process(tx: Transaction, resources: Sequence[Received[ResourceEvent]],
 async def keep_withdrawals(
     tx: Transaction, resources: Sequence[Received[ResourceEvent]]
 ) -> list[ReceivedResource]:
-    """Store withdrawals. Returns the other resources."""
+    """Return the other resources."""
     withdrawn = [record.event for record in resources if isinstance(record.event, ResourceWithdrawn)]
     await withdrawals.save(tx, withdrawn)
     gone = await withdrawals.known(tx, {record.event.resource_id for record in resources})
@@ -52,7 +46,7 @@ def _has_opened(record: Received[ResourceEvent]) -> TypeGuard[ReceivedResource]:
 
 
 async def publish(tx: Transaction, event_id: UUID, item: NewsItem, *, called_for_at: datetime) -> None:
-    """Announce an item to its followers once. A newer version corrects what is still to be sent."""
+    """A newer version corrects what is still to be sent."""
     if await news.save(tx, event_id, item):
         await fan_outs.store(tx, [FanOut(event_id, FanOutTask.NEWS, item.item_id, {}, called_for_at)])
 
@@ -60,7 +54,6 @@ async def publish(tx: Transaction, event_id: UUID, item: NewsItem, *, called_for
 def replay_letters(
     received: Sequence[Received[ResourceEvent]],
 ) -> list[tuple[Received[ReplayPublished], Letter]]:
-    """Return the replays of sessions, each with its letter."""
     return [
         (resource, letter)
         for resource in received

@@ -1,5 +1,3 @@
-"""Notices to organisers, and organisers' messages to participants."""
-
 from collections.abc import Mapping, Sequence
 from uuid import UUID
 
@@ -31,10 +29,9 @@ _ABOUT_THE_SESSION = {"session_id", "organiser"}
 async def process(
     tx: Transaction, received: Sequence[Received[NoticeEvent]], organisers: Mapping[str, Sequence[str]]
 ) -> None:
-    """Write to the organisers of sessions, to the senders of lists, and to addressed participants.
+    """``organisers`` are addresses by organiser.
 
-    ``organisers`` are addresses, by organiser. Their recipient is named after the organiser, since they are
-    no agents.
+    Letters to them are named after the organiser, who is no agent.
     """
     messages = []
     for notice in received:
@@ -84,7 +81,6 @@ async def preview(
     link: str | None,
     state: EnrolmentState,
 ) -> tuple[Mail, LetterContext] | None:
-    """Return the letter to a participant in this state, or None if the session is not the organiser's."""
     session = (await sessions.find(tx, [session_id])).get(session_id)
     if session is None or not organiser.finds(session.organiser):
         return None

@@ -1,5 +1,3 @@
-"""One letter a day to each organiser, about their sessions."""
-
 from collections.abc import Mapping
 from datetime import datetime
 from uuid import UUID
@@ -14,10 +12,10 @@ from shared.messaging import progress
 
 
 async def write_day(tx: Transaction, day: OrganiserDay, contacts: DelegationContacts, now: datetime) -> int:
-    """Write the digest to its subscribers, and the returned mails to the other organisers, once a day.
+    """Write each letter once a day. Returns the number of letters.
 
-    Returns the number of letters. There are none while decisions of that day may still be unread. Whoever
-    ended the digest is forgotten once the settings no longer name the address.
+    There are none while decisions of that day may still be unread. An ended digest is forgotten once the
+    settings no longer name the address.
     """
     read = await progress.read_until(tx, Topic.ENROLMENT_DECISIONS)
     if read is None or read < day.until:
@@ -46,7 +44,7 @@ async def end_digest(tx: Transaction, organiser: str, address: str, now: datetim
 
 
 async def resume_digest(tx: Transaction, organiser: str, address: str) -> bool:
-    """Resume a digest that this organiser had ended. Returns False if it was not ended."""
+    """Return False if the digest was not ended."""
     return await organisers.resume_digest(tx, organiser, address)
 
 

@@ -1,5 +1,3 @@
-"""Support's search for persons."""
-
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -21,7 +19,7 @@ __all__ = [
 ]
 
 MOST = 50
-"""Persons of a search, and lines in the read log."""
+"""The most persons of a search, and lines in the read log."""
 
 
 class Found(NamedTuple):
@@ -32,10 +30,9 @@ class Found(NamedTuple):
 
 
 async def find(tx: Transaction, typed: str, reading: Reading) -> Found:
-    """Return the persons that an address, identifier, reference or name leads to.
+    """Return at most one more than :data:`MOST`.
 
-    There is one more than :data:`MOST` at most. Each person found is recorded as read, or that nobody was.
-    The typed text is not stored.
+    Each person found is recorded as read, or that nobody was. The typed text is not stored.
     """
     by_name = is_near = False
     if "@" in typed:
@@ -55,7 +52,7 @@ async def find(tx: Transaction, typed: str, reading: Reading) -> Found:
 async def agents_by_identifier_or_reference(
     tx: Transaction, agent_id: str, issuer: str | None
 ) -> list[AgentKey]:
-    """Return the agents with this identifier; if there are none, those whose reference it is."""
+    """If nobody has this identifier, it may be a reference."""
     known = [*await enrolments.agents_called(tx, agent_id), *await mails.called(tx, agent_id)]
     if (called := _by_issuer(known, issuer)) or (ids := ids_of(agent_id)) is None:
         return called

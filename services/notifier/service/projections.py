@@ -1,5 +1,3 @@
-"""Rebuilds and compares what comes from the catalogue alone."""
-
 from collections.abc import Sequence
 from datetime import datetime
 
@@ -18,10 +16,7 @@ async def restore(
     resources: Sequence[Received[ResourceEvent]],
     now: datetime,
 ) -> None:
-    """Store sessions, replays and news again without writing to anybody.
-
-    Scheduled letters of unknown sessions are planned.
-    """
+    """Write to nobody. Scheduled letters of unknown sessions are planned."""
     ids = {state.event.session_id for state in states}
     await sessions.lock(tx, ids, exclusive=True)
     before = await sessions.find(tx, ids)
@@ -46,10 +41,7 @@ async def restore(
 async def compare(
     tx: Transaction, states: Sequence[Received[SessionState]], resources: Sequence[Received[ResourceEvent]]
 ) -> list[Compared]:
-    """Compare sessions by their newest state, and replays by their session.
-
-    News are not compared: they record what subscribers were told.
-    """
+    """News are not compared, because they record what subscribers were told."""
     published = {str(state.event.session_id): state.event.model_dump(mode="json") for state in states}
     recorded = {
         str(replay.event.resource_id): {"version": 0, "session_id": replay.event.session_id}

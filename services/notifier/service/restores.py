@@ -29,7 +29,7 @@ RELAYS_LOG = "the relay's log"
 
 @dataclass(frozen=True, slots=True)
 class Reconciliation:
-    """``missing`` counts mails that were sent and are not in the queue, by letter."""
+    """``missing`` counts sent mails that are not in the queue, by letter."""
 
     marked: int
     known: int
@@ -60,8 +60,7 @@ async def reconcile(
 ) -> Reconciliation:
     """Mark mails as ended if events or the relay's log say so.
 
-    ``logged`` has the Message-IDs in that log, by mail. While mails are missing they may still come, so
-    nothing changes unless ``accept_missing``.
+    While mails are missing they may still come, so nothing changes unless ``accept_missing``.
     """
     published = {received.event.mail_id for received in ended}
     found = await restores.states(tx, published | logged.keys())
@@ -91,5 +90,4 @@ async def reconcile(
 
 
 def message_ids_in(log: str) -> dict[UUID, str]:
-    """Return the Message-IDs of our mails in a relay's log, by mail."""
     return {UUID(found["mail_id"]): found[0] for found in _MESSAGE_ID.finditer(log)}

@@ -14,7 +14,7 @@ from shared.oidc.settings import LOOPBACK
 
 @dataclass(frozen=True, slots=True)
 class DnsRecord:
-    """A record to publish, and its purpose. The settings do not know what stands in ``<…>``."""
+    """The settings do not contain the parts of ``value`` in ``<…>``."""
 
     purpose: str
     name: str
@@ -53,7 +53,6 @@ def records(settings: Settings, selector: str, reports: str | None) -> list[DnsR
 
 
 def implications(settings: Settings) -> Iterator[str]:
-    """Say how each check passes, and what keeps mails from being believed."""
     sender, envelope = _domains(settings)
     yield f"Letters are from {settings.sender[1]}: the relay has to sign them (DKIM) as d={sender}."
     if settings.return_path is None:
@@ -93,7 +92,6 @@ def _domains(settings: Settings) -> tuple[str, str]:
 
 
 def _related(domain: str, other: str) -> bool:
-    """Return whether one domain is the other or below it."""
     return domain == other or domain.endswith(f".{other}") or other.endswith(f".{domain}")
 
 

@@ -1,5 +1,3 @@
-"""Sessions, and the letters about their changes."""
-
 from collections.abc import Collection, Sequence
 from datetime import datetime
 from uuid import UUID
@@ -14,7 +12,6 @@ from shared.events.cloudevents import Received
 
 
 async def process(tx: Transaction, received: Sequence[Received[SessionState]], now: datetime) -> None:
-    """Store the newest state of each session. Queue and plan the letters about it."""
     newest = {
         session.event.session_id: session
         for session in sorted(received, key=lambda session: session.event.version)

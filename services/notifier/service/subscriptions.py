@@ -1,11 +1,10 @@
-"""Subscribers and what they follow, and the double opt-in on our page.
+"""Subscribers and their interests, and the double opt-in on our page.
 
-A subscriber is an agent named by a portal, or the owner of an address, who confirmed it. A portal only claims
-its agents' addresses, so nothing it says changes an owner's subscriptions. The owner's letters and links are
-about the whole mailbox, with what its agents follow (docs/adr/0040).
+A subscriber is an agent named by a portal, or the owner of an address, who confirmed it. A portal only
+claims its agents' addresses, so nothing it says changes an owner's subscriptions. The owner's letters and
+links are about the whole mailbox, including its agents' interests (docs/adr/0040).
 
-One lock serialises all changes. Each change takes the same few statements, however many agents have the
-address.
+One lock serialises all changes.
 """
 
 from collections.abc import Callable, Collection, Iterable, Sequence
@@ -36,7 +35,7 @@ PER_MAILBOX = Rate(1, 86_400)
 """Letters a day that typing an address into our page can cause [choice]."""
 
 AGENTS_OF_AN_ADDRESS = 50
-"""Agents of one issuer that may follow something with one shared address [choice]."""
+"""So many agents of one issuer with one shared address may subscribe [choice]."""
 NOT_KEPT = Counter(
     "parcours_subscriptions_not_kept_total",
     "Subscriptions of agents with an address that as many of their issuer have as may.",
@@ -46,8 +45,6 @@ NOT_KEPT = Counter(
 
 @dataclass(frozen=True, slots=True)
 class Subscriber:
-    """A subscriber's address, and the interests that their letters are about."""
-
     subscriber_id: UUID
     address: str
     interests: frozenset[str]
@@ -56,10 +53,7 @@ class Subscriber:
 async def process(
     tx: Transaction, received: Sequence[Received[SubscriptionChanged | AgentCorrected]]
 ) -> None:
-    """Apply what portals say of their agents, in order.
-
-    An event that is read late is corrected by newer corrections, and undoes no newer wish.
-    """
+    """An event read late is corrected by newer corrections, and undoes no newer wish."""
     if not received:
         return
     await subscriptions.lock(tx)
@@ -86,7 +80,7 @@ def _agent_of(record: Received[SubscriptionChanged | AgentCorrected]) -> AgentKe
 
 
 async def _change(tx: Transaction, changed: SubscriptionChanged, agent: AgentKey, moment: datetime) -> None:
-    """Start or end subscriptions of an agent. Ending without an interest ends all."""
+    """Ending without an interest ends all subscriptions."""
     named = _named(changed)
     if not changed.subscribed:
         await subscriptions.keep_ended(tx, agent, named or [subscriptions.EVERYTHING], moment)
@@ -106,7 +100,6 @@ async def _change(tx: Transaction, changed: SubscriptionChanged, agent: AgentKey
 
 
 def _named(changed: SubscriptionChanged) -> list[str]:
-    """Return the interests of an event, as text."""
     named = [
         str(Interest(kind, value))
         for kind, value in (
@@ -122,10 +115,7 @@ def _named(changed: SubscriptionChanged) -> list[str]:
 
 
 async def _correct(tx: Transaction, corrected: AgentCorrected, agent: AgentKey, moment: datetime) -> None:
-    """Correct a subscriber's address or names.
-
-    If too many agents of the issuer have the new address, the subscriptions end.
-    """
+    """If too many agents of the issuer have the new address, the subscriptions end."""
     await keep_former_address(tx, agent, corrected.email, moment)
     if await subscriptions.find_agent(tx, agent) is None:
         return
@@ -134,7 +124,7 @@ async def _correct(tx: Transaction, corrected: AgentCorrected, agent: AgentKey, 
 
 
 async def _has_room(tx: Transaction, agent: AgentKey, address: str, moment: datetime) -> bool:
-    """Return whether the agent may follow something with this address. If not, all subscriptions end.
+    """Return whether the agent may subscribe with this address. If not, end all subscriptions.
 
     The former address is no longer the agent's, so nobody is written to there.
     """
@@ -150,7 +140,7 @@ async def _has_room(tx: Transaction, agent: AgentKey, address: str, moment: date
 
 
 async def _end(tx: Transaction, agent: AgentKey, interests: Collection[str] | None, moment: datetime) -> None:
-    """End subscriptions requested by that moment; None ends all. A subscriber without any is forgotten."""
+    """None ends all. A subscriber without any is forgotten."""
     found = await subscriptions.find_agent(tx, agent)
     if found is not None:
         older = await subscriptions.asked_for_by(tx, found, moment)
@@ -159,7 +149,6 @@ async def _end(tx: Transaction, agent: AgentKey, interests: Collection[str] | No
 
 
 async def find(tx: Transaction, subscriber_id: UUID) -> Subscriber | None:
-    """Return a subscriber, or None if they follow nothing."""
     interests = (await subscriptions.followed(tx, [subscriber_id])).get(subscriber_id)
     address = await subscriptions.address_of(tx, subscriber_id)
     if not interests or address is None:
@@ -170,7 +159,7 @@ async def find(tx: Transaction, subscriber_id: UUID) -> Subscriber | None:
 async def of_enrolment(
     tx: Transaction, enrolment_id: UUID, written_to: Callable[[str], bool]
 ) -> tuple[bool, Subscriber | None]:
-    """Return whether a link about an enrolment opens anything, and the subscriber with that address.
+    """Return whether the link opens anything, and the subscriber with that address.
 
     ``written_to`` tells whether the link was sent to an address. The owner of the address comes before the
     agent.
@@ -190,7 +179,7 @@ async def of_enrolment(
 
 
 async def choose(tx: Transaction, subscriber_id: UUID, wanted: Collection[str]) -> Subscriber | None:
-    """Let a subscriber follow exactly these. Returns None if nothing is left or nothing was followed.
+    """Return None if there are no interests after, or were none before.
 
     Interests named by portals may be kept, but not invented. An owner chooses for the whole mailbox.
     """
@@ -209,7 +198,6 @@ async def choose(tx: Transaction, subscriber_id: UUID, wanted: Collection[str]) 
 
 
 async def names(tx: Transaction, among: Iterable[str]) -> dict[str, str]:
-    """Return titles of communities and of public offers among ``chosen``, by interest."""
     offer_ids = {offer_id for interest in among if (offer_id := Interest.parse(interest).offer_id)}
     offers = await sessions.offer_titles(tx, offer_ids)
     named = {str(Interest.of_offer(offer_id)): title for offer_id, title in offers.items()}
@@ -217,16 +205,12 @@ async def names(tx: Transaction, among: Iterable[str]) -> dict[str, str]:
 
 
 Digest = Callable[[str, str], bytes]
-"""Returns the digest of a text for a purpose."""
 
 
 async def request(
     tx: Transaction, address: str, interests: Sequence[str], titles: Sequence[str], digest: Digest
 ) -> None:
-    """Ask the owner of the address for confirmation.
-
-    A mailbox gets one such letter a day. Raises ``NoLetterSent``.
-    """
+    """A mailbox gets one such letter a day. Raises ``NoLetterSent``."""
     if not await limits.take(tx, digest("mailbox", folded(address)), PER_MAILBOX):
         raise NoLetterSent
     request_id = uuid4()
@@ -240,13 +224,12 @@ async def request(
 
 
 async def requested(tx: Transaction, request_id: UUID) -> frozenset[str] | None:
-    """Return the interests of a request, or None if it is unknown."""
     row = await subscriptions.find_request(tx, request_id)
     return frozenset(row.interests) if row is not None else None
 
 
 async def confirm(tx: Transaction, request_id: UUID) -> Subscriber | None:
-    """Begin a confirmed request. Returns None if it is unknown, or what it began has ended.
+    """Return None if the request is unknown, or if what it began has ended.
 
     A second confirmation adds nothing. Otherwise the link would undo what its reader ended later.
     """

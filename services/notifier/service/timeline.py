@@ -1,5 +1,3 @@
-"""The story of an agent over all services, stored from their events."""
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -19,19 +17,16 @@ from shared.events.vocabulary import AgentKey
 from shared.read_log import Reading, ReadKind, ReadLogRow
 
 LONGEST_STORY = 300
-"""Events, and letters, of a story."""
 
 
 async def process(tx: Transaction, received: Sequence[Received[Event]]) -> None:
-    """Store what these events say happened: codes and ids, no names and no addresses."""
+    """Store codes and ids, no names and no addresses."""
     happened = [(record, happening_of(record.event)) for record in received]
     await timeline.add(tx, [(record, *known) for record, known in happened if known is not None])
 
 
 @dataclass(frozen=True, slots=True)
 class StoryLine:
-    """One of: an event, a letter, a correction requested by support, a decision."""
-
     at: datetime
     happened: TimelineRow | None = None
     mail: MailRow | None = None
@@ -41,7 +36,7 @@ class StoryLine:
 
 @dataclass(frozen=True, slots=True)
 class Story:
-    """A person's enrolments and story, the newest line first. ``is_whole``: nothing was cut."""
+    """The newest line comes first. ``is_whole``: nothing was cut."""
 
     person: KnownPerson
     enrolments: Sequence[EnrolmentRow]
@@ -52,10 +47,7 @@ class Story:
 
 
 async def story(tx: Transaction, agent: AgentKey, reading: Reading) -> Story:
-    """Return the story of an agent. The reader is recorded.
-
-    A decision to send again is stored with both mails and shown once.
-    """
+    """A decision to send again is stored with both mails and shown once."""
     await read_log.record(tx, reading, ReadKind.PERSON, agents=[agent])
     (person,) = await people.known(tx, [agent])
     enrolments = await people.enrolments_of(tx, agent)

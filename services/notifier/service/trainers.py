@@ -1,5 +1,3 @@
-"""Trainers of sessions: their names in letters, and the letters to them."""
-
 from collections.abc import Sequence
 from uuid import UUID
 
@@ -12,7 +10,7 @@ from shared.events.cloudevents import Received
 
 
 async def process(tx: Transaction, received: Sequence[Received[SessionTrainersChanged]]) -> None:
-    """Store the newest list of each session. Write to each trainer who is named for the first time."""
+    """Write to each trainer who is named for the first time."""
     by_version = sorted(received, key=lambda named: named.event.session_version)
     newest = {named.event.session_id: named for named in by_version}
     known = await trainers.names(
@@ -34,7 +32,6 @@ async def process(tx: Transaction, received: Sequence[Received[SessionTrainersCh
 
 
 async def notify(tx: Transaction, changed: Received[SessionState], letter: Letter) -> None:
-    """Write to each trainer of a session about its change."""
     for row in await trainers.written_to(tx, changed.event.trainer_ids):
         await queue.add_letter(
             tx,

@@ -1,5 +1,3 @@
-"""Attempts to send a mail, and what the sent letter said."""
-
 import json
 import logging
 from collections.abc import Sequence
@@ -21,10 +19,7 @@ _CONTEXT: TypeAdapter[LetterContext] = TypeAdapter(LetterContext)
 
 @dataclass(frozen=True, slots=True)
 class WrittenLetter:
-    """When, by what and from what a letter was written.
-
-    Names of other persons are left out: they may be erased before the reader.
-    """
+    """Names of other persons are left out: they may be erased before the reader."""
 
     at: datetime
     by: str
@@ -33,7 +28,7 @@ class WrittenLetter:
 
 @dataclass(frozen=True, slots=True)
 class SendAttempt:
-    """The result of one claim of a mail. ``answer`` is the relay's, or why it was not asked."""
+    """``answer`` is the relay's, or why it was not asked."""
 
     mail_id: UUID
     number: int
@@ -44,7 +39,7 @@ class SendAttempt:
 
 
 async def add(tx: Transaction, attempts: Sequence[SendAttempt]) -> None:
-    """Store attempts. A stored one stays, since the reply to its commit may have been lost."""
+    """A stored attempt stays, because the reply to its commit may have been lost."""
     if attempts:
         rows = [_row(attempt) for attempt in attempts]
         await insert_many(tx, MailAttemptRow, rows, then="ON CONFLICT DO NOTHING")
@@ -76,10 +71,7 @@ async def of_mail(tx: Transaction, mail_id: UUID) -> list[MailAttemptRow]:
 
 
 def written(attempts: Sequence[MailAttemptRow]) -> WrittenLetter | None:
-    """Return what the last sent letter said, or None if that is not kept or no longer readable.
-
-    Its classes may have changed since.
-    """
+    """Return None if it is not stored or no longer readable: its classes may have changed."""
     for row in reversed(attempts):
         if row.written_at is not None and row.written_by is not None:
             try:

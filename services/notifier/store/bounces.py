@@ -1,5 +1,3 @@
-"""Returned mails, and suppressed addresses as digests."""
-
 import hashlib
 from collections.abc import Mapping
 from datetime import datetime, timedelta
@@ -27,7 +25,7 @@ def digest_of(tx: Transaction, address: str) -> bytes:
 
 
 async def find(tx: Transaction, mail_id: UUID) -> PublishedMail | None:
-    """Return the returned mail, its row locked, or None if no tried mail has this id."""
+    """Lock the mail's row. Returns None if no tried mail has this id."""
     row = (await tx.execute(_RETURNED, {"mail_id": mail_id})).one_or_none()
     return None if row is None else PublishedMail(*row)
 
@@ -35,7 +33,7 @@ async def find(tx: Transaction, mail_id: UUID) -> PublishedMail | None:
 async def save(tx: Transaction, mail: PublishedMail, bounce: Bounce, raw: bytes) -> EmailBounced | None:
     """Store a report, mark its mail, and suppress the address if the rules say so.
 
-    Returns the event to publish, or None for a known report.
+    Returns None for a known report.
     """
     report = {
         "report": hashlib.sha256(raw).digest(),
@@ -77,7 +75,6 @@ async def suppress_bad(tx: Transaction, bad: Mapping[str, UUID]) -> None:
 
 
 async def suppressions(tx: Transaction, *, limit: int) -> list[Suppression]:
-    """Return the newest suppressed addresses, by the mails that came back."""
     return [
         Suppression(row.mail_id, row.issuer, row.recipient, BounceKind(row.kind), row.since)
         for row in await tx.execute(_LIST, {"limit": limit})
@@ -85,13 +82,12 @@ async def suppressions(tx: Transaction, *, limit: int) -> list[Suppression]:
 
 
 async def suppressed_since(tx: Transaction, address: str) -> datetime | None:
-    """Return since when an address is suppressed, or None."""
     since = select(col(SuppressionRow.since)).where(col(SuppressionRow.address) == digest_of(tx, address))
     return await tx.scalar(since)
 
 
 async def lift(tx: Transaction, address: str) -> bool:
-    """Forget all returns from an address. Returns whether it was suppressed."""
+    """Return whether the address was suppressed."""
     digest = digest_of(tx, address)
     await tx.execute(delete(BounceRow).where(col(BounceRow.address) == digest))
     lifted = await tx.execute(delete(SuppressionRow).where(col(SuppressionRow.address) == digest))

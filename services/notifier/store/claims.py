@@ -1,4 +1,4 @@
-"""The queue's way out: claim, mark, settle, release, expire, by the database's clock."""
+"""The queue's exit: claim, mark, settle, release, expire, by the database's clock."""
 
 import json
 from collections.abc import Sequence
@@ -27,8 +27,8 @@ _TEMPLATES = [template.value for template in LetterType]
 class Claim:
     """One claim of one mail.
 
-    A lease can run out while its owner lives, and the same process may claim the mail again. The number tells
-    the two claims apart.
+    A lease can run out while its owner lives, and the same process may claim the mail again. The number
+    tells the two claims apart.
     """
 
     mail_id: UUID
@@ -91,10 +91,10 @@ async def claim(
     cost nothing. A notice waits until the state of the session that called for it is known, or the notice is
     given up. A letter type that only a newer version knows is left to that version.
 
-    The mail gets its Message-ID at the first claim, and the reader's present address and names.
-    ``domain_rate`` limits the mails a second of one domain; mails above it return to the queue.
+    At the first claim the mail gets its Message-ID; at each, the reader's present address and names. Mails
+    of a domain above ``domain_rate`` (per second) return to the queue.
 
-    Returns the mails with their context at ``now``, and whether no more are due.
+    Returns also whether no more are due.
     """
     rows = await tx.execute(
         _CLAIM,
@@ -138,7 +138,7 @@ async def mark_data_started(
 ) -> set[Claim]:
     """Mark that DATA is about to be sent. Only the returned claims still hold and may send it.
 
-    A claim does not hold if the reader's address has changed. The mail returns to the queue when its lease
+    A claim is invalid if the reader's address has changed. The mail returns to the queue when its lease
     ends.
     """
     rows = await tx.execute(_MARK_DATA_STARTED, {"owner": owner, "lease": lease, **_columns(claims)})
@@ -147,10 +147,11 @@ async def mark_data_started(
 
 @dataclass(frozen=True, slots=True)
 class Settlement:
-    """The result of a claim. ``answer`` is the relay's, or why it was not asked.
+    """``answer`` is the relay's, or why it was not asked.
 
     ``delay`` is for RETRY and PENDING. ``bad_address`` is the RFC 3463 code if the address itself was
-    refused. ``suppressed``: the mail was not tried. ``written`` is the letter that the relay has or may have.
+    refused. ``suppressed``: the mail was not tried. ``written`` is the letter that the relay has or may
+    have.
     """
 
     claim: Claim
@@ -164,7 +165,6 @@ class Settlement:
 
     @property
     def was_tried(self) -> bool:
-        """Return whether it counts as an attempt."""
         return self.state in _TRIED and not self.suppressed
 
 
@@ -215,7 +215,7 @@ def _attempt(settlement: Settlement) -> SendAttempt:
 
 
 async def release(tx: Transaction, owner: UUID, claims: Sequence[Claim] | None = None) -> int:
-    """Return claimed mails that were not begun, or all of them. This was no attempt."""
+    """Return claimed mails that were not begun. This was no attempt."""
     columns = {"ids": None, "numbers": None} if claims is None else _columns(claims)
     result = await tx.execute(_RELEASE, {"owner": owner, **columns})
     return result.rowcount
@@ -230,9 +230,10 @@ async def address_now(tx: Transaction, mail_id: UUID) -> str:
 
 
 async def expire_leases(tx: Transaction, owner: UUID | None = None) -> tuple[int, int]:
-    """End expired leases, or all leases of ``owner``. A mail whose DATA had begun becomes ambiguous.
+    """End expired leases, or all leases of ``owner``.
 
-    Returns how many are queued again, and how many are ambiguous.
+    A mail whose DATA had begun becomes ambiguous. Returns how many are queued again, and how many are
+    ambiguous.
     """
     rows = (await tx.execute(_EXPIRE, {"owner": owner})).scalars().all()
     ambiguous = sum(state == MailState.AMBIGUOUS for state in rows)
@@ -259,11 +260,9 @@ _READER = """
       FROM (SELECT) AS reader
            LEFT JOIN enrolment ON enrolment.enrolment_id = mail.enrolment_id
            LEFT JOIN subscriber ON subscriber.subscriber_id = CAST(mail.details ->> 'subscriber' AS uuid)"""
-"""The reader's present address and names, if known."""
 _ADDRESS_NOW = "coalesce(enrolment.address, subscriber.address, mail.address)"
 _ADDRESS_OF = text(f"SELECT (SELECT {_ADDRESS_NOW} {_READER}) FROM mail WHERE mail_id = :mail_id")  # noqa: S608 our own words
 _CALLED_FOR_BY = "coalesce(CAST(mail.details ->> 'session_version' AS bigint), 0)"
-"""The version of the session that called for a notice."""
 _CLAIM = text(
     f"""
     WITH due AS (

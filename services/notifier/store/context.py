@@ -1,5 +1,3 @@
-"""Reads the context of letters."""
-
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from uuid import UUID
@@ -27,7 +25,6 @@ from shared.database import Transaction
 
 
 async def contexts(tx: Transaction, mails: Sequence[Mail], now: datetime) -> list[LetterContext]:
-    """Return the context of each letter at a moment, in order."""
     others = [other_session(mail) for mail in mails]
     listed = [session_id for mail in mails for session_id in sessions_listed(mail)]
     named = [*(mail.session_id for mail in mails), *others, *listed]
@@ -77,14 +74,12 @@ def _trainers_of(session_of: Mapping[UUID, NumberedSession], mail: Mail) -> Sequ
 
 
 async def _people(tx: Transaction, mails: Sequence[Mail]) -> dict[UUID, str]:
-    """Return the names that these letters need, by enrolment."""
     named = [enrolment_id for mail in mails for enrolment_id in trainees_of(mail)]
     rows = await tx.execute(_NAMES, {"ids": named}) if named else ()
     return {row.enrolment_id: row.name for row in rows}
 
 
 async def _evaluation_asked(tx: Transaction, mails: Sequence[Mail]) -> set[UUID]:
-    """Return the evaluation letters beside which a certificate asks the same."""
     asking = [
         mail.mail_id for mail in mails if mail.template in (LetterType.CERTIFICATE, LetterType.EVALUATION)
     ]
@@ -92,7 +87,6 @@ async def _evaluation_asked(tx: Transaction, mails: Sequence[Mail]) -> set[UUID]
 
 
 async def _news(tx: Transaction, mails: Sequence[Mail], now: datetime) -> dict[UUID, list[NewsItem]]:
-    """Return the items that each letter of news still announces."""
     if not mails:
         return {}
     items = await news.find(tx, {item_id for mail in mails for item_id in items_of(mail)})

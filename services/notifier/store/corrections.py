@@ -29,10 +29,7 @@ async def lock(tx: Transaction, *, exclusive: bool) -> None:
 async def newer(
     tx: Transaction, topic: Topic, agents_and_moments: Iterable[tuple[AgentKey, datetime]]
 ) -> Corrections:
-    """Return what was said on this topic of these agents after each moment.
-
-    Only events of one topic have an order.
-    """
+    """Only events of one topic have an order."""
     first: dict[AgentKey, datetime] = {}
     for agent, moment in agents_and_moments:
         first[agent] = min(first.get(agent, moment), moment)
@@ -51,7 +48,6 @@ async def newer(
 
 
 async def keep(tx: Transaction, topic: Topic, corrections: Sequence[Correction]) -> None:
-    """Store the last address and names that were said of agents on this topic."""
     newest: dict[tuple[str, str, str], dict[str, Any]] = {}
     for agent, at, after in corrections:
         for name, value in after.items():
@@ -75,7 +71,7 @@ async def keep(tx: Transaction, topic: Topic, corrections: Sequence[Correction])
 
 
 async def apply(tx: Transaction, corrected: AgentDetailsCorrected, moment: datetime) -> None:
-    """Correct each enrolment of the agent that no newer event describes."""
+    """Leave out enrolments that a newer event describes."""
     parameters = {
         "issuer": corrected.issuer,
         "agent_id": corrected.agent_id,
@@ -91,10 +87,7 @@ async def apply(tx: Transaction, corrected: AgentDetailsCorrected, moment: datet
 async def former_addressees(
     tx: Transaction, corrected: AgentDetailsCorrected, moment: datetime
 ) -> Sequence[Row[Any]]:
-    """Return each address that a correction will replace, with the names and newest enrolment there.
-
-    Call it before :func:`apply`.
-    """
+    """Return each address to be replaced, with its names and newest enrolment. Call before :func:`apply`."""
     parameters = {
         "issuer": corrected.issuer,
         "agent_id": corrected.agent_id,
@@ -107,10 +100,9 @@ async def former_addressees(
 async def keep_former_address(
     tx: Transaction, agent: AgentKey, address: str | None, moment: datetime
 ) -> None:
-    """Store an address that the agent had until ``moment``.
+    """Call it before the rows change.
 
-    Call it before the rows change. An erasure needs it to find what is known of the address alone, such as
-    its suppression.
+    An erasure needs the former address to find what is known of the address alone, such as its suppression.
     """
     if address is not None:
         await tx.execute(_FORMER, {**agent._asdict(), "address": address, "moment": moment})

@@ -1,5 +1,3 @@
-"""The state of enrolments, by the newest decision."""
-
 from collections.abc import Collection, Mapping
 from uuid import UUID
 
@@ -15,19 +13,16 @@ from shared.events.vocabulary import AgentKey
 
 
 async def lock(tx: Transaction, ids: Collection[UUID]) -> dict[UUID, KnownEnrolment]:
-    """Return the known states of these enrolments, locked until the end of the transaction."""
     rows = await tx.execute(_LOCK, {"ids": list(ids)})
     return {row.enrolment_id: KnownEnrolment(row.version, EnrolmentState(row.standing)) for row in rows}
 
 
 async def agent_and_address(tx: Transaction, enrolment_id: UUID) -> tuple[AgentKey, str] | None:
-    """Return the agent of an enrolment and the agent's address, or None."""
     row = await tx.get(EnrolmentRow, enrolment_id)
     return None if row is None else (AgentKey(row.issuer, row.agent_id), row.address)
 
 
 async def agents_between(tx: Transaction, first: UUID, last: UUID) -> list[AgentKey]:
-    """Return the agents whose enrolment ids lie between these, both included."""
     found = select(EnrolmentRow.issuer, EnrolmentRow.agent_id).where(
         col(EnrolmentRow.enrolment_id).between(first, last)
     )
@@ -35,13 +30,12 @@ async def agents_between(tx: Transaction, first: UUID, last: UUID) -> list[Agent
 
 
 async def agents_called(tx: Transaction, agent_id: str) -> list[AgentKey]:
-    """Return the enrolled agents with this identifier, of any issuer."""
     found = select(EnrolmentRow.issuer, EnrolmentRow.agent_id).where(col(EnrolmentRow.agent_id) == agent_id)
     return [AgentKey(*row) for row in await tx.execute(found.distinct().order_by(col(EnrolmentRow.issuer)))]
 
 
 async def save(tx: Transaction, changed: Mapping[UUID, tuple[Received[Decision], EnrolmentState]]) -> None:
-    """Store states. An older version changes nothing."""
+    """An older version changes nothing."""
     if changed:
         await insert_many(
             tx,

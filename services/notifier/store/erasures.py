@@ -1,5 +1,3 @@
-"""Erasures: answers of services, and letters still on their way."""
-
 from collections.abc import Collection, Sequence
 from uuid import UUID
 
@@ -33,7 +31,6 @@ async def answer_of(tx: Transaction, request_id: UUID, source: str, service: str
 
 
 async def requests(tx: Transaction, request_id: UUID | None) -> Sequence[ErasureRow]:
-    """Return requests, the newest first: those with one id, or the last hundred."""
     found = select(ErasureRow)
     if request_id is not None:
         found = found.where(col(ErasureRow.request_id) == request_id)
@@ -54,7 +51,7 @@ async def answers(tx: Transaction, request_ids: Collection[UUID]) -> Sequence[Er
 
 
 async def letters_leave(tx: Transaction, agent: AgentKey, *, patient: bool) -> bool:
-    """Return whether a letter to the agent is on its way, or with ``patient`` due.
+    """Return whether a letter is on its way, or with ``patient`` due.
 
     Until the transaction ends, no letter to the agent begins to leave or is queued from the agent's
     enrolments.
@@ -64,7 +61,7 @@ async def letters_leave(tx: Transaction, agent: AgentKey, *, patient: bool) -> b
 
 
 async def writes_to(tx: Transaction, addresses: Collection[str]) -> bool:
-    """Return whether a letter to no agent is on its way to one of these addresses in lower case.
+    """Return whether a letter to no agent is on its way to a lower-case address.
 
     None begins to leave until the transaction ends.
     """

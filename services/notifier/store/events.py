@@ -1,5 +1,3 @@
-"""The events about a mail, made from its row."""
-
 from datetime import datetime
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -45,7 +43,7 @@ def sent(mail: PublishedMail) -> EmailSent:
 
 
 def ended(mail: PublishedMail, *, suppressed: bool = False) -> Event | None:
-    """Return the event of the end, or None if the mail has not ended or was never tried."""
+    """Return None if the mail has not ended or was never tried."""
     if mail.state == MailState.SENT:
         return sent(mail)
     if mail.state == MailState.FAILED:

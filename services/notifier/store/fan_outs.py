@@ -1,8 +1,8 @@
-"""Letters to many: all participants of a session, or all followers of an interest.
+"""Mass letters to all participants of a session, or to all followers of an interest.
 
-The fact is stored in one short transaction. Then each slice is queued in its own transaction, with the place
-where it ended. So nobody waits for 100,000 rows, and a kill costs nothing. :func:`sessions.lock` keeps new
-enrolments and fan-outs from missing each other.
+The fact is stored in one short transaction, each slice in its own, with the place where it ended. So nobody
+waits for 100,000 rows, and a kill costs nothing. :func:`sessions.lock` keeps new enrolments and fan-outs
+from missing each other.
 
 Scheduled letters are fan-outs too. They are stored with the dates of the session and begin when due
 (docs/adr/0020).
@@ -24,10 +24,10 @@ from shared.database import Transaction
 
 
 async def store(tx: Transaction, fan_outs: Sequence[FanOut]) -> None:
-    """Store fan-outs, whose sessions are locked exclusively.
+    """The sessions are locked exclusively.
 
-    One that is due now is left out if the session has no recipient, except news and messages. One that is due
-    later is stored once per session and letter.
+    A fan-out that is due now is left out if the session has no recipient, except news and messages. One that
+    is due later is stored once per session and letter.
     """
     if fan_outs:
         await tx.execute(
@@ -44,30 +44,23 @@ async def store(tx: Transaction, fan_outs: Sequence[FanOut]) -> None:
 
 
 async def not_started(tx: Transaction, session_ids: Collection[UUID]) -> set[tuple[UUID, LetterType]]:
-    """Return the letters planned in these sessions, each with its session. Unknown letters are left out."""
+    """Unknown letters are left out."""
     rows = await tx.execute(_NOT_STARTED, {"ids": list(session_ids), "known": _KNOWN}) if session_ids else ()
     return {(row.subject_id, TEMPLATE_OF[FanOutTask(row.task)]) for row in rows}
 
 
 async def drop_not_started(tx: Transaction, session_ids: Collection[UUID]) -> set[tuple[UUID, LetterType]]:
-    """Delete the planned fan-outs of these sessions. Returns their letters, with the session.
-
-    Those that only a newer version knows stay.
-    """
+    """Return the planned letters with their sessions. Letters that only a newer version knows stay."""
     rows = await tx.execute(_DROP, {"ids": list(session_ids), "known": _KNOWN}) if session_ids else ()
     return {(row.subject_id, TEMPLATE_OF[FanOutTask(row.task)]) for row in rows}
 
 
 async def due_sessions(tx: Transaction) -> list[UUID]:
-    """Return the sessions of the hundred oldest due fan-outs."""
     return list(await tx.scalars(_DUE))
 
 
 async def begin_due(tx: Transaction, session_ids: Collection[UUID]) -> None:
-    """Begin the due fan-outs of these sessions, which are locked exclusively.
-
-    Seats that are read later get the letter at once.
-    """
+    """The sessions are locked exclusively. Seats read later get the letter at once."""
     await tx.execute(_BEGIN_DUE, {"ids": list(session_ids)})
 
 
@@ -81,7 +74,6 @@ async def lock_oldest(tx: Transaction) -> FanOutRow | None:
 
 
 async def in_progress(tx: Transaction) -> tuple[int, float]:
-    """Return how many have begun and are not done, and the age of the oldest in seconds."""
     number, age = (await tx.execute(_IN_PROGRESS)).one()
     return int(number), float(age)
 
@@ -92,7 +84,6 @@ async def hold(tx: Transaction) -> None:
 
 
 async def next_ids(tx: Transaction, fan_out: FanOutRow, *, most: int) -> list[UUID]:
-    """Return the next ``most`` enrolments, or for news subscribers."""
     statement = {
         FanOutTask.NEWS: _SUBSCRIBERS,
         FanOutTask.CHANGE_WAITING: _WITHOUT_SEAT,
@@ -109,7 +100,6 @@ async def next_ids(tx: Transaction, fan_out: FanOutRow, *, most: int) -> list[UU
 
 
 async def advance(tx: Transaction, fan_out: FanOutRow, ids: Sequence[UUID], *, done: bool) -> None:
-    """Store how far a fan-out has come."""
     last_id_done = ids[-1] if ids else fan_out.last_id_done
     parameters = {"fan_out_id": fan_out.fan_out_id, "last_id_done": last_id_done, "done": done}
     await tx.execute(_ADVANCE, parameters)
@@ -121,7 +111,7 @@ async def advance(tx: Transaction, fan_out: FanOutRow, ids: Sequence[UUID], *, d
 async def queue_letters(
     tx: Transaction, fan_out: FanOutRow, template: LetterType, ids: Sequence[UUID], *, only_before: bool
 ) -> Sequence[UUID]:
-    """Queue a letter to each of these enrolments; with ``only_before``, if it was read before the fact."""
+    """With ``only_before``, leave out enrolments read after the fact."""
     before = _TO_WITHOUT_SEAT_BEFORE if fan_out.task == FanOutTask.CHANGE_WAITING else _TO_THOSE_BEFORE
     rows = await tx.execute(
         before if only_before else _TO_ALL,
@@ -138,7 +128,7 @@ async def queue_letters(
 
 
 async def queue_message(tx: Transaction, fan_out: FanOutRow, ids: Sequence[UUID]) -> Sequence[UUID]:
-    """Queue an organiser's message to these enrolments, once for each person."""
+    """Each person gets the message once."""
     details = {name: value for name, value in fan_out.details.items() if name != "enrolments"}
     rows = await tx.execute(
         _TO_ADDRESSED,
@@ -167,7 +157,7 @@ async def queue_scheduled(
     due_at: datetime,
     before: datetime,
 ) -> Sequence[UUID]:
-    """Queue a scheduled letter for those of these enrolments that had a seat ``before``.
+    """Only enrolments that had a seat ``before`` get the letter.
 
     A decision gets each letter once for each moment. A letter that was superseded because the session moved
     is sent after all if the session moves back.
@@ -181,7 +171,7 @@ async def queue_scheduled(
 async def queue_news(
     tx: Transaction, fan_out: FanOutRow, edition: Edition, ids: Sequence[UUID]
 ) -> Sequence[UUID]:
-    """Add an item of news to an edition for each subscriber, unless another letter tells them."""
+    """Leave out subscribers who get another letter about the item."""
     rows = await tx.execute(
         _TO_SUBSCRIBERS,
         {

@@ -1,4 +1,4 @@
-"""Figures by month, offer and organiser. They outlive the agents' data."""
+"""Figures outlive the agents' data."""
 
 from collections.abc import Sequence
 from datetime import date, datetime, timedelta
@@ -12,7 +12,7 @@ from shared.database import Transaction
 
 
 async def count(tx: Transaction, settled: timedelta) -> None:
-    """Count what was stored since the last time, except what is newer than ``settled``."""
+    """Leave out what is newer than ``settled``."""
     await tx.execute(_BEGIN)
     await tx.execute(_LOCK)
     await tx.execute(_COUNT, {"settled": settled})
@@ -20,8 +20,6 @@ async def count(tx: Transaction, settled: timedelta) -> None:
 
 
 class CountedFigure(NamedTuple):
-    """A row of figures."""
-
     month: date
     offer_id: str
     organiser: str
@@ -33,7 +31,6 @@ class CountedFigure(NamedTuple):
 async def find(
     tx: Transaction, since: date, until: date, offer_id: str | None, organiser: str | None
 ) -> Sequence[CountedFigure]:
-    """Return the figures of these months, of one offer or organiser if named."""
     table = inspect(FigureRow).local_table
     query = select(*(table.c[name] for name in CountedFigure._fields))
     query = query.where(col(FigureRow.month).between(since, until))
@@ -52,8 +49,6 @@ async def find(
 
 
 class CountedRange(NamedTuple):
-    """The offers and organisers with figures, and the first month."""
-
     since: date | None
     offers: Sequence[str]
     organisers: Sequence[str]
@@ -72,7 +67,6 @@ async def counted(tx: Transaction, organiser: str | None) -> CountedRange:
 
 
 async def counted_until(tx: Transaction) -> datetime | None:
-    """Return until when everything is counted, or None."""
     return await tx.scalar(select(col(FigureProgressRow.counted_until)))
 
 

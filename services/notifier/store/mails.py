@@ -1,5 +1,3 @@
-"""Mails as operators list them and decide about them."""
-
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -17,7 +15,6 @@ from shared.events import Event
 from shared.events.vocabulary import AgentKey
 
 MailPlace = tuple[datetime, UUID]
-"""A place in a list: creation time and id."""
 
 
 async def find(
@@ -32,10 +29,10 @@ async def find(
     before: MailPlace | None = None,
     limit: int = 100,
 ) -> list[MailRow]:
-    """Return mails, newest first: those after ``after``, or before ``before``.
+    """Return mails, newest first, after ``after`` or before ``before``.
 
-    ``or_agents`` are found beside ``agent_id``, and so are letters whose own id, or bespoke request, lies
-    between the two ids of ``or_between``. Without ``issuer``, all agents with the ``agent_id`` are found.
+    ``or_agents`` are found beside ``agent_id``, and so are letters whose own id, or bespoke request, lies in
+    ``or_between``.
     """
     query = listing(
         issuer,
@@ -81,7 +78,6 @@ def listing(
 
 
 async def called(tx: Transaction, agent_id: str) -> list[AgentKey]:
-    """Return the agents with this identifier and mails, of any issuer."""
     found = select(MailRow.issuer, MailRow.recipient).where(col(MailRow.recipient) == agent_id)
     return [AgentKey(*row) for row in await tx.execute(found.distinct().order_by(col(MailRow.issuer)))]
 
@@ -89,7 +85,6 @@ async def called(tx: Transaction, agent_id: str) -> list[AgentKey]:
 async def of_events(
     tx: Transaction, event_ids: Collection[UUID], enrolment_ids: Collection[UUID], agents: Sequence[AgentKey]
 ) -> list[MailRow]:
-    """Return the mails that these events called for, and those about these enrolments, in order."""
     of_agents = [
         and_(col(MailRow.issuer) == agent.issuer, col(MailRow.recipient) == agent.agent_id)
         for agent in agents
@@ -122,10 +117,7 @@ async def add_to_audit_log(tx: Transaction, actor: str, actions: Mapping[UUID, s
 
 
 async def copy(tx: Transaction, mail_id: UUID, key: UUID, *, states: Collection[MailState]) -> UUID | None:
-    """Queue the same letter under another key, once, if the mail is in one of ``states``.
-
-    It stays in the same trace.
-    """
+    """Queue the same letter under another key, once, if the mail is in one of ``states``."""
     new: UUID | None = await tx.scalar(
         _COPY, {"mail_id": mail_id, "key": key, "states": [state.value for state in states]}
     )
@@ -138,13 +130,11 @@ async def with_key(tx: Transaction, key: UUID) -> UUID | None:
 
 
 async def lock(tx: Transaction, mail_id: UUID) -> MailState | None:
-    """Return the state of a mail and lock its row."""
     state = await tx.scalar(select(MailRow.state).where(col(MailRow.mail_id) == mail_id).with_for_update())
     return None if state is None else MailState(state)
 
 
 async def mark_as_sent(tx: Transaction, mail_id: UUID) -> Event:
-    """Return the event to publish."""
     row = (await tx.execute(_MARK_AS_SENT, {"mail_id": mail_id})).one()
     return sent(PublishedMail(*row))
 
@@ -154,12 +144,11 @@ async def requeue(tx: Transaction, mail_id: UUID) -> None:
 
 
 async def requeue_failed(tx: Transaction, code: int, *, actor: str, action: str) -> int:
-    """Queue again every mail that failed with this code, with an audit line. Returns how many."""
+    """Write an audit line for each mail."""
     return (await tx.execute(_REQUEUE_FAILED, {"code": code, "actor": actor, "action": action})).rowcount
 
 
 async def counts(tx: Transaction) -> dict[MailState, int]:
-    """Return the number of mails in each state."""
     rows = await tx.execute(select(MailRow.state, func.count().label("mails")).group_by(col(MailRow.state)))
     found: dict[str, int] = {row.state: row.mails for row in rows}
     return {state: found.get(state.value, 0) for state in MailState}
@@ -167,7 +156,7 @@ async def counts(tx: Transaction) -> dict[MailState, int]:
 
 @dataclass(frozen=True, slots=True)
 class QueueFigures:
-    """Open mails by state and template. ``age``: seconds since the oldest became due."""
+    """``age``: seconds since the oldest open mail became due."""
 
     mails: Mapping[tuple[MailState, str], int]
     age: float
@@ -185,7 +174,7 @@ class QueueFigures:
 
 
 async def measure(tx: Transaction) -> QueueFigures:
-    """Measure the queue. Scheduled letters count from when they are due."""
+    """Scheduled letters count from when they are due."""
     *of_mails, fan_outs = await tx.execute(_OPEN)
     due = [row.age for row in of_mails if row.state in DUE_STATES]
     return QueueFigures(

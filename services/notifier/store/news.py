@@ -1,5 +1,3 @@
-"""Items of news."""
-
 from collections.abc import Collection
 from uuid import UUID
 
@@ -12,7 +10,7 @@ from shared.database import Transaction
 
 
 async def save(tx: Transaction, event_id: UUID, item: NewsItem) -> bool:
-    """Store an item. A newer version corrects what is still to be sent. Returns whether it is new."""
+    """A newer version corrects what is still to be sent. Returns whether the item is new."""
     is_new: bool | None = await tx.scalar(
         _SAVE,
         {
@@ -47,10 +45,7 @@ async def find(tx: Transaction, ids: Collection[UUID]) -> dict[UUID, NewsItem]:
 
 
 async def communities(tx: Transaction) -> dict[str, str]:
-    """Return the titles of published communities, by interest as text.
-
-    A community is followed by its first theme (`letters.news_of`).
-    """
+    """A community is followed by its first theme (`letters.news_of`)."""
     return {row.interest: row.title for row in await tx.execute(_COMMUNITIES)}
 
 

@@ -1,5 +1,3 @@
-"""Daily letters to organisers: progress and contents."""
-
 from collections.abc import Collection
 from datetime import datetime
 from uuid import UUID
@@ -18,7 +16,7 @@ from shared.database import Transaction
 
 
 async def begin_day(tx: Transaction, day: OrganiserDay) -> datetime | None:
-    """Begin a day's letters. Returns since when nothing was reported, or None if the day has begun.
+    """Return since when nothing was reported, or None if the day has begun.
 
     A second process waits until this transaction ends, and then gets None.
     """
@@ -31,7 +29,7 @@ async def begin_day(tx: Transaction, day: OrganiserDay) -> datetime | None:
 
 
 async def returned(tx: Transaction, organiser: str, since: datetime, until: datetime) -> dict[UUID, int]:
-    """Return the number of people with returned mails by session, the next session first.
+    """Return the number of people by session, the next session first.
 
     Each participant counts once, if the address is still theirs. A mail counts too if the relay did not know
     its address, or if it was not tried.
@@ -52,7 +50,7 @@ async def returned(tx: Transaction, organiser: str, since: datetime, until: date
 async def to_report(
     tx: Transaction, organiser: str, now: datetime, *, also: Collection[UUID]
 ) -> list[NumberedSession]:
-    """Return the published sessions for a digest, and those of ``also`` that are the organiser's.
+    """``also`` adds sessions of the organiser.
 
     Enrolment closes soon, the session begins soon, or enrolment has closed and the session is not over.
     """
@@ -65,13 +63,12 @@ async def to_report(
 async def since_last(
     tx: Transaction, organiser: str, since: datetime, until: datetime
 ) -> dict[UUID, SinceLast]:
-    """Return the new and ended enrolments of this period, by session. Refused ones are not new."""
+    """Refused enrolments are not new."""
     rows = await tx.execute(_SINCE_LAST, {"organiser": organiser, "since": since, "until": until})
     return {row.session_id: SinceLast(row.new, row.left) for row in rows}
 
 
 async def counts_by_state(tx: Transaction, ids: Collection[UUID]) -> dict[UUID, Counts]:
-    """Return the number of enrolments by state, for each session."""
     found: dict[UUID, dict[EnrolmentState, int]] = {}
     for row in await tx.execute(_COUNTS_BY_STATE, {"ids": list(ids)}) if ids else ():
         found.setdefault(row.session_id, {})[EnrolmentState(row.standing)] = row.people
@@ -79,13 +76,11 @@ async def counts_by_state(tx: Transaction, ids: Collection[UUID]) -> dict[UUID, 
 
 
 async def end_digest(tx: Transaction, organiser: str, address: str, now: datetime) -> None:
-    """Store that the owner of this address ended the digest."""
     values = {"organiser": organiser, "address": digest_of(tx, address), "ended_at": now}
     await tx.execute(insert(EndedDigestRow).values(values).on_conflict_do_nothing())
 
 
 async def resume_digest(tx: Transaction, organiser: str, address: str) -> bool:
-    """Forget that the digest was ended. Returns whether it was."""
     resumed = await tx.execute(
         delete(EndedDigestRow).where(
             col(EndedDigestRow.organiser) == organiser,
@@ -96,7 +91,6 @@ async def resume_digest(tx: Transaction, organiser: str, address: str) -> bool:
 
 
 async def keep_ended(tx: Transaction, organiser: str, addresses: Collection[str]) -> None:
-    """Forget all others who ended the digest of an organiser."""
     kept = [digest_of(tx, address) for address in addresses]
     await tx.execute(
         delete(EndedDigestRow).where(
@@ -106,7 +100,6 @@ async def keep_ended(tx: Transaction, organiser: str, addresses: Collection[str]
 
 
 async def without_digest(tx: Transaction, organiser: str, addresses: Collection[str]) -> set[str]:
-    """Return those of these addresses that ended the digest."""
     ended = set(
         await tx.scalars(select(EndedDigestRow.address).where(col(EndedDigestRow.organiser) == organiser))
     )

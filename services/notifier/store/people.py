@@ -1,5 +1,3 @@
-"""Support's search for agents, by address or name."""
-
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
@@ -13,7 +11,7 @@ from shared.events.vocabulary import AgentKey
 
 @dataclass(frozen=True, slots=True)
 class KnownPerson:
-    """An agent as we would write to them now. Names and address are empty if only ids are kept."""
+    """Names and address are empty if only ids are kept."""
 
     agent: AgentKey
     given_name: str = ""
@@ -23,17 +21,17 @@ class KnownPerson:
 
     @property
     def is_correctable(self) -> bool:
-        """Return whether all services would know the agent: issuer and address are known."""
+        """All services would know the agent."""
         return bool(self.agent.issuer and self.address)
 
 
 async def with_address(tx: Transaction, address: str, *, most: int) -> list[AgentKey]:
-    """Return the agents who have this address or had it lately."""
+    """Include former addresses."""
     return [AgentKey(*row) for row in await tx.execute(_BY_ADDRESS, {"address": address, "most": most})]
 
 
 async def with_name(tx: Transaction, typed: str, *, most: int) -> list[AgentKey]:
-    """Return enrolled agents by the typed words, each the beginning of a word of their names.
+    """Each typed word begins a word of the agent's names.
 
     The family name begins with one of the words, or all. Accents, capitals and hyphens do not matter.
     """
@@ -41,25 +39,21 @@ async def with_name(tx: Transaction, typed: str, *, most: int) -> list[AgentKey]
 
 
 async def folded(tx: Transaction, typed: str) -> str:
-    """Return a name in lower case, without accents, hyphens or apostrophes."""
     return str(await tx.scalar(_FOLDED, {"typed": typed}))
 
 
 async def family_names(tx: Transaction, beginnings: Collection[str], *, most: int) -> list[str]:
-    """Return the folded family names that begin with one of these."""
     return list(await tx.scalars(_FAMILY_NAMES, {"beginnings": sorted(beginnings), "most": most}))
 
 
 async def of_family_names(
     tx: Transaction, names: Collection[str], *, most: int
 ) -> list[tuple[AgentKey, str, str]]:
-    """Return the enrolled agents with these folded family names, with both folded names."""
     rows = await tx.execute(_OF_FAMILY_NAMES, {"names": sorted(names), "most": most})
     return [(AgentKey(row.issuer, row.agent_id), row.given_name, row.family_name) for row in rows]
 
 
 async def known(tx: Transaction, agents: Sequence[AgentKey]) -> list[KnownPerson]:
-    """Return how we would write to these agents now, in order."""
     parameters = {
         "issuers": [agent.issuer for agent in agents],
         "agents": [agent.agent_id for agent in agents],

@@ -1,4 +1,4 @@
-"""Into the queue: one row per fact, letter and recipient, however often the fact is read."""
+"""Each fact, letter and recipient makes one row, however often the fact is read."""
 
 import json
 from collections.abc import Sequence
@@ -28,13 +28,11 @@ MAIL_COLUMNS = (
     "version, details, needs_session, priority, called_for_at"
 )
 OFFICER = "demandeur-{}"
-"""Recipient of letters about a bespoke request."""
 ONCE_KEY = "(event_id, template, issuer, recipient)"
 ONCE = f"ON CONFLICT {ONCE_KEY} DO NOTHING"
 
 
 async def add(tx: Transaction, called_for: Sequence[tuple[Received[Decision], Letter]]) -> None:
-    """Queue letters about decisions, each once and due at once."""
     if called_for:
         await insert_many(tx, MailRow, [_row(received, letter) for received, letter in called_for], then=ONCE)
 
@@ -64,7 +62,6 @@ def _row(received: Received[Decision], letter: Letter) -> dict[str, Any]:
 
 
 def _queued(received: Received[Decision], letter: Letter) -> str | None:
-    """Trace that a letter is queued. Returns the trace context for its mail."""
     attributes = {"parcours.template": letter.template, "parcours.enrolment_id": received.event.enrolment_id}
     span = tracing.begin(f"queue {letter.template}", received.traceparent, attributes=attributes)
     if span is None:
@@ -76,7 +73,7 @@ def _queued(received: Received[Decision], letter: Letter) -> str | None:
 async def trace(
     tx: Transaction, name: str, template: LetterType, mail_ids: Sequence[UUID], attributes: Attributes
 ) -> None:
-    """Trace some of the letters that were queued together, each in a trace of its own.
+    """Trace some of the letters queued together, each in a trace of its own.
 
     So the number of traces does not grow with the number of letters.
     """
@@ -97,7 +94,7 @@ async def trace(
 
 @dataclass(frozen=True, slots=True)
 class Addressee:
-    """A reader of letters about no enrolment. ``recipient`` stands for the reader where no address may.
+    """``recipient`` replaces the address where none is allowed.
 
     ``issuer`` is empty if the reader is not an agent.
     """
@@ -118,7 +115,6 @@ async def add_letter(
     called_for_at: datetime | None = None,
     session_id: UUID | None = None,
 ) -> None:
-    """Queue a letter about no enrolment, due ``after`` some time."""
     span = tracing.begin_at_random(f"queue {letter.template}", {"parcours.template": letter.template})
     await tx.execute(
         _QUEUE,
@@ -143,10 +139,7 @@ async def add_letter(
 
 
 async def add_links(tx: Transaction, request_id: UUID, address: str, most: int) -> int:
-    """Queue the link to their enrolments for each agent with this address. Returns how many.
-
-    At most ``most`` agents get it, those with the newest enrolments.
-    """
+    """Send at most ``most`` letters, to agents with the newest enrolments. Returns how many."""
     result = await tx.execute(
         _QUEUE_LINKS,
         {

@@ -1,4 +1,4 @@
-"""The rate limiter: mails a second for one domain, from all processes together.
+"""Mails a second for one domain, from all processes together.
 
 A row for each domain says when its next slot is free. Claims take slots under the lock of that row. A mail
 with a later slot returns to the queue and keeps its slot.
@@ -13,14 +13,13 @@ from sqlalchemy import text
 from shared.database import Transaction
 
 LASTS = timedelta(seconds=10)
-"""A slot that is unused for this long is lost. Otherwise all would be used at once after an outage."""
+"""A slot unused for this long is lost. Otherwise all would be used at once after an outage."""
 
 
 async def postpone(tx: Transaction, domains: Mapping[UUID, str], *, rate: float) -> set[UUID]:
-    """Give each claimed mail a slot, at ``rate`` a second for each domain.
+    """Return the mails with later slots, which are not claimed any more.
 
-    ``domains`` has the domain of each mail, in order. Returns the mails with later slots, which are not
-    claimed any more. This was no attempt.
+    ``domains`` has the domain of each mail, in order. This was no attempt.
     """
     return set(
         await tx.scalars(

@@ -1,5 +1,3 @@
-"""Replays, each announced once, with the details of its newest version."""
-
 import json
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -20,8 +18,6 @@ from shared.events.cloudevents import Received
 
 @dataclass(frozen=True, slots=True)
 class SavedReplay:
-    """A new or newer replay, and its announcement."""
-
     announcement: FanOut
     is_new: bool
 
@@ -29,7 +25,6 @@ class SavedReplay:
 async def save(
     tx: Transaction, replays: Sequence[tuple[Received[ReplayPublished], Letter]]
 ) -> list[SavedReplay]:
-    """Store the newest versions, with their letters. Returns the new and newer ones."""
     if not replays:
         return []
     rows: dict[UUID, dict[str, Any]] = {}
@@ -84,7 +79,7 @@ async def correct(tx: Transaction, replays: Sequence[FanOut]) -> None:
 
 
 async def announce_late(tx: Transaction, enrolment_ids: Collection[UUID]) -> None:
-    """Announce replays to enrolments that were read later than the replay."""
+    """Announce replays to enrolments read later than the replay."""
     if enrolment_ids:
         await tx.execute(_REPLAY_LATE, of(LetterType.REPLAY_AVAILABLE) | {"ids": list(enrolment_ids)})
 

@@ -1,5 +1,3 @@
-"""After a restore: known ends of mails."""
-
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -23,20 +21,16 @@ UNFINISHED = (
 
 
 async def states(tx: Transaction, mail_ids: Collection[UUID]) -> dict[UUID, MailState]:
-    """Return the states of these mails, if they are in the queue."""
     rows = await tx.execute(_STATES, {"ids": list(mail_ids)})
     return {row.mail_id: MailState(row.state) for row in rows}
 
 
 async def published(tx: Transaction, event_ids: Collection[UUID], since: datetime) -> set[UUID]:
-    """Return those of these events that were written to the outbox since then."""
     return set(await tx.scalars(_PUBLISHED, {"ids": list(event_ids), "since": since}))
 
 
 @dataclass(frozen=True, slots=True)
 class KnownEnd:
-    """How and when a mail ended, by an event or the relay's log."""
-
     mail_id: UUID
     state: MailState
     at: datetime
@@ -50,7 +44,7 @@ class KnownEnd:
 
 
 async def end(tx: Transaction, ends: Sequence[KnownEnd]) -> dict[UUID, Event]:
-    """End those of these mails that have not ended. Returns them, with their events."""
+    """Return the mails that had not ended, with their events."""
     rows = await tx.execute(
         _END,
         {

@@ -1,5 +1,3 @@
-"""Sessions by their newest event."""
-
 import functools
 from collections.abc import Collection, Iterable
 from uuid import UUID
@@ -22,7 +20,7 @@ async def lock(tx: Transaction, ids: Collection[UUID], *, exclusive: bool) -> No
 
 
 async def save(tx: Transaction, sessions: Iterable[NumberedSession]) -> None:
-    """Store the newest states. An older version changes nothing."""
+    """An older version changes nothing."""
     newest = {
         session.session_id: session for session in sorted(sessions, key=lambda session: session.version)
     }
@@ -49,7 +47,7 @@ async def all_rows(tx: Transaction) -> list[SessionRow]:
 
 
 async def offer_titles(tx: Transaction, offer_ids: Collection[str]) -> dict[str, str]:
-    """Return the most frequent title of the sessions of each offer, since no event names an offer.
+    """Return the most frequent title of each offer's sessions, because no event names an offer.
 
     Bespoke sessions are private and do not count.
     """
@@ -59,15 +57,15 @@ async def offer_titles(tx: Transaction, offer_ids: Collection[str]) -> dict[str,
 
 @functools.lru_cache(maxsize=256)
 def session_of(state: str) -> NumberedSession:
-    """Read a session from JSON. Many letters are about the same few."""
+    """A cache helps, because many letters are about the same few sessions."""
     return NumberedSession.model_validate_json(state)
 
 
 async def open_alternatives(tx: Transaction, ids: Collection[UUID]) -> dict[UUID, list[NumberedSession]]:
-    """Return for each session three others of its offer that are open now.
+    """Return three others of the offer that are open now.
 
-    Those of the same organiser come first, then the next to begin. Sessions with an audience are private.
-    Free seats are not known here.
+    The same organiser's come first, then the next to begin. Sessions with an audience are private. Free
+    seats are not known here.
     """
     found: dict[UUID, list[NumberedSession]] = {}
     for row in await tx.execute(_ALTERNATIVES, {"ids": list(ids)}):

@@ -1,5 +1,3 @@
-"""Subscribers, their interests, and unconfirmed requests."""
-
 from collections.abc import Collection, Sequence
 from datetime import datetime
 from uuid import UUID
@@ -31,7 +29,6 @@ async def find_owner(tx: Transaction, address: str) -> UUID | None:
 
 
 async def save_agent(tx: Transaction, agent: AgentKey, address: str, name: tuple[str, str]) -> UUID:
-    """Store an agent as a subscriber. A name that is not given stays."""
     given_name, family_name = name
     values = {**agent._asdict(), "address": address, "given_name": given_name, "family_name": family_name}
     saved: UUID = (await tx.execute(_SAVE_AGENT, values)).scalar_one()
@@ -39,7 +36,7 @@ async def save_agent(tx: Transaction, agent: AgentKey, address: str, name: tuple
 
 
 async def has_room(tx: Transaction, agent: AgentKey, address: str, *, most: int) -> bool:
-    """Return whether the agent has this address already, or fewer than ``most`` agents of the issuer do."""
+    """The agent has the address already, or fewer than ``most`` agents of the issuer do."""
     return bool(await tx.scalar(_HAS_ROOM, {**agent._asdict(), "address": address, "most": most}))
 
 
@@ -49,18 +46,16 @@ async def save_owner(tx: Transaction, address: str) -> UUID:
 
 
 async def mailbox(tx: Transaction, subscriber_id: UUID) -> list[UUID]:
-    """Return the subscriber; for an owner, also the agents with the address."""
+    """An owner's mailbox includes the agents with the address."""
     return list(await tx.scalars(_MAILBOX, {"ids": [subscriber_id]}))
 
 
 async def address_of(tx: Transaction, subscriber_id: UUID) -> str | None:
-    """Return a subscriber's address, or None."""
     found: str | None = await tx.scalar(_ADDRESS, {"subscriber_id": subscriber_id})
     return found
 
 
 async def correct(tx: Transaction, agent: AgentKey, corrected: AgentCorrected) -> None:
-    """Correct a subscriber's address and names. None leaves a value unchanged."""
     parameters = {
         **agent._asdict(),
         "address": corrected.email,
@@ -71,13 +66,12 @@ async def correct(tx: Transaction, agent: AgentKey, corrected: AgentCorrected) -
 
 
 async def forget_who_follows_nothing(tx: Transaction, subscriber_ids: Collection[UUID]) -> None:
-    """Delete those who follow nothing, and supersede the news on its way to them."""
+    """Supersede the news on its way to them."""
     for statement in (_DROP_NEWS, _FORGET):
         await tx.execute(statement, {"ids": list(subscriber_ids)})
 
 
 async def add(tx: Transaction, subscriber_id: UUID, interests: Collection[str], moment: datetime) -> None:
-    """Add interests, requested at that moment."""
     parameters = {"subscriber_id": subscriber_id, "interests": list(interests), "moment": moment}
     await tx.execute(_ADD, parameters)
 
@@ -85,13 +79,12 @@ async def add(tx: Transaction, subscriber_id: UUID, interests: Collection[str], 
 async def remove(
     tx: Transaction, subscriber_ids: Collection[UUID], interests: Collection[str] | None
 ) -> None:
-    """Remove interests; None removes all."""
     named = None if interests is None else list(interests)
     await tx.execute(_REMOVE, {"ids": list(subscriber_ids), "interests": named})
 
 
 async def keep_ended(tx: Transaction, agent: AgentKey, interests: Collection[str], moment: datetime) -> None:
-    """Store that an agent ended these interests at that moment, followed or not."""
+    """Store also interests that the agent had not subscribed to."""
     parameters = {**agent._asdict(), "interests": list(interests), "moment": moment}
     await tx.execute(_KEEP_ENDED, parameters)
 
@@ -102,17 +95,17 @@ async def keep_all_ended(tx: Transaction, subscriber_ids: Collection[UUID], mome
 
 
 async def ended_since(tx: Transaction, agent: AgentKey, moment: datetime) -> set[str]:
-    """Return what an agent ended after a moment, possibly ``EVERYTHING``."""
+    """The result may be ``EVERYTHING``."""
     return set(await tx.scalars(_ENDED_SINCE, {**agent._asdict(), "moment": moment}))
 
 
 async def asked_for_by(tx: Transaction, subscriber_id: UUID, moment: datetime) -> set[str]:
-    """Return what a subscriber requested by that moment, and not again later."""
+    """Leave out what was requested again later."""
     return set(await tx.scalars(_ASKED_FOR_BY, {"subscriber_id": subscriber_id, "moment": moment}))
 
 
 async def followed(tx: Transaction, ids: Collection[UUID]) -> dict[UUID, tuple[Interest, ...]]:
-    """Return what these subscribers' letters are about. Subscribers without interests are left out."""
+    """Subscribers without interests are left out."""
     rows = await tx.execute(_FOLLOWED, {"ids": list(ids)})
     return {row.reader_id: tuple(map(Interest.parse, row.interests)) for row in rows}
 
@@ -130,7 +123,7 @@ async def find_request(tx: Transaction, request_id: UUID) -> SubscriptionRequest
 
 
 async def confirm_request(tx: Transaction, request_id: UUID) -> tuple[str, list[str]] | None:
-    """Confirm a request. Returns its address and interests, or None if it is unknown or was confirmed."""
+    """Return None if the request is unknown or was confirmed."""
     row = (await tx.execute(_CONFIRM, {"request_id": request_id})).one_or_none()
     return None if row is None else (row.address, row.interests)
 

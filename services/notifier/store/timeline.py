@@ -1,5 +1,3 @@
-"""Events in the stories of agents."""
-
 from collections.abc import Sequence
 from typing import Any
 
@@ -15,7 +13,6 @@ from shared.events.vocabulary import AgentKey
 from shared.read_log import ReadKind, ReadLogRow
 
 Happened = tuple[Received[Event], Happening, str | None]
-"""An event, what happened, and why or how."""
 
 
 async def add(tx: Transaction, happened: Sequence[Happened]) -> None:
@@ -32,7 +29,6 @@ async def of_agent(tx: Transaction, agent: AgentKey, *, most: int) -> list[Timel
 
 
 async def corrections_asked(tx: Transaction, agent: AgentKey) -> list[ReadLogRow]:
-    """Return the corrections of an agent that support requested."""
     asked = select(ReadLogRow).where(
         col(ReadLogRow.agent_id) == agent.agent_id,
         col(ReadLogRow.issuer) == agent.issuer,

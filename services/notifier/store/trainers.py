@@ -1,5 +1,3 @@
-"""Names and addresses of trainers, by the ids in sessions."""
-
 from collections.abc import Collection
 from uuid import UUID
 
@@ -12,7 +10,7 @@ from shared.events.catalogue import SessionTrainersChanged
 
 
 async def save(tx: Transaction, lists: Collection[SessionTrainersChanged]) -> None:
-    """Store the newest list of each session, and delete trainers of older lists."""
+    """Delete trainers of older lists."""
     for named in lists:
         await tx.execute(
             delete(TrainerRow).where(

@@ -1,5 +1,3 @@
-"""Withdrawn resources."""
-
 from collections.abc import Collection, Sequence
 from uuid import UUID
 
@@ -12,9 +10,9 @@ from shared.events.catalogue import ResourceWithdrawn
 
 
 async def save(tx: Transaction, withdrawn: Sequence[ResourceWithdrawn]) -> None:
-    """Store withdrawals, and end their announcements.
+    """End also the announcements. Waits for a slice that is being queued.
 
-    A queued letter notices it when its turn comes. Waits for a slice that is being queued.
+    A queued letter notices the withdrawal when its turn comes.
     """
     if withdrawn:
         ids = [resource.resource_id for resource in withdrawn]
