@@ -1,5 +1,3 @@
-"""Composition root of the catalogue: settings to database, broker, HTTP and jobs."""
-
 from pathlib import Path
 
 from services.catalogue import api, handlers, jobs, pages, tables
@@ -25,11 +23,10 @@ from shared.web.rendering import TEMPLATES, Rendering, Sites
 
 REVISIONS = Path(__file__).parent / "migrations"
 READS = (Topic.PORTAL_BESPOKE,)
-"""What is read before an agent is forgotten: a rejected nomination names agents."""
+"""All must be read before an agent is erased: a rejected nomination names agents."""
 
 
 def compose(settings: Settings) -> Process:
-    """Wire the service. Connects to nothing."""
     registry = PortalsFile(settings.portals_file, trial=settings.parcours_trial)
     database = Database(settings.database_url, application_name="catalogue")
     tokens = Tokens(settings.api_tokens_file, trial=settings.parcours_trial)

@@ -1,4 +1,4 @@
-"""Kafka in: how full the sessions are, and what authorities request."""
+"""Kafka handlers for occupancies and requests of authorities."""
 
 from services.catalogue.rules.bespoke import BespokeRequest
 from services.catalogue.service import bespoke, occupancy, published
@@ -18,7 +18,7 @@ router = Router("catalogue")
 
 @router.subscriber(Topic.PORTAL_BESPOKE, accepts=True)
 async def on_bespoke_requests(tx: Tx, requests: list[Received[BespokeTrainingRequested]]) -> None:
-    """Keep what authorities request, for their delegation to answer. Nominations concern enrolment alone."""
+    """Store requests of authorities for their delegation. Nominations concern enrolment alone."""
     await bespoke.receive(
         tx,
         [
@@ -45,13 +45,13 @@ async def on_bespoke_requests(tx: Tx, requests: list[Received[BespokeTrainingReq
 
 @router.subscriber(Topic.PORTAL_AGENTS, answered_elsewhere=True)
 async def on_agents(tx: Tx, received: list[Received[AgentErasureRequested]]) -> None:
-    """Keep whom to forget, for the job."""
+    """Queue erasure requests for the job."""
     await erasure.keep_requests(tx, received)
 
 
 @router.subscriber(Topic.ENROLMENT_OCCUPANCY)
 async def on_occupancy(tx: Tx, received: list[Received[SessionOccupancyChanged]]) -> None:
-    """Remember how full each session is; what is older than what is known is dropped."""
+    """Store how full each session is. Events older than the stored one are dropped."""
     await occupancy.record(tx, [record.event for record in received])
 
 
@@ -66,7 +66,6 @@ async def _compare(tx: Transaction, latest: Latest) -> list[Compared]:
 
 
 def _own(latest: Latest) -> tuple[list[SessionState], list[ResourceEvent]]:
-    """What this service has published itself."""
     return (
         [record.event for record in latest[Topic.CATALOGUE_SESSIONS]],
         [record.event for record in latest[Topic.CATALOGUE_RESOURCES]],

@@ -1,5 +1,3 @@
-"""Time in: what the clock has to announce of sessions."""
-
 import functools
 
 from services.catalogue.service import sessions
@@ -15,13 +13,12 @@ def all_jobs(database: Database) -> tuple[Job, ...]:
 POLL_SECONDS = 1.0
 """How often to look for changes by organisers and other replicas."""
 BATCH = 200
-"""Sessions in one transaction."""
 
 
 async def announce_due(database: Database) -> float:
-    """Announce what is due. Returns the seconds until something is due again.
+    """Return the seconds until something is due again.
 
-    Replicas skip each other's rows. After a pause, what came due is announced in order.
+    Replicas skip each other's rows. After a pause, the announcements that came due follow in order.
     """
     now = clock.now()
     async with database.transaction() as tx:

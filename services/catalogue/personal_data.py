@@ -1,5 +1,3 @@
-"""What the catalogue keeps of people: whose, what for, for how long, and how it ends."""
-
 from services.catalogue.tables import AuditLogRow, BespokeRequestRow, ResourceRow, SessionRow, TrainerRow
 from shared import limits, read_log
 from shared.messaging import personal_data as messaging
@@ -42,7 +40,7 @@ _BESPOKE_READ = (
     f"kind = '{ReadKind.BESPOKE}' AND about IN (SELECT CAST(bespoke_id AS text) FROM bespoke_request "  # noqa: S608 our own
     f"WHERE ({_OF_REQUESTER}) OR ({_OF_ADVISOR}))"
 )
-"""Reads of a request of the person, or of one that they answered."""
+"""Reads of a request that the person sent or answered."""
 
 REGISTER = (
     messaging.REGISTER

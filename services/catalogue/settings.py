@@ -1,5 +1,3 @@
-"""Settings of the catalogue, from the environment."""
-
 from pydantic import Field, field_validator
 
 from shared.events.vocabulary import Email
@@ -13,8 +11,6 @@ from shared.web.links import LinkSettings
 class Settings(
     ServiceSettings, LinkSettings, OidcSettings, ReadLogSettings, EnrolmentRetention, NotifierRetention
 ):
-    """Where its database is, which port it listens on, where its pages lead, and what they say."""
-
     catalogue_database_url: str = Field(description="postgresql://user:password@host:port/name")
     catalogue_port: int = Field(default=8001, description="The port that the catalogue listens on.")
     catalogue_operations_port: int | None = Field(

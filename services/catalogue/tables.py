@@ -1,5 +1,3 @@
-"""The catalogue's tables. Only its store reads and writes them; they are never a contract."""
-
 from datetime import datetime
 from typing import Any, TypeVar
 from uuid import UUID
@@ -27,7 +25,7 @@ _registry = new_registry()
 
 
 class _Row(SQLModel, registry=_registry):
-    """A table of this service."""
+    pass
 
 
 def _json() -> Any:
@@ -35,7 +33,7 @@ def _json() -> Any:
 
 
 def _changed_at() -> Any:
-    """When the row was last written. A trigger sets it, so that no statement can forget it."""
+    """A trigger sets the time, so that no statement can forget it."""
     return Field(sa_type=Timestamp, sa_column_kwargs={"server_default": func.now()})
 
 
@@ -43,7 +41,7 @@ _R = TypeVar("_R", bound=type[SQLModel])
 
 
 def _searchable(row: _R) -> _R:
-    """Add the column of French full text search. A trigger fills it; nothing reads it."""
+    """A trigger fills the column; no program reads it."""
     table = inspect(row).local_table
     vector = Column("search_vector", TSVECTOR, server_default=text("''"), nullable=False)
     table.append_column(vector)
@@ -53,7 +51,7 @@ def _searchable(row: _R) -> _R:
 
 @_searchable
 class OfferRow(_Row, table=True):
-    """An offer. ``loaded`` is the offer as its files last gave it, so that a load undoes no later change."""
+    """``loaded`` is the offer as its files last gave it, so that a load undoes no later change."""
 
     __tablename__ = "offer"
 
@@ -79,9 +77,9 @@ class ThemeRow(_Row, table=True):
 
 @_searchable
 class SessionRow(_Row, table=True):
-    """A session: its plan, its one decision (``status``) and what the clock has announced of it.
+    """A session: its plan, its decision (``status``) and the clock's announcements.
 
-    Phase and enrolment are never stored. ``loaded`` is the plan and the presentation as the files last gave
+    Phase and enrolment are never stored. ``loaded`` is the plan and presentation as the files last gave
     them, so that a load undoes no later change. ``search_vector`` also has the words of the offer.
     """
 
@@ -177,7 +175,7 @@ class TrainerRow(_Row, table=True):
 
 
 class OccupancyRow(_Row, table=True):
-    """How full a session is, as enrolment last counted. The session may be unknown here."""
+    """The session may be unknown here."""
 
     __tablename__ = "occupancy"
 
@@ -215,7 +213,7 @@ class ResourceRow(_Row, table=True):
 
 
 class BespokeRequestRow(_Row, table=True):
-    """A bespoke request of an authority, and its answer. Names people until they are forgotten."""
+    """The request names people until they are erased."""
 
     __tablename__ = "bespoke_request"
     __table_args__ = (
@@ -259,7 +257,7 @@ class BespokeRequestRow(_Row, table=True):
 
 
 class AuditLogRow(_Row, table=True):
-    """Who changed what, when. It names a member of the staff or a command, never an agent.
+    """It names a member of the staff or a command, never an agent.
 
     The database changes no line, and deletes none within half a year.
     """
@@ -281,4 +279,3 @@ limits.add_to(_registry.metadata)
 read_log.add_to(_registry.metadata)
 
 metadata = _registry.metadata
-"""All tables of this database, for its migrations."""

@@ -1,5 +1,3 @@
-"""HTTP in (JSON): the offer and its sessions for everyone, their management for organisers."""
-
 from fastapi import FastAPI
 
 from services.catalogue.api import bespoke, failures, management, public, sheets

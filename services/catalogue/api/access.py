@@ -1,5 +1,3 @@
-"""Who sends a request, what they may see and change, and which version they have read."""
-
 import re
 from collections.abc import AsyncIterator
 from typing import Annotated, Any
@@ -30,7 +28,7 @@ async def _viewer(
     request: Request,
     _documented: Annotated[HTTPAuthorizationCredentials | None, Depends(bearer(_STAFF, "StaffToken"))],
 ) -> Viewer:
-    """The public, or the organiser whose token the request has. A wrong token is refused."""
+    """A wrong token is refused."""
     if "authorization" not in request.headers:
         return PUBLIC
     principal = await _known(request)
@@ -42,7 +40,7 @@ def _if_match(
         str | None, Header(description="The ETag of what was read: 412 when it was decided otherwise since.")
     ] = None,
 ) -> frozenset[str] | None:
-    """The tags that may be changed; None: any. A weak tag matches nothing (RFC 9110, 13.1.1).
+    """Return the tags that may be changed, or None for any. A weak tag matches nothing (RFC 9110, 13.1.1).
 
     The part of a tag after its dot changes without a decision (how full a session is, what the clock says).
     It is left out, so that it never prevents a decision.
@@ -58,7 +56,6 @@ IfNoneMatch = Annotated[
     str | None, Header(description="The ETag of what you have: 304 while nothing of it has changed.")
 ]
 NOT_MODIFIED: dict[int | str, dict[str, Any]] = {304: {"description": "What you have is what there is."}}
-"""In the ``responses=`` of what takes ``If-None-Match``."""
 Database = Annotated[SharedDatabase, Depends(_database)]
 Organiser = Annotated[Principal, Depends(requires(Role.ORGANISER, documented=_STAFF))]
 
@@ -89,9 +86,7 @@ async def _looking(organiser: Organiser, tx: "ReadOnly") -> Acting:
 # The scope "function" commits before the answer is sent: a commit that fails is answered with a 500.
 ReadOnly = Annotated[Transaction, Depends(_reader, scope="function")]
 ActingOrganiser = Annotated[Acting, Depends(_acting, scope="function")]
-"""An organiser who makes something."""
 ChangingOrganiser = Annotated[Acting, Depends(_changing, scope="function")]
-"""An organiser who changes what they have read; ``If-Match`` says which version."""
 LookingOrganiser = Annotated[Acting, Depends(_looking)]
 
 

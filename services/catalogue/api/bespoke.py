@@ -1,5 +1,3 @@
-"""Bespoke requests: what authorities asked of a delegation, and what it answers."""
-
 from typing import Annotated
 from uuid import UUID
 
@@ -23,7 +21,7 @@ _KEY = TypeAdapter(tuple[Instant, UUID])
 
 
 class BespokeBody(BaseModel):
-    """What an authority asked, and the state of its request."""
+    """An authority's request for bespoke training, and its state."""
 
     bespoke_id: UUID = Field(
         description="By which it is read and answered: the request_id, unless another portal's has it."
@@ -48,8 +46,6 @@ class BespokeBody(BaseModel):
 
 
 class BespokeQuery(BaseModel):
-    """Which requests to list."""
-
     model_config = ConfigDict(extra="forbid")
 
     state: BespokeState | None = None
@@ -78,7 +74,7 @@ async def list_requests(
 async def show_request(
     bespoke_id: UUID, acting: LookingOrganiser, reading: OrganiserReading, response: Response
 ) -> BespokeBody:
-    """What was asked, by whom, and what was answered."""
+    """The request with its sender and the answers."""
     request = await bespoke.show(acting, bespoke_id, reading)
     return _answer(request, response)
 

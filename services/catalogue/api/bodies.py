@@ -1,5 +1,3 @@
-"""Offers, sessions and resources as the API shows them."""
-
 from dataclasses import asdict
 from datetime import datetime
 from typing import Any
@@ -23,7 +21,7 @@ from shared.events.vocabulary import (
 
 
 class OccupancyBody(BaseModel, from_attributes=True):
-    """How full a session is, as the enrolment service last said."""
+    """How full a session is, as the enrolment service last reported."""
 
     capacity: int | None = Field(description="Null: unlimited.")
     enrolled: int
@@ -41,7 +39,7 @@ class TrainerBody(BaseModel):
 
 
 class SessionBody(SessionState):
-    """A session: its state as other services know it, how full it is, and its presentation."""
+    """A session: its state as other services know it, its occupancy, and its presentation."""
 
     occupancy: OccupancyBody | None = Field(description="Null: nothing is known of it yet.")
     cancellation_reason: Remark | None = Field(
@@ -62,7 +60,7 @@ class SessionBody(SessionState):
 
 
 class OfferBody(BaseModel):
-    """An offer: what its sessions have in common."""
+    """An offer: the common part of its sessions."""
 
     offer_id: Slug
     format: Format

@@ -1,5 +1,3 @@
-"""Examples of what the API takes and answers, by the names of their schemas. A test checks them."""
-
 from typing import Any
 
 _SESSION = "6f0c2f0e-6a0e-5d0e-9d0c-0d6d1f9f2a11"

@@ -1,5 +1,3 @@
-"""What the service did not do, as problems (RFC 9457)."""
-
 from typing import Any
 
 from fastapi import FastAPI, Request, Response

@@ -1,7 +1,7 @@
-"""What organisers do with sessions, offers, replays and resources.
+"""Organisers manage sessions, offers, replays and resources.
 
-What belongs to another delegation does not exist for an organiser (404). Offers belong to every delegation:
-only organisers who act for all change them (else 403).
+An organiser gets a 404 for things of another delegation. Offers belong to all delegations: only organisers
+who act for all change them (403).
 """
 
 from typing import Annotated, Any
@@ -79,7 +79,7 @@ _WITHOUT_REASON = Cancellation()
 
 @router.post("/sessions", status_code=201, summary="Draft a session")
 async def draft_session(draft: SessionDraft, acting: ActingOrganiser, response: Response) -> SessionBody:
-    """A draft is unknown to everybody else until it is published."""
+    """Nobody else sees a draft before it is published."""
     return _made(await sessions.draft(acting, draft), response)
 
 
@@ -119,7 +119,7 @@ async def delete_session(session_id: UUID, acting: ChangingOrganiser) -> None:
 async def duplicate_session(
     session_id: UUID, copy: SessionCopy, acting: ActingOrganiser, response: Response
 ) -> SessionBody:
-    """All dates move with the start. Nobody of the other session is in the new one."""
+    """All dates move with the start. The copy has no enrolments."""
     return _made(await sessions.duplicate(acting, session_id, copy), response)
 
 
@@ -130,7 +130,7 @@ async def session_history(
     limit: Annotated[Limit, Query()] = 50,
     cursor: Annotated[Cursor | None, Query()] = None,
 ) -> Page[HistoryBody]:
-    """Changes by persons and commands. What the clock does is in the session itself."""
+    """Changes by persons and commands. The session itself shows what the clock did."""
     after = position(cursor, _ENTRY_KEY)
     entries = await session_lists.history(acting, session_id, after, limit + 1)
     return page_of(entries, limit, show=history_body, key=lambda entry: entry.id)
@@ -138,7 +138,7 @@ async def session_history(
 
 @router.post("/replays", status_code=201, summary="Publish a replay", responses=_KNOWN)
 async def publish_replay(replay: ReplayRequest, acting: ActingOrganiser, response: Response) -> ResourceBody:
-    """A replay is known by its address: the same replay is not published twice."""
+    """A replay is identified by its address: it is not published twice."""
     resource, is_new = await resources.publish(acting, replay)
     response.status_code = 201 if is_new else 200
     return tags.resource(resource, response)
@@ -148,7 +148,7 @@ async def publish_replay(replay: ReplayRequest, acting: ActingOrganiser, respons
 async def publish_resource(
     resource: ResourceRequest, acting: ActingOrganiser, response: Response
 ) -> ResourceBody:
-    """Open to everyone at once. A resource is known by its address: the same one is not published twice."""
+    """Open to everyone at once. A resource is identified by its address: it is not published twice."""
     published, is_new = await resources.publish(acting, resource)
     response.status_code = 201 if is_new else 200
     return tags.resource(published, response)
@@ -158,7 +158,7 @@ async def publish_resource(
 async def correct_resource(
     resource_id: UUID, change: ResourceChange, acting: ChangingOrganiser, response: Response
 ) -> ResourceBody:
-    """A new version of the same resource, for a typo or a wrong address: nobody is mailed again.
+    """A new version of the resource, for a typo or a wrong address. Nobody gets another mail.
 
     A resource of the offer's files is corrected there (409).
     """

@@ -1,5 +1,3 @@
-"""What everyone may read."""
-
 from typing import Annotated
 from uuid import UUID
 
@@ -39,8 +37,6 @@ class _PageQuery(BaseModel):
 
 
 class SessionFilter(BaseModel):
-    """Which sessions are wanted."""
-
     model_config = ConfigDict(extra="forbid")
 
     format: Format | None = None
@@ -53,19 +49,17 @@ class SessionFilter(BaseModel):
 
 
 class SessionQuery(SessionFilter, _PageQuery):
-    """Which sessions to list."""
+    pass
 
 
 class ResourceQuery(_PageQuery):
-    """Which resources to list."""
-
     kind: Kind | None = None
     theme: Slug | None = None
 
 
 @router.get("/offers", tags=["offers"], summary="The offers, by id")
 async def list_offers(query: Annotated[_PageQuery, Query()], tx: ReadOnly) -> Page[OfferBody]:
-    """Every offer, whatever its format, even without a session."""
+    """Every offer of every format, even without sessions."""
     after = position(query.cursor, _OFFER_KEY)
     rows = await offers.page(tx, after, query.limit + 1)
     return page_of(rows, query.limit, show=offer_body, key=lambda offer: offer.offer_id)
@@ -81,7 +75,7 @@ async def list_offers(query: Annotated[_PageQuery, Query()], tx: ReadOnly) -> Pa
 async def show_offer(
     offer_id: Slug, tx: ReadOnly, response: Response, if_none_match: IfNoneMatch = None
 ) -> OfferBody | Response:
-    """What its sessions have in common, with the tag that `If-Match` takes."""
+    """The common part of the offer's sessions, with the tag for `If-Match`."""
     offer = await offers.show_open(tx, offer_id)
     return tags.unless_matched(tags.offer(offer, response), response, if_none_match)
 
@@ -90,7 +84,7 @@ async def show_offer(
 async def list_sessions(
     query: Annotated[SessionQuery, Query()], viewer: AnyViewer, tx: ReadOnly
 ) -> Page[SessionBody]:
-    """Published and cancelled sessions; with an organiser's token, the drafts of their delegation too.
+    """Published and cancelled sessions; with an organiser's token, also the drafts of their delegation.
 
     `starts_after` includes its instant, `starts_before` does not. `enrolment` leaves out cancelled sessions.
     """
@@ -120,10 +114,10 @@ async def show_session(
     response: Response,
     if_none_match: IfNoneMatch = None,
 ) -> SessionBody | Response:
-    """The whole state of the session, phase and enrolment as of now, and how full it is.
+    """The state of the session, its present phase and enrolment window, and its occupancy.
 
-    The ETag covers the whole body. `If-Match` takes it too, and compares only the part before the dot: what
-    somebody decided and the clock announced. So an enrolment meanwhile refuses no change.
+    The ETag covers the whole body. `If-Match` takes it too, but compares only the part before the dot:
+    decisions and announcements. So an enrolment meanwhile refuses no change.
     """
     listed = await session_lists.show(tx, session_id, viewer)
     return tags.unless_matched(tags.session(listed, response), response, if_none_match)
@@ -131,7 +125,7 @@ async def show_session(
 
 @router.get("/resources", tags=["resources"], summary="The replays, dossiers and communities, newest first")
 async def list_resources(query: Annotated[ResourceQuery, Query()], tx: ReadOnly) -> Page[ResourceBody]:
-    """What is open to everyone, without enrolment."""
+    """Resources open to everyone, without enrolment."""
     after = position(query.cursor, _DATED_KEY)
     rows = await resources.page(tx, after, query.limit + 1, kind=query.kind, theme=query.theme)
     return page_of(
@@ -152,7 +146,7 @@ async def list_resources(query: Annotated[ResourceQuery, Query()], tx: ReadOnly)
 async def show_resource(
     resource_id: UUID, tx: ReadOnly, response: Response, if_none_match: IfNoneMatch = None
 ) -> ResourceBody | Response:
-    """What is published of the resource, with the tag that `If-Match` takes."""
+    """The published resource, with the tag for `If-Match`."""
     resource = await resources.show(tx, resource_id)
     return tags.unless_matched(tags.resource(resource, response), response, if_none_match)
 

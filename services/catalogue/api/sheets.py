@@ -1,5 +1,3 @@
-"""Sessions in and out as CSV."""
-
 from collections.abc import AsyncIterator
 from functools import partial
 from typing import Annotated
@@ -33,7 +31,7 @@ _CSV_BODY = {
 
 
 class FaultBody(BaseModel):
-    """What is wrong with a line of the file; the first line of the file is 1."""
+    """A fault in a line of the file; the first line is 1."""
 
     line: int
     column: str | None = Field(description="Null: the whole line.")
@@ -42,7 +40,7 @@ class FaultBody(BaseModel):
 
 
 class LineBody(BaseModel):
-    """What became of a line, or would become."""
+    """The result of a line, or its result if the file were imported."""
 
     line: int
     outcome: Outcome
@@ -52,7 +50,7 @@ class LineBody(BaseModel):
 
 
 class ImportReport(BaseModel):
-    """What became of the file."""
+    """The result of the file."""
 
     dry_run: bool
     rows: int = Field(description="Lines with something in them, the heading aside.")
@@ -95,14 +93,14 @@ async def import_sessions(
 ) -> ImportReport:
     """All lines count, or none does. Every fault of every line is reported at once.
 
-    A line changes the session that it names by `session_id`, or by the organiser's own `reference`, where it
+    A line changes the session named by `session_id`, or by the organiser's own `reference`, where it
     differs; an empty cell changes nothing. A line with the `tag` of an export is refused if the session has
-    changed since. Any other line becomes a draft. A second import of one file does nothing.
+    changed since. Any other line becomes a draft. A second import of a file does nothing.
 
-    Separated by semicolons, commas or tabs; UTF-8 or Windows-1252; columns by the names that an export has.
-    Times are those of the session's zone: `2027-03-30 09:30` or `30/03/2027 09:30`.
+    Separated by semicolons, commas or tabs; UTF-8 or Windows-1252; columns named as in an export. Times are
+    in the session's zone: `2027-03-30 09:30` or `30/03/2027 09:30`.
 
-    Files are taken one after the other. One file of each organiser may wait, and 64 MiB an hour are read.
+    Files are imported one after the other. One file of each organiser may wait, and 64 MiB an hour are read.
     """
     content = await _content(request)
     queue: SheetQueue = request.app.state.imports
@@ -125,7 +123,7 @@ async def import_sessions(
 async def export_sessions(
     query: Annotated[SessionFilter, Query()], database: Database, organiser: Organiser
 ) -> StreamingResponse:
-    """The sessions of the token's delegation, drafts too; all sessions for a token that acts everywhere."""
+    """The sessions and drafts of the token's delegation; all sessions for a token that acts everywhere."""
     search = search_of(query, viewer_of(organiser), own=True)
     return StreamingResponse(
         _parts(database, search),

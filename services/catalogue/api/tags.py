@@ -1,5 +1,3 @@
-"""The tags of answers, by which ``If-Match`` and ``If-None-Match`` are judged."""
-
 import hashlib
 from typing import TypeVar
 
@@ -25,7 +23,7 @@ Body = TypeVar("Body", bound=BaseModel)
 
 
 def session(listed: ListedSession, response: Response) -> SessionBody:
-    """The session and its tag: what was decided and, after a dot, the rest of the body."""
+    """The tag covers decisions and, after a dot, the rest of the body."""
     body = session_body(listed, clock.now())
     digest = hashlib.blake2b(body.model_dump_json().encode(), digest_size=6).hexdigest()
     response.headers["ETag"] = f'"{sessions.tag_of(listed.session)}.{digest}"'
@@ -43,7 +41,7 @@ def resource(resource: Resource, response: Response) -> ResourceBody:
 
 
 def unless_matched(body: Body, response: Response, if_none_match: str | None) -> Body | Response:
-    """The body, to be revalidated each time; or 304 if the client has it already."""
+    """The body is to be revalidated each time."""
     response.headers["Cache-Control"] = "no-cache"
     if not etag_matches(if_none_match, response.headers["etag"]):
         return body

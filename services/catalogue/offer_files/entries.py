@@ -1,5 +1,3 @@
-"""What an entry of the offer's files may say."""
-
 from pydantic import BaseModel, ConfigDict, Field, NaiveDatetime
 
 from services.catalogue.rules.offers import Source, Terms
@@ -13,40 +11,32 @@ class _Strict(BaseModel):
 
 
 class Sourced(_Strict):
-    """Where an entry comes from, and which of its fields the announcement does not state."""
-
     source: Source
     choices: tuple[str, ...] = ()
 
 
 class AudienceEntry(Audience, extra="forbid"):
-    """Who may enrol."""
+    pass
 
 
 class TermsEntry(Terms, extra="forbid"):
-    """What the offer's sessions have unless they say otherwise."""
-
     audience: AudienceEntry = AudienceEntry()
 
 
 class ModuleEntry(_Strict):
-    """A séance."""
-
     title: Line
     starts_at: NaiveDatetime
     ends_at: NaiveDatetime
 
 
 class ReservedSeatsEntry(_Strict):
-    """Seats for one delegation's agents, until ``release_at``."""
-
     delegation: Delegation
     seats: int = Field(ge=1)
     release_at: NaiveDatetime
 
 
 class SessionEntry(Sourced, TermsEntry, extra="forbid"):
-    """A session. ``key`` never changes: the session's id derives from it and the offer's."""
+    """``key`` never changes: the session's id derives from it and the offer's."""
 
     key: Slug
     organiser: Delegation
@@ -65,8 +55,6 @@ class SessionEntry(Sourced, TermsEntry, extra="forbid"):
 
 
 class OfferEntry(Sourced):
-    """An offer and its sessions."""
-
     offer_id: Slug
     format: Format
     title: Line
@@ -77,7 +65,7 @@ class OfferEntry(Sourced):
 
 
 class ResourceEntry(Sourced):
-    """A resource open to everyone. A replay names the organiser of what was recorded, and the session."""
+    """A replay names the organiser and the session of the recording."""
 
     key: Slug
     kind: Kind
@@ -91,15 +79,11 @@ class ResourceEntry(Sourced):
 
 
 class ThemeEntry(_Strict):
-    """A theme that offers and resources share."""
-
     theme: Slug
     title: Line
 
 
 class OfferFile(_Strict):
-    """One file. Any of the three lists may be missing."""
-
     themes: tuple[ThemeEntry, ...] = ()
     offers: tuple[OfferEntry, ...] = ()
     resources: tuple[ResourceEntry, ...] = ()

@@ -1,4 +1,4 @@
-"""The sessions and resources of the files: times are moved and become instants."""
+"""Moves dates, and makes instants of them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -115,7 +115,7 @@ _DATES = ("starts_at", "ends_at", "enrolment_opens_at", "enrolment_closes_at", "
 
 
 def _choices(entry: SessionEntry, shift: timedelta) -> tuple[str, ...]:
-    """The fields that the announcement does not state: moved dates are among them."""
+    """Moved dates are not in the announcement."""
     if not shift or entry.source is not Source.COMMUNIQUE:
         return entry.choices
     moved = [name for name in _DATES if getattr(entry, name)]

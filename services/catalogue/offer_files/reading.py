@@ -1,4 +1,4 @@
-"""Reads the folder of the offer, or tells every fault in it by file, entry and field."""
+"""Reports every fault by file, entry and field."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import date, timedelta
@@ -16,17 +16,16 @@ from services.catalogue.rules.validity import unpublishable
 from shared import clock
 
 OFFER = Path(__file__).parents[1] / "offer"
-"""The offer that comes with the service."""
 
 
 class OfferError(Exception):
-    """The offer's files cannot be loaded; one line per fault, each naming file and entry."""
+    pass
 
 
 def read(directory: Path, *, shift: timedelta = timedelta(0)) -> OfferFiles:
-    """Read every ``*.yaml`` of ``directory``, with all its dates moved by ``shift``, whole days.
+    """Read every ``*.yaml`` of ``directory``, with all dates moved by ``shift`` (whole days).
 
-    Raises :class:`OfferError` with every fault, or when there is nothing to read.
+    Raises :class:`OfferError` with every fault, or if there is nothing to read.
     """
     paths = sorted(directory.glob("*.yaml"))
     if not paths:
@@ -50,7 +49,7 @@ def read(directory: Path, *, shift: timedelta = timedelta(0)) -> OfferFiles:
 
 
 def whole_weeks_since(day: date) -> timedelta:
-    """How far to move ``day`` into the seven days that end today in Paris; a Tuesday stays one."""
+    """Move ``day`` into the seven days that end today in Paris. A Tuesday stays a Tuesday."""
     today = clock.now().astimezone(ZoneInfo(PARIS)).date()
     return timedelta(weeks=(today - day).days // 7)
 

@@ -1,5 +1,3 @@
-"""HTTP in (HTML): the public pages and those of organisers, rendered here, and usable without scripts."""
-
 from services.catalogue.pages.application import build, mount
 from services.catalogue.pages.site import Publisher, Site
 

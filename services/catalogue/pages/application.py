@@ -1,4 +1,4 @@
-"""The pages as one application beside the API, and their answers to errors."""
+"""The pages as one application beside the API, and their error pages."""
 
 import re
 
@@ -67,7 +67,6 @@ def _limited(route: Route, guard: Guard) -> Route:
 
 
 def mount(api: FastAPI, pages: Starlette) -> None:
-    """Serve as a page every path that the API does not know, except the API's own."""
     pages.state.imports = api.state.imports
     unknown = api.router.default
 

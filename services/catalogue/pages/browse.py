@@ -1,5 +1,3 @@
-"""What everyone may see: the formats, the sessions, the offers, the resources."""
-
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
@@ -32,26 +30,20 @@ from shared.web.form_errors import sentences
 from shared.web.paging import edges, part_around
 
 PAGE = 20
-"""Sessions or resources on a page."""
 SOON = 6
-"""Sessions of each kind, and replays, on the first page."""
 OTHERS = 4
-"""Other sessions of the same offer on the page of a session."""
 MAX_IN_A_MONTH = 2_000
-"""Sessions that the calendar shows."""
 _MAX_OFFERS = 100
 
 
 @dataclass(frozen=True, slots=True)
 class MoreResults:
-    """Offers that a search finds without finding a session of theirs, and resources."""
-
     offers: Sequence[Offer] = ()
     resources: Sequence[Resource] = ()
 
 
 class KnownWords:
-    """The words for spelling corrections, kept for some minutes because finding them costs much."""
+    """A cache, because finding the words is expensive."""
 
     _KEPT = timedelta(minutes=5)
 
@@ -92,7 +84,6 @@ async def home(request: Request) -> Response:
 
 
 async def session_list(request: Request) -> Response:
-    """Sessions as the address filters them: a list by start, a month, or a map of delegations."""
     now = clock.now()
     chosen = filters.read(request.query_params, now)
     typed = chosen.text
@@ -135,7 +126,6 @@ async def _as_meant(tx: Transaction, request: Request, chosen: Filters, now: dat
 
 
 async def _view(tx: Transaction, request: Request, chosen: Filters, now: datetime) -> dict[str, Any]:
-    """What the page shows in the chosen view. The rest is None."""
     search = chosen.search(now)
     shown: dict[str, Any] = {
         "part": None,
@@ -244,7 +234,7 @@ async def personal_data(request: Request) -> Response:
 
 
 async def _more_results(tx: Transaction, search: SessionSearch) -> MoreResults:
-    """The offers and resources with the words of a search; of bespoke training, the offers."""
+    """For bespoke training, return the offers."""
     return MoreResults(
         await offers.without_sessions(tx, search, _MAX_OFFERS),
         await resources.page(tx, None, SOON, theme=search.theme, text=search.text) if search.text else [],

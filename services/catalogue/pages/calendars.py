@@ -1,5 +1,3 @@
-"""Sessions as events of a calendar that anyone may subscribe to."""
-
 from collections.abc import Callable, Sequence
 
 from services.catalogue.rules.sessions import ListedSession
@@ -18,7 +16,7 @@ def write(rendering: Rendering, address: str, found: Sequence[ListedSession], na
 
 
 def _event(address: str, listed: ListedSession, description: Callable[..., str]) -> CalendarEvent:
-    """The session as an event, stamped when it changed, so that the same calendar has the same bytes."""
+    """The same calendar has the same bytes."""
     session, plan = listed.session, listed.session.plan
     page = f"{address}/sessions/{session.session_id}"
     details = Details(

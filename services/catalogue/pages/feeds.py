@@ -1,5 +1,3 @@
-"""What programs read: calendars, the feed of replays, the site map."""
-
 from dataclasses import replace
 from datetime import timedelta
 from uuid import UUID
@@ -26,7 +24,7 @@ MAX_IN_A_FEED = 50
 MAX_IN_A_MAP = 50_000
 """sitemaps.org's own limit."""
 KEPT_IN_A_CALENDAR = timedelta(days=90)
-"""How long a session that is over stays in the calendars."""
+"""A past session stays this long."""
 
 
 def routes() -> list[Route]:

@@ -1,5 +1,3 @@
-"""What the fields of sessions, offers, resources and their forms are called in French."""
-
 from collections.abc import Mapping
 from typing import Any
 
@@ -15,7 +13,7 @@ CHOICES: Mapping[str, str] = {
     "reminder_days_before": "le jour du premier rappel",
     "last_reminder_days_before": "le jour du dernier rappel",
 }
-"""What the announcement does not state of an offer or a session, with its article."""
+"""What the announcement does not state, with the article."""
 FIELDS: Mapping[str, str] = {
     **{name: field.label for name, field in SESSION_FIELDS.items()},
     "status": "état",
@@ -34,7 +32,6 @@ FIELDS: Mapping[str, str] = {
     "choices": "ce que l’annonce ne dit pas",
     "template": "nom du modèle",
 }
-"""The fields of a session or a resource, as its history has them."""
 FORM_FIELDS: Mapping[str, str] = {
     **FIELDS,
     "organiser": "délégation qui organise",
@@ -67,20 +64,18 @@ FORM_FIELDS: Mapping[str, str] = {
     "replay_summary": "présentation du replay",
     "replay_theme": "thème",
 }
-"""The fields of forms, as the list of errors above a form has them."""
+"""Labels in the list of errors above a form."""
 FORM_ROWS: Mapping[str, str] = {
     "modules": "Séance",
     "reserved_seats": "Réservation",
     "questions": "Question",
     "towns": "Ville",
 }
-"""What a form has several rows of."""
 _BOXES: Mapping[str, Mapping[Any, str]] = {"functions": AUDIENCES, "delegations": DELEGATIONS}
-"""The boxes to tick of a session's audience."""
 
 
 def form_field(name: str) -> str | None:
-    """A field of a form, with its row or its box: ``Séance 2, fin``; None for a name that no form has."""
+    """Return the label with its row or box, such as ``Séance 2, fin``."""
     group, _, rest = name.partition("-")
     middle, _, last = rest.partition("-")
     if name in FORM_FIELDS:

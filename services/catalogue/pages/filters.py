@@ -1,4 +1,4 @@
-"""The filters of a list in its address. A filter that makes no sense is not applied, and an error says so."""
+"""An invalid filter is not applied, and an error says so."""
 
 import re
 from collections.abc import Mapping
@@ -17,7 +17,6 @@ from shared.web import french
 from shared.web.form_errors import FormError, FormErrors
 
 LONGEST_SEARCH = 200
-"""Characters that are searched. The page says when the rest is left out."""
 
 _CONTROLS = re.compile(f"[{CONTROL}]+")
 _MONTHS = {plain(french.month(date(2000, number, 1)).split()[0]): number for number in range(1, 13)}
@@ -36,10 +35,7 @@ class View(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Filters:
-    """The form of a list. ``errors``: by field, what makes no sense and is not applied.
-
-    A session is in the period from ``since`` to ``until``, or in the ``month``, if a part of it is.
-    """
+    """A session matches a period or month if a part of it does."""
 
     text: str = ""
     format: Format | None = None
@@ -54,7 +50,7 @@ class Filters:
     errors: FormErrors = field(default_factory=dict)
 
     def search(self, now: datetime) -> SessionSearch:
-        """The search for these sessions. Past sessions are left out unless a filter includes them."""
+        """Past sessions are left out unless a filter includes them."""
         since = max(filter(None, (self.since, self.month)), default=None)
         until = min(filter(None, (self.until, self.month and last_day(self.month))), default=None)
         hide_past = not self.past_too and since is None and until is None
@@ -86,7 +82,7 @@ class Filters:
 
     @property
     def in_detail(self) -> bool:
-        """Whether a filter is used, or wrong, that the form hides at first."""
+        """A filter that the form hides at first is used or wrong."""
         used = self.theme, self.since, self.until, self.past_too
         return any(used) or any(name in self.errors for name in ("theme", "du", "au"))
 
@@ -96,10 +92,7 @@ class Filters:
 
 
 def read(given: Mapping[str, str], now: datetime | None = None) -> Filters:
-    """The filters of an address.
-
-    With ``now``, a month named among the words is the next such month, unless a time is chosen.
-    """
+    """With ``now``, a month named in the text is the next such month, unless a time is chosen."""
     errors: dict[str, FormError] = {}
     since, until = _date(given, "du", errors), _date(given, "au", errors)
     if since is not None and until is not None and until < since:
@@ -149,7 +142,7 @@ def _midnight(day: date) -> datetime:
 
 
 def _month_named(text: str, now: datetime) -> tuple[str, date | None]:
-    """The words without a month that they name, and its first day: ``nantes en décembre`` is Nantes."""
+    """``nantes en décembre`` is Nantes, and the next December."""
     typed = text.split()
     for place, word in enumerate(typed):
         if (number := _MONTHS.get(plain(word))) is None:

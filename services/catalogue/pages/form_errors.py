@@ -1,6 +1,6 @@
-"""What is wrong with a form of the catalogue, by its fields.
+"""Errors of the catalogue's forms, by field.
 
-A field of a request is named by a path (``modules.0.ends_at``), that of a form by ``modules-0-ends_at``.
+A request names a field by path (``modules.0.ends_at``), a form as ``modules-0-ends_at``.
 """
 
 from collections.abc import Mapping, Sequence
@@ -21,15 +21,13 @@ _Command = TypeVar("_Command", bound=BaseModel)
 
 
 class WrongForm(Exception):
-    """A form makes no request; ``errors`` say why, by field."""
-
     def __init__(self, errors: Mapping[str, FormError]) -> None:
         super().__init__(*errors)
         self.errors = errors
 
 
 def command(kind: type[_Command], fields: Mapping[str, Any], errors: Mapping[str, FormError]) -> _Command:
-    """The command with these ``fields`` of a form. Raises :class:`WrongForm`, also for known ``errors``."""
+    """Raises :class:`WrongForm`, also for the given ``errors``."""
     try:
         made = kind.model_validate(fields)
     except ValidationError as error:
@@ -40,7 +38,7 @@ def command(kind: type[_Command], fields: Mapping[str, Any], errors: Mapping[str
 
 
 def of(error: Exception) -> Mapping[str, FormError]:
-    """What is wrong, by the fields of the form. Raises an error that no form can cause."""
+    """Raises an error that no form can cause."""
     match error:
         case WrongForm():
             return error.errors
@@ -54,7 +52,6 @@ def of(error: Exception) -> Mapping[str, FormError]:
 
 
 def unreadable(field: str) -> FormError:
-    """The error of a field whose value cannot be read; for an item of a list, a general one."""
     return FormError(field) if field and not field.isdecimal() else _INVALID
 
 
@@ -84,12 +81,11 @@ def of_rules(violations: Sequence[Violation]) -> dict[str, FormError]:
 
 
 def of_sheet(fault: Fault) -> FormError:
-    """The error of a line of a sheet; an ``invalid`` value has the error of its column."""
+    """An ``invalid`` value has the error of its column."""
     return unreadable(fault.column or "") if fault.code == "invalid" else FormError(fault.code)
 
 
 def _form_field(path: Sequence[str]) -> str:
-    """The field of the form for a path. Lists, trainers and what a session requires are one field each."""
     if path[2:] == ["question_id"]:
         return "-".join((*path[:2], "label"))
     if path[:1] in (["prerequisite"], ["trainers"]):

@@ -1,7 +1,7 @@
-"""Rows of a form: séances, reserved seats and questions of a session, towns of a series; without a script.
+"""Rows of a form: séances, reserved seats, questions, and towns of a series; without a script.
 
-The fields of a row are called ``modules-0-title``. An empty row does not count: emptying a row removes it.
-Two buttons send the form to get it back with a row more or less; then nothing is stored.
+Fields of a row have names such as ``modules-0-title``. Emptying a row removes it. Two buttons send the form
+to get it back with one row more or less; nothing is stored.
 """
 
 import re
@@ -18,16 +18,12 @@ ROWS: Mapping[str, tuple[str, ...]] = {
         "kept_days",
     ),
 }
-"""The fields of a row of a session's form, by its group."""
 TOWNS: Mapping[str, tuple[str, ...]] = {"towns": ("town", "venue", "delegation", "starts_at", "capacity")}
-"""The same for the form of a series."""
 _GROUPS = {**ROWS, **TOWNS}
 _CARRIED = "question_id"
-"""A hidden field of a row: alone it makes no row."""
+"""This hidden field alone makes no row."""
 BLANK = 2
-"""Blank rows that a form begins with."""
 BUTTON = "ligne"
-"""The name of the buttons that add or remove a row."""
 
 FormRow = Mapping[str, str]
 
@@ -36,13 +32,12 @@ _PRESSED = re.compile(rf"(?:ajouter-({'|'.join(_GROUPS)})|retirer-({'|'.join(_GR
 
 
 def group_of(name: str) -> str | None:
-    """The group of the row that the field belongs to, or None."""
     match = _FIELD.fullmatch(name)
     return match[1] if match and match[3] in _GROUPS[match[1]] else None
 
 
 def used(form: Mapping[str, str], group: str) -> list[FormRow] | None:
-    """The rows with a text in them, in order; None if the form has no rows of the group."""
+    """Return None if the form has no rows of the group."""
     every = _every(form, group)
     return [row for row in every if _is_used(row)] if every else None
 
@@ -54,9 +49,9 @@ def shown(
     blank: int = 1,
     groups: Mapping[str, tuple[str, ...]] = ROWS,
 ) -> dict[str, list[FormRow]]:
-    """The rows of each group as a page shows them: used rows first, then at least ``blank`` blank ones.
+    """Return used rows first, then at least ``blank`` blank ones.
 
-    A row is added or left out if the form was sent by the ``button`` for it.
+    The pressed ``button`` adds or removes a row.
     """
     pressed = _PRESSED.fullmatch(button)
     rows = {group: _every(form, group) for group in groups}

@@ -1,5 +1,3 @@
-"""A month of sessions, week by week, as a calendar on a page."""
-
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -15,7 +13,6 @@ from shared.events.zones import PARIS
 LONGEST_ENTRY = timedelta(days=3)
 """A longer session is not written into each of its days."""
 SHOWN = 3
-"""Sessions of a day in its cell; the others are in the list of that day."""
 
 
 class Unavailable(StrEnum):
@@ -26,7 +23,7 @@ class Unavailable(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class DayEntry:
-    """A session on one of its days. ``module`` is the title of what takes place then, if it has several."""
+    """``module`` is the title of that day's part, if the session has several."""
 
     session: CalendarSession
     starts_at: datetime
@@ -36,7 +33,7 @@ class DayEntry:
 
 @dataclass(frozen=True, slots=True)
 class CalendarDay:
-    """A day of the grid: its first entries, and the number of the others; none outside the month."""
+    """``others`` counts the entries left out."""
 
     day: date
     is_of_month: bool
@@ -47,10 +44,7 @@ class CalendarDay:
 
 @dataclass(frozen=True, slots=True)
 class CalendarMonth:
-    """The weeks of a month, from Monday on, and its long sessions.
-
-    ``has_examples``: whether one of its sessions is an example of the offer's files.
-    """
+    """``has_examples``: a session is an example of the offer's files."""
 
     first: date
     weeks: Sequence[Sequence[CalendarDay]]

@@ -1,5 +1,3 @@
-"""The form of an offer: what it shows, and what it requests when it is sent."""
-
 import re
 from collections.abc import Mapping
 from typing import Any, TypeVar
@@ -21,14 +19,12 @@ _REQUIRED = (
     *LETTER_DAYS,
 )
 THEME = "theme-"
-"""The prefix of the boxes of the themes; the code follows."""
 _TICKED = "oui"
 ORDER = (
     *("title", "offer_id", "format", "summary", "themes"),
     *("capacity", "minimum", "quota_per_authority", "waiting_list", "offer_hold_hours", "approval"),
     *("closes_days_before", "timezone", *LETTER_DAYS, "audience"),
 )
-"""The fields of the form from above to below, and the parts that have several."""
 
 
 _Requested = TypeVar("_Requested", OfferRequest, OfferChange)
@@ -46,7 +42,6 @@ def shown(offer: Offer | None) -> dict[str, str]:
 
 
 def kept(form: Mapping[str, str], stored: Mapping[str, str]) -> dict[str, str]:
-    """The fields of a form that is shown again: the typed ones, or the stored ones before it was sent."""
     if "title" not in form:
         return dict(stored)
     boxes = {name for name in stored if name.startswith(("audience-", THEME))}
@@ -81,7 +76,7 @@ def read_change(form: Mapping[str, str]) -> OfferChange:
 
 
 def field_of(name: str) -> str:
-    """The field of the form for a field of the request: the terms have no prefix in the form."""
+    """The terms have no prefix in the form."""
     name = name.removeprefix("terms-")
     if name.startswith("themes"):
         return "themes"

@@ -1,5 +1,3 @@
-"""A page of a list of sessions, which goes forwards and backwards."""
-
 from collections.abc import Mapping
 from functools import partial
 
@@ -14,8 +12,6 @@ from shared.web.paging import Part, edges, part_around, written
 async def session_part(
     tx: Transaction, search: SessionSearch, query: Mapping[str, str], size: int
 ) -> Part[ListedSession]:
-    """At most ``size`` sessions: those after ``apres``, or before ``avant``, or the first ones."""
-
     def position(listed: ListedSession) -> str:
         by_change = search.order is SessionOrder.CHANGED
         moment = listed.changed_at if by_change else listed.session.plan.starts_at

@@ -1,7 +1,4 @@
-"""The form of a series: what its sessions have in common, and a row for each town.
-
-Each row, laid over what is in common, is the form of a session.
-"""
+"""The common part overlaid by a row is the form of a session."""
 
 import hashlib
 import re
@@ -22,9 +19,8 @@ from shared.web.form_errors import FormError
 from shared.web.forms import moment_in
 
 TOWN = "{ville}"
-"""The town of the row replaces it in a title; without it the town follows the title."""
+"""The town replaces it in a title; without it the town follows the title."""
 PUBLISHED = "publier"
-"""The box to publish the sessions at once."""
 TICKED = "oui"
 _ROW_FIELDS = {
     "town": "town",
@@ -33,7 +29,6 @@ _ROW_FIELDS = {
     "organiser": "delegation",
     "capacity": "capacity",
 }
-"""The field of a row for a field of its session."""
 ORDER = ("offer_id", "title", "towns", *session_form.ORDER[4:])
 
 
@@ -44,13 +39,12 @@ class TypedSeries:
 
 
 def kept(form: Mapping[str, str], stored: Mapping[str, str]) -> dict[str, str]:
-    """The fields of the form that is shown again: what was typed, else what it begins with."""
     values = session_form.kept(form, stored)
     return values | ({PUBLISHED: form[PUBLISHED]} if form.get(PUBLISHED) == TICKED else {})
 
 
 def digest(values: Mapping[str, str]) -> str:
-    """Changes with everything that is typed: it tells whether the form is the previewed one."""
+    """The digest tells whether the form is the previewed one."""
     typed = sorted((name, text.strip()) for name, text in values.items() if text.strip())
     return hashlib.blake2b(repr(typed).encode(), digest_size=16).hexdigest()
 
@@ -90,7 +84,6 @@ class _Common:
 
 
 def _read_row(common: _Common, row: form_rows.FormRow) -> SeriesRow | dict[str, FormError]:
-    """The session that the row requests, or the errors by field of a session's form."""
     typed = session_form.read(_whole(common, row), {}, timezone=common.zone)
     errors = dict(typed.errors)
     if not row["town"]:
@@ -128,14 +121,13 @@ def _whole(common: _Common, row: form_rows.FormRow) -> dict[str, str]:
 
 
 def _place(venue: str, town: str) -> str:
-    """The place followed by its town, from which pages and letters take the town."""
+    """Append the town to the place, because pages and letters read it there."""
     if not venue or re.search(rf"\b{re.escape(town)}\b", venue, re.IGNORECASE):
         return venue or town
     return f"{venue}, {town}"
 
 
 def of_row(name: str, row: form_rows.FormRow, errors: Mapping[str, FormError]) -> dict[str, FormError]:
-    """The errors of a session of the series: at the field of its row, or at what is in common."""
     found: dict[str, FormError] = {}
     for field_name, error in errors.items():
         own = "starts_at" if field_name in session_form.DATES else _ROW_FIELDS.get(field_name, "")

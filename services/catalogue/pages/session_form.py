@@ -1,7 +1,6 @@
-"""The form of a session: what it shows of a plan, and what it requests when it is sent.
+"""Times are wall-clock times of the form's zone.
 
-Times are wall-clock times of the zone that the form names. An untouched field is not requested, so that a
-form never rounds a date or rewrites the past.
+An untouched field is not requested, so that a form never rounds a date or rewrites the past.
 """
 
 import hashlib
@@ -22,9 +21,7 @@ from shared.web.forms import moment_in, typed_moment
 
 DATES = of_kind(FieldKind.MOMENT)
 ORDER = tuple(SESSION_FIELDS)
-"""The fields of a form from above to below, and the parts that have several."""
 FIELDS = frozenset(ORDER) - frozenset(of_kind(FieldKind.PART))
-"""The fields that are there once."""
 _KINDS = {
     **{name: field.kind for name, field in SESSION_FIELDS.items()},
     "release_at": FieldKind.MOMENT,
@@ -33,13 +30,12 @@ _KINDS = {
     "choices": FieldKind.NAMES,
 }
 UNLIMITED = "illimite"
-"""The box beside the capacity."""
 SIRETS = "audience-sirets"
 BOXES = frozenset(
     [f"audience-functions-{function.value}" for function in Function]
     + [f"audience-delegations-{delegation.value}" for delegation in Delegation]
 )
-"""The boxes of the audience. A browser does not send an unticked box."""
+"""A browser does not send an unticked box."""
 _TICKED = "oui"
 _SHOWN = FIELDS - frozenset(OF_NEW)
 
@@ -91,7 +87,7 @@ def _shown_trainer(trainer: Trainer) -> str:
 
 
 def _trainer(line: str) -> dict[str, str]:
-    """The trainer on a line: a name, and perhaps an address in angle brackets."""
+    """Read a name, and perhaps an address in angle brackets."""
     name, bracket, rest = line.partition("<")
     return {"name": name.strip(), "email": rest.strip().removesuffix(">")} if bracket else {"name": line}
 
@@ -117,8 +113,6 @@ def shown_audience(audience: Audience) -> dict[str, str]:
 
 
 def kept(form: Mapping[str, str], stored: Mapping[str, str]) -> dict[str, str]:
-    """The fields of a form that is shown again: what was typed, and what is stored of fields it lacked."""
-
     def was_there(name: str) -> bool:
         group = form_rows.group_of(name)
         if group is not None:
@@ -142,7 +136,7 @@ def differing(values: Mapping[str, str], stored: Mapping[str, str]) -> list[str]
 
 
 def unfolded(values: Mapping[str, str], errors: Collection[str], button: str) -> frozenset[str]:
-    """The parts of a form to show at once: used or wrong ones, and the one whose ``button`` was pressed."""
+    """Return the parts to show at once: used, wrong or requested by the ``button``."""
     used = {group for group in form_rows.ROWS if form_rows.used(values, group) or group in button}
     if any(audience(values).values()):
         used.add("audience")
@@ -156,17 +150,14 @@ def is_field(name: str) -> bool:
 
 
 def _sent_with(name: str) -> str:
-    """The field that is sent with ``name``: an unticked box is not sent itself."""
+    """Return the field sent with an unticked box."""
     return SIRETS if name in BOXES else "capacity" if name == UNLIMITED else name
 
 
 def read(
     form: Mapping[str, str], before: Mapping[str, str], *, timezone: str, plan: Plan | None = None
 ) -> Typed:
-    """What a form requests that differs from ``before``, which is what it showed of ``plan``.
-
-    ``timezone`` is used if the form names no existing time zone.
-    """
+    """Return what a form requests that differs from ``before``, its fields when it showed ``plan``."""
     texts = {name: form[name].strip() for name in FIELDS if name in form}
     named = zone_named(texts.get("timezone", ""))
     zone = timezone if named is None else named.key  # else each date would have an error too
@@ -192,7 +183,7 @@ def read(
 
 
 def _read_field(name: str, text: str, zone: str, typed: Typed, *, shown: bool) -> None:
-    """Read a field. An empty one is left out, or an error if the form had ``shown`` a value."""
+    """An empty field is left out, or an error if the form had ``shown`` a value."""
     if text or SESSION_FIELDS[name].may_be_empty:
         try:
             typed.fields[name] = _value(name, text, zone)
@@ -203,7 +194,7 @@ def _read_field(name: str, text: str, zone: str, typed: Typed, *, shown: bool) -
 
 
 def _read_capacity(form: Mapping[str, str], before: Mapping[str, str], typed: Typed) -> None:
-    """Read the box of unlimited seats: if it is ticked, the number beside it is ignored."""
+    """If the box is ticked, the number beside it is ignored."""
     if form.get(UNLIMITED) == _TICKED:
         typed.errors.pop("capacity", None)
         if before.get(UNLIMITED) != _TICKED:
@@ -235,7 +226,7 @@ def _read_row(
 
 
 def _question(fields: dict[str, Any]) -> dict[str, Any]:
-    """A question from the fields of its row. A new question's id derives from its words."""
+    """A new question's id derives from its words."""
     functions = [function.value for function in Function if fields.pop(function.value, None)]
     if "question_id" not in fields and "label" in fields:
         digest = hashlib.blake2b(fields["label"].encode(), digest_size=4)
@@ -244,7 +235,7 @@ def _question(fields: dict[str, Any]) -> dict[str, Any]:
 
 
 def audience(form: Mapping[str, str]) -> dict[str, list[str]]:
-    """The audience as the boxes and the list say it. SIRETs may be written in groups of figures."""
+    """SIRETs may be written in groups of figures."""
 
     def ticked(kind: str, codes: type[Function] | type[Delegation]) -> list[str]:
         return [code.value for code in codes if form.get(f"audience-{kind}-{code.value}") == _TICKED]

@@ -1,5 +1,3 @@
-"""What every page is made from: the site, its templates, its files."""
-
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -23,14 +21,12 @@ from shared.web.rendering import NOWHERE_ELSE, Rendering, Sites
 _PACKAGE = Path(__file__).parents[1]
 TEMPLATES = _PACKAGE / "templates"
 FILES = _PACKAGE / "static"
-"""Files of this service alone: a sample sheet, a picture for shared links."""
 SOURCES = tuple(
     path
     for folder in (TEMPLATES, FILES, Path(rendering.__file__).parent)
     for path in folder.rglob("*")
     if path.is_file() and path.suffix != ".pyc"
 )
-"""The files that make a page: templates, labels, style sheet and script."""
 BUILT = datetime.fromtimestamp(max(path.stat().st_mtime for path in SOURCES), UTC)
 """No page is older than the files that make it."""
 
@@ -41,10 +37,7 @@ DEFAULT_KEPT_DAYS = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Publisher:
-    """Who publishes and hosts the pages; None: the installation does not say.
-
-    Source: loi n° 2004-575 du 21 juin 2004 pour la confiance dans l'économie numérique.
-    """
+    """Source: loi n° 2004-575 du 21 juin 2004 pour la confiance dans l'économie numérique."""
 
     name: str | None = None
     address: str | None = None
@@ -58,10 +51,9 @@ class Publisher:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Site:
-    """What the pages are made from. ``address`` has no slash at its end; staff log in at ``provider``.
+    """``address`` has no slash at its end.
 
-    ``sites`` are the addresses of the other services' pages. ``contact`` is for readers whom a page keeps
-    out. ``kept_days``: how long data is kept, by the names of the settings.
+    ``contact`` is for readers whom a page keeps out. ``kept_days`` has retention periods by setting.
     """
 
     database: Database
@@ -76,7 +68,6 @@ class Site:
     kept_days: Mapping[str, int] = field(default_factory=DEFAULT_KEPT_DAYS.copy)
 
     def enrol_at(self, session: ShownSession) -> str | None:
-        """The address to request a seat; None if no portal is known."""
         if self.portal is None:
             return None
         address = self.portal.replace("%7Bsession_id%7D", "{session_id}")  # as RFC 3986 has the braces
@@ -84,7 +75,7 @@ class Site:
 
     @property
     def portal_home(self) -> str | None:
-        """The first page of the portal, which knows where an authority asks; None if no portal is known."""
+        """Authorities ask for training there. Return None if no portal is known."""
         return None if self.portal is None else urljoin(self.portal, "/")
 
 

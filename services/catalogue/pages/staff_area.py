@@ -1,5 +1,3 @@
-"""The organisers' pages: who may log in to them."""
-
 from services.catalogue.pages import field_labels
 from shared.web.logins.staff_area import organiser_area
 

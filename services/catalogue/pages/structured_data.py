@@ -1,4 +1,4 @@
-"""Offers and sessions as data for search engines, in the vocabulary of schema.org (JSON-LD)."""
+"""Offers and sessions for search engines, in the vocabulary of schema.org (JSON-LD)."""
 
 import json
 from collections.abc import Sequence
@@ -25,7 +25,7 @@ _CNFPT = {
 
 
 def event(site: Site, listed: ListedSession, offer: Offer, now: datetime) -> Markup:
-    """A session as an event. It does not say that the session is free, because the offer does not either."""
+    """It does not say that the session is free, because the offer does not either."""
     session, plan = listed.session, listed.session.plan
     known = availability(session, listed.occupancy, now)
     data = _instance(site, session) | {
@@ -87,7 +87,7 @@ def _organiser(session: ShownSession) -> str:
 
 
 def _script(data: dict[str, Any]) -> Markup:
-    """The content of a script element, which would end at the first ``</`` in the JSON."""
+    """A script element would end at the first ``</`` in the JSON."""
     text = json.dumps(_CONTEXT | data, ensure_ascii=False, separators=(",", ":"))
     for character in "<>&\u2028\u2029":
         text = text.replace(character, f"\\u{ord(character):04x}")

@@ -1,5 +1,3 @@
-"""Whether a session has a free seat, a waiting list, or neither, for an agent who is not in it."""
-
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -25,16 +23,15 @@ class Access(StrEnum):
 
     @property
     def takes_requests(self) -> bool:
-        """Whether a request would get another answer than a refusal."""
         return self in (Access.APPLICATION, Access.UNLIMITED, Access.SEATS, Access.RESERVED, Access.QUEUE)
 
 
 @dataclass(frozen=True, slots=True)
 class SeatAvailability:
-    """``seats`` left, None where they are not counted; how many agents are ``waiting``.
+    """``seats`` is None if they are not counted.
 
-    ``reserved`` is the most, ``reserved_at_least`` the least number of free seats that only agents of
-    ``delegations`` may have: enrolment does not say how many taken seats are reserved ones.
+    ``reserved`` is the largest, ``reserved_at_least`` the smallest possible number of free seats for agents
+    of ``delegations``: enrolment does not say how many taken seats are reserved ones.
     """
 
     access: Access
@@ -47,16 +44,14 @@ class SeatAvailability:
 
     @property
     def maybe_all_reserved(self) -> bool:
-        """Whether every free seat may be a reserved one."""
         return self.access is Access.SEATS and self.reserved == self.seats
 
 
 def availability(session: ShownSession, occupancy: Occupancy | None, now: datetime) -> SeatAvailability:
-    """Return what an agent who is not in the session finds at ``now``.
+    """Return the availability for an agent who is not in the session.
 
     The seats are those of the plan, which is newer than what enrolment counted. An offered seat is not free.
-    If agents wait beside free seats, those seats are reserved ones, and all other agents join the waiting
-    list.
+    If agents wait beside free seats, these are reserved ones, and all other agents join the waiting list.
     """
     known = _of_its_seats(session, occupancy, now)
     running = session.status is Status.PUBLISHED and phase_at(session.plan, now) is Phase.RUNNING
@@ -92,10 +87,10 @@ def _of_its_seats(session: ShownSession, occupancy: Occupancy | None, now: datet
 
 
 def misses_minimum(session: ShownSession, occupancy: Occupancy | None, now: datetime) -> bool:
-    """Whether fewer agents take part than the session needs, so that its organiser must decide (rule 15).
+    """Return whether too few agents take part, so that the organiser must decide (rule 15).
 
-    From the close of enrolment to the start. Offered seats count. If candidates are selected, nothing is
-    known before the first has a seat.
+    This counts from the close of enrolment to the start. Offered seats count. With a selection nothing is
+    known before the first candidate has a seat.
     """
     plan = session.plan
     taken = 0 if occupancy is None else occupancy.enrolled + occupancy.offered

@@ -1,5 +1,3 @@
-"""Bespoke requests: what may be answered to an authority, and the private session that follows."""
-
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -20,8 +18,6 @@ from shared.events.vocabulary import ApprovalPolicy, Contact
 
 
 class BespokeState(StrEnum):
-    """The state of a request."""
-
     RECEIVED = "received"
     QUALIFIED = "qualified"
     PROPOSED = "proposed"
@@ -30,7 +26,6 @@ class BespokeState(StrEnum):
 
     @property
     def is_open(self) -> bool:
-        """Whether the delegation has still to answer."""
         return self not in (BespokeState.AGREED, BespokeState.DECLINED)
 
 
@@ -38,10 +33,9 @@ class BespokeState(StrEnum):
 class BespokeRequest:
     """What an authority requests of a delegation, by a portal.
 
-    ``request_id`` and ``source`` are those of its event; ``bespoke_id`` is the ``request_id``, unless another
-    portal's request has it. ``requester`` and ``message`` are None once they are forgotten: then nobody can
-    be answered. ``answer`` is the last message to the authority, ``messages`` are all, by the version of the
-    request.
+    ``bespoke_id`` is the ``request_id``, unless another portal's request has it. ``requester`` and
+    ``message`` are None once they are erased: then nobody can be answered. ``answer`` is the last message to
+    the authority; ``messages`` are all, by the version of the request.
     """
 
     bespoke_id: UUID
@@ -84,7 +78,7 @@ _FROM = {
     BespokeAnswer.AGREED: (BespokeState.QUALIFIED, BespokeState.PROPOSED),
     BespokeAnswer.DECLINED: (BespokeState.RECEIVED, BespokeState.QUALIFIED, BespokeState.PROPOSED),
 }
-"""The states from which each answer is possible. An agreement and a refusal are final; a proposal is not."""
+"""An agreement and a refusal are final; a proposal is not."""
 
 
 def acknowledged(request: BespokeRequest) -> BespokeRequestReceived | None:
@@ -106,7 +100,7 @@ def acknowledged(request: BespokeRequest) -> BespokeRequestReceived | None:
 
 
 def closed(request: BespokeRequest) -> BespokeRequestClosed:
-    """The event that says that nobody can answer: the requester asked to be forgotten."""
+    """Nobody can answer, because the requester asked to be erased."""
     return BespokeRequestClosed(
         request_id=request.request_id, request_source=request.source, siret=request.siret
     )
@@ -126,7 +120,6 @@ _NEXT = {
 
 
 def next_answer(request: BespokeRequest) -> BespokeAnswer | None:
-    """The usual next answer, or None if there is nothing more to answer."""
     return None if request.requester is None else _NEXT.get(request.state)
 
 
@@ -139,7 +132,7 @@ def answer(
     session: Session | None,
     now: datetime,
 ) -> Answered | RefusedByRule:
-    """Answer an authority. With an agreement, ``session`` is published at once, for its agents alone."""
+    """With an agreement, ``session`` is published at once, for the authority's agents alone."""
     if request.requester is None or given not in possible_answers(request):
         detail = f"a request that is {request.state} cannot be {given}"
         return refused(RefusalCode.NOT_ANSWERABLE, detail, "answer")
@@ -181,7 +174,7 @@ def answer(
 
 
 def handed_over(request: BespokeRequest, advisor: Contact) -> BespokeRequest | RefusedByRule:
-    """The request with another advisor, to whom the authority answers from the next answer on."""
+    """The authority gets to know the advisor with the next answer."""
     if request.requester is None or not request.state.is_open:
         detail = f"a request that is {request.state} is answered for good, or nobody can be answered"
         return refused(RefusalCode.NOT_ANSWERABLE, detail, "advisor")
@@ -193,7 +186,7 @@ def _of_the_session(violation: Violation) -> Violation:
 
 
 def private_plan(plan: Plan, siret: str) -> Plan:
-    """The plan of a private session: for the agents of one authority, which nominates them itself."""
+    """The authority nominates its agents itself."""
     return replace(
         plan,
         audience=Audience(sirets=(siret,)),

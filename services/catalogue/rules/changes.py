@@ -1,5 +1,3 @@
-"""What may be done to a session, and what follows: publish, change, cancel."""
-
 from collections.abc import Iterator
 from dataclasses import fields, replace
 from datetime import datetime
@@ -19,9 +17,9 @@ from shared.events.vocabulary import Phase, Status
 
 
 def publish(session: Session, now: datetime) -> Done | RefusedByRule:
-    """Publish a draft: it is scheduled, and what is due already is announced at once.
+    """Publish a draft, and announce what is already due.
 
-    A session is published once, has a place or a link, and is not over yet.
+    A session is published once, has a place or link, and is not over.
     """
     if session.status is Status.CANCELLED:
         return refused(RefusalCode.ALREADY_CANCELLED, "the session is cancelled, which is final")
@@ -34,7 +32,7 @@ def publish(session: Session, now: datetime) -> Done | RefusedByRule:
 
 
 def schedule(session: Session, now: datetime) -> Done:
-    """Publish a draft without any check: an offer that is loaded may lie in the past."""
+    """Publish a draft without any check: an offer from files may lie in the past."""
     session = replace(session, status=Status.PUBLISHED, version=session.version + 1)
     caught_up = announce(session, now)
     named = trainers_of(session) if session.plan.trainers else None
@@ -44,10 +42,10 @@ def schedule(session: Session, now: datetime) -> Done:
 def change(session: Session, plan: Plan, now: datetime) -> Done | RefusedByRule:
     """Give the session another plan.
 
-    A draft may become anything that is consistent, without an event. Once published, the past stays: no date
-    that has passed moves, no date moves into the past, no module that has begun changes, nor released seats,
-    nor the approval once enrolment is open, nor anything once the session is over or cancelled. Capacity may
-    go down: enrolment evicts nobody.
+    A draft may become anything consistent, without an event. Once published, the past stays: no past date
+    moves, no date moves into the past, no module that has begun changes, nor released seats, nor the
+    approval once enrolment is open, nor anything once the session is over or cancelled. Capacity may go
+    down: enrolment evicts nobody.
     """
     if session.status is Status.CANCELLED:
         return refused(RefusalCode.ALREADY_CANCELLED, "the session is cancelled, which is final")
@@ -66,7 +64,7 @@ def change(session: Session, plan: Plan, now: datetime) -> Done | RefusedByRule:
 
 
 def unchangeable(session: ShownSession, now: datetime) -> frozenset[str]:
-    """The paths of a published session that can change no more: :func:`change` refuses other values."""
+    """Of these paths :func:`change` refuses other values."""
     if session.status is not Status.PUBLISHED:
         return frozenset()
     plan = session.plan
@@ -83,8 +81,8 @@ def unchangeable(session: ShownSession, now: datetime) -> frozenset[str]:
 def amend(session: Session, plan: Plan, now: datetime) -> Done:
     """Give the session another plan without any check.
 
-    What was due before the change is announced before it. An announced instant that moves into the future
-    (only a load can move it) is announced again when it comes.
+    Announcements due before the change come before it. An announced instant that moves into the future (only
+    a load can move it) is announced again when it comes.
     """
     if session.status is not Status.PUBLISHED:
         return Done(replace(session, plan=plan, version=session.version + 1))
@@ -101,7 +99,7 @@ def amend(session: Session, plan: Plan, now: datetime) -> Done:
 
 
 def cancel(session: Session, now: datetime, reason: str | None = None) -> Done | RefusedByRule:
-    """Cancel a published session that is not over. Nothing more is announced of it."""
+    """Nothing more is announced of a cancelled session."""
     if (why_not := uncancellable(session, now)) is not None:
         return why_not
     before = announce(session, now)
@@ -115,7 +113,6 @@ def cancel(session: Session, now: datetime, reason: str | None = None) -> Done |
 
 
 def uncancellable(session: ShownSession, now: datetime) -> RefusedByRule | None:
-    """Return why the session cannot be cancelled, or None if it can."""
     if session.status is Status.CANCELLED:
         return refused(RefusalCode.ALREADY_CANCELLED, "the session is cancelled already")
     if session.status is Status.DRAFT:
@@ -137,7 +134,7 @@ def undeletable(session: ShownSession) -> RefusedByRule | None:
 
 
 def without_recording(session: Session, now: datetime) -> RefusedByRule | None:
-    """Return why there can be no replay of the session, or None if it has begun."""
+    """Return why the session can have no replay, or None if it can."""
     if session.status is Status.DRAFT:
         return refused(
             RefusalCode.NOT_PUBLISHED, "a draft was never announced, so there is nothing to replay"
@@ -161,7 +158,6 @@ def differences(before: Plan, after: Plan) -> tuple[str, ...]:
 
 _DATES = ("enrolment_opens_at", "enrolment_closes_at", "starts_at", "ends_at")
 _ROWS = (("modules", "starts_at"), ("reserved_seats", "release_at"))
-"""The lists of a plan, and the moment from which an entry is settled."""
 
 
 def _rewritten_past(old: Plan, new: Plan, now: datetime) -> Iterator[Violation]:
@@ -178,7 +174,7 @@ def _rewritten_past(old: Plan, new: Plan, now: datetime) -> Iterator[Violation]:
 
 
 def _rewritten_rows(field: str, moment: str, old: Plan, new: Plan, now: datetime) -> Iterator[Violation]:
-    """Find the modules or reservations whose moment has come and that change, or that move into the past."""
+    """Find rows that have begun and change, or that move into the past."""
     was, becomes = getattr(old, field), getattr(new, field)
     for row in was:
         if getattr(row, moment) <= now and row not in becomes:
@@ -195,9 +191,9 @@ def _name_of(row: Module | ReservedSeats) -> str:
 
 
 def _still_true(session: Session, plan: Plan, now: datetime) -> Announcement:
-    """The part of what was announced that the new plan does not move into the future.
+    """Return the announcements that the new plan does not move into the future.
 
-    An unmoved instant stays announced, even if this clock is behind the one that announced it.
+    An unmoved instant stays announced, even if this clock is behind the clock that announced it.
     """
     true = Announcement.NOTHING
     for announcement in Announcement:

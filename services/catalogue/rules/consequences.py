@@ -1,5 +1,3 @@
-"""What follows for people from other seats or dates: shown before the change is made."""
-
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -10,17 +8,16 @@ from shared.events.catalogue import Module
 from shared.events.vocabulary import ApprovalPolicy, Status, WaitingList
 
 TOLD = frozenset(("starts_at", "ends_at", "timezone", "modules", "venue"))
-"""The fields whose change is told to everybody in the session."""
+"""Everybody in the session is notified of a change of these fields."""
 TOLD_TO_ENROLLED = TOLD | {"join_url"}
-"""The fields whose change is told to agents with a seat: nobody else has the link."""
+"""Agents with a seat are notified of these: nobody else has the link."""
 
 
 @dataclass(frozen=True, slots=True)
 class SeatConsequences:
-    """What another capacity brings.
+    """``to_seat`` counts waiting agents who get a seat, or an offer if ``by_offer``.
 
-    ``to_seat`` counts waiting agents who get a seat, or an offer if ``by_offer``. ``above`` counts seats
-    taken beyond the new capacity: nobody loses one.
+    ``above`` counts seats taken beyond the new capacity: nobody loses one.
     """
 
     to_seat: int
@@ -30,10 +27,7 @@ class SeatConsequences:
 
 
 def of_capacity(plan: Plan, occupancy: Occupancy | None, capacity: int | None) -> SeatConsequences:
-    """Return what follows from another capacity (None: no limit), as far as the seats are known.
-
-    Reservations, quotas and groups may leave fewer agents served.
-    """
+    """Assess the known seats. Reservations, quotas and groups may leave fewer agents served."""
     taken = 0 if occupancy is None else occupancy.enrolled + occupancy.offered
     waiting = 0 if occupancy is None else occupancy.waiting
     free = waiting if capacity is None else max(0, capacity - taken)
@@ -49,7 +43,7 @@ def of_capacity(plan: Plan, occupancy: Occupancy | None, capacity: int | None) -
 def without_new_names(
     before: Sequence[Module], after: Sequence[Module], changed: Collection[str]
 ) -> frozenset[str]:
-    """Return the changed fields, without modules if they are only renamed: no letter tells that."""
+    """Leave out modules that are only renamed: no letter reports that."""
     first, second = (
         [(module.starts_at, module.ends_at) for module in modules] for modules in (before, after)
     )
@@ -57,7 +51,6 @@ def without_new_names(
 
 
 def reaches_people(listed: ListedSession, changed: Collection[str]) -> bool:
-    """Whether a change of these fields reaches anybody, by a letter or in their seats."""
     session, occupancy = listed.session, listed.occupancy
     if session.status is not Status.PUBLISHED or not (TOLD_TO_ENROLLED | {"capacity"}) & set(changed):
         return False

@@ -1,5 +1,3 @@
-"""What a change was, field by field, read from the audit log."""
-
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -39,10 +37,10 @@ _ORDER = {field: number for number, field in enumerate(_VALUES)}
 
 @dataclass(frozen=True, slots=True)
 class FieldChange:
-    """A field before and after; None: it had no value.
+    """None means no value.
 
-    Of a list, ``before`` has what was taken out and ``after`` what was put in. An unreadable value is the
-    text of the log.
+    Of a list, ``before`` has the removed and ``after`` the added items. An unreadable value is the text of
+    the log.
     """
 
     field: str
@@ -51,7 +49,6 @@ class FieldChange:
 
 
 def field_changes(changes: Mapping[str, Sequence[Any]]) -> list[FieldChange]:
-    """The fields that an entry of the audit log changed. Each term of an offer stands by itself."""
     pairs = {field: (pair[0], pair[1]) for field, pair in changes.items() if field != "terms"}
     before, after = changes.get("terms", (None, None))
     for field in {**(before or {}), **(after or {})}:

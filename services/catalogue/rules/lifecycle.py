@@ -1,5 +1,3 @@
-"""The phase of a session by its dates and the clock, and which announcements are due."""
-
 from dataclasses import asdict, fields, replace
 from datetime import MAXYEAR, MINYEAR, UTC, datetime, timedelta
 from typing import Any
@@ -24,10 +22,10 @@ _EVENT_OF: dict[Announcement, type[SessionState]] = {
 
 
 def instant(wall_clock: datetime, timezone: str) -> datetime:
-    """The UTC instant at which the clocks of ``timezone`` show ``wall_clock``, a naive datetime.
+    """Return the instant of a naive ``wall_clock``.
 
-    Of an hour that comes twice, the first; a skipped hour is read as if it had not been skipped. Raises
-    ValueError for a year without such an instant.
+    An hour that comes twice counts the first time. A skipped hour is read as if it had not been skipped.
+    Raises ValueError for a year without such an instant.
     """
     if not MINYEAR < wall_clock.year < MAXYEAR:
         raise ValueError(f"there is no instant of the year {wall_clock.year}")
@@ -41,7 +39,7 @@ def days_before(moment: datetime, days: int, timezone: str) -> datetime:
 
 
 def shifted(plan: Plan, starts_at: datetime) -> Plan:
-    """The plan with another start: all its moments move as far, on the clocks of its zone.
+    """Move all moments with the start, on the clocks of the plan's zone.
 
     A moment of enrolment on a day before the start moves by whole days and keeps its time of day.
     """
@@ -78,24 +76,21 @@ def shifted(plan: Plan, starts_at: datetime) -> Plan:
 
 
 def phase_at(plan: Plan, now: datetime) -> Phase:
-    """The phase at ``now``. The session runs from ``starts_at``, and is over at ``ends_at``."""
+    """The session is over at ``ends_at``."""
     if now >= plan.ends_at:
         return Phase.OVER
     return Phase.RUNNING if now >= plan.starts_at else Phase.UPCOMING
 
 
 def enrolment_at(plan: Plan, now: datetime) -> EnrolmentWindow:
-    """The enrolment window at ``now``. It is closed at ``enrolment_closes_at``."""
+    """Enrolment is closed at ``enrolment_closes_at``."""
     if now >= plan.enrolment_closes_at:
         return EnrolmentWindow.CLOSED
     return EnrolmentWindow.OPEN if now >= plan.enrolment_opens_at else EnrolmentWindow.NOT_YET_OPEN
 
 
 def state_of(session: ShownSession, now: datetime) -> dict[str, Any]:
-    """The whole state of ``session``, as the contract names it, with the phase and enrolment of ``now``.
-
-    Trainers are there by their ids alone: the state stands on a compacted topic.
-    """
+    """Trainers have only their ids, because the state stays on a compacted topic."""
     plan = session.plan
     return {
         "session_id": session.session_id,
@@ -133,10 +128,10 @@ def instant_of(plan: Plan, announcement: Announcement) -> datetime | None:
 
 
 def due_announcements(session: Session, now: datetime) -> tuple[Announcement, ...]:
-    """The announcements due by ``now`` of a published session, in order; each is made once.
+    """Return a published session's due announcements in order; each is made once.
 
-    A session published after enrolment has opened is announced as opened right after it is scheduled, so that
-    every consumer gets one of each. The plan keeps the three instants in this order.
+    A session published after enrolment has opened is announced as opened right after it is scheduled, so
+    that every consumer gets each event once. The plan keeps the three instants in this order.
     """
     if session.status is not Status.PUBLISHED:
         return ()
@@ -151,14 +146,13 @@ def due_announcements(session: Session, now: datetime) -> tuple[Announcement, ..
 
 
 def next_announcement_at(session: Session) -> datetime | None:
-    """When the next announcement is due; None if none is left."""
     if session.status is not Status.PUBLISHED or session.announced is Announcement.COMPLETED:
         return None
     return instant_of(session.plan, Announcement(session.announced + 1))
 
 
 def announce(session: Session, now: datetime) -> Done:
-    """Announce what is due by ``now``: one event and one version each."""
+    """Each announcement is one event with its own version."""
     events: list[SessionState] = []
     for announcement in due_announcements(session, now):
         session = replace(session, version=session.version + 1, announced=announcement)

@@ -1,5 +1,3 @@
-"""What a load of the offer's files makes of what is stored."""
-
 from dataclasses import fields, replace
 from datetime import datetime
 from typing import TypeVar
@@ -15,10 +13,10 @@ _FIXED = ("offer_id", "format", "organiser")
 
 
 def load(planned: Session, known: Session | None, now: datetime) -> Done | RefusedByRule:
-    """Return what becomes of a session of the files. ``known`` is the stored session; None: it is new.
+    """A new session is published.
 
-    A new session is published. Fields that changed in the files since the last load are changed; what an
-    organiser changed stays. A cancelled session stays as it is.
+    Fields that changed in the files since the last load are changed; organisers' changes stay. A cancelled
+    session stays as it is.
     """
     if known is None:
         return schedule(planned, now)
@@ -35,10 +33,7 @@ def load(planned: Session, known: Session | None, now: datetime) -> Done | Refus
 
 
 def load_offer(given: Offer, known: Offer | None) -> Offer:
-    """Return what becomes of an offer of the files. ``known`` is the stored offer; None: it is new.
-
-    Fields and terms that changed in the files since the last load are changed. Other changes stay.
-    """
+    """Fields and terms that changed in the files since the last load are changed. Other changes stay."""
     if known is None:
         return replace(given, loaded=given)
     before = known.loaded or known
@@ -53,10 +48,7 @@ def load_offer(given: Offer, known: Offer | None) -> Offer:
 
 
 def with_choices(offer: Offer) -> Offer:
-    """An offer with its ``choices``: those of the files and, if it was announced, every changed field.
-
-    What somebody changed here is never taken for the announcement's.
-    """
+    """The announcement does not state what somebody changed here."""
     given = offer.loaded
     if given is None:
         return offer
@@ -71,10 +63,7 @@ def changed_for_ever(planned: Session, known: Session) -> tuple[str, ...]:
 
 
 def with_presentation(session: Session, presentation: Presentation) -> Session:
-    """The session with another presentation.
-
-    Of an announced session, ``choices`` are those of the files and every field that differs from the files.
-    """
+    """``choices`` gain every field that differs from the files."""
     loaded = session.loaded
     if loaded is not None and presentation.source == Source.COMMUNIQUE:
         shown = (
@@ -91,7 +80,6 @@ _T = TypeVar("_T", Plan, Presentation)
 
 
 def _with_changes(now: _T, given_before: _T, given: _T) -> _T:
-    """Return ``now`` with the fields that changed in the files since the last load."""
     names = [field.name for field in fields(given)]
     new = {name: getattr(given, name) for name in names}
     return replace(

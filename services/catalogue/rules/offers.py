@@ -1,5 +1,3 @@
-"""Offers: what their sessions have in common, and the ids of what is loaded with them."""
-
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -24,18 +22,14 @@ from shared.events.vocabulary import (
 NAMESPACE = UUID("5b0f2c56-7f0e-5b6e-8f51-0c1d5a7f2a43")
 """Ids of loaded things derive from it and their keys, so that a second load finds the first."""
 NEVER = datetime.min.replace(tzinfo=UTC)
-"""The moment of storing for what was never stored."""
 
 
 class Source(StrEnum):
-    """Where an offer, a session or a resource of the files comes from."""
-
     COMMUNIQUE = "communique"
     ILLUSTRATIVE = "illustrative"
 
 
 MADE_HERE = "staff"
-"""The source of an offer that no file has: somebody made it here."""
 _DELEGATIONS = frozenset(code.value for code in Delegation)
 
 
@@ -43,9 +37,9 @@ LETTER_DAYS = ("joining_days_before", "reminder_days_before", "last_reminder_day
 
 
 class Terms(ContractModel):
-    """What the sessions of an offer have unless they say otherwise.
+    """The defaults of an offer's sessions.
 
-    The formats' rules of DOMAIN are data, here: none of them is decided in code.
+    The formats' rules of DOMAIN are data here: code decides none of them.
     """
 
     timezone: Timezone = "Europe/Paris"
@@ -71,16 +65,15 @@ class Terms(ContractModel):
 
     @property
     def letter_days(self) -> dict[str, Any]:
-        """The days before the start on which letters are sent. The sessions of the offer follow a change."""
+        """Days before the start on which letters leave. The offer's sessions follow a change."""
         return {name: getattr(self, name) for name in LETTER_DAYS}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Offer:
-    """An offer, without its sessions. ``choices`` names what the announcement does not state.
+    """``choices`` names what the announcement does not state.
 
-    ``loaded`` is the offer as its files last gave it, if they did. ``changed_at`` is when it was stored,
-    ``withdrawn_at`` when it was taken back; neither counts in a comparison.
+    ``loaded`` is the offer as its files last gave it, or None.
     """
 
     offer_id: str
@@ -111,7 +104,6 @@ def _impossible(offer: Offer, themes: Collection[str]) -> Iterator[Violation]:
 
 
 def fixed_format(before: Offer, after: Offer, *, has_sessions: bool) -> tuple[Violation, ...]:
-    """What is wrong with another format: an offer with sessions keeps its own."""
     if before.format is after.format or not has_sessions:
         return ()
     detail = "the offer has sessions, and theirs never changes: make another offer"
@@ -119,7 +111,7 @@ def fixed_format(before: Offer, after: Offer, *, has_sessions: bool) -> tuple[Vi
 
 
 def withdrawal(offer: Offer, *, is_in_use: bool) -> tuple[Violation, ...]:
-    """What prevents taking an offer back: it is withdrawn already, or a current session uses it."""
+    """A current session may use the offer."""
     if offer.withdrawn_at is not None:
         return (Violation(RefusalCode.OFFER_WITHDRAWN, None, "the offer is withdrawn already"),)
     if is_in_use:

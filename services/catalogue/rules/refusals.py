@@ -1,12 +1,8 @@
-"""Why something may not be done: each violation is a value with a code, and names its field."""
-
 from dataclasses import dataclass
 from enum import StrEnum
 
 
 class RefusalCode(StrEnum):
-    """Why something may not be done to a session, an offer, a request or a resource."""
-
     DATES_OUT_OF_ORDER = "dates_out_of_order"
     NOT_THIS_CENTURY = "not_this_century"
     MODULE_OUTSIDE_SESSION = "module_outside_session"
@@ -45,7 +41,7 @@ class RefusalCode(StrEnum):
 
     @property
     def of_the_moment(self) -> bool:
-        """Whether the present state of things is the cause; otherwise the request itself is wrong."""
+        """Otherwise the request itself is wrong."""
         return self in _OF_THE_MOMENT
 
 
@@ -76,10 +72,9 @@ _OF_THE_MOMENT = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Violation:
-    """One obstacle to a request.
+    """``code`` is None if the request makes no sense in any state.
 
-    ``code`` is None if the request makes no sense in any state. ``field`` is a path in the plan or the
-    request, such as ``modules.0.ends_at``; None: the whole of it.
+    ``field`` is a path in the plan or request, such as ``modules.0.ends_at``; None is the whole.
     """
 
     code: RefusalCode | None
@@ -89,8 +84,6 @@ class Violation:
 
 @dataclass(frozen=True, slots=True)
 class RefusedByRule:
-    """A refusal with every obstacle."""
-
     violations: tuple[Violation, ...]
 
 

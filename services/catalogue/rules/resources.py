@@ -1,5 +1,3 @@
-"""Replays, dossiers and communities: open to everyone, without enrolment."""
-
 from dataclasses import dataclass, field, fields
 from datetime import datetime
 from enum import StrEnum
@@ -9,8 +7,6 @@ from services.catalogue.rules.offers import NEVER
 
 
 class Kind(StrEnum):
-    """What a resource is."""
-
     REPLAY = "replay"
     DOSSIER = "dossier"
     COMMUNITY = "community"
@@ -18,10 +14,9 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Resource:
-    """A resource open to everyone, until its organiser takes it back for good (``withdrawn_at``).
+    """A withdrawal is final (``withdrawn_at``), and removes title and summary.
 
-    A withdrawn resource has no title and no summary. ``source``: where the files have it from; None: an
-    organiser published it. ``changed_at`` does not count in a comparison.
+    ``source`` is None if an organiser published it.
     """
 
     resource_id: UUID
@@ -44,4 +39,3 @@ CHANGEABLE = tuple(
     for field in fields(Resource)
     if field.name not in ("resource_id", "version", "published_at", "withdrawn_at", "changed_at")
 )
-"""What may differ between two versions of a resource."""

@@ -1,5 +1,3 @@
-"""Which sessions somebody looks for, and which they may see."""
-
 from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
@@ -14,7 +12,7 @@ _NOTHING = (None, None, None)
 
 @dataclass(frozen=True, slots=True)
 class Viewer:
-    """The public sees what was published, a delegation its own drafts too, an admin everything."""
+    """The public sees what was published, a delegation also its own drafts, an admin everything."""
 
     everywhere: bool = False
     delegation: str | None = None
@@ -23,10 +21,9 @@ class Viewer:
         return self.everywhere or self.delegation == session.organiser
 
     def seen(self, session: ShownSession) -> ShownSession:
-        """The session as the viewer may see it.
+        """The link is for the organiser and agents with a seat, the evaluation for agents who attended.
 
-        The link is for the organiser and agents with a seat, the evaluation for agents who attended; the
-        reference and the addresses of trainers are the organiser's alone.
+        Reference and addresses of trainers are the organiser's alone.
         """
         plan = session.plan
         written_to = any(trainer.email is not None for trainer in plan.trainers)
@@ -45,16 +42,13 @@ class Viewer:
 PUBLIC = Viewer()
 
 Position: TypeAlias = tuple[datetime, UUID]
-"""The place of an item in a list by time: its moment, then its id."""
 
 
 @dataclass(frozen=True, slots=True)
 class SessionGroup:
-    """The sessions of a format or a delegation, counted: all, and the open ones.
+    """``seats`` are left in open sessions; None if one has no limit.
 
-    ``seats`` are those left in the open ones; None if one has no limit. ``next_at`` is the start of the next
-    session that takes place, ``next_zone`` its time zone. ``has_examples``: one is an example of the offer's
-    files.
+    ``next_at`` is the start of the next session that takes place.
     """
 
     sessions: int = 0
@@ -69,15 +63,13 @@ class SessionOrder(StrEnum):
     FIRST = "premieres"
     LAST = "dernieres"
     CHANGED = "modifiees"
-    """The session stored last comes first."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SessionSearch:
-    """Which sessions to list; None restricts nothing. ``enrolment`` is judged by ``now``.
+    """``text`` is written as in a search engine: words, "a phrase", or, -not.
 
-    ``text`` is written as in a search engine: words, "a phrase", or, -not. ``own`` leaves out sessions that
-    the viewer does not organise.
+    ``own`` leaves out sessions that the viewer does not organise.
     """
 
     now: datetime

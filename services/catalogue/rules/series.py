@@ -1,5 +1,3 @@
-"""A series: sessions that differ in their town, place, organiser, start and seats alone, made all or none."""
-
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -17,7 +15,7 @@ MOST = 50
 
 @dataclass(frozen=True, slots=True)
 class SeriesSession:
-    """A session of a series: its draft, and what becomes of it. ``exists``: the series made it before."""
+    """``exists``: the series made it before."""
 
     draft: Session
     done: Done
@@ -25,7 +23,7 @@ class SeriesSession:
 
 
 def id_in(key: UUID, draft: Session, starts_at: datetime | None) -> UUID:
-    """The id of a draft in the series of this ``key``, whatever else is in the series.
+    """The id does not depend on the rest of the series.
 
     Another offer, organiser, title, place or start gives another id.
     """
@@ -48,7 +46,7 @@ def placed(
 
 
 def each_once(series: Sequence[SeriesSession | RefusedByRule]) -> list[SeriesSession | RefusedByRule]:
-    """The series, in which a session equal to an earlier one is refused: its row was typed twice."""
+    """A session equal to an earlier one was typed twice."""
     seen: set[UUID] = set()
     found: list[SeriesSession | RefusedByRule] = []
     for session in series:

@@ -1,5 +1,3 @@
-"""What a session is: its plan, what people see of it, and how full it is."""
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -27,7 +25,7 @@ EVERYONE = Audience()
 
 
 class Announcement(IntEnum):
-    """What the clock has announced of a session: this and every smaller one."""
+    """What the clock has announced of a session: this and every smaller value."""
 
     NOTHING = 0
     OPENED = 1
@@ -37,10 +35,9 @@ class Announcement(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Trainer:
-    """A trainer in one session: the name is public, the address never is.
+    """The name is public, the address never.
 
-    ``trainer_id`` stands for the person in this session and at this address: another address gives another
-    id.
+    Another address gives another ``trainer_id``.
     """
 
     trainer_id: UUID
@@ -48,7 +45,7 @@ class Trainer:
     email: str | None = None
 
     def is_still(self, other: "Trainer") -> bool:
-        """Whether ``other`` has the same address, or the same name where neither has an address."""
+        """Both have the same address, or no address and the same name."""
         if self.email is None or other.email is None:
             return self.email is other.email and self.name == other.name
         return self.email.lower() == other.email.lower()
@@ -56,7 +53,7 @@ class Trainer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """What somebody decides about a session. All moments are instants; ends are exclusive."""
+    """The decisions about a session. All moments are instants; ends are exclusive."""
 
     title: str
     enrolment_opens_at: datetime
@@ -86,10 +83,9 @@ class Plan:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Presentation:
-    """What people see of a session besides its plan. No event says it.
+    """``source`` is None if the session was not in the offer's files.
 
-    ``source``: where the offer's files have the session from; None: it was made here. ``choices`` names the
-    fields that the announcement does not state.
+    No event contains the presentation. ``choices`` names the fields that the announcement does not state.
     """
 
     summary: str | None = None
@@ -106,10 +102,10 @@ class Loaded:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ShownSession:
-    """A session, to look at. ``offer_id``, ``format`` and ``organiser`` never change.
+    """``offer_id``, ``format`` and ``organiser`` never change.
 
-    ``version`` is 0 before it is stored, and grows with each change and each announcement. ``reference`` is
-    the organiser's own name for it, unique among theirs.
+    ``version`` is 0 before it is stored, and grows with each change and announcement. ``reference`` is
+    unique among the organiser's sessions.
     """
 
     session_id: UUID
@@ -125,28 +121,24 @@ class ShownSession:
     announced: Announcement = Announcement.NOTHING
 
     def value_of(self, field: str) -> Any:
-        """A field of the plan, of the presentation or of the session itself, by its name."""
         parts = (self.plan, self.presentation, self)
         return getattr(next(part for part in parts if hasattr(part, field)), field)
 
     @property
     def speakers(self) -> tuple[str, ...]:
-        """The names on its page: the announced speakers, then the trainers, each once."""
         trainers = (trainer.name for trainer in self.plan.trainers)
         return tuple(dict.fromkeys((*self.presentation.experts, *trainers)))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Session(ShownSession):
-    """A session as it is stored. ``loaded`` is None if it is not of the offer's files."""
+    """``loaded`` is None if the session is not from the offer's files."""
 
     loaded: Loaded | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class SessionTemplate:
-    """A session with a ``name``, unique among its organiser's, to begin other sessions from."""
-
     session_id: UUID
     name: str
     organiser: str
@@ -179,10 +171,7 @@ class CalendarSession:
 
 @dataclass(frozen=True, slots=True)
 class ListedSession:
-    """A session as a list has it. ``occupancy`` None: not counted yet.
-
-    ``changed_at`` is when the session was last stored, ``filled_at`` when its occupancy was.
-    """
+    """``filled_at`` is when the occupancy was last stored."""
 
     session: ShownSession
     occupancy: Occupancy | None
@@ -198,5 +187,5 @@ class Done:
 
 
 def id_from_form(key: UUID, *content: str) -> UUID:
-    """The id of a session that a form makes: the same for the same content of the same form."""
+    """The same form with the same content gives the same id."""
     return uuid5(key, "\n".join(content))

@@ -7,20 +7,16 @@ from collections.abc import Collection
 from services.catalogue.rules.synonyms import plain
 
 MOST_WORDS = 6
-"""Words of a search that are corrected; each is compared with the whole vocabulary."""
+"""Each corrected word is compared with the whole vocabulary."""
 SHORTEST, LONGEST = 4, 30
-"""Letters of a word that may be mistyped: a shorter word is near too many others."""
+"""A shorter word is near too many others."""
 NEAREST = 0.78
-"""The least similarity of two words, as `difflib` measures it."""
 
 _WORD = re.compile(r"[^\W\d_]+")
 
 
 def corrected(text: str, vocabulary: Collection[str]) -> str | None:
-    """The text with each unknown word replaced by the nearest known word; None if none is near.
-
-    The vocabulary and the result are in small letters without accents.
-    """
+    """Return None if no known word is near."""
     typed = plain(text)
     known = sorted(vocabulary)
     replaced: dict[str, str] = {}

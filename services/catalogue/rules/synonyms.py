@@ -1,4 +1,4 @@
-"""What people type for what the offer calls by another name. The search reads both."""
+"""Other names that people type for the offer's words. The search reads both."""
 
 import itertools
 import re
@@ -61,10 +61,7 @@ SYNONYMS: Mapping[str, Sequence[str]] = {
     ),
     "": ("pres de", "autour de", "environs de"),
 }  # fmt: skip
-"""What the offer says, without accents, and every name that people type for it.
-
-For a delegation, its departments. Last, what the offer never says.
-"""
+"""The last words are never in the offer."""
 
 DEPARTMENTS: Mapping[str, str] = {
     "auvergne rhone alpes": "01 03 07 15 26 38 42 43 63 69 73 74",
@@ -86,10 +83,8 @@ DEPARTMENTS: Mapping[str, str] = {
     "la reunion": "974",
     "mayotte": "976",
 }  # fmt: skip
-"""The numbers of the departments of each delegation; a postal code begins with one."""
 
 MOST_READINGS = 4
-"""In how many ways a search is read besides the typed one."""
 
 _MEANT = {
     name: said
@@ -109,7 +104,7 @@ def plain(text: str) -> str:
 
 
 def readings(text: str) -> list[str]:
-    """The texts to search: the typed one, then with each known name as what it stands for.
+    """Replace each known name by its meaning.
 
     An excluded word (``-rgpd``) or a quoted phrase stays as it was typed.
     """

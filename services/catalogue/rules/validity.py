@@ -1,5 +1,3 @@
-"""What a plan must be, whatever the time."""
-
 from collections.abc import Iterator
 from datetime import datetime
 
@@ -9,11 +7,11 @@ from shared.events.vocabulary import EARLIEST, LATEST, Delegation, Format, Quest
 
 _DELEGATIONS = frozenset(code.value for code in Delegation)
 ADJUSTMENT_KEPT_DAYS = 30
-"""The most days that a need for an adjustment may be kept after a session [choice]."""
+"""A need for an adjustment may be kept this long after a session [choice]."""
 
 
 def inconsistencies(plan: Plan, now: datetime = EARLIEST) -> tuple[Violation, ...]:
-    """What makes a plan impossible. Reserved seats that are released by ``now`` bind nothing."""
+    """Reserved seats that are released by ``now`` bind nothing."""
     return tuple(_inconsistencies(plan, now))
 
 
@@ -22,7 +20,6 @@ def unpublishable(plan: Plan, session_format: Format) -> tuple[Violation, ...]:
 
 
 def not_private(plan: Plan, session_format: Format) -> Iterator[Violation]:
-    """A bespoke session is private: for the agents of the authority that requested it."""
     audience = plan.audience
     alone = len(audience.sirets) == 1 and not audience.functions and not audience.delegations
     if session_format is Format.BESPOKE and not alone:

@@ -1,5 +1,3 @@
-"""What an organiser sees, and for which delegation they act."""
-
 from services.catalogue.rules.refusals import Violation
 from services.catalogue.rules.searching import Viewer
 from services.catalogue.service.failures import Impossible, NotYours
@@ -12,7 +10,7 @@ def viewer_of(who: Principal) -> Viewer:
 
 
 def acting_for(who: Principal, requested: Delegation | None) -> str:
-    """Return the delegation of what is made; None: that of the token.
+    """``requested`` None is the token's delegation.
 
     Raises :class:`NotYours` for another delegation, and :class:`Impossible` if an organiser who acts for all
     names none.

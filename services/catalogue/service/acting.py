@@ -1,5 +1,3 @@
-"""Who acts, and in which transaction: what every command of an organiser begins with."""
-
 from dataclasses import dataclass
 
 from services.catalogue.rules.searching import Viewer
@@ -11,11 +9,10 @@ from shared.database import Transaction
 
 @dataclass(frozen=True, slots=True)
 class Acting:
-    """An organiser who acts, their transaction, and the version that they saw of what they change.
+    """``seen`` has the tags of the version that the organiser saw; None allows any version.
 
-    ``seen`` has the tags of that version; None: any version may be changed. The moment is not here:
-    a command reads the clock after it has locked what it decides about, or the clock's job could announce a
-    later moment first.
+    The moment is not here: a command reads the clock after it has locked what it decides about, or the
+    clock's job could announce a later moment first.
     """
 
     tx: Transaction
@@ -28,7 +25,6 @@ class Acting:
 
     @property
     def delegation(self) -> str | None:
-        """The delegation that the organiser acts for; None: all of them."""
         return self.who.delegation
 
     @property
@@ -36,6 +32,6 @@ class Acting:
         return viewer_of(self.who)
 
     def require_seen(self, tag: str, what: str) -> None:
-        """Raise :class:`Stale` unless the current ``tag`` of ``what`` is one that was seen."""
+        """Raise :class:`Stale` unless the current ``tag`` was seen."""
         if self.seen is not None and tag not in self.seen:
             raise Stale(what, tag)

@@ -1,5 +1,3 @@
-"""Bespoke requests of authorities, and the answers of the delegations."""
-
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -37,7 +35,7 @@ async def receive(tx: Transaction, requests: Sequence[BespokeRequest]) -> None:
 async def answer(
     acting: Acting, bespoke_id: UUID, answer: BespokeAnswerRequest, reading: Reading
 ) -> BespokeRequest:
-    """Answer an authority. An agreement publishes the private session in the same transaction."""
+    """An agreement publishes the private session in the same transaction."""
     before = await show(acting, bespoke_id, reading, lock=True)
     acting.require_seen(tag_of(before), "bespoke request")
     session = None if answer.session is None else await _session(acting.tx, before, answer.session)
@@ -58,7 +56,7 @@ async def answer(
 
 
 async def hand_over(acting: Acting, bespoke_id: UUID, advisor: Contact, reading: Reading) -> BespokeRequest:
-    """Have another advisor follow a request. The authority learns the name with the next answer."""
+    """The authority learns the advisor's name with the next answer."""
     before = await show(acting, bespoke_id, reading, lock=True)
     acting.require_seen(tag_of(before), "bespoke request")
     after = unless_refused(rules.handed_over(before, advisor))
@@ -67,9 +65,9 @@ async def hand_over(acting: Acting, bespoke_id: UUID, advisor: Contact, reading:
 
 
 async def close_of(tx: Transaction, addresses: Collection[str], until: datetime) -> None:
-    """Say that nobody can answer the open requests of a person who asked to be forgotten.
+    """Nobody can answer the open requests of a person to be erased.
 
-    Requests that are forgotten because their time is over end without an event.
+    Requests erased because their time is over end without an event.
     """
     await OUTBOX.publish(
         tx, [rules.closed(request) for request in await bespoke.open_of(tx, addresses, until)]
@@ -85,7 +83,7 @@ async def show(acting: Acting, bespoke_id: UUID, reading: Reading, *, lock: bool
 
 
 async def find(tx: Transaction, bespoke_id: UUID) -> BespokeRequest | None:
-    """Return any request, for callers that show none of its persons: no read is recorded."""
+    """The caller shows no person, so no read is recorded."""
     return await bespoke.by_id(tx, bespoke_id)
 
 
@@ -100,10 +98,9 @@ async def page(
     delegation: str | None = None,
     sought: str = "",
 ) -> list[BespokeRequest]:
-    """Return at most ``limit`` requests, the newest first, after ``after`` or before ``before``.
+    """``sought`` is an authority's name, a SIRET or the reference in letters.
 
-    ``sought`` is an authority's name, a SIRET or the reference in letters. ``reading`` is None where no
-    person is shown; otherwise every request counts as read.
+    ``reading`` is None if no person is shown; otherwise every request counts as read.
     """
     requests = await bespoke.page(
         acting.tx,
@@ -129,10 +126,7 @@ class BespokeColumn:
 
 
 async def board(acting: Acting, most: int) -> list[BespokeColumn]:
-    """Return the requests by state, at most ``most`` of each.
-
-    The board shows no requester: no read is recorded.
-    """
+    """The board shows no requester, so no read is recorded."""
     viewer = acting.viewer
     numbers = await bespoke.counts(acting.tx, viewer)
     return [

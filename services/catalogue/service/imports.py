@@ -35,8 +35,6 @@ class SheetContent:
 
 @dataclass(frozen=True, slots=True)
 class Imported:
-    """What became of a file of so many ``rows``, or would become. With any fault, nothing does."""
-
     rows: int
     faults: tuple[Fault, ...]
     lines: tuple[SheetLine, ...] = ()
@@ -46,11 +44,9 @@ class Imported:
 
 
 Background = Callable[[Callable[[], SheetLines]], Awaitable[SheetLines]]
-"""Runs a long function while other requests are answered."""
 
 
 def read(content: bytes, *, may_be_workbook: bool = False) -> SheetContent:
-    """Read the lines of a CSV file, or of a workbook if it may be one. The largest takes some seconds."""
     read_sheet = workbooks.read if may_be_workbook else spreadsheets.read
     try:
         sheet = read_sheet(content, COLUMNS, unless=NAMING)
@@ -62,7 +58,7 @@ def read(content: bytes, *, may_be_workbook: bool = False) -> SheetContent:
 async def apply(
     tx: Transaction, who: Principal, content: SheetContent, background: Background, *, dry_run: bool
 ) -> Imported:
-    """Do what the lines say, unless a line has a fault. A dry run locks no session.
+    """A dry run locks no session.
 
     ``background`` runs the decision about all lines, which may take some seconds.
     """
@@ -116,7 +112,7 @@ async def _targets(
 
 
 async def _without_known(tx: Transaction, lines: Sequence[SheetLine]) -> list[SheetLine]:
-    """The lines, in which a line without a name that was imported before does nothing."""
+    """A line without a name that was imported before does nothing."""
     new = {line.session.session_id for line in lines if line.outcome is Outcome.CREATED}
     known = await sessions.existing(tx, new) if new else set()
     return [
@@ -126,7 +122,7 @@ async def _without_known(tx: Transaction, lines: Sequence[SheetLine]) -> list[Sh
 
 
 async def _count_changes(tx: Transaction, lines: Sequence[SheetLine], *, dry_run: bool) -> tuple[Fault, ...]:
-    """Count the announced changes. Returns a fault for each change too many; then none is counted."""
+    """Return a fault for each change too many; then none is counted."""
     announced = [line for line in lines if line.is_announced and line.done is not None and line.done.events]
     session_ids = [line.session.session_id for line in announced]
     too_often = await count_changes(tx, session_ids, dry_run=dry_run)

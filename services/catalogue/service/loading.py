@@ -1,7 +1,6 @@
-"""Load the offer's files: publish what is new, announce what changed.
+"""A load applies what changed *in the files* since the last load. Other changes stay.
 
-A load applies what changed *in the files* since the last load. Other changes stay: a cancelled session stays
-cancelled, a withdrawn resource withdrawn, and what left the files stays.
+A cancelled session stays cancelled, a withdrawn resource withdrawn, and what left the files stays.
 """
 
 from collections.abc import Sequence
@@ -53,7 +52,7 @@ class Summary:
 
 
 async def load(tx: Transaction, files: OfferFiles) -> Summary:
-    """Load the files. A second load of the same files changes and publishes nothing.
+    """A second load of the same files changes and publishes nothing.
 
     Raises :class:`~services.catalogue.offer_files.OfferError`; then nothing is loaded.
     """
@@ -89,7 +88,7 @@ async def load(tx: Transaction, files: OfferFiles) -> Summary:
 
 
 async def has_been_done(tx: Transaction) -> bool:
-    """Return whether there is an offer. Another load waits until this transaction ends."""
+    """Another load waits until this transaction ends."""
     return bool(await offers.all_locked(tx))
 
 
@@ -150,15 +149,13 @@ def _load(planned: PlannedSession, known: Session | None, now: datetime) -> Done
 
 
 def _is_visible(before: Session, after: Session) -> bool:
-    """Whether the session differs in more than the copy of its files."""
     return replace(before, loaded=after.loaded) != after
 
 
 async def _publish_resources(tx: Transaction, planned: Sequence[Resource], now: datetime) -> tuple[int, int]:
-    """Publish new and changed resources. Returns how many, and how many wait for their day.
+    """A later load does not move the day of publication.
 
-    A later load does not move the day of publication. Otherwise a shifted offer would announce the same
-    replay every day.
+    Otherwise a shifted offer would announce the same replay every day.
     """
     due = [resource for resource in planned if resource.published_at <= now]
     known = await resources.lock(tx, [resource.resource_id for resource in due])

@@ -1,5 +1,3 @@
-"""How full each session is, as the enrolment service says."""
-
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,12 +9,11 @@ from shared.messaging.projections import Compared
 
 
 async def record(tx: Transaction, events: Sequence[SessionOccupancyChanged]) -> None:
-    """Store how full sessions are. An event older than the stored one is dropped."""
+    """An event older than the stored one is dropped."""
     await occupancy.save(tx, events)
 
 
 async def compare(tx: Transaction, events: Sequence[SessionOccupancyChanged]) -> list[Compared]:
-    """Compare the last event of each session with what is stored."""
     published, stored = _by_session(events), _by_session(await occupancy.all_rows(tx))
     return [Compared("occupancy", published, stored)]
 

@@ -1,5 +1,3 @@
-"""Offers and their themes: made, changed, looked up."""
-
 import hashlib
 from collections.abc import Collection
 from dataclasses import replace
@@ -44,7 +42,7 @@ async def create(acting: Acting, request: OfferRequest) -> Offer:
 
 
 async def change(acting: Acting, offer_id: str, change: OfferChange) -> Offer:
-    """Change the offer. Its sessions keep their terms, but follow the days on which letters are sent."""
+    """Sessions keep their terms, but follow the days on which letters leave."""
     require_all(acting.who)
     before = (await offers.all_locked(acting.tx)).get(offer_id)
     if before is None:
@@ -67,7 +65,7 @@ async def change(acting: Acting, offer_id: str, change: OfferChange) -> Offer:
 
 
 async def withdraw(acting: Acting, offer_id: str) -> None:
-    """Take the offer back: nobody finds it or makes sessions of it. Sessions that are over stay."""
+    """Past sessions stay."""
     before = await _locked(acting, offer_id)
     violations = withdrawal(before, is_in_use=await offers.is_in_use(acting.tx, offer_id, clock.now()))
     if violations:
@@ -82,7 +80,6 @@ async def restore(acting: Acting, offer_id: str) -> None:
 
 
 async def _locked(acting: Acting, offer_id: str) -> Offer:
-    """Return the offer, locked so that nobody makes a session of it."""
     require_all(acting.who)
     offer = (await offers.all_locked(acting.tx)).get(offer_id)
     if offer is None:
@@ -99,7 +96,6 @@ async def _check(tx: Transaction, offer: Offer) -> None:
 
 
 def require_all(who: Principal) -> None:
-    """Raise :class:`NotYours` for an organiser who acts for one delegation."""
     if not may_change(who):
         raise NotYours(f"This token acts for {who.delegation}; offers are changed by who acts for all.")
 
@@ -159,16 +155,11 @@ async def themes(tx: Transaction) -> dict[str, str]:
 
 
 async def hold(tx: Transaction, ids: Collection[str]) -> dict[str, Offer]:
-    """Return the existing offers among ``ids``. They cannot change until the transaction ends."""
     return await offers.hold(tx, ids)
 
 
 async def without_sessions(tx: Transaction, search: SessionSearch, most: int) -> list[Offer]:
-    """Return offers that match a search whose sessions do not match it.
-
-    A search without a text finds only sessions; for bespoke training, which has no public session, it finds
-    offers.
-    """
+    """For bespoke training, which has no public session, find offers without a text too."""
     if search.text is None and search.format is not Format.BESPOKE:
         return []
     listed = await session_lists.offer_ids(tx, search)

@@ -1,5 +1,3 @@
-"""What a page shows of several subjects, loaded in one call."""
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime

@@ -1,5 +1,3 @@
-"""What was published of sessions and resources, and what is stored of them: they differ after a restore."""
-
 from collections.abc import Sequence
 from datetime import datetime
 
@@ -14,9 +12,9 @@ _BY_THE_CLOCK = {"phase", "enrolment"}
 
 
 async def resume(tx: Transaction, states: Sequence[SessionState], published: Sequence[ResourceEvent]) -> None:
-    """Count on from the published versions, because consumers drop a version that is not newer.
+    """Continue from the published versions, because consumers drop a version that is not newer.
 
-    The stored state stays, and is published with the next change.
+    The stored state is published with the next change.
     """
     await sessions.raise_versions(tx, {state.session_id: state.version for state in states})
     await resources.raise_versions(tx, {state.resource_id: state.version for state in published})

@@ -1,5 +1,3 @@
-"""Replays, dossiers and communities: published, corrected, withdrawn, looked up."""
-
 from collections.abc import Sequence
 from dataclasses import replace
 from uuid import UUID, uuid5
@@ -31,10 +29,7 @@ def tag_of(resource: Resource) -> str:
 
 
 async def publish(acting: Acting, request: ReplayRequest | ResourceRequest) -> tuple[Resource, bool]:
-    """Publish the resource. Returns it, and whether it is new.
-
-    A resource that is known by its address is not published again.
-    """
+    """A resource with a known address is not published again."""
     resource = await _resource(acting, request)
     known = await resources.at(acting.tx, resource.kind, resource.organiser or "", resource.url)
     if known is None:
@@ -47,7 +42,7 @@ async def publish(acting: Acting, request: ReplayRequest | ResourceRequest) -> t
 
 
 async def correct(acting: Acting, resource_id: UUID, change: ResourceChange) -> Resource:
-    """Correct the resource by a new version. Nobody is notified again."""
+    """Publish a new version. Nobody is notified again."""
     before = await _lock_own(acting, resource_id)
     if before.source is not None:
         raise Impossible(_OF_THE_FILES)
@@ -65,10 +60,9 @@ async def correct(acting: Acting, resource_id: UUID, change: ResourceChange) -> 
 
 
 async def withdraw(acting: Acting, resource_id: UUID) -> Resource:
-    """Take back a resource that was published by mistake. Nobody finds it any more, and no letter names it.
+    """Empty title and summary, which may be the mistake.
 
-    Its title and summary, which may be the mistake, are emptied. A load of the offer's files leaves it
-    withdrawn.
+    A load of the offer's files leaves the resource withdrawn.
     """
     before = await _lock_own(acting, resource_id)
     after = replace(before, title="", summary=None, withdrawn_at=clock.now(), version=before.version + 1)
@@ -89,7 +83,7 @@ async def _lock_own(acting: Acting, resource_id: UUID) -> Resource:
 _OF_THE_FILES = Violation(
     RefusalCode.OF_THE_FILES, None, "it comes with the offer's files: correct it there, and load them again"
 )
-"""A load would undo a correction that is made here."""
+"""A load would undo a correction made here."""
 _WITHDRAWN = Violation(
     RefusalCode.ALREADY_WITHDRAWN, None, "it is withdrawn, which is final: publish it anew where it is needed"
 )
@@ -138,10 +132,7 @@ async def page_of_own(
     organiser: str | None = None,
     text: str | None = None,
 ) -> list[Resource]:
-    """Return at most ``limit`` resources of the organiser, the newest first, with the withdrawn ones.
-
-    ``organiser`` restricts those of an organiser who acts for all.
-    """
+    """Include withdrawn resources. ``organiser`` is a filter for an organiser of all delegations."""
     return await resources.page(
         acting.tx,
         after,
@@ -185,7 +176,7 @@ async def _resource(acting: Acting, request: ReplayRequest | ResourceRequest) ->
 
 
 def _is_of_none(request: ResourceRequest) -> bool:
-    """Whether the request says that the resource has no delegation, rather than leaving it out."""
+    """The request must not just leave the organiser out."""
     return request.organiser is None and "organiser" in request.model_fields_set
 
 
@@ -197,7 +188,7 @@ async def _require_themes(tx: Transaction, themes: Sequence[str]) -> None:
 
 
 async def _unused_id(tx: Transaction, resource: Resource) -> UUID:
-    """Return the resource's id, or another if a corrected resource has it already."""
+    """A corrected resource may already have the id."""
     resource_id = resource.resource_id
     while await resources.by_id(tx, resource_id) is not None:
         resource_id = uuid5(resource_id, resource.url)

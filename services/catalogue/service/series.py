@@ -1,5 +1,3 @@
-"""A series of sessions: planned first, so that organisers see what would be made; then made, all or none."""
-
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -19,8 +17,6 @@ from shared import clock
 
 @dataclass(frozen=True, slots=True)
 class SeriesRow:
-    """A session that is requested as one of a series. ``starts_at`` None: it starts as ``draft`` says."""
-
     draft: SessionDraft
     starts_at: datetime | None = None
 
@@ -32,10 +28,7 @@ class Series:
 
 
 async def plan(acting: Acting, rows: Sequence[SeriesRow], *, key: UUID, published: bool) -> Series:
-    """Return the sessions that the rows would make, or why a row makes none. Nothing is stored.
-
-    What a series with the same form ``key`` has made is not made again.
-    """
+    """Store nothing. Sessions already made by the form ``key`` are not made again."""
     now = clock.now()
     drafts = [await _drafted(acting, key, row) for row in rows]
     existing = await sessions.existing(
@@ -53,7 +46,7 @@ async def plan(acting: Acting, rows: Sequence[SeriesRow], *, key: UUID, publishe
 
 
 async def create(acting: Acting, rows: Sequence[SeriesRow], *, key: UUID, published: bool) -> Series:
-    """Make every session of the rows, or none if one of them is refused.
+    """Make all sessions, or none if one is refused.
 
     Each session is made once, however often the form is sent, and with whatever other rows.
     """

@@ -1,11 +1,11 @@
-"""The fields of a session, described once: forms, sheets, histories and error lists derive from here."""
+"""Forms, sheets, histories and error lists share these fields."""
 
 from dataclasses import dataclass
 from enum import Enum, auto
 
 
 class FieldKind(Enum):
-    """How a field is typed and read. ``PART``: by several fields of the form, its rows or boxes."""
+    """``PART`` has several fields of the form: rows or boxes."""
 
     TEXT = auto()
     NUMBER = auto()
@@ -18,10 +18,9 @@ class FieldKind(Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SessionField:
-    """A field of a session.
+    """``choice`` is the label with its article, for facts that the announcement does not state.
 
-    ``label`` names it in histories and error lists. ``choice`` names it, with its article, where a page says
-    what the announcement does not state. ``column`` is its heading in sheets; None: sheets lack the field.
+    ``column`` is None if sheets lack the field.
     """
 
     label: str
@@ -122,10 +121,8 @@ SESSION_FIELDS = {
         label="questions à l’inscription", choice="les questions à l’inscription", kind=FieldKind.PART
     ),
 }
-"""By name, in the order of the form."""
 
 OF_NEW = ("offer_id", "organiser")
-"""What only a new session says: it never changes."""
 
 
 def of_kind(kind: FieldKind) -> tuple[str, ...]:
@@ -137,4 +134,3 @@ NEVER_NULL = tuple(
     for name, field in SESSION_FIELDS.items()
     if name not in OF_NEW and (not field.may_be_empty or field.kind in (FieldKind.NAMES, FieldKind.TRAINERS))
 )
-"""What a change may leave out, but not say as null."""

@@ -1,5 +1,3 @@
-"""Sessions looked up: one, a part of a search, its figures, its history."""
-
 import re
 from collections.abc import Collection
 from datetime import datetime
@@ -74,10 +72,7 @@ async def groups(
 
 
 async def vocabulary(tx: Transaction) -> frozenset[str]:
-    """Return the words of titles, places and offers, in small letters without accents.
-
-    It takes a tenth of a second for thousands of sessions: callers keep the result.
-    """
+    """It takes a tenth of a second for thousands of sessions: callers cache the result."""
     of_offers = (f"{offer.title} {offer.summary}" for offer in await offers.page(tx, None, _MOST_OFFERS))
     known = (name for names in (SYNONYMS, *SYNONYMS.values()) for name in names)
     every = plain(" ".join((*await session_lists.texts(tx, _MOST_TEXTS), *of_offers, *known)))

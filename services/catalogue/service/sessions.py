@@ -1,5 +1,3 @@
-"""Sessions: drafted, changed, published, cancelled, copied, deleted, announced by the clock."""
-
 import hashlib
 from collections.abc import Callable, Collection
 from dataclasses import replace
@@ -41,11 +39,10 @@ from shared.limits import Rate
 from shared.security_log import is_anothers
 
 FORGETTING = "parcours person erase"
-"""The actor, in a session's history, of the removal of a trainer who asked to be forgotten."""
 Rule = Callable[[Session, datetime], Done | RefusedByRule]
 Change = TypeVar("Change", bound=SessionChange)
 CHANGES = Rate(10, 3600)
-"""Changes of a published session: each may be a letter to everybody in it [choice]."""
+"""Each may be a letter to everybody in the session [choice]."""
 
 
 def tag_of(session: ShownSession) -> str:
@@ -54,10 +51,7 @@ def tag_of(session: ShownSession) -> str:
 
 
 async def draft(acting: Acting, draft: SessionDraft, *, key: UUID | None = None) -> ListedSession:
-    """Make a draft. No event is published.
-
-    ``key`` names the form that requests it: the same form sent twice makes one draft.
-    """
+    """The same form (``key``) sent twice makes one draft."""
     draft = await with_prerequisite(acting.tx, draft, draft.offer_id)
     held = await offers.hold(acting.tx, [draft.offer_id])
     session = new_draft(draft, held.get(draft.offer_id), acting.who)
@@ -94,7 +88,7 @@ async def change(
     *,
     dry_run: bool = False,
 ) -> ListedSession:
-    """Change the session. An event publishes the new version of a published one. A dry run stores nothing."""
+    """A dry run stores nothing."""
     if change.prerequisite is not None:
         offer_id = (await show_own(acting, session_id)).session.offer_id
         change = await with_prerequisite(acting.tx, change, offer_id)
@@ -118,11 +112,7 @@ def changed(session: Session, change: SessionChange, now: datetime) -> Done | Re
 async def with_prerequisite(
     tx: Transaction, change: Change, offer_id: str, field: str = "prerequisite"
 ) -> Change:
-    """Return the request with the title of the offer that it requires.
-
-    Raises :class:`Impossible` if there is no such offer, or if it is the session's own; ``field`` is the
-    request's.
-    """
+    """Raises :class:`Impossible` if there is no such offer, or if it is the session's own."""
     if change.prerequisite is None:
         return change
     held = await offers.hold(tx, [change.prerequisite.offer_id])
@@ -140,7 +130,7 @@ async def with_prerequisite(
 async def claim_reference(tx: Transaction, session: Session, field: str = "reference") -> None:
     """Reserve the session's reference until the transaction ends.
 
-    Raises :class:`Impossible` if another session of its organiser has it; ``field`` is the request's.
+    Raises :class:`Impossible` if another session of its organiser has it.
     """
     if session.reference is None:
         return
@@ -161,12 +151,12 @@ async def publish(
     *,
     dry_run: bool = False,
 ) -> ListedSession:
-    """Publish the session. This is final: a published session can only be cancelled."""
+    """Final: a published session can only be cancelled."""
     return await _decide(acting, session_id, action=Action.PUBLISHED, rule=changes.publish, dry_run=dry_run)
 
 
 async def cancel(acting: Acting, session_id: UUID, cancellation: Cancellation) -> ListedSession:
-    """Cancel the session. This is final: enrolment ends every enrolment and notifies everybody."""
+    """Final: enrolment ends every enrolment and notifies everybody."""
 
     def rule(session: Session, now: datetime) -> Done | RefusedByRule:
         return changes.cancel(session, now, cancellation.reason)
@@ -184,10 +174,7 @@ async def delete(acting: Acting, session_id: UUID) -> None:
 async def duplicate(
     acting: Acting, session_id: UUID, copy: SessionCopy, *, key: UUID | None = None
 ) -> ListedSession:
-    """Make a draft with all that the session has, at another time, without its history and its agents.
-
-    ``key`` names the form, as in :func:`draft`.
-    """
+    """Leave out history and agents. ``key`` names the form, as in :func:`draft`."""
     original = await lock_own(acting, session_id)
     copy_id = uuid4() if key is None else id_from_form(key, str(session_id), copy.model_dump_json())
     if await sessions.existing(acting.tx, [copy_id]):
@@ -230,7 +217,7 @@ async def without_trainer(tx: Transaction, addresses: Collection[str], now: date
 
 
 async def follow_letter_days(acting: Acting, offer: Offer) -> None:
-    """Give the offer's letter days to its sessions that are not over: their letters are re-planned."""
+    """The letters of the offer's sessions that are not over are re-planned."""
     now = clock.now()
     found = await sessions.lock(acting.tx, await sessions.not_over_of(acting.tx, offer.offer_id, now))
     following: list[tuple[Session | None, Done]] = []
@@ -241,10 +228,7 @@ async def follow_letter_days(acting: Acting, offer: Offer) -> None:
 
 
 async def announce_due(tx: Transaction, now: datetime, *, most: int) -> tuple[int, datetime | None]:
-    """Announce what is due of at most ``most`` sessions.
-
-    Returns how many sessions, and when something is next due. Replicas skip each other's sessions.
-    """
+    """Return when something is next due, too. Replicas skip each other's sessions."""
     due = await sessions.claim_due(tx, now, most=most)
     await sessions.save_announced(tx, [announce(session, now) for session in due])
     return len(due), await sessions.next_announcement_after(tx, now)
@@ -277,7 +261,7 @@ async def _decide(
     rule: Rule,
     dry_run: bool = False,
 ) -> ListedSession:
-    """Lock the session, apply the rule, store the decision. A dry run counts and stores nothing."""
+    """A dry run counts and stores nothing."""
     before = await lock_own(acting, session_id)
     acting.require_seen(tag_of(before), "session")
     done = unless_refused(rule(before, clock.now()))
@@ -293,7 +277,7 @@ async def _decide(
 
 
 async def count_changes(tx: Transaction, session_ids: Collection[UUID], *, dry_run: bool) -> set[UUID]:
-    """Count a change of each of these published sessions. Returns the sessions with one change too many.
+    """Return the published sessions with one change too many.
 
     If there is one, or in a dry run, no change is counted. The order of ids keeps two transactions from a
     deadlock.

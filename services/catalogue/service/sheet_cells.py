@@ -1,5 +1,3 @@
-"""Reads the cells of a sheet; :mod:`services.catalogue.service.sheets` writes them."""
-
 import re
 import unicodedata
 from collections.abc import Callable, Mapping
@@ -16,7 +14,7 @@ from shared.web.spreadsheets import Fault
 _FIRST_DAY = datetime(1899, 12, 30)  # noqa: DTZ001 a wall clock's
 _READ = (WRITTEN, "%Y-%m-%dT%H:%M", "%Y-%m-%d %H:%M:%S", "%d/%m/%Y %H:%M", "%d/%m/%Y %H:%M:%S")
 _DAYS = re.compile(r"[3-9][0-9]{4}(\.[0-9]+)?")
-"""Days since the end of 1899, as a workbook keeps a date; none before 1982."""
+"""Days since the end of 1899, as a workbook stores a date; none before 1982."""
 _WHOLE = re.compile(r"[0-9]{1,9}")
 
 
@@ -36,7 +34,7 @@ def fields_of(
 
 
 def as_written(name: str, cell: str) -> str:
-    """Return the cell as an export would write it: dates are written to the minute."""
+    """An export writes dates to the minute."""
     try:
         return _moment(cell).strftime(WRITTEN) if name in DATES else cell
     except ValueError:

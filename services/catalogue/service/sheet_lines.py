@@ -1,4 +1,4 @@
-"""Decides what each line of a sheet does: change the session that it names, or draft a new one (ADR 0041)."""
+"""Decides what each line of a sheet does: change the session that it names, or draft one (ADR 0041)."""
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -26,14 +26,10 @@ from shared.web.spreadsheets import Fault, SheetRow
 
 _FIXED = ("offer_id", "organiser")
 _ABOUT_THE_LINE = frozenset((*_FIXED, "session_id", "tag"))
-"""Columns that say which session a line is about."""
 _LINES = UUID("6d8c7c0b-7a7e-4f2c-9a55-0f5a2a0c3b71")
-"""Namespace for the ids of sessions that are recognised by the content of their line."""
 
 
 class Outcome(StrEnum):
-    """What a line of a sheet does."""
-
     CREATED = "created"
     CHANGED = "changed"
     UNCHANGED = "unchanged"
@@ -41,10 +37,7 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class SheetLine:
-    """What a line does to ``session``. ``fields`` are those that differ.
-
-    ``before`` is None for a new session; ``done`` is None where nothing is stored.
-    """
+    """``fields`` are those that differ. ``done`` is None if nothing is stored."""
 
     line: int
     outcome: Outcome
@@ -60,10 +53,7 @@ class SheetLine:
 
 @dataclass(frozen=True, slots=True)
 class Targets:
-    """The sessions that lines name and the organiser may change, by line number.
-
-    ``holders``: the session with each reference.
-    """
+    """``holders`` has the session with each reference."""
 
     by_line: Mapping[int, Session]
     holders: Mapping[tuple[str, str], UUID]
@@ -77,7 +67,7 @@ class _Wrong(Exception):
 
 @dataclass(slots=True)
 class SheetLines:
-    """Decides line by line. A second line about the same session is a fault."""
+    """A second line about the same session is a fault."""
 
     who: Principal
     offers: Mapping[str, Offer]
@@ -88,7 +78,6 @@ class SheetLines:
     _references: set[tuple[str, str]] = field(default_factory=set)
     _sessions: set[UUID] = field(default_factory=set)
     _equal: Counter[tuple[str, str]] = field(default_factory=Counter)
-    """How many equal lines without a name came so far, by organiser and content."""
 
     def decide(self, rows: Sequence[SheetRow]) -> "SheetLines":
         for row in rows:
@@ -133,10 +122,7 @@ class SheetLines:
         return SheetLine(row.line, Outcome.CREATED, session, done=Done(session))
 
     def _id_by_content(self, draft: SessionDraft, organiser: str) -> UUID:
-        """Return the id of a line without a name.
-
-        Equal lines of two files have the same id, equal lines of one file have different ids.
-        """
+        """Equal lines of two files have the same id, equal lines of one file have different ids."""
         content = draft.model_dump_json(exclude_unset=True, exclude={"organiser"})
         while True:
             number = self._equal[organiser, content]
@@ -179,7 +165,7 @@ class SheetLines:
         return SheetLine(row.line, Outcome.CHANGED, done.session, before, done, differing)
 
     def _take_names(self, row: SheetRow, session: Session) -> None:
-        """Note what the line is about. Raises if an earlier line is about the same session."""
+        """Raises if an earlier line is about the same session."""
         if session.session_id in self._sessions:
             raise _Wrong(Fault(row.line, "session_twice", "a line before it names the same session", None))
         if session.reference is not None and row.cells["reference"]:

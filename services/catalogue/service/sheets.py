@@ -1,7 +1,7 @@
-"""Sessions as CSV: the columns, and the sessions written under them, to edit and import again.
+"""Sessions as CSV, to edit and import again.
 
-Times are wall-clock times of the session's zone, as in the offer's files. Séances, reserved seats and the
-audience have no column. Figures and states are written, and not read.
+Times are wall-clock times of the session's zone. Séances, reserved seats and the audience have no column.
+Figures and states are written, and not read.
 """
 
 from collections.abc import Iterator
@@ -35,10 +35,8 @@ COLUMNS = (
     Column("session_id", "Identifiant", required=False),
     Column("tag", "Empreinte", required=False),
 )
-"""What is read, in the order in which it is written. A new session needs what is required."""
 
 NAMING = ("reference", "session_id")
-"""The columns by which a line names a session."""
 
 SHOWN = (
     Column("version", "Version"),
@@ -48,7 +46,6 @@ SHOWN = (
     Column("enrolled", "Personnes inscrites"),
     Column("waiting", "En attente"),
 )
-"""What is only written."""
 
 UNLIMITED = "illimité"
 EXPERTS = " | "
@@ -60,7 +57,7 @@ _BATCH = 1_000
 async def write(
     tx: Transaction, search: SessionSearch, after: Position | None
 ) -> tuple[bytes, Position | None]:
-    """Return a part of the sheet, and the last session in it; None if no part follows."""
+    """Return None instead of a position after the last part."""
     found = await session_lists.page(tx, search, after, _BATCH)
     lines = spreadsheets.lines(tuple(_cells(listed, search.now)) for listed in found)
     heading = b"" if after else spreadsheets.heading((*COLUMNS, *SHOWN))

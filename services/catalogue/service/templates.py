@@ -1,5 +1,3 @@
-"""Templates: sessions with a name, from which their organiser begins other sessions."""
-
 from uuid import UUID
 
 from services.catalogue.rules.refusals import RefusalCode, Violation
@@ -16,7 +14,7 @@ MOST = 50
 
 
 async def name(acting: Acting, session_id: UUID, name: str | None, *, before: str | None) -> None:
-    """Give a session a name as a template, instead of the name ``before``, which was seen; None: no name.
+    """Replace the name ``before``. None removes the name.
 
     Raises :class:`Stale` if the session has another name by now, :class:`Impossible` if another template of
     the organiser has this name, or the organiser has too many.

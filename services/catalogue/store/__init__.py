@@ -1,1 +1,0 @@
-"""Every query of the catalogue, named for what it returns. The edge commits."""

@@ -1,4 +1,4 @@
-"""The audit log: who changed what, when. Written in the transaction of the change."""
+"""The audit log is written in the transaction of the change."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -32,7 +32,7 @@ class Action(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class AuditEntry:
-    """One change of one session, offer, resource or request. ``changes``: field to [before, after]."""
+    """``changes``: field to [before, after]."""
 
     actor: str
     action: Action

@@ -1,5 +1,3 @@
-"""Bespoke requests: received, read, stored with the events of their answers."""
-
 from collections.abc import Collection, Sequence
 from dataclasses import fields
 from datetime import datetime
@@ -23,11 +21,10 @@ from shared.references import ids_of
 _SAME = tuple(
     field.name for field in fields(BespokeRequest) if field.name not in ("state", "requester", "advisor")
 )
-"""The fields that a request and its row have in common."""
 
 
 async def add(tx: Transaction, requests: Sequence[BespokeRequest]) -> list[BespokeRequest]:
-    """Store new requests and return them, in order. Known requests stay as they are.
+    """Return the new requests. Known requests stay as they are.
 
     A request with the ``ce_id`` of another portal's request gets another id, the same each time.
     """
@@ -81,7 +78,7 @@ async def counts(tx: Transaction, viewer: Viewer) -> dict[BespokeState, int]:
 
 
 async def standing(tx: Transaction, viewer: Viewer, state: BespokeState, limit: int) -> list[BespokeRequest]:
-    """Return at most ``limit`` requests in ``state``: open ones by age, others the last first."""
+    """Sort open requests by age, others the last first."""
     moved_at = func.coalesce(col(BespokeRequestRow.answered_at), col(BespokeRequestRow.received_at))
     query = select(BespokeRequestRow).where(_visible_to(viewer), col(BespokeRequestRow.state) == state.value)
     order = moved_at if state.is_open else moved_at.desc()
@@ -113,7 +110,7 @@ async def save(
     *,
     actor: str,
 ) -> None:
-    """Store an answer or, without an event, a hand-over, with an audit entry that names no requester."""
+    """Without an event it is a hand-over. The audit entry names no requester."""
     columns = _columns(after)
     statement = update(BespokeRequestRow).where(
         col(BespokeRequestRow.bespoke_id) == columns.pop("bespoke_id")

@@ -1,5 +1,3 @@
-"""How full sessions are, as the enrolment service says."""
-
 from collections.abc import Sequence
 from uuid import UUID
 
@@ -18,7 +16,7 @@ _REPLACE_IF_NEWER = (
 
 
 async def save(tx: Transaction, events: Sequence[SessionOccupancyChanged]) -> None:
-    """Store the newest event of each session. An event that is not newer than the stored one is dropped."""
+    """An event that is not newer than the stored one is dropped."""
     newest: dict[UUID, SessionOccupancyChanged] = {}
     for event in events:
         known = newest.get(event.session_id)

@@ -1,5 +1,3 @@
-"""Offers: what the sessions belong to."""
-
 import json
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import fields, replace
@@ -57,7 +55,7 @@ async def by_id(tx: Transaction, offer_id: str) -> Offer | None:
 
 
 async def hold(tx: Transaction, ids: Collection[str]) -> dict[str, Offer]:
-    """The offers that exist and are not withdrawn, locked against changes until the transaction ends."""
+    """Lock existing offers, without withdrawn ones, against changes until the transaction ends."""
     query = select(OfferRow).where(col(OfferRow.offer_id).in_(ids), col(OfferRow.withdrawn_at).is_(None))
     query = query.order_by(col(OfferRow.offer_id))
     query = query.with_for_update(read=True, key_share=True)
@@ -66,7 +64,6 @@ async def hold(tx: Transaction, ids: Collection[str]) -> dict[str, Offer]:
 
 
 async def is_in_use(tx: Transaction, offer_id: str, now: datetime) -> bool:
-    """Whether a draft or a session that is not over belongs to the offer, or requires its certificate."""
     is_its = or_(
         col(SessionRow.offer_id) == offer_id,
         col(SessionRow.prerequisite).contains({"offer_id": offer_id}),
@@ -87,7 +84,7 @@ async def withdraw(tx: Transaction, offer: Offer, at: datetime | None, *, actor:
 
 
 async def lock_format(tx: Transaction, offer_id: str) -> None:
-    """Wait for transactions that make a session of the offer, and keep others from it."""
+    """Wait for transactions that make a session of the offer, and block others."""
     await tx.execute(
         select(col(OfferRow.offer_id)).where(col(OfferRow.offer_id) == offer_id).with_for_update()
     )
@@ -99,7 +96,7 @@ async def has_sessions(tx: Transaction, offer_id: str) -> bool:
 
 
 async def all_locked(tx: Transaction) -> dict[str, Offer]:
-    """Every offer. Other loads and changes of offers wait until the transaction ends."""
+    """Other loads and changes of offers wait until the transaction ends."""
     await tx.execute(_LOCK_LOADS)
     return {row.offer_id: _offer(row) for row in await tx.scalars(select(OfferRow))}
 
@@ -118,10 +115,7 @@ async def themes(tx: Transaction) -> dict[str, str]:
 async def save(
     tx: Transaction, changes: Sequence[tuple[Offer | None, Offer]], *, actor: str, action: Action
 ) -> None:
-    """Store offers, from what each was (None: it is new), with audit entries.
-
-    A change of only the copy of the files has no audit entry.
-    """
+    """A change of only the copy of the files has no audit entry."""
     if changes:
         await insert_many(tx, OfferRow, [_columns(offer) for _, offer in changes], then=_REPLACE)
         entries = [_entry(actor, action, before, offer) for before, offer in changes]
@@ -135,7 +129,6 @@ async def history(
 
 
 def _entry(actor: str, action: Action, before: Offer | None, after: Offer) -> AuditEntry | None:
-    """The audit entry of an offer with each field that differs. An offer has no version."""
     if before is not None and replace(before, loaded=after.loaded) == after:
         return None
     old = {} if before is None else _audited(before)
@@ -147,7 +140,6 @@ def _entry(actor: str, action: Action, before: Offer | None, after: Offer) -> Au
 
 
 _SUBJECTS = UUID("a2851a5b-d003-4284-81e2-0b357befbda6")
-"""Namespace of the ids by which the audit log knows offers."""
 
 
 def _audited(offer: Offer) -> dict[str, Any]:
@@ -169,7 +161,6 @@ def _read(content: Mapping[str, Any]) -> Offer:
 
 
 def _columns(offer: Offer) -> dict[str, Any]:
-    """The columns of an offer, without ``changed_at``, which the database sets. JSON columns are texts."""
     content = _audited(offer)
     texts = {name: json.dumps(content[name], ensure_ascii=False) for name in ("terms", "themes", "choices")}
     given = None if offer.loaded is None else json.dumps(_audited(offer.loaded), ensure_ascii=False)

@@ -1,5 +1,3 @@
-"""Replays, dossiers and communities, stored with the events that announce or withdraw them."""
-
 import json
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, fields
@@ -81,7 +79,7 @@ async def of_session(tx: Transaction, session_id: UUID) -> list[Resource]:
 
 
 async def at(tx: Transaction, kind: Kind, organiser: str, url: str) -> Resource | None:
-    """The resource of ``organiser`` ("": of no delegation) at this address, which is then locked.
+    """Lock the address, and return its resource. ``organiser`` "" is no delegation.
 
     The address is locked, not the row: a free address must stay free, and two transactions that want each
     other's address must not deadlock.
@@ -100,10 +98,7 @@ async def at(tx: Transaction, kind: Kind, organiser: str, url: str) -> Resource 
 async def publish(
     tx: Transaction, changes: Sequence[tuple[Resource | None, Resource]], *, actor: str
 ) -> None:
-    """Store resources, from what each was (None: it is new), with their events and audit entries.
-
-    Nothing is stored of a resource that another replica has stored in this version or a later one.
-    """
+    """Nothing is stored if another replica has stored this version or a later one."""
     if not changes:
         return
     rows = [_columns(resource) for _, resource in changes]
@@ -122,7 +117,7 @@ async def raise_versions(tx: Transaction, versions: Mapping[UUID, int]) -> None:
 
 
 def _entry(actor: str, before: Resource | None, after: Resource) -> AuditEntry:
-    """The audit entry. Of a withdrawal it has no field: the content may be the mistake."""
+    """A withdrawal has no field: the content may be the mistake."""
     if before is None:
         published = {"url": [None, after.url], "title": [None, after.title]}
         return AuditEntry(actor, Action.PUBLISHED, after.resource_id, after.version, published)

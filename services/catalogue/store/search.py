@@ -1,5 +1,3 @@
-"""French full text search."""
-
 from functools import reduce
 from typing import Any, cast
 
@@ -10,7 +8,7 @@ from services.catalogue.rules.synonyms import readings
 
 
 def matches(row: type[SQLModel], query: str) -> ColumnElement[bool]:
-    """Whether a row matches a search: words, "a phrase", or, -not; *metiers* finds *métiers*.
+    """Match words, "a phrase", or, -not; *metiers* finds *métiers*.
 
     A synonym finds what either word finds.
     """

@@ -1,5 +1,3 @@
-"""Sessions as they are shown: alone, or in a part of a list."""
-
 from collections.abc import Collection
 from dataclasses import fields
 from datetime import datetime
@@ -233,7 +231,7 @@ def _conditions(search: SessionSearch) -> list[ColumnElement[bool]]:
 
 
 def _enrolling(window: EnrolmentWindow, now: datetime) -> list[ColumnElement[bool]]:
-    """The same line between open and closed as rules.enrolment_at; a cancelled session is in none."""
+    """Draw the same line as rules.enrolment_at. A cancelled session is in no window."""
     opens, closes = col(SessionRow.enrolment_opens_at), col(SessionRow.enrolment_closes_at)
     return [
         col(SessionRow.status) != Status.CANCELLED.value,
@@ -246,6 +244,6 @@ def _enrolling(window: EnrolmentWindow, now: datetime) -> list[ColumnElement[boo
 
 
 def _of_offers(condition: ColumnElement[bool]) -> ColumnElement[bool]:
-    """Sessions of the offers that meet ``condition``: an array, so that their index is used."""
+    """The array makes Postgres use the index."""
     ids = func.array(select(col(OfferRow.offer_id)).where(condition).scalar_subquery())
     return col(SessionRow.offer_id) == any_(ids)

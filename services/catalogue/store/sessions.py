@@ -1,5 +1,3 @@
-"""Sessions: locked, claimed, found by reference, stored with their events and audit entries."""
-
 import json
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
@@ -55,7 +53,7 @@ async def by_ids(
 async def lock(
     tx: Transaction, ids: Collection[UUID], *, organiser: str | None = None
 ) -> dict[UUID, Session]:
-    """The sessions that exist, locked until the transaction ends.
+    """Lock existing sessions until the transaction ends.
 
     Ids are public: a caller who may change only their own sessions must not lock others.
     """
@@ -146,7 +144,7 @@ async def raise_versions(tx: Transaction, versions: Mapping[UUID, int]) -> None:
 
 
 async def claim_due(tx: Transaction, now: datetime, *, most: int) -> list[Session]:
-    """Lock and return sessions with something to announce. Sessions that others have locked are skipped."""
+    """Skip sessions that other transactions have locked."""
     due_at = col(SessionRow.next_announcement_at)
     query = select(SessionRow).where(due_at <= now).order_by(due_at).limit(most)
     rows = await tx.scalars(query.with_for_update(skip_locked=True))
@@ -168,10 +166,7 @@ async def save_announced(tx: Transaction, announced: Sequence[Done]) -> None:
 async def save(
     tx: Transaction, changes: Sequence[tuple[Session | None, Done]], *, actor: str, action: Action
 ) -> None:
-    """Store sessions that ``actor`` changed, from what each was (None: it is new), with their events.
-
-    Each has an audit entry, unless only the copy of the files differs.
-    """
+    """Write an audit entry, unless only the copy of the files differs."""
     added = [_columns(done.session) for before, done in changes if before is None]
     if added:
         await insert_many(tx, SessionRow, added)
@@ -205,7 +200,7 @@ async def _save_trainers(tx: Transaction, changes: Sequence[tuple[Session | None
 
 
 async def remove(tx: Transaction, session: Session, *, actor: str) -> None:
-    """Delete a session that was never announced. Its audit entry keeps what it was."""
+    """The audit entry keeps what the session was."""
     await tx.execute(delete(SessionRow).where(col(SessionRow.session_id) == session.session_id))
     changes = {name: [value, None] for name, value in _audited(session).items()}
     await audit_log.record(
@@ -253,7 +248,6 @@ def _columns(session: Session) -> dict[str, Any]:
 
 
 def _changing_columns(session: Session) -> dict[str, Any]:
-    """The columns of a session that can change, and its id. JSON columns are texts."""
     plan = _PLAN.dump_python(session.plan, mode="json")
     shown, loaded = session.presentation, session.loaded
     return {

@@ -1,5 +1,3 @@
-"""Templates: names that organisers give to sessions, to begin others from them."""
-
 from uuid import UUID
 
 from sqlalchemy import delete, func, select

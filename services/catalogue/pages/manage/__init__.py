@@ -1,5 +1,3 @@
-"""What a delegation does with its sessions, offers, resources and requests, by forms."""
-
 from starlette.routing import Route
 
 from services.catalogue.pages.manage.actions import cancel, copy, delete, name_template, replay

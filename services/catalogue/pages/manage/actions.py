@@ -1,5 +1,3 @@
-"""What is done with a session by a button: cancel, copy, delete, name as a template, open its replay."""
-
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
@@ -77,7 +75,6 @@ async def _name_template(acting: Acting, listed: ListedSession, form: Form) -> s
 
 
 async def _replay(acting: Acting, listed: ListedSession, form: Form) -> str:
-    """Open the recording of a session to everyone."""
     fields: dict[str, Any] = {
         "session_id": listed.session.session_id,
         "title": form.typed("replay_title"),
@@ -93,7 +90,6 @@ async def _replay(acting: Acting, listed: ListedSession, form: Form) -> str:
 
 
 def _always(field: str) -> Callable[[str], str]:
-    """The one field that the form has."""
     return lambda _name: field
 
 

@@ -1,5 +1,3 @@
-"""The bespoke requests of authorities, which a delegation answers by a form."""
-
 import re
 from functools import partial
 from typing import Any
@@ -26,7 +24,6 @@ from shared.web.paging import edges, part_around, written
 
 PAGE = 30
 COLUMN = 20
-"""Requests of one state on the board; the list has all."""
 
 _SESSION = (
     "offer_id",
@@ -40,10 +37,8 @@ _SESSION = (
     "capacity",
 )
 HISTORY = 50
-"""Answers on the page of a request: nearly always all."""
 _ADDRESS = re.compile(r"[^@\s]+@[^@\s]+")
-"""The name of a visitor who logged in with an address that the issuer verified. Other names have a subject.
-"""
+"""The name of a visitor who logged in with a verified address. Other names have a subject."""
 _ADVISOR = ("advisor_name", "advisor_email")
 _FIELDS = ("answer", "message", *_ADVISOR, *_SESSION)
 
@@ -60,7 +55,6 @@ async def show_board(visit: StaffVisit) -> Response:
 
 
 async def list_requests(visit: StaffVisit) -> Response:
-    """The delegation's requests, the newest first, filtered by state and by what is sought."""
     query = visit.request.query_params
     state, chosen = query.get("etat"), filters.read(query)
     wanted = BespokeState(state) if state in set(BespokeState) else None
@@ -137,7 +131,7 @@ def _read_answer(form: Form) -> BespokeAnswerRequest:
 
 
 def _field_of(name: str) -> str:
-    """The field of the form: which answer is given is said by the button, and is no field."""
+    """The button says which answer is given, and is no field."""
     name = name.removeprefix("session-")
     return "" if name == "answer" else name.replace("advisor-", "advisor_")
 

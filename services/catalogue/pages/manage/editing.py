@@ -1,5 +1,3 @@
-"""The form of a session: a new draft, or a change of a stored one."""
-
 from contextlib import suppress
 from dataclasses import replace
 from typing import Any
@@ -29,10 +27,7 @@ async def all_offers(visit: StaffVisit) -> list[Offer]:
 
 
 async def what_to_begin_with(visit: StaffVisit) -> dict[str, Any]:
-    """What the form of a new session or of a series has beside its fields, and what it begins with.
-
-    The address names an offer, or a session of the visitor, whose dates then move as for a copy.
-    """
+    """The address names an offer, or a session, whose dates then move as for a copy."""
     query = visit.request.query_params
     async with looking(visit) as organiser:
         named = await templates.all_own(organiser)

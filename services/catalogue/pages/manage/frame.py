@@ -1,5 +1,3 @@
-"""The frame of a page with a form: load its subject, act by the form, show what is wrong or lead on."""
-
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -23,10 +21,9 @@ FormSubject = TypeVar("FormSubject")
 
 @dataclass(frozen=True, slots=True)
 class FormState:
-    """Why a page shows its form again; empty where it is shown for the first time.
+    """``errors`` are by field, "" for none. ``stale``: the subject has changed since the form was opened.
 
-    ``errors`` are by field, "" for none. ``stale``: the subject has changed since the form was opened.
-    ``tried``: what the form would do. Nothing of it is stored before it is confirmed.
+    ``tried``: what the form would do, to be confirmed; nothing is stored yet.
     """
 
     errors: FormErrors = field(default_factory=dict)
@@ -34,7 +31,6 @@ class FormState:
     tried: Any = None
 
     def shown(self, visit: StaffVisit, tag: str = "", order: Sequence[str] = ()) -> dict[str, Any]:
-        """What the template needs. ``tag`` is the subject's version, ``order`` that of the fields."""
         return {
             "status": 412 if self.stale else 422 if self.errors else 200,
             "stale": self.stale,
@@ -45,11 +41,10 @@ class FormState:
 
 
 class FormPage(Generic[FormSubject]):
-    """A page with a form about a subject.
+    """``load`` finds the subject.
 
-    ``load`` finds the subject. ``act`` reads the form, does what it says in one transaction, and returns the
-    address of the next page, or what was only tried. ``show`` is the page. ``field_of`` gives the form's name
-    of a field of the request.
+    ``act`` reads the form, acts in one transaction, and returns the address of the next page, or the result
+    of a trial. ``show`` is the page. ``field_of`` maps request fields to form fields.
     """
 
     def __init__(
@@ -86,18 +81,16 @@ class FormPage(Generic[FormSubject]):
 
 @asynccontextmanager
 async def acting(visit: StaffVisit) -> AsyncIterator[Acting]:
-    """The visitor, in a transaction, as somebody who changes the version that their form shows."""
     async with visit.database.transaction() as tx:
         yield Acting(tx, visit.who, frozenset((visit.form.get("version", ""),)))
 
 
 @asynccontextmanager
 async def looking(visit: StaffVisit) -> AsyncIterator[Acting]:
-    """The visitor, in a transaction that stores nothing."""
+    """Store nothing."""
     async with visit.database.quiet_transaction() as tx:
         yield Acting(tx, visit.who)
 
 
 def lead(address: str, done: str, **more: str) -> str:
-    """The address of a page that says what was done."""
     return f"{address}?{urlencode({**more, 'fait': done})}"

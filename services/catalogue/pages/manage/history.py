@@ -1,5 +1,3 @@
-"""The history of a session or an offer: who changed what, when, the newest first."""
-
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 
@@ -15,7 +13,6 @@ from shared.web.paging import Part, part_around
 
 PAGE = 30
 ChangedFields = tuple[AuditLogRow, list[FieldChange]]
-"""An entry of a history, and each field before and after it."""
 
 
 async def session_history(visit: StaffVisit) -> Response:
@@ -45,5 +42,4 @@ async def history_part(
 
 
 def _entry_number(text: str) -> int | None:
-    """The entry that an address names; None, which is the first page, for any other text."""
     return int(text) if text.isascii() and text.isdecimal() and len(text) < 19 else None

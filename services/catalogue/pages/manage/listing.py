@@ -1,5 +1,3 @@
-"""The list of a delegation's sessions."""
-
 from contextlib import suppress
 from datetime import datetime, timedelta
 
@@ -20,11 +18,11 @@ from shared.web.logins import StaffVisit
 
 PAGE = 30
 SOON = timedelta(days=30)
-"""Drafts that begin so soon are counted in a reminder to publish them [choice]."""
+"""A reminder counts the drafts that begin so soon [choice]."""
 
 
 async def own_sessions(visit: StaffVisit) -> Response:
-    """The delegation's sessions by start, filtered. Sessions that are over need their filter."""
+    """Past sessions need their filter."""
     query, now = visit.request.query_params, clock.now()
     chosen = filters.read(query)
     search = search_in(visit, chosen, now)

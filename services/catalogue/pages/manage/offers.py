@@ -1,4 +1,4 @@
-"""The offers that sessions are made of: listed for every delegation, changed by who acts for all."""
+"""Every delegation lists offers; organisers who act for all change them."""
 
 from functools import partial
 

@@ -1,4 +1,4 @@
-"""Another number of seats, or other dates: what follows for people is shown before it is done."""
+"""The consequences for people are shown first."""
 
 from typing import Any
 

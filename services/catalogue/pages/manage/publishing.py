@@ -1,4 +1,4 @@
-"""A draft published, or several: what follows is said first, for it is final."""
+"""Publishing is final, so the consequences are shown first."""
 
 from dataclasses import dataclass
 from uuid import UUID
@@ -22,8 +22,6 @@ from shared.web.logins import StaffVisit
 
 @dataclass(frozen=True, slots=True)
 class ChosenDraft:
-    """A draft that was chosen, its version, and every obstacle to its publication."""
-
     listed: ListedSession
     tag: str
     why_not: tuple[str, ...] = ()
@@ -50,7 +48,6 @@ publish = FormPage(session_page.own, _publish, _ask_to_publish)
 
 
 async def publish_chosen(visit: StaffVisit) -> Response:
-    """Say what would follow for the drafts that were chosen; once confirmed, what became of each."""
     done = visit.request.method == "POST"
     sent = visit.form.every("choisi") if done else visit.request.query_params.getlist("choisi")
     try:
@@ -69,9 +66,9 @@ async def publish_chosen(visit: StaffVisit) -> Response:
 
 
 async def _published(visit: StaffVisit, session_id: UUID, *, dry_run: bool) -> ChosenDraft | None:
-    """Publish a draft in a transaction of its own, or only try. Returns None if there is no such session.
+    """Return None if the session does not exist.
 
-    A form that is sent twice says twice that the draft is published, even at the same moment.
+    If the form is sent twice, even at the same moment, both say that the draft is published.
     """
     seen = None if dry_run else frozenset((visit.form.get(f"version-{session_id}", ""),))
     errors: list[FormError] = []

@@ -1,5 +1,3 @@
-"""The replays, dossiers and communities of a delegation: listed, put online, corrected, withdrawn."""
-
 from collections.abc import Iterable, Mapping
 from functools import partial
 from typing import Any
@@ -22,10 +20,8 @@ from shared.web.paging import edges, part_around
 
 PAGE = 30
 HISTORY = 50
-"""Changes on a resource's page: nearly always all."""
 FIELDS = ("title", "url", "summary")
 NATIONAL = "nationale"
-"""What the form sends for a resource without a delegation."""
 _ORDER = ("resource_kind", "organiser", *FIELDS, "themes")
 
 
@@ -79,7 +75,6 @@ async def _show_new(visit: StaffVisit, themes: Mapping[str, str], state: FormSta
 
 
 def _read(form: Form, themes: Iterable[str]) -> dict[str, Any]:
-    """What the form has of every resource. An empty summary is none."""
     fields: dict[str, Any] = {name: form.typed(name) for name in FIELDS}
     chosen = tuple(code for code in themes if form.get(f"themes-{code}") == "oui")
     return fields | {"summary": fields["summary"] or None, "themes": chosen}
@@ -117,7 +112,6 @@ def _stored(resource: Resource, themes: Iterable[str]) -> dict[str, str]:
 
 
 def _differing(typed: Mapping[str, str], stored: Mapping[str, str]) -> list[str]:
-    """The fields whose typed value is not the stored one, in the order of the form."""
     fields = {name.partition("-")[0] for name, value in typed.items() if _lines(value) != stored[name]}
     return [name for name in _ORDER if name in fields]
 
@@ -127,7 +121,7 @@ def _lines(text: str) -> str:
 
 
 async def _own(visit: StaffVisit) -> Resource:
-    """The resource of the address. Raises Missing, also for a resource of another delegation."""
+    """Raises Missing, also for a resource of another delegation."""
     async with looking(visit) as organiser:
         return await resources.show_own(organiser, visit.request.path_params["resource_id"])
 
@@ -150,7 +144,7 @@ async def _show(visit: StaffVisit, resource: Resource, state: FormState) -> Resp
 
 
 def _field_of(name: str) -> str:
-    """The field of the form: a question has a kind too, so that of a resource has a name of its own."""
+    """A question has a kind too, so a resource's kind has its own field name."""
     return "resource_kind" if name == "kind" else name
 
 

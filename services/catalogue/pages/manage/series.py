@@ -1,5 +1,3 @@
-"""A series by a form: what its sessions have in common, a row for each town; seen before it is made."""
-
 from starlette.responses import Response
 
 from services.catalogue.pages import form_rows, series_form, session_form
@@ -17,7 +15,6 @@ from shared.web.forms import Form
 from shared.web.logins import StaffVisit
 
 _BLANK = 3
-"""Blank rows that the form begins with."""
 SEEN, CONFIRM = "apercu", "confirmer"
 
 
@@ -38,7 +35,7 @@ async def _make(acting: Acting, every: list[Offer], form: Form) -> str | Series:
 
 
 def _is_seen(form: Form) -> bool:
-    """Whether the form is as it was when what would be made of it was shown."""
+    """Return whether the form is as in its preview."""
     return form.get(SEEN) == series_form.digest(series_form.kept(form, {}))
 
 

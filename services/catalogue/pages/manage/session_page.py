@@ -1,5 +1,3 @@
-"""The page of one session: its form, and what may be done with it."""
-
 from collections.abc import Mapping
 from dataclasses import dataclass
 from uuid import UUID, uuid4
@@ -22,17 +20,13 @@ REPLAY_FIELDS = {
     "summary": "replay_summary",
     "themes": "replay_theme",
 }
-"""The fields of the form of a replay, by those of the request."""
 
 _ORDER = (*session_form.ORDER, "copie", "modele", *REPLAY_FIELDS.values())
 
 
 @dataclass(frozen=True, slots=True)
 class TriedChange:
-    """A change that reaches people and is to be confirmed.
-
-    ``changed`` names the fields of the session that change; ``digest`` is that of the form.
-    """
+    """A change that reaches people and is to be confirmed."""
 
     digest: str
     change: SessionChange
@@ -40,16 +34,15 @@ class TriedChange:
 
     @property
     def is_told(self) -> bool:
-        """Whether everybody in the session gets a letter."""
+        """Everybody in the session gets a letter."""
         return bool(TOLD & self.changed)
 
     @property
     def is_told_to_enrolled(self) -> bool:
-        """Whether everybody with a seat gets a letter."""
+        """Everybody with a seat gets a letter."""
         return bool(TOLD_TO_ENROLLED & self.changed)
 
     def seats(self, listed: ListedSession) -> SeatConsequences | None:
-        """What follows for the seats; None where their number stays."""
         if "capacity" not in self.change.model_fields_set:
             return None
         return of_capacity(listed.session.plan, listed.occupancy, self.change.capacity)
@@ -89,7 +82,7 @@ async def show(visit: StaffVisit, listed: ListedSession, state: FormState) -> Re
 
 
 def form_name(form: Mapping[str, str]) -> UUID:
-    """The name of a form from its first page on, so that what it makes is made once."""
+    """Keep the name from the form's first page on, so that the form makes its session once."""
     try:
         return UUID(form.get("formulaire", ""))
     except ValueError:

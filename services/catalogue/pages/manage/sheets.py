@@ -1,5 +1,3 @@
-"""Sessions out and in, as CSV or as a workbook: tried first, with every fault by its line."""
-
 import asyncio
 import hashlib
 from collections.abc import AsyncIterator, Mapping
@@ -26,7 +24,6 @@ from shared.web.logins import StaffVisit
 from shared.web.sheet_queue import Busy, SheetQueue
 
 SHOWN = 200
-"""Faults, or lines, that a page lists."""
 
 TITLES: Mapping[str, str] = {column.name: column.title for column in sheets.COLUMNS}
 
@@ -64,7 +61,7 @@ async def _parts(visit: StaffVisit) -> AsyncIterator[bytes]:
 
 
 async def import_sheet(visit: StaffVisit) -> Response:
-    """The form, and what became of a file. A file that is only tried, or has a fault, changes nothing."""
+    """A dry run, or a file with a fault, changes nothing."""
     if visit.request.method != "POST":
         return _page(visit)
     if visit.form.file is None:

@@ -1,5 +1,3 @@
-"""What may be requested of the service: JSON, forms and sheets all become these classes."""
-
 from services.catalogue.service.commands.bespoke import BespokeAnswerRequest, BespokeSession
 from services.catalogue.service.commands.offers import OfferChange, OfferRequest, TermsRequest
 from services.catalogue.service.commands.resources import ReplayRequest, ResourceChange, ResourceRequest

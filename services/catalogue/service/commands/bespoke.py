@@ -7,14 +7,14 @@ from shared.events.vocabulary import Contact, Paragraph
 
 
 class BespokeSession(NewSession):
-    """The private session of an authority. Enrolment opens at once unless it says when.
+    """The private session of an authority. Enrolment opens at once by default.
 
-    Who may enrol is not asked: the authority's agents, whom it nominates.
+    The audience is not asked: the authority nominates its agents.
     """
 
 
 class BespokeAnswerRequest(ServiceCommand):
-    """What a delegation answers; with ``agreed``, the session that follows."""
+    """A delegation's answer; with ``agreed``, the session that follows."""
 
     answer: BespokeAnswer
     advisor: Contact = Field(description="Whom the authority writes to.")

@@ -2,7 +2,7 @@ from pydantic import BaseModel, ConfigDict
 
 
 class ServiceCommand(BaseModel):
-    """A request to do something: frozen, and with no field that nobody knows."""
+    """A frozen request without unknown fields."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 

@@ -10,7 +10,7 @@ from shared.events.vocabulary import Format, Line, Paragraph, Slug, at_most
 
 
 class TermsRequest(Terms, extra="forbid"):
-    """What the sessions of an offer have unless they say otherwise. What is left out of a change stays."""
+    """The defaults of an offer's sessions. A change keeps what it leaves out."""
 
     closes_days_before: int = Field(
         default=0, ge=0, le=365, description="Days from enrolment's end to the start."
@@ -33,7 +33,7 @@ def _not_reserved(offer_id: str) -> str:
 
 
 class OfferRequest(ServiceCommand):
-    """A new offer, which all delegations may make sessions of."""
+    """A new offer, from which all delegations may make sessions."""
 
     offer_id: Annotated[Slug, AfterValidator(_not_reserved)] = Field(
         description="It stands in the address of its page, and never changes; not `nouvelle`."
@@ -58,10 +58,10 @@ class OfferRequest(ServiceCommand):
 
 
 class OfferChange(ServiceCommand):
-    """What is to change of an offer; what is left out stays. Nothing of it may be null.
+    """A change of an offer. Fields left out stay; none may be null.
 
-    Its sessions keep the terms that they were made with, but follow the days on which letters are sent.
-    ``format`` changes only while it has no session.
+    Sessions keep the terms that they were made with, but follow the days on which letters leave. ``format``
+    changes only while the offer has no session.
     """
 
     format: Format | None = None

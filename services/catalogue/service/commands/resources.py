@@ -21,7 +21,7 @@ class _ResourceRequest(ServiceCommand):
 
 
 class ResourceChange(ServiceCommand):
-    """What is to be corrected of a resource; what is left out stays. Only ``summary`` (none) may be null."""
+    """A correction of a resource. Fields left out stay; only ``summary`` may be null (none)."""
 
     title: Line | None = None
     url: Url | None = None
@@ -38,7 +38,7 @@ class ResourceChange(ServiceCommand):
 
 
 class ReplayRequest(_ResourceRequest):
-    """A recording to open to everyone: of one of the catalogue's sessions, or of something else."""
+    """A recording to open to everyone, of a session of the catalogue or something else."""
 
     session_id: UUID | None = None
 
@@ -46,7 +46,7 @@ class ReplayRequest(_ResourceRequest):
 class ResourceRequest(_ResourceRequest):
     """A dossier documentaire or an e-communauté to open to everyone.
 
-    Of no delegation where who acts everywhere says so: ``organiser`` is there, and null.
+    ``organiser`` null makes it national, for a token that acts everywhere.
     """
 
     kind: ResourceKind

@@ -1,5 +1,3 @@
-"""What may be requested of sessions."""
-
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
@@ -85,7 +83,7 @@ class AudienceRequest(Audience, extra="forbid"):
 
 
 class QuestionRequest(Question, extra="forbid"):
-    """A question to ask at enrolment. Of an ``adjustment`` id and words are ours, whatever is given."""
+    """A question to ask at enrolment. An ``adjustment`` has our id and words, whatever is given."""
 
     @model_validator(mode="before")
     @classmethod
@@ -101,7 +99,7 @@ _ADJUSTMENT = {
 
 
 class TrainerRequest(ServiceCommand):
-    """Who speaks or teaches: a name that is shown, and an address that is not, for their own letter."""
+    """A trainer: a name that is shown, and an address only for their own letter."""
 
     name: Name
     email: Email | None = None
@@ -115,14 +113,14 @@ def _each_once(trainers: tuple[TrainerRequest, ...]) -> tuple[TrainerRequest, ..
 
 
 class PrerequisiteRequest(ServiceCommand):
-    """The offer whose certificate is needed."""
+    """The offer whose certificate is required."""
 
     offer_id: Slug
     title: Line | None = Field(default=None, description="Not read: it is the offer's.")
 
 
 class SessionChange(ServiceCommand):
-    """What is to change of a session; what is left out stays as it is.
+    """A change of a session. Fields left out stay.
 
     Only ``capacity`` (unlimited), ``minimum``, ``quota_per_authority``, ``venue``, ``join_url``,
     ``prerequisite``, ``evaluation_url``, ``summary`` and ``reference`` (none) may be null.
@@ -171,7 +169,6 @@ class SessionChange(ServiceCommand):
         return not_null(value)
 
     def given(self) -> dict[str, Any]:
-        """The fields of the plan that the request names, as the plan has them."""
         plan = {name: getattr(self, name) for name in self.model_fields_set if name in _PLAN_FIELDS}
         if self.modules is not None:
             plan["modules"] = tuple(Module(**module.model_dump()) for module in self.modules)
@@ -190,7 +187,7 @@ class SessionChange(ServiceCommand):
         return plan
 
     def apply_to(self, plan: Plan) -> Plan:
-        """The plan with what the request names. A trainer who was there keeps their id."""
+        """Known trainers keep their id."""
         given = self.given()
         if "trainers" in given:
             given["trainers"] = tuple(_known_or_new(trainer, plan.trainers) for trainer in given["trainers"])
@@ -215,14 +212,14 @@ _PLAN_FIELDS = frozenset(SessionChange.model_fields) - {"summary", "experts", "r
 
 
 class NewSession(SessionChange):
-    """A session to be made: what is left out of it is as its offer has it."""
+    """A new session. Fields left out are as in its offer."""
 
     offer_id: Slug
     starts_at: Instant
     ends_at: Instant
 
     def under(self, offer: Offer, *, opens_at: datetime) -> Plan:
-        """The plan: the request's fields over the offer's terms."""
+        """The request's fields come before the offer's terms."""
         terms = {name: getattr(offer.terms, name) for name in Terms.model_fields}
         days = terms.pop("closes_days_before")
         zone = self.timezone or offer.terms.timezone
@@ -235,14 +232,14 @@ class NewSession(SessionChange):
 
 
 def _within_capacity(plan: Plan) -> Plan:
-    """The plan with the minimum of its offer, or all its seats where it has fewer."""
+    """If there are fewer seats than the offer's minimum, all are needed."""
     if plan.minimum is None or plan.capacity is None:
         return plan
     return replace(plan, minimum=min(plan.minimum, plan.capacity) or None)
 
 
 class SessionDraft(NewSession):
-    """A new session. What is left out is as the offer has it; ``organiser`` is the token's delegation."""
+    """A new session. Fields left out are as in the offer; ``organiser`` is the token's delegation."""
 
     organiser: Delegation | None = None
     enrolment_opens_at: Instant
@@ -252,19 +249,19 @@ class SessionDraft(NewSession):
 
 
 class Cancellation(ServiceCommand):
-    """What is said of it to everybody, in letters and on the session's page; nothing of anyone, no link."""
+    """A text for everybody, in letters and on the session's page; it names nobody and has no link."""
 
     reason: Annotated[Remark, AfterValidator(check_name), Field(json_schema_extra=NOT_IN_NAME)] | None = None
 
 
 class SessionCopy(ServiceCommand):
-    """A new draft with all that a session has; its dates move with ``starts_at``, as clocks show them."""
+    """A new draft with all fields of a session; its dates move with ``starts_at``, on local clocks."""
 
     starts_at: Instant
     title: Line | None = None
 
 
 class TemplateRequest(ServiceCommand):
-    """The name by which a session is found as a template; None takes it away."""
+    """The name of a session as a template; null removes it."""
 
     template_name: Annotated[Line, Field(max_length=100)] | None = None
