@@ -1,20 +1,20 @@
-"""``parcours SERVICE COMMAND``, as ``python -m services.SERVICE``; and what belongs to no single service."""
+"""``parcours SERVICE COMMAND``, that is ``python -m services.SERVICE``, and commands across services."""
 
 import runpy
 import sys
 
 SERVICES = ("catalogue", "enrolment", "notifier")
 FILES = ("portals", "tokens")
-"""Files that all services read, and that have commands of their own."""
+"""Commands about files that all services read."""
 ACROSS = ("agent", "person", "logins")
-"""What an operator does about one person in several services."""
+"""Commands about one person in several services."""
 CONSOLE = ("status", "lag", "doctor", "trace", "topics", "dead-letters", "outbox", "mails")
-"""How all services are, and what waits in them."""
+"""Commands about the state of all services."""
 _OURS = ("services", "shared")
 
 
 def main() -> None:
-    """Hand over to the service that is named; each needs only its own dependencies."""
+    """Each service needs only its own dependencies, so only the named one is imported."""
     name = sys.argv[1] if len(sys.argv) > 1 else ""
     if name in SERVICES or name in ACROSS:
         module = f"services.{name}"

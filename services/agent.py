@@ -1,4 +1,4 @@
-"""``parcours agent find | export | correct | erase | erasures``: what an operator does about an agent.
+"""``parcours agent find | export | correct | erase | erasures``: operators' actions on an agent.
 
 A tool of operators, who have the settings of all three services: no service reads another's database.
 """
@@ -83,9 +83,9 @@ _ONLY_CLAIMED = (
     help="List the agents who have this address, or had it: their issuers and identifiers.",
 )
 def find(address: Address) -> None:
-    """Print a line for each agent, with the services that know them so; end with 1 where nobody does.
+    """End with 1 if no service knows the address.
 
-    Dead letters are searched too: a request that was rejected is all that is known of some.
+    Dead letters are searched too: a rejected request may be all that is known of an agent.
     """
     addresses = [address_of(address)]
     found = {definition.name: _known_by(definition, addresses) for definition in SERVICES}
@@ -102,7 +102,7 @@ def find(address: Address) -> None:
 
 
 def address_of(typed: str) -> str:
-    """Return the address that somebody typed; end with 2 where it is none."""
+    """End with 2 for an invalid address."""
     address = typed.strip()
     if not is_address(address):
         stop("This is no address: it has one @, and a domain after it.", 2)
@@ -110,14 +110,14 @@ def address_of(typed: str) -> str:
 
 
 class _Known(NamedTuple):
-    """Whose an address is in a service: agents, and dead letters that name nobody who could be asked for."""
+    """The agents with an address, and dead letters that name no agent."""
 
     agents: list[AgentKey]
     letters: list[int]
 
 
 def _known_by(definition: Definition, addresses: Iterable[str], *, but: AgentKey | None = None) -> _Known:
-    """Return whose these addresses are, another than the agent; that somebody looked is recorded."""
+    """Return who has these addresses except the agent ``but``. The read is recorded."""
 
     async def read(process: Process) -> _Known:
         agents: set[AgentKey] = set()
@@ -147,7 +147,7 @@ def _is_agent(agent: AgentKey) -> bool:
 
 
 def _addresses_of(agent: AgentKey) -> list[str]:
-    """Return the addresses of an agent that any service knows; without one nobody knows the agent."""
+    """Return the agent's addresses in any service, or none if nobody knows the agent."""
 
     async def read(process: Process) -> frozenset[str]:
         async with process.database.quiet_transaction() as tx:
@@ -157,7 +157,7 @@ def _addresses_of(agent: AgentKey) -> list[str]:
 
 
 def _others_of(agent: AgentKey) -> list[AgentKey]:
-    """Return who else has, or had, an address of an agent, whichever service knows it."""
+    """Return the other agents who have or had an address of the agent, in any service."""
     addresses = _addresses_of(agent)
     if not addresses:
         return []
@@ -177,7 +177,7 @@ def export(
     agent_id: AgentIdArgument,
     page: PageFile = None,
 ) -> None:
-    """Print what the register of each service finds; end with 1 where nothing is kept."""
+    """End with 1 if nothing is kept."""
     agent = _agent(issuer, agent_id)
     others = _others_of(agent)
     something_is_kept = print_export(agent, agent._asdict(), page)
@@ -189,7 +189,10 @@ def export(
 
 
 def print_export(who: AgentKey | str, named: Mapping[str, str], page: Path | None) -> bool:
-    """Print what is kept of somebody, and write the page, if one is wanted. Returns whether anything is."""
+    """Print what is kept of a person, and write the page if one is requested.
+
+    Returns whether anything is kept.
+    """
     kept = {definition.name: _kept_by(definition, who) for definition in SERVICES}
     document = {**named, "exported_at": clock.now().isoformat(), "services": kept}
     typer.echo(json.dumps(document, indent=2, ensure_ascii=False, default=str))
@@ -205,7 +208,7 @@ def print_export(who: AgentKey | str, named: Mapping[str, str], page: Path | Non
 
 
 def _agent(issuer: str, agent_id: str) -> AgentKey:
-    """Return the agent; end with 2 where nobody can be called so."""
+    """End with 2 for an impossible identifier or issuer."""
     if not issuer or not is_issuer(issuer):
         stop(f"{issuer!r} cannot be an issuer: small letters, digits and hyphens, 60 at most.", 2)
     if not is_agent_id(agent_id):
@@ -244,7 +247,7 @@ def correct(
     family_name: Annotated[str | None, typer.Option(help="The right family name.")] = None,
     anyway: Annotated[bool, typer.Option("--anyway", help="Also where no address is known.")] = False,
 ) -> None:
-    """Store the correction in the outbox of the enrolment service, which publishes it."""
+    """The outbox of the enrolment service stores the correction and publishes it."""
     agent = _agent(issuer, agent_id)
     right = {"email": email, "given_name": given_name, "family_name": family_name}
     if not any(value is not None for value in right.values()):
@@ -272,7 +275,7 @@ _REASONABLE = "an address has one @, and a domain after it; a name is one line w
 def _ask(
     request: Callable[[Transaction, Process], Awaitable[UUID]], agent: AgentKey, kind: ReadKind, by: str
 ) -> UUID:
-    """Request something of all services, and record who did. Returns the id of the request."""
+    """Request something of all services, and record the operator. Returns the id of the request."""
 
     async def ask(process: Process) -> UUID:
         if process.settings.intake_key is None:
@@ -287,7 +290,7 @@ def _ask(
 
 @app.command("erase", help="Ask all services to forget an agent: article 17 of the RGPD. See: erasures.")
 def erase(issuer: IssuerArgument, agent_id: AgentIdArgument, by: Actor) -> None:
-    """Store the request in the outbox of the enrolment service, which publishes it."""
+    """The outbox of the enrolment service stores the request and publishes it."""
     agent = _agent(issuer, agent_id)
     known, others = _addresses_of(agent), _others_of(agent)  # before what is known of the agent ends
 
@@ -315,7 +318,7 @@ def _record(event: SecurityEvent, command: str) -> None:
 def erasures(
     request_id: Annotated[UUID | None, typer.Argument(help="One request. Default: the last hundred.")] = None,
 ) -> None:
-    """Print a line for each request; with one, end with 1 until all three services have answered."""
+    """With one request, end with 1 until all three services have answered."""
 
     async def find(process: Process) -> list[ErasureState]:
         async with process.database.quiet_transaction() as tx:

@@ -1,4 +1,4 @@
-"""What is kept of somebody, as a page that they can read and print (article 15 of the RGPD)."""
+"""What is kept of a person, as a page that they can read and print (article 15 of the RGPD)."""
 
 import json
 import re
@@ -17,15 +17,15 @@ from shared.web import french, labels
 
 ExportedRow = Mapping[str, Any]
 ExportedRows = Mapping[str, Sequence[ExportedRow]]
-"""What is kept, by table: each row by column."""
+"""Rows by table, each row by column."""
 
 _TECHNICAL = frozenset(("outbox", "dead_letter", "dead_letter_audit"))
-"""Tables of what travels between services: most of it says once more what the others say."""
+"""Tables of events between services, which mostly repeat the other tables."""
 
 
 @dataclass(frozen=True, slots=True)
 class KeptRow:
-    """A row as names and texts in French; ``session`` is the title of what it is about, where it is known."""
+    """``session`` is the title of the session that the row is about, or ""."""
 
     session: str
     entries: Sequence[tuple[str, str]]
@@ -33,7 +33,7 @@ class KeptRow:
 
 @dataclass(frozen=True, slots=True)
 class KeptTable:
-    """What one table keeps of the agent: what it is, what for, and its rows, from the first on."""
+    """What one table keeps of the agent, for which purpose, and the rows."""
 
     title: str
     purpose: str
@@ -43,7 +43,7 @@ class KeptTable:
 
 @dataclass(frozen=True, slots=True)
 class ServicePart:
-    """What one service keeps of the agent, and its register, which explains it."""
+    """What one service keeps of the agent, and the register that explains it."""
 
     title: str
     register: Register
@@ -51,9 +51,9 @@ class ServicePart:
 
     @property
     def kept(self) -> list[KeptTable]:
-        """What is kept, table by table, enrolments first and technical ones last.
+        """Return the tables, enrolments first and technical ones last.
 
-        The register may have several entries for one table. Each row is shown; numbers of our own are not.
+        The register may have several entries for one table. Each row is shown, without our own numbers.
         """
         entries: dict[str, list[PersonalData]] = {table: [] for table in sorted(self.rows, key=_place)}
         for held in self.register.personal_data:
@@ -106,7 +106,7 @@ def _of_session(row: ExportedRow) -> list[tuple[str, str]]:
 
 
 def _zone_of(row: ExportedRow) -> str:
-    """By whose clocks the moments of a row are told: its session's, else those of Paris."""
+    """Return the session's time zone, or Paris."""
     return str((row.get("session") or {}).get("timezone", PARIS))
 
 
@@ -116,7 +116,6 @@ def _moment_of(row: ExportedRow) -> tuple[str, int]:
 
 
 def _text_in(table: str, name: str, value: Any, timezone: str) -> str:
-    """Return the value of a column as a person reads it."""
     match name, value:
         case "module", int():
             return str(value + 1)  # counted from 0 in tables, and from 1 in what was decided
@@ -136,7 +135,7 @@ def _text_in(table: str, name: str, value: Any, timezone: str) -> str:
 
 
 def text_of(value: Any, timezone: str = PARIS) -> str:
-    """Return a value as a person reads it: moments by these clocks, what is in objects line by line."""
+    """Return a value for a person: moments in this time zone, objects line by line."""
     match value:
         case dict():
             return "\n".join(
@@ -171,7 +170,7 @@ def _text_of_json(text: str, timezone: str) -> str:
 
 _IS_MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|\+00:00)").fullmatch
 _MOMENTS = ("received_at", "recorded_at", "at", "called_for_at", "since", "created_at", "requested_at")
-"""Columns that say when a row came, the first that it has."""
+"""Columns with the time of a row; the first that it has counts."""
 _TABLES: Mapping[str, str] = {
     "enrolment": "Vos inscriptions",
     "timeline": "Ce qui est arrivé à vos demandes",
@@ -200,7 +199,7 @@ _TABLES: Mapping[str, str] = {
     "dead_letter": "Demandes mises de côté",
     "dead_letter_audit": "Décisions sur les demandes mises de côté",
 }
-"""What the page calls the tables, in the order in which it has them."""
+"""The page's names of tables, in its order."""
 _COLUMNS: Mapping[str, str] = {
     "about": "numéro de ce qui a été consulté",
     "action": "décision",
@@ -224,7 +223,7 @@ _COLUMNS: Mapping[str, str] = {
     "type": "nature de l’événement",
     "updated_at": "modifié le",
 }
-"""Columns that are not about a person by themselves, as the page names them."""
+"""The page's names of columns."""
 _FIELDS: Mapping[str, str] = {
     "agent": "agent",
     "agent_id": "identifiant",
@@ -251,7 +250,7 @@ _FIELDS: Mapping[str, str] = {
     "siret": "SIRET",
     "waiting": "personnes en attente",
 }
-"""Fields of events, as the page names them; others keep their names."""
+"""The page's names of event fields; others keep their names."""
 _INTERESTS: Mapping[str, Mapping[str, str]] = {
     "theme": labels.THEMES,
     "delegation": labels.DELEGATIONS,
@@ -270,7 +269,7 @@ _LABELS: Mapping[tuple[str, str], Mapping[str, str]] = {
     ("timeline", "kind"): labels.HAPPENINGS,
     ("timeline", "reason"): {**labels.REFUSALS, **labels.HAPPENED_BECAUSE},
 }
-"""What the codes of a column are called."""
+"""Labels of the codes in a column."""
 _LABELS_ANYWHERE: Mapping[str, Mapping[Any, str]] = {
     "attendance": labels.ATTENDANCE,
     "delegation": labels.DELEGATIONS,
@@ -281,11 +280,11 @@ _LABELS_ANYWHERE: Mapping[str, Mapping[Any, str]] = {
     "standing": labels.STANDINGS,
     "template": labels.LETTERS,
 }
-"""The same of columns, and of fields in objects, that are the same everywhere."""
+"""Labels of columns and fields that are the same everywhere."""
 
 
 def page(who: AgentKey | str, parts: Sequence[ServicePart], now: datetime) -> str:
-    """Return the page, in French, for an agent, or for who is known by an address alone."""
+    """``who`` is an agent, or an address of a person who is no agent."""
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent / "templates"),
         autoescape=True,

@@ -42,7 +42,7 @@ _ANY_KAFKA = KafkaSettings(kafka_bootstrap_servers="kafka:9092")
 
 
 def documents(folder: Path = FOLDER) -> dict[Path, str]:
-    """Return the text of every document by its path. ``folder`` holds the schemas and AsyncAPI documents."""
+    """``folder`` holds the schemas and AsyncAPI documents."""
     schemas = {folder / "schemas" / f"{event.TYPE}.json": _text(schema(event)) for event in EVENTS}
     services = {folder / f"{service}.json": _text(asyncapi_of(service)) for service in ROUTERS}
     portal = {folder / "portal.json": _text(asyncapi.portal_document(_examples()))}
@@ -50,7 +50,6 @@ def documents(folder: Path = FOLDER) -> dict[Path, str]:
 
 
 def _reasons() -> str:
-    """Return a table of the refusal reasons in Markdown."""
     rows = [
         f"| `{reason}` | {reason.refusal.explained} | {reason.refusal.decided_by} | {reason.refusal.label} "
         f"| {reason.refusal.since} |"
@@ -60,20 +59,18 @@ def _reasons() -> str:
 
 
 def _portal_reasons() -> str:
-    """Return the French labels of the refusal reasons, as a template of the example portal."""
     labels = {reason.value: capitalised(reason.refusal.label) + "." for reason in Reason}
     return f"{{% set reasons = {json.dumps(labels, ensure_ascii=False, indent=2)} %}}\n"
 
 
 def asyncapi_of(service: str) -> dict[str, Any]:
-    """The AsyncAPI document of a service, with the stored examples of its events."""
+    """Include the stored examples of events."""
     database = Database(_NO_DATABASE, application_name="contracts")
     broker, _ = new_broker(_ANY_KAFKA, ROUTERS[service], database, ContextRepo())
     return asyncapi.document(broker, ROUTERS[service], _examples())
 
 
 def _examples() -> dict[str, list[dict[str, Any]]]:
-    """Return the stored examples of each event, by its type."""
     return {
         event.TYPE: [
             json.loads(path.read_text()) for path in sorted((FOLDER / "examples" / event.TYPE).glob("*.json"))
@@ -87,12 +84,10 @@ def _text(document: dict[str, Any]) -> str:
 
 
 def differing(folder: Path = FOLDER) -> list[Path]:
-    """Return the stored documents that differ from the code."""
     return [path for path, text in documents(folder).items() if not path.exists() or path.read_text() != text]
 
 
 def main(arguments: list[str], folder: Path = FOLDER) -> int:
-    """Write or check; returns the exit code."""
     if arguments not in (["write"], ["check"]):
         sys.stderr.write("usage: python -m services.contracts write|check\n")
         return 2

@@ -1,7 +1,7 @@
-"""What is written for whoever deploys the services, from their settings, the topics and the rights on them.
+"""Files for deployment, made from settings, topics and rights.
 
-``python -m services.deployment write`` writes it, ``check`` says whether it is as the code is: an example of
-``.env``, the settings that the Helm chart knows, and the topics and users as resources of Strimzi.
+``python -m services.deployment write`` writes an example of ``.env``, the settings that the Helm chart
+knows, and the topics and users as resources of Strimzi. ``check`` fails if a stored file differs.
 """
 
 import json
@@ -35,22 +35,20 @@ _WRITTEN = "Written by `make contracts`, from the code: not by hand."
 
 
 def fields_of(service: str) -> dict[str, FieldInfo]:
-    """The settings of a service, by the name that the environment has for them."""
+    """Return a service's settings by environment variable."""
     return {name.upper(): field for name, field in SERVICES[service].model_fields.items()}
 
 
 def all_fields() -> dict[str, FieldInfo]:
-    """The settings of all services."""
     return {name: field for service in SERVICES for name, field in fields_of(service).items()}
 
 
 def is_secret(name: str, field: FieldInfo) -> bool:
-    """Whether nobody but the services may read a setting: the URL of a database has a password in it."""
+    """A database URL has a password in it."""
     return not field.repr or "SecretStr" in str(field.annotation) or name.endswith("_DATABASE_URL")
 
 
 def is_path(field: FieldInfo) -> bool:
-    """Whether a setting is the path of a file, and no text that may stand in one."""
     return "Path" in str(field.annotation)
 
 
@@ -69,12 +67,12 @@ _OF_COMPOSE = {
     "EXAMPLE_PORTAL_SECRET": "The secret of its key.",
     "LOGNAME": "Who types the commands of the service console, for the log of reads.",
 }
-"""What docker-compose.yml takes from the environment that is no setting of a service."""
+"""Variables of docker-compose.yml that are no setting of a service."""
 _VARIABLE = re.compile(r"\$\{(\w+)(?::?-([^}]*))?\}")
 
 
 def env_example() -> str:
-    """The example of ``.env``: every line is a comment, so that a copy of it changes nothing."""
+    """Every line is a comment, so that a copy of the example changes nothing."""
     compose = (ROOT / "docker-compose.yml").read_text()
     services = yaml.safe_load(compose)["services"]
     handed_on = {name: "" for service in SERVICES for name in _unset(services[service]["environment"])}
@@ -135,7 +133,7 @@ NOT_IN_CHART = {
         for port in ("PORT", "OPERATIONS_PORT")
     },
 }
-"""Settings that nobody sets by the chart's values, and why."""
+"""Settings that the chart's values never set, and why."""
 _OF_LIBRARIES = {
     "PGSSLROOTCERT": "The certificate authority of the database (PEM), for sslmode=verify-full.",
     "SSL_CERT_FILE": "The certificate authorities of the issuer, where they are not public ones (PEM).",
@@ -144,7 +142,7 @@ _OF_LIBRARIES = {
 
 
 def chart_settings() -> str:
-    """What the chart's templates ask: the settings of a service by kind, and which topics it hears."""
+    """The chart's templates need the settings of a service by kind, and its topics."""
     known = {
         service: _kinds(_of_chart(service))
         | {"topics": [topic.value for topic, agreed in TOPICS.items() if service in agreed.listeners]}
@@ -165,7 +163,7 @@ def _kinds(settings: Iterable[tuple[str, FieldInfo]]) -> dict[str, list[str]]:
 
 
 def chart_schema() -> str:
-    """The schema of the chart's values, in which the names of settings are those of the code."""
+    """Setting names in the schema are those of the code."""
     schema = json.loads((ROOT / CHART / "values.schema.json").read_text())
     fields = dict(field for service in SERVICES for field in _of_chart(service))
     from_values = {name: _text_of(name, field) for name, field in fields.items() if not _is_file(name, field)}
@@ -182,7 +180,7 @@ def _of_chart(service: str) -> Iterator[tuple[str, FieldInfo]]:
 
 
 def _is_file(name: str, field: FieldInfo) -> bool:
-    """Whether the chart takes a setting from a secret alone, mounted as a file."""
+    """The chart takes such a setting from a secret alone, mounted as a file."""
     return is_secret(name, field) or is_path(field)
 
 
@@ -198,7 +196,7 @@ STRIMZI_CLUSTER = "kafka"
 
 
 def strimzi_topics() -> str:
-    """Every topic but those of the portals' answers, as a ``KafkaTopic``."""
+    """Leave out the portals' feeds."""
     documents = [
         {
             "apiVersion": "kafka.strimzi.io/v1",
@@ -216,7 +214,7 @@ def strimzi_topics() -> str:
 
 
 def strimzi_users() -> str:
-    """Every user but those of the portals, as a ``KafkaUser``."""
+    """Leave out the portals' users."""
     return f"# {_WRITTEN}\n{written(acls.users([]), AclFormat.STRIMZI, STRIMZI_CLUSTER)}\n"
 
 
@@ -224,7 +222,6 @@ def strimzi_users() -> str:
 
 
 def documents() -> dict[Path, str]:
-    """Every file, by its path in the project."""
     return {
         Path(".env.example"): env_example(),
         CHART / "settings.yaml": chart_settings(),
@@ -235,7 +232,6 @@ def documents() -> dict[Path, str]:
 
 
 def main(arguments: list[str]) -> int:
-    """Write or check; returns the exit code."""
     if arguments not in (["write"], ["check"]):
         sys.stderr.write("usage: python -m services.deployment write|check\n")
         return 2

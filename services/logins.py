@@ -1,7 +1,7 @@
-"""``parcours logins end``: the log-ins of one person of the staff, in all services that have some.
+"""``parcours logins end``: the log-ins of one member of the staff, in all services with log-ins.
 
-A tool of operators, who have the settings of these services. Whoever logs in by a token is ended by
-``parcours tokens revoke``; who is known to the provider and should stay out has to be closed off there too.
+A tool of operators, who have the settings of these services. For log-ins by token use ``parcours tokens
+revoke``. The identity provider must also close the account of a person who should stay out.
 """
 
 from typing import Annotated
@@ -29,7 +29,7 @@ app = typer.Typer(
 
 @app.callback()
 def logins() -> None:
-    """Keep ``end`` a word of its own: typer drops the name of a command that is alone."""
+    """This keeps the command name ``end``: typer drops the name of a single command."""
 
 
 @app.command("end", help="End all log-ins of a person, at once. Close their account at the provider first.")
@@ -41,7 +41,7 @@ def end(
         ),
     ],
 ) -> None:
-    """End them in each service; end with 1 where there are none."""
+    """End with 1 if there are no log-ins."""
     ended = {definition.name: _end_in(definition, person) for definition in SERVICES}
     total = sum(ended.values())
     if not total:

@@ -1,8 +1,8 @@
 """``parcours person export | erase``: what is known of the owner of an address, in all services.
 
-Who subscribed by address alone, officers and advisors of bespoke requests, staff who log in; agents who have
-the address too are apart (docs/adr/0040). As ``parcours agent``, a tool of operators, who have the settings
-of all three services.
+These are subscribers by address alone, officers and advisors of bespoke requests, and staff who log in.
+Agents with the address are apart (docs/adr/0040). Like ``parcours agent`` it is a tool of operators, who
+have the settings of all three services.
 """
 
 from uuid import UUID, uuid4
@@ -33,12 +33,12 @@ _WRITTEN_TO_AGAIN = (
     "agents are told to write to it. Take it out of the setting, restart the notifier, and run this again."
 )
 _IN_ORDER = tuple(reversed(SERVICES))
-"""First the catalogue, whose answers to officers the others pass on."""
+"""The catalogue comes first: the others pass on its answers to officers."""
 
 
 @app.command("export", help="Print all that is kept of the owner of an address, as JSON.")
 def export(address: Address, page: PageFile = None) -> None:
-    """Print what the register of each service finds; end with 1 where nothing is kept."""
+    """End with 1 if nothing is kept."""
     known = address_of(address)
     something_is_kept = print_export(known, {"address": known}, page)
     _record(SecurityEvent.EXPORT, SecurityOutcome.OK, "export")
@@ -49,7 +49,7 @@ def export(address: Address, page: PageFile = None) -> None:
 
 @app.command("erase", help="Forget the owner of an address, at once, in all services.")
 def erase(address: Address) -> None:
-    """Erase, and print when each service has; end with 1 unless all have. It may be run again."""
+    """Print when each service has erased the person. End with 1 unless all have; it may be run again."""
     known, request_id = address_of(address), uuid4()
     late = [service.name for service in _IN_ORDER if not _erased(service, known, request_id)]
     _record(SecurityEvent.ERASURE, SecurityOutcome.FAILED if late else SecurityOutcome.OK, "erase")

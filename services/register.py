@@ -1,6 +1,6 @@
 """The registers of personal data of all services: ``docs/personal-data.md``, and the part of the public page.
 
-``python -m services.register write`` writes both; ``check`` says whether they are as the code is.
+``python -m services.register write`` writes both. ``check`` fails if a stored file differs.
 """
 
 import sys
@@ -49,7 +49,7 @@ _DAYS = '{% macro days(number) %}{{ number }} {{ french.plural(number, "jour") }
 
 
 def document() -> str:
-    """Return the document, in French. What every service keeps stands in the last part alone."""
+    """The document is in French. The last part has what every service keeps."""
     parts = {title: [_item(held) for held in held_here] for title, held_here in _parts()}
     everywhere = [item for item in parts["Catalogue"] if all(item in parts[title] for title in PARTS)]
     lines = [_HEAD]
@@ -65,9 +65,9 @@ def document() -> str:
 
 
 def page() -> str:
-    """Return the part of the page ``/donnees-personnelles`` that says what is kept, in French.
+    """Write the part of ``/donnees-personnelles`` that says what is kept, in French.
 
-    For how long is what the installation has set.
+    The installation's settings give the periods.
     """
     lines = ["{# Written by make contracts from services/*/personal_data.py. #}", _DAYS]
     for title, held_here in _parts():
@@ -77,14 +77,14 @@ def page() -> str:
 
 
 def _parts() -> Iterator[tuple[str, Sequence[PersonalData]]]:
-    """Yield the parts of the software, each with what it alone keeps, then what is kept in several."""
+    """Yield what each part alone keeps, then what several keep."""
     for title, held_here in PARTS.items():
         yield title, [held for held in held_here if held not in _EVERYWHERE]
     yield "Échanges entre les parties, et connexions", _EVERYWHERE
 
 
 def _kept(days: int | str) -> str:
-    """Return how long, for a template of the catalogue, whose site has the settings of all services."""
+    """The catalogue's template renders the period: its site has the settings of all services."""
     return f"{{{{ days(site.kept_days.{days}) }}}}" if isinstance(days, str) else _number(days)
 
 
@@ -132,7 +132,6 @@ def _sentence(text: str) -> str:
 
 
 def main(arguments: list[str]) -> int:
-    """Write or check; returns the exit code."""
     if arguments not in (["write"], ["check"]):
         sys.stderr.write("usage: python -m services.register write|check\n")
         return 2

@@ -1,5 +1,3 @@
-"""``python -m services status | lag | …``: the console's commands."""
-
 from services.console.commands import app
 from shared.cli import run
 

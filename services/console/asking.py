@@ -1,4 +1,4 @@
-"""Asking the services whose database URLs are set, and the broker. Each may fail to answer."""
+"""Asks the services whose database URLs are set, and the broker. Each may fail to answer."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
@@ -23,7 +23,7 @@ from shared.secret_files import FileSettings
 
 DEFINITIONS = (CATALOGUE, ENROLMENT, NOTIFIER)
 BROKER_SECONDS = 30.0
-"""How long all answers of the broker together may take."""
+"""All answers of the broker together may take this long."""
 _NO_SUCH_TABLE = "42P01"
 
 
@@ -37,7 +37,7 @@ T = TypeVar("T")
 
 
 class ConsoleSettings(FileSettings, KafkaSettings, PortalSettings):
-    """The settings of the console. What is left out is not asked."""
+    """A service or broker without its setting is not asked."""
 
     kafka_bootstrap_servers: str = Field(default="", description="host:port[,host:port …]")
     catalogue_database_url: str = ""
@@ -61,12 +61,12 @@ class ConsoleSettings(FileSettings, KafkaSettings, PortalSettings):
 
 
 def settings() -> ConsoleSettings:
-    """Read the settings. A wrong setting ends the command with 2."""
+    """A wrong setting ends the command with 2."""
     return load(ConsoleSettings)
 
 
 def portals(of: PortalSettings) -> Portals:
-    """Return the portals of ``PORTALS_FILE``. A mistake in it ends the command with 2."""
+    """A mistake in ``PORTALS_FILE`` ends the command with 2."""
     try:
         return registry.read(of.portals_file, trial=of.parcours_trial)
     except UnreadablePortals as error:
@@ -74,7 +74,7 @@ def portals(of: PortalSettings) -> Portals:
 
 
 def named(services: Sequence[str] | None) -> list[Definition]:
-    """Return the services with these names, or all if none is named."""
+    """Return all services if none is named."""
     return [definition for definition in DEFINITIONS if not services or definition.name in services]
 
 
@@ -95,7 +95,6 @@ async def ask(
     urls: ConsoleSettings,
     question: Callable[[Definition, Database], Awaitable[T]],
 ) -> list[ServiceAnswer[T]]:
-    """Ask each service's database, if its URL is set."""
     return [await _ask(definition, urls.url_of(definition.name), question) for definition in services]
 
 
@@ -104,7 +103,7 @@ async def ask_in_transaction(
     urls: ConsoleSettings,
     question: Callable[[Transaction], Awaitable[T]],
 ) -> list[ServiceAnswer[T]]:
-    """Ask each service's database in a transaction. The question changes nothing."""
+    """The question changes nothing."""
 
     async def within(_: Definition, database: Database) -> T:
         async with database.quiet_transaction() as tx:
@@ -116,7 +115,7 @@ async def ask_in_transaction(
 async def ask_service(
     service: Definition, urls: ConsoleSettings, question: Callable[[Transaction], Awaitable[T]]
 ) -> ServiceAnswer[T]:
-    """Ask one database in a transaction. The question changes nothing."""
+    """The question changes nothing."""
     [answer] = await ask_in_transaction([service], urls, question)
     return answer
 
@@ -140,7 +139,7 @@ async def _ask(
 
 
 def why(definition: Definition, error: Exception) -> str:
-    """Return in one line why a service's database could not be asked."""
+    """Return one line."""
     if isinstance(error, DatabaseUnreachable):
         return str(error)
     cause = error.orig if isinstance(error, DBAPIError) else error
@@ -156,7 +155,6 @@ class Unanswered:
 
 
 async def broker_answers(kafka: KafkaSettings, question: Coroutine[Any, Any, T]) -> T | Unanswered:
-    """Return the answer of the broker, or why it could not be asked."""
     servers = kafka.kafka_bootstrap_servers
     if not servers:
         question.close()

@@ -1,4 +1,4 @@
-"""Lines about Kafka: how far each consumer group is behind, and the state of the topics."""
+"""Lines about Kafka: the lag of consumer groups, and the state of topics."""
 
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
@@ -29,14 +29,12 @@ async def lag(settings: ConsoleSettings, services: Sequence[Definition]) -> list
 
 
 async def reading(settings: ConsoleSettings, services: Sequence[Definition]) -> list[Finding]:
-    """Return a line for each service: whether it reads all its topics in time."""
     groups = await lag(settings, services)
     unasked = [line for line in groups if line.mark is Mark.UNKNOWN and line.about == "kafka"]
     return unasked or [of_service(definition.name, groups) for definition in services]
 
 
 def of_service(service: str, groups: Sequence[Finding]) -> Finding:
-    """Return a service's line from those of its groups."""
     its_own = [line for line in groups if line.about == service]
     wrong = [line for line in its_own if line.mark is not Mark.OK]
     figures = {"topics": len(its_own), "not_well": [line.what for line in wrong]}
@@ -65,7 +63,7 @@ def of_group(group: GroupLag, now: datetime) -> Finding:
 
 
 def _judged(lag_of: GroupLag, waits: timedelta | None) -> tuple[str, str]:
-    """Return the state of a group, and what to do about it (empty if nothing)."""
+    """Return the state of a group, and the remedy or ""."""
     service, group = lag_of.service, lag_of.group
     if group is None:
         return f"the broker does not tell: {lag_of.unknown}", ""
@@ -84,7 +82,7 @@ def _judged(lag_of: GroupLag, waits: timedelta | None) -> tuple[str, str]:
 
 
 async def all_topics(settings: ConsoleSettings) -> list[Finding]:
-    """Return a line for each topic, with those of portals' answers."""
+    """Include the portals' feeds."""
     answered = await broker_answers(settings, topics.states(settings, portals(settings)))
     if isinstance(answered, Unanswered):
         return [Finding("kafka", "topics", Mark.UNKNOWN, answered.why)]
@@ -92,7 +90,6 @@ async def all_topics(settings: ConsoleSettings) -> list[Finding]:
 
 
 def of_topic(state: TopicState) -> Finding:
-    """Return the line of a topic: whether it is as agreed."""
     figures = {"partitions": state.partitions, "replicas": state.replicas}
     if state.unknown:
         return Finding("kafka", state.name, Mark.UNKNOWN, f"the broker does not tell: {state.unknown}")

@@ -1,5 +1,3 @@
-"""``parcours status | lag | doctor | trace | topics | dead-letters | outbox | mails``."""
-
 import asyncio
 from collections.abc import Coroutine
 from datetime import timedelta
@@ -39,7 +37,6 @@ def _report(asking_all: Coroutine[Any, Any, list[Finding]], *, as_json: bool) ->
 
 @app.command("status", help="What waits in each service, and whether it reads its topics.")
 def status(services: Services = None, as_json: Json = False) -> None:
-    """Print some lines for each service."""
     settings, chosen = asking.settings(), asking.named(services)
 
     async def all_of_them() -> list[Finding]:
@@ -50,7 +47,6 @@ def status(services: Services = None, as_json: Json = False) -> None:
 
 @app.command("lag", help="Who reads each topic, and what waits there, as Kafka tells.")
 def lag(services: Services = None, as_json: Json = False) -> None:
-    """Print a line for each consumer group."""
     _report(broker.lag(asking.settings(), asking.named(services)), as_json=as_json)
 
 
@@ -67,7 +63,6 @@ def examine(
     free_gib: Annotated[float, typer.Option(help="The same in GiB.")] = 2,
     as_json: Json = False,
 ) -> None:
-    """Print a line for each thing that was looked at."""
     options = DoctorOptions(DnsOptions(dns_server, dns_port, selector), DiskOptions(free_percent, free_gib))
     _report(doctor.look(asking.named(services), options), as_json=as_json)
 
@@ -91,30 +86,25 @@ def trace_(
     ] = 60,
     as_json: Json = False,
 ) -> None:
-    """Print a line for each step, in the order of time."""
     options = TraceOptions(Reading.by_command(by), with_personal_data, timedelta(minutes=minutes))
     _report(trace(asking.settings(), identifier.strip(), options), as_json=as_json)
 
 
 @app.command("topics", help="Whether the topics are on the broker as agreed. To create: topics of a service.")
 def topics(as_json: Json = False) -> None:
-    """Print a line for each topic."""
     _report(broker.all_topics(asking.settings()), as_json=as_json)
 
 
 @app.command("dead-letters", help="Records that wait for a decision, of all services.")
 def dead_letters(services: Services = None, as_json: Json = False) -> None:
-    """Print a line for each."""
     _report(waiting.all_dead_letters(asking.settings(), asking.named(services)), as_json=as_json)
 
 
 @app.command("outbox", help="Events that are held back, of all services.")
 def outbox(services: Services = None, as_json: Json = False) -> None:
-    """Print a line for each."""
     _report(waiting.all_held_events(asking.settings(), asking.named(services)), as_json=as_json)
 
 
 @app.command("mails", help="How many mails are in each state, and those that wait for a decision.")
 def mails(as_json: Json = False) -> None:
-    """Print a line for each state, and for each ambiguous mail."""
     _report(waiting.all_mails(asking.settings()), as_json=as_json)

@@ -1,5 +1,3 @@
-"""The lines that the console prints, for people and for scripts."""
-
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -14,11 +12,9 @@ from rich.table import Table
 
 
 class Mark(StrEnum):
-    """The result of a line."""
-
     OK = "ok"
     ACT = "act"
-    """An operator must act; the line says how."""
+    """The line says what an operator must do."""
     UNKNOWN = "unknown"
     """It could not be asked."""
     SKIPPED = "skipped"
@@ -27,10 +23,7 @@ class Mark(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """A line: its subject, what was found, and what to do. ``figures`` are for scripts.
-
-    ``at`` is set where the lines are steps in time.
-    """
+    """``figures`` are for scripts. ``at`` is set if the lines are steps in time."""
 
     about: str
     what: str
@@ -50,7 +43,7 @@ def exit_code(findings: Sequence[Finding]) -> int:
 
 
 def report(findings: Sequence[Finding], *, as_json: bool) -> None:
-    """Print the lines as a table or as JSON, and end the command with their exit code."""
+    """End the command with the exit code of the lines."""
     if as_json:
         lines = [
             {
@@ -100,12 +93,11 @@ def _to_the_millisecond(at: datetime | None) -> str:
 
 
 def moment(at: datetime) -> str:
-    """Return a time for people, in UTC."""
     return at.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S") + "Z"
 
 
 def duration(length: timedelta) -> str:
-    """Return a duration for people: ``45 s``, ``12 min``, ``3 h 20 min``, ``5 d 2 h``."""
+    """Write ``45 s``, ``12 min``, ``3 h 20 min`` or ``5 d 2 h``."""
     seconds = max(round(length.total_seconds()), 0)
     if seconds < 120:
         return f"{seconds} s"

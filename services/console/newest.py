@@ -1,5 +1,3 @@
-"""The time stamp of the newest record on topics, without a consumer group."""
-
 import asyncio
 from collections.abc import Collection
 from datetime import UTC, datetime
@@ -10,12 +8,12 @@ from shared.messaging.clients import reading_client
 
 _SECONDS = 10.0
 _LAST = 10
-"""Offsets before the end that are read: the last may be markers of transactions."""
+"""The last offsets may be markers of transactions."""
 _POLL_MS = 200
 
 
 async def stamp(settings: KafkaSettings, topics: Collection[str]) -> datetime | None:
-    """Return the latest time stamp among the last records of these topics, or None.
+    """Return the latest time stamp among the last records, or None. Uses no consumer group.
 
     Raises ``KafkaError``, ``TimeoutError``.
     """

@@ -1,5 +1,3 @@
-"""Where records lie on their topics, by id and approximate time."""
-
 import asyncio
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -12,7 +10,7 @@ from shared.messaging.broker import KafkaSettings
 from shared.messaging.clients import reading_client
 
 MOST = 20_000
-"""Records that one search reads at most: a busy hour."""
+"""One search reads at most so many records: a busy hour."""
 _SECONDS = 20.0
 _POLL_MS = 200
 _ID = "ce_id"
@@ -20,8 +18,6 @@ _ID = "ce_id"
 
 @dataclass(frozen=True, slots=True)
 class RecordPlace:
-    """The place of an event's record, and its time stamp."""
-
     event_id: str
     topic: str
     partition: int
@@ -38,7 +34,7 @@ class _Time:
 async def find(
     settings: KafkaSettings, topics: Collection[str], ids: Collection[str], since: datetime, until: datetime
 ) -> list[RecordPlace]:
-    """Return the places of records with these ids and time stamps in this range.
+    """Find records with these ids and time stamps in this range.
 
     Reads :data:`MOST` records at most. Raises ``KafkaError``, ``TimeoutError``.
     """
@@ -84,7 +80,7 @@ async def _read(
 
 
 def _id_of(record: ConsumerRecord, ids: set[str]) -> str | None:
-    """Return the id of a record: from its header, or from the envelope of structured mode."""
+    """The id is in a header, or in the envelope of structured mode."""
     for name, value in record.headers:
         if name == _ID:
             written = bytes(value or b"").decode(errors="replace")

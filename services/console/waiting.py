@@ -1,5 +1,3 @@
-"""What waits in each service, for a decision or for too long."""
-
 import getpass
 from collections.abc import Sequence
 from datetime import timedelta
@@ -26,7 +24,6 @@ LISTED = 100
 
 
 async def status(settings: ConsoleSettings, services: Sequence[Definition]) -> list[Finding]:
-    """Return the lines of each service."""
     return [
         line
         for answer in await ask(services, settings, _lines)
@@ -192,7 +189,6 @@ def _mail(row: MailRow) -> Finding:
 
 
 def _one_by_one(answer: ServiceAnswer[Any], what: str, lines: list[Finding]) -> list[Finding]:
-    """Return these lines; without any, one that none waits, or why it is unknown."""
     if answer.value is None:
         return [answer.finding(what)]
     return lines or [Finding(answer.service, what, Mark.OK, "none wait")]

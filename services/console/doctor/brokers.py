@@ -1,5 +1,3 @@
-"""Kafka: connection, certificates, topics, rights and clock."""
-
 import asyncio
 import ssl
 from collections.abc import Sequence
@@ -26,7 +24,7 @@ _PORT = 9092
 
 
 async def look(settings: ServiceSettings, portals: Portals) -> tuple[str | None, list[Finding]]:
-    """Return the id of the cluster, or None if it does not answer, and the lines about it."""
+    """Return the cluster's id, or None if it does not answer, and the lines about it."""
     cluster_id = await broker_answers(settings, cluster.id_at(settings))
     if isinstance(cluster_id, Unanswered):
         remedy = "start it, or mend KAFKA_BOOTSTRAP_SERVERS, KAFKA_SECURITY_PROTOCOL and what goes with it"
@@ -43,7 +41,6 @@ async def look(settings: ServiceSettings, portals: Portals) -> tuple[str | None,
 
 
 async def _certificates(settings: ServiceSettings) -> list[Finding]:
-    """Return a line for each server's certificate, if the connection uses TLS."""
     context = security_of(settings).ssl_context
     if context is None:
         return []
@@ -65,7 +62,7 @@ async def _certificate(server: str, context: ssl.SSLContext) -> Finding:
 
 
 def _topics(settings: ServiceSettings, states: Sequence[TopicState], cluster_id: str) -> list[Finding]:
-    """Return a line for each topic that is not as agreed, or one for all."""
+    """Return a line for each wrong topic, or one for all."""
     findings = [line for line in map(of_topic, states) if line.mark is not Mark.OK]
     if not findings:
         findings = [Finding(_KAFKA, "topics", Mark.OK, f"{len(states)}, all as agreed")]
@@ -84,7 +81,7 @@ def _topics(settings: ServiceSettings, states: Sequence[TopicState], cluster_id:
 
 
 async def _rights(settings: ServiceSettings, portals: Portals, cluster_id: str) -> Finding:
-    """Return the line about rights: whether each user has what it needs, if the broker tells."""
+    """The broker may refuse to tell the rights."""
     what = "rights"
     if cluster_id == cluster.EMBEDDED:
         return Finding(_KAFKA, what, Mark.SKIPPED, "the embedded broker has none")
@@ -107,7 +104,7 @@ async def _rights(settings: ServiceSettings, portals: Portals, cluster_id: str) 
 
 
 async def _clock(settings: ServiceSettings, states: Sequence[TopicState]) -> Finding:
-    """Return the line about the broker's clock, by which deadlines are judged.
+    """Check the broker's clock, by which deadlines are judged.
 
     Kafka tells nobody its time, but stamps portals' records with it. A stamp from the future shows that its
     clock is ahead of this machine's. A clock that is behind cannot be seen.

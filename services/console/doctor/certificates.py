@@ -1,5 +1,3 @@
-"""How long certificates are still valid."""
-
 from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
@@ -10,7 +8,7 @@ from shared.certificates import SOON, end_of, files_of, first_end
 
 
 def finding(about: str, certificate: Mapping[str, Any] | None, now: datetime) -> Finding:
-    """Return the line about the certificate of a server; None is no TLS, or an unverified certificate."""
+    """``certificate`` is None without TLS, or if it is not verified."""
     end = end_of(certificate)
     if end is None:
         return Finding(about, "certificate", Mark.SKIPPED, "none, or not verified")

@@ -19,12 +19,12 @@ from shared.messaging import cluster
 from shared.settings import ServiceSettings
 
 CLOCKS_DIFFER = timedelta(seconds=1)
-"""Deadlines use the broker's clock, jobs that of this machine, retention the database's."""
+"""Deadlines use the broker's clock, jobs this machine's, retention the database's."""
 
 
 @dataclass(frozen=True, slots=True)
 class DiskOptions:
-    """How much of a disk with data must be free: in percent, and in GiB."""
+    """How much of a disk must be free: in percent, and in GiB."""
 
     percent: float
     gib: float
@@ -33,7 +33,7 @@ class DiskOptions:
 async def look(
     definition: Definition, settings: ServiceSettings, cluster_id: str | None, disk: DiskOptions
 ) -> list[Finding]:
-    """Return the lines of one database; ``cluster_id`` is None if the broker does not answer."""
+    """``cluster_id`` is None if the broker does not answer."""
     name = definition.name
     database = Database(settings.database_url, application_name="doctor", pool_size=1)
     try:
@@ -53,7 +53,6 @@ async def look(
 
 
 async def _connection(name: str, database: Database) -> list[Finding]:
-    """Return the lines about the connection and its certificate."""
     async with database.quiet_transaction() as tx:
         server = await tx.scalar(_SERVER_VERSION)
         raw = await (await tx.connection()).get_raw_connection()
@@ -78,7 +77,7 @@ async def _version(definition: Definition, database: Database) -> Finding:
 
 
 async def _clock(name: str, database: Database) -> Finding:
-    """Compare the clocks; the time of the question itself does not count."""
+    """The time of the question itself does not count."""
     async with database.quiet_transaction() as tx:
         before = clock.now()
         there = await tx.scalar(_CLOCK)
@@ -110,7 +109,7 @@ async def _cluster(name: str, database: Database, cluster_id: str) -> Finding:
 
 
 async def _disk(name: str, database: Database, disk: DiskOptions) -> Finding:
-    """Look at the disk of the database's files, if they are on this machine and this role may see where."""
+    """The database's files must be on this machine, and this role must be allowed to see where."""
     async with database.quiet_transaction() as tx:
         directory = await tx.scalar(_DATA_DIRECTORY)
     folder = Path(directory or "")
@@ -120,7 +119,6 @@ async def _disk(name: str, database: Database, disk: DiskOptions) -> Finding:
 
 
 def free(about: str, folder: Path, disk: DiskOptions) -> Finding:
-    """Return the line about the disk of a folder."""
     usage = shutil.disk_usage(folder)
     percent, gib = 100 * usage.free / usage.total, usage.free / 2**30
     is_low = percent < disk.percent or gib < disk.gib

@@ -1,5 +1,3 @@
-"""Looks up the TXT and MX records of a name."""
-
 import socket
 from typing import Any
 
@@ -11,11 +9,11 @@ _SECONDS = 5.0
 
 
 class NoAnswer(Exception):
-    """The name server is not known, does not answer, or answers what cannot be read. The message says why."""
+    """The name server is unknown, does not answer, or answers something unreadable."""
 
 
 def resolver(server: str | None, port: int) -> Resolver:
-    """Return what asks this name server; None is that of the machine. Raises :class:`NoAnswer`."""
+    """``server`` None is that of the machine. Raises :class:`NoAnswer`."""
     try:
         found = Resolver(configure=server is None)
         if server is not None:
@@ -28,7 +26,7 @@ def resolver(server: str | None, port: int) -> Resolver:
 
 
 async def records(name: str, kind: str, ask: Resolver) -> list[str]:
-    """Return the records of a name: the text of TXT, ``preference host`` of MX. Raises :class:`NoAnswer`."""
+    """Return the text of TXT, ``preference host`` of MX. Raises :class:`NoAnswer`."""
     try:
         answer = await ask.resolve(f"{name}.", kind, raise_on_no_answer=False)
     except NXDOMAIN:
@@ -39,7 +37,7 @@ async def records(name: str, kind: str, ask: Resolver) -> list[str]:
 
 
 def _text(record: Any) -> str:
-    """Return the strings of a TXT record, one after the other (RFC 7208, 3.3)."""
+    """Join the strings of a TXT record (RFC 7208, 3.3)."""
     return b"".join(record.strings).decode("ascii", "replace")
 
 

@@ -21,7 +21,7 @@ _PUBLISH = "publish it: python -m services.notifier mails dns"
 
 @dataclass(frozen=True, slots=True)
 class DnsOptions:
-    """The name server (None: this machine's), its port, and the name of the DKIM key."""
+    """``server`` None is this machine's name server. ``selector`` names the DKIM key."""
 
     server: str | None
     port: int
@@ -29,7 +29,7 @@ class DnsOptions:
 
 
 async def relay(settings: Settings) -> list[Finding]:
-    """Connect to the relay, log in and ask whether it accepts mails; none is sent."""
+    """No mail is sent."""
     about = f"smtp {settings.smtp_host}:{settings.smtp_port}"
     connection = SmtpConnection(settings.smtp_server, _TIMEOUTS)
     try:
@@ -47,7 +47,7 @@ async def relay(settings: Settings) -> list[Finding]:
 
 
 async def records(settings: Settings, options: DnsOptions) -> list[Finding]:
-    """Look up the DNS records for our mails that the settings imply."""
+    """Look up the DNS records that the settings imply."""
     if settings.parcours_trial and options.server is None:
         return [Finding("dns", "sender", Mark.SKIPPED, "a trial's mails go to nobody")]
     try:

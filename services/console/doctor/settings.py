@@ -20,14 +20,12 @@ from shared.settings import ServiceSettings
 
 @dataclass(slots=True)
 class FoundSettings:
-    """The readable settings of the services, and the lines about them."""
-
     findings: list[Finding] = field(default_factory=list)
     settings: dict[str, ServiceSettings] = field(default_factory=dict)
 
 
 def load_all(services: Sequence[Definition]) -> FoundSettings:
-    """Read the settings of the services whose database URL is set."""
+    """Services without a database URL are left out."""
     loaded = FoundSettings()
     for definition in services:
         url = f"{definition.name.upper()}_DATABASE_URL"
@@ -66,7 +64,7 @@ def _whole(name: str, settings: ServiceSettings) -> Finding:
 
 
 def _files(name: str, settings: ServiceSettings) -> list[Finding]:
-    """Return a line for each unusable file of JSON, and each file of authorities that ends soon."""
+    """Check JSON files, and files of authorities that end soon."""
     trial = settings.parcours_trial
     found = certificates.of_files(name, settings.kafka_ca_file, clock.now())
     try:

@@ -1,5 +1,3 @@
-"""The order of what the doctor looks at."""
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -22,7 +20,6 @@ class DoctorOptions:
 
 
 async def look(services: Sequence[Definition], options: DoctorOptions) -> list[Finding]:
-    """Return all lines."""
     loaded = load_all(services)
     findings = list(loaded.findings)
     cluster_id = None
@@ -38,7 +35,7 @@ async def look(services: Sequence[Definition], options: DoctorOptions) -> list[F
 
 
 def _portals(settings: ServiceSettings) -> Portals:
-    """Return the portals; none if the file has a mistake, which has a line of its own."""
+    """A file with a mistake has a line of its own: return no portals."""
     try:
         return registry.read(settings.portals_file, trial=settings.parcours_trial)
     except UnreadablePortals:

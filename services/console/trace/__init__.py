@@ -1,4 +1,4 @@
-"""The way of one request through all services: received, decided, published, read, queued and sent.
+"""The way of one request through all services: received, decided, published, read, queued, sent.
 
 The id is that of a request (its ``ce_id``), an enrolment, a session or a mail, or the reference in a letter.
 Names, addresses and identifiers of people are left out unless asked for.
@@ -21,7 +21,7 @@ __all__ = ["TraceOptions", "trace"]
 
 
 async def trace(settings: ConsoleSettings, identifier: str, options: TraceOptions) -> list[Finding]:
-    """Return the steps in the order of time, then what could not be asked."""
+    """The steps come first, then what could not be asked."""
     traced = RequestTrace(identifier)
     if traced.known_id is not None:
         traced.event_ids.add(traced.known_id)

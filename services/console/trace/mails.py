@@ -1,5 +1,3 @@
-"""The mails about a request, and the relay's answers."""
-
 from collections.abc import Iterator
 from dataclasses import replace
 
@@ -16,7 +14,6 @@ from shared import clock
 
 
 async def add_mails(settings: ConsoleSettings, traced: RequestTrace, options: TraceOptions) -> None:
-    """Add the mails about these enrolments and events."""
     of_notifier = await ask_service(
         NOTIFIER,
         settings,

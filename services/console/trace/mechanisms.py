@@ -1,4 +1,4 @@
-"""What the inboxes and dead letters of the services know about the events of a request."""
+"""Inboxes and dead letters with the events of a request."""
 
 from dataclasses import dataclass, replace
 from uuid import UUID
@@ -22,8 +22,6 @@ async def add_mechanisms(settings: ConsoleSettings, traced: RequestTrace) -> Non
 
 @dataclass(frozen=True, slots=True)
 class Heard:
-    """What a service has of these events."""
-
     rows: list[InboxRow]
     parked: list[DeadLetterRow]
 

@@ -1,5 +1,3 @@
-"""What is known of a request while it is followed."""
-
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from uuid import UUID
@@ -10,7 +8,7 @@ from shared.read_log import Reading
 
 @dataclass(frozen=True, slots=True)
 class TraceOptions:
-    """The reader, whether people are named, and how far back an unknown id is searched."""
+    """``unknown_since`` is how far back an unknown id is searched."""
 
     reading: Reading
     with_personal_data: bool
@@ -33,7 +31,7 @@ class RequestTrace:
 
     @property
     def known_id(self) -> UUID | None:
-        """The identifier as a UUID, or None for a reference."""
+        """Return None for a reference."""
         try:
             return UUID(self.identifier)
         except ValueError:
@@ -41,5 +39,4 @@ class RequestTrace:
 
 
 def step(service: str, what: str, at: datetime | None, found: str) -> Finding:
-    """Return a step that needs no action."""
     return Finding(service, what, Mark.OK, found, at=at)

@@ -1,5 +1,3 @@
-"""What enrolment knows of a request: received, decided, moved, published."""
-
 from collections.abc import Iterator, Sequence
 
 from services.console.asking import ConsoleSettings, ServiceAnswer, ask_service
@@ -22,7 +20,7 @@ from services.notifier.service import mails
 
 
 async def add_requests(settings: ConsoleSettings, traced: RequestTrace, options: TraceOptions) -> None:
-    """Add what enrolment knows; for a mail, by its enrolment."""
+    """A mail leads to its enrolment."""
 
     async def find(identifier: str) -> ServiceAnswer[Sequence[IdExplanation]]:
         return await ask_service(ENROLMENT, settings, lambda tx: explain(tx, identifier, options.reading))
@@ -42,7 +40,7 @@ async def add_requests(settings: ConsoleSettings, traced: RequestTrace, options:
 
 
 async def add_acceptance(settings: ConsoleSettings, traced: RequestTrace) -> None:
-    """Add when the request came by HTTP, which enrolment accepts for all services."""
+    """Enrolment accepts requests by HTTP for all services."""
     event_id = traced.known_id
     if event_id is None:
         return

@@ -1,5 +1,3 @@
-"""What the services know of a session."""
-
 from uuid import UUID
 
 from services.catalogue.app import DEFINITION as CATALOGUE
@@ -13,7 +11,6 @@ from shared.database import Transaction
 
 
 async def add_sessions(settings: ConsoleSettings, traced: RequestTrace) -> None:
-    """Compare what the services know of the session with this id."""
     session_id = traced.known_id
     if session_id is None:
         return

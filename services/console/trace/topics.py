@@ -1,5 +1,3 @@
-"""Where the records of a request, and of its effects, lie in Kafka."""
-
 from dataclasses import replace
 from datetime import datetime, timedelta
 
@@ -12,11 +10,11 @@ from shared import clock
 from shared.events.topics import Topic, is_of_portals
 
 BEFORE, AFTER = timedelta(minutes=1), timedelta(minutes=10)
-"""How far around the known time a record is searched: clocks differ, and relays wait."""
+"""Search this far around the known time: clocks differ, and relays wait."""
 
 
 async def add_topics(settings: ConsoleSettings, traced: RequestTrace, options: TraceOptions) -> None:
-    """Add the places of the records: of the request, and of published events."""
+    """Add the records of the request and of published events."""
     requests = [topic.value for topic in Topic if is_of_portals(topic)]
     is_known = bool(traced.steps)
     if traced.known_id is not None and (traced.received_at is not None or not is_known):
