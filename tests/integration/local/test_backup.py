@@ -71,7 +71,12 @@ def test_one_database_is_as_it_was_at_a_moment_and_the_others_stay_as_they_are(
 ) -> None:
     archive.receive()
     archive.back_up()
+    with pytest.raises(AssertionError, match="say an earlier time"):
+        archive.restore("enrolment", "--until", TOMORROW)
     say(postgres, "right")
+    with pytest.raises(AssertionError, match="say an earlier time"):
+        archive.restore("enrolment", "--until", TOMORROW)
+    assert postgres.execute(ALL, "enrolment") == "right"
     moment = postgres.execute(NOW)
     for service in ("catalogue", "enrolment"):
         say(postgres, "wrong", service)
@@ -82,19 +87,6 @@ def test_one_database_is_as_it_was_at_a_moment_and_the_others_stay_as_they_are(
     with pytest.raises(LocalStackError, match="not currently accepting connections"):
         postgres.execute(ALL, aside)
     say(postgres, "more")
-
-
-def test_a_moment_that_the_archive_does_not_reach_is_refused(
-    postgres: PostgresServer, archive: Archive
-) -> None:
-    archive.receive()
-    archive.back_up()
-    with pytest.raises(AssertionError, match="say an earlier time"):
-        archive.restore("enrolment", "--until", TOMORROW)
-    say(postgres, "last")
-    with pytest.raises(AssertionError, match="say an earlier time"):
-        archive.restore("enrolment", "--until", TOMORROW)
-    assert postgres.execute(ALL, "enrolment") == "last"
 
 
 def test_times_of_files_do_not_count_for_the_moment_from_which_on_is_read_again(
@@ -113,51 +105,24 @@ def test_times_of_files_do_not_count_for_the_moment_from_which_on_is_read_again(
     assert datetime.fromisoformat(before) <= read_from <= datetime.fromisoformat(after) + timedelta(seconds=1)
 
 
-def test_without_wal_a_base_backup_leads_to_its_own_moment(
-    postgres: PostgresServer, archive: Archive
-) -> None:
+def test_a_refused_restore_changes_nothing(postgres: PostgresServer, archive: Archive) -> None:
+    def is_refused(why: str, *options: str) -> None:
+        with pytest.raises(AssertionError, match=why):
+            archive.restore("enrolment", *options)
+        assert postgres.execute(ALL, "enrolment") == "before"
+
     say(postgres, "before")
+    is_refused("no such base backup")
     archive.back_up()
     [base] = archive.bases()
-    say(postgres, "since")
-    archive.restore("enrolment", "--base", base)
-    assert postgres.execute(ALL, "enrolment") == "before"
-
-
-def test_nothing_is_touched_while_postgres_runs_or_where_there_is_no_base_backup(
-    postgres: PostgresServer, archive: Archive
-) -> None:
-    say(postgres, "before")
-    with pytest.raises(AssertionError, match="no such base backup"):
-        archive.restore("enrolment")
-    archive.back_up()
+    is_refused("mistyped is no folder", "--wal", "wal.until-mistyped")
     with pytest.raises(AssertionError, match="Postgres runs"):
         archive.restore_all()
-    assert postgres.execute(ALL, "enrolment") == "before"
-
-
-def test_a_base_backup_without_its_label_beside_it_is_put_back_and_one_that_is_not_whole_refused(
-    postgres: PostgresServer, archive: Archive
-) -> None:
-    say(postgres, "before")
-    archive.back_up()
-    [base] = archive.bases()
-    archive.label(base).unlink()
+    archive.label(base).unlink()  # a base backup without its label beside it is put back all the same
     say(postgres, "since")
-    archive.restore("enrolment")
-    assert postgres.execute(ALL, "enrolment") == "before"
+    archive.restore("enrolment", "--base", base)  # without WAL it leads to its own moment
     (archive.label(base).parent / "data" / "base.tar.gz").write_bytes(b"cut off")
-    with pytest.raises(AssertionError, match="is not whole: it has no backup_label"):
-        archive.restore("enrolment")
-    assert postgres.execute(ALL, "enrolment") == "before"
-
-
-def test_wal_that_is_not_there_is_refused(postgres: PostgresServer, archive: Archive) -> None:
-    archive.back_up()
-    say(postgres, "since")
-    with pytest.raises(AssertionError, match="mistyped is no folder"):
-        archive.restore("enrolment", "--wal", "wal.until-mistyped")
-    assert postgres.execute(ALL, "enrolment") == "since"
+    is_refused("is not whole: it has no backup_label")
 
 
 def test_a_database_that_cannot_be_put_aside_takes_connections_as_before(
@@ -172,10 +137,6 @@ def test_a_database_that_cannot_be_put_aside_takes_connections_as_before(
         archive.restore("enrolment")
     postgres.execute("COMMIT PREPARED 'held'", "enrolment")
     assert postgres.execute(ALL, "enrolment") == "held"
-
-
-def test_nothing_is_touched_while_postgres_recovers(postgres: PostgresServer, archive: Archive) -> None:
-    archive.back_up()
     postgres.stop()
     (archive.data / "standby.signal").touch()
     with (archive.data / "postgresql.auto.conf").open("a") as settings:
