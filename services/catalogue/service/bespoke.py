@@ -133,7 +133,7 @@ async def board(acting: Acting, most: int) -> list[BespokeColumn]:
         BespokeColumn(
             state,
             numbers.get(state, 0),
-            await bespoke.standing(acting.tx, viewer, state, most) if state in numbers else (),
+            await bespoke.in_state(acting.tx, viewer, state, most) if state in numbers else (),
         )
         for state in BespokeState
     ]

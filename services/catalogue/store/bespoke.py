@@ -77,7 +77,7 @@ async def counts(tx: Transaction, viewer: Viewer) -> dict[BespokeState, int]:
     return {BespokeState(row.state): row.number for row in await tx.execute(query)}
 
 
-async def standing(tx: Transaction, viewer: Viewer, state: BespokeState, limit: int) -> list[BespokeRequest]:
+async def in_state(tx: Transaction, viewer: Viewer, state: BespokeState, limit: int) -> list[BespokeRequest]:
     """Sort open requests by age, others the last first."""
     moved_at = func.coalesce(col(BespokeRequestRow.answered_at), col(BespokeRequestRow.received_at))
     query = select(BespokeRequestRow).where(_visible_to(viewer), col(BespokeRequestRow.state) == state.value)

@@ -60,7 +60,7 @@ async def reconcile(tx: Transaction, published: Sequence[PublishedDecision]) -> 
     Stored versions rise to the published ones, so that consumers accept the next decisions as newer.
     """
     versions = {decision.enrolment_id: decision.version for decision in published}
-    found = await enrolments.standings(tx, versions)
+    found = await enrolments.states(tx, versions)
     await enrolments.raise_versions(tx, versions)
     lost = []
     for decision in published:

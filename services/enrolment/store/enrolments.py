@@ -149,8 +149,8 @@ async def lapsing(tx: Transaction, now: datetime, until: datetime) -> tuple[int,
     return int(row.to_come), float(row.overdue)
 
 
-async def standings(tx: Transaction, ids: Collection[UUID]) -> dict[UUID, tuple[int, State]]:
-    rows = await tx.execute(_STANDINGS, {"ids": list(ids)})
+async def states(tx: Transaction, ids: Collection[UUID]) -> dict[UUID, tuple[int, State]]:
+    rows = await tx.execute(_STATES, {"ids": list(ids)})
     return {row.enrolment_id: (row.version, State(row.state)) for row in rows}
 
 
@@ -277,7 +277,7 @@ _AGENTS_OF = text(
     "SELECT DISTINCT issuer, agent_id FROM enrolment "
     "WHERE session_id = :session AND agent_id = ANY(CAST(:agents AS text[]))"
 )
-_STANDINGS = text(
+_STATES = text(
     "SELECT enrolment_id, version, state FROM enrolment WHERE enrolment_id = ANY(CAST(:ids AS uuid[]))"
 )
 _RAISE_VERSIONS = text(
