@@ -223,7 +223,7 @@ async def counts(database: NotifierDatabase, _staff: Staff) -> MailCounts:
         return MailCounts(states=await mails_service.counts(tx))
 
 
-@router.get("/mails/{mail_id}", tags=["mails"], summary="One mail, and what was decided about it")
+@router.get("/mails/{mail_id}", tags=["mails"], summary="One mail, with its decisions")
 async def mail(
     database: NotifierDatabase, staff: Staff, mail_id: UUID, purpose: PurposeHeader = None
 ) -> MailDetail:
@@ -260,7 +260,7 @@ async def resend(database: NotifierDatabase, staff: Staff, request: Request, mai
 @router.post(
     "/sessions/{session_id}/messages/preview",
     tags=["organisers"],
-    summary="The letter that a message to who is in a session would be",
+    summary="Preview a message to the people in a session",
 )
 async def preview(
     database: NotifierDatabase,

@@ -61,7 +61,7 @@ async def change_offer(
     return tags.offer(await offers.change(acting, offer_id, change), response)
 
 
-@router.get("/offers/{offer_id}/history", summary="Who changed what of an offer, the newest first")
+@router.get("/offers/{offer_id}/history", summary="The changes of an offer, the newest first")
 async def offer_history(
     offer_id: Slug,
     acting: LookingOrganiser,
@@ -123,7 +123,7 @@ async def duplicate_session(
     return _made(await sessions.duplicate(acting, session_id, copy), response)
 
 
-@router.get("/sessions/{session_id}/history", summary="Who changed what of a session, the newest first")
+@router.get("/sessions/{session_id}/history", summary="The changes of a session, the newest first")
 async def session_history(
     session_id: UUID,
     acting: LookingOrganiser,
@@ -165,7 +165,7 @@ async def correct_resource(
     return tags.resource(await resources.correct(acting, resource_id, change), response)
 
 
-@router.post("/resources/{resource_id}/withdraw", summary="Withdraw what was published by mistake")
+@router.post("/resources/{resource_id}/withdraw", summary="Withdraw a resource that was published by mistake")
 async def withdraw_resource(resource_id: UUID, acting: ChangingOrganiser, response: Response) -> ResourceBody:
     """Final. The resource leaves all lists, and waiting letters about it are not sent."""
     return tags.resource(await resources.withdraw(acting, resource_id), response)

@@ -76,7 +76,7 @@ def _feed(request: Request, query: Annotated[FeedQuery, Query()], reader: AnyRea
 
 @router.get(
     "/answers",
-    summary="The answers of a portal, one after another",
+    summary="The answers to a portal, in order",
     responses=problem_response(
         410,
         "answers_forgotten",

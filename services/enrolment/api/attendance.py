@@ -38,7 +38,7 @@ _FAULTS = {
 }
 
 
-@router.post("/sessions/{session_id}/attendance", summary="Record who came")
+@router.post("/sessions/{session_id}/attendance", summary="Record attendance")
 async def record_attendance(session_id: UUID, records: Records, by: ActingOrganiser) -> Recorded:
     """Takes all records, or none. Certificates are due once the attendance at all modules is known."""
     marks = [(record.agent, record.module, record.attendance) for record in records.records]
@@ -60,7 +60,7 @@ async def record_attendance(session_id: UUID, records: Records, by: ActingOrgani
 
 @router.get(
     "/sessions/{session_id}/attendance.csv",
-    summary="Who is enrolled as a sheet, to say who came",
+    summary="The enrolled agents as a sheet, to record attendance",
     response_class=Response,
     responses=sheets.RESPONSES,
 )
@@ -76,7 +76,7 @@ async def export_attendance(
 
 @router.post(
     "/sessions/{session_id}/attendance.csv",
-    summary="Record who came, by a sheet",
+    summary="Record attendance by a sheet",
     openapi_extra=sheets.CSV_BODY,
 )
 async def record_attendance_by_sheet(

@@ -18,7 +18,7 @@ _MAX_QUOTED = 80
 """An error repeats at most this many characters of a type."""
 
 
-@router.get("/asyncapi/portal", summary="What a portal sends by Kafka, and what it hears (AsyncAPI 3.0)")
+@router.get("/asyncapi/portal", summary="The events that a portal sends and receives by Kafka (AsyncAPI 3.0)")
 async def asyncapi_of_portals() -> dict[str, Any]:
     """The events with their topics, keys, headers and schemas, the same for every portal."""
     return _portal_document()

@@ -122,7 +122,7 @@ def _used(event_id: UUID) -> Problem:
 @router.post(
     "/events",
     status_code=202,
-    summary="Ask for something, as a portal",
+    summary="Submit a portal's request",
     response_model=Accepted | list[BatchItem],
     responses={
         200: {

@@ -86,7 +86,7 @@ class Messages(BaseModel):
 @router.post(
     "/sessions/{session_id}/messages",
     status_code=201,
-    summary="Write to who is in a session",
+    summary="Send a message to the people in a session",
     responses={200: {"model": MessagePlanned, "description": "It was only tried, and would be taken."}},
 )
 async def write(
@@ -115,7 +115,9 @@ async def write(
     )
 
 
-@router.get("/sessions/{session_id}/messages", summary="What was, or will be, written to who is in a session")
+@router.get(
+    "/sessions/{session_id}/messages", summary="The messages to the people in a session, sent and planned"
+)
 async def show(session_id: UUID, database: Database, organiser: Organiser) -> Messages:
     """The messages with their authors."""
     async with database.quiet_transaction() as tx:

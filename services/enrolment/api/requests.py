@@ -121,7 +121,7 @@ class RequestOutcome(BaseModel):
 
 @router.get(
     "/requests/{ce_id}",
-    summary="What became of a request, and why",
+    summary="The outcome of a request, with its reason",
     responses=problem_response(
         409,
         "several_requests",

@@ -28,7 +28,7 @@ from shared.web.spreadsheets import Fault
 router = APIRouter(prefix="/api/v1", tags=["organisers"], route_class=TokenFirst, responses=PROBLEMS)
 
 
-@router.put("/sessions/{session_id}/selection", summary="Decide who is selected")
+@router.put("/sessions/{session_id}/selection", summary="Decide the selection")
 async def select(session_id: UUID, ranking: Ranking, by: ActingOrganiser) -> Selected:
     """Final, for all candidates at once: the ranked fill the seats in order, then the waiting list."""
     ranked = [named_agent(candidate) for candidate in ranking.ranked]
@@ -69,7 +69,7 @@ async def export_candidates(
 
 @router.put(
     "/sessions/{session_id}/selection.csv",
-    summary="Decide who is selected, by a sheet",
+    summary="Decide the selection by a sheet",
     openapi_extra=sheets.CSV_BODY,
 )
 async def select_by_sheet(
