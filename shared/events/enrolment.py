@@ -92,7 +92,7 @@ class AgentWaitlisted(Decision):
     )
     together: AtLeastOne | None = Field(
         default=None,
-        description="How many agents share this place, all told; all get a seat at once. Null: one.",
+        description="The number of agents who share this place. They get seats together. Null: one agent.",
     )
 
 

@@ -14,7 +14,7 @@ class _Delivery(Event):
     TOPIC: ClassVar[Topic] = Topic.NOTIFIER_DELIVERIES
     mail_id: UUID
     agent_id: AgentId
-    issuer: Issuer = Field(default="", description="Who gave the agent_id.")
+    issuer: Issuer = Field(default="", description="The issuer of the agent_id.")
     template: Slug = Field(description="The letter, for example enrolment-confirmed.")
     cause_id: UUID = Field(description="The ce_id of the event that called for the letter.")
     session_id: UUID | None = None

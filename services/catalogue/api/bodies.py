@@ -35,7 +35,7 @@ class TrainerBody(BaseModel):
 
     trainer_id: UUID
     name: str
-    email: str | None = Field(default=None, description="Null but for who organises the session.")
+    email: str | None = Field(default=None, description="Null, except for the organiser of the session.")
 
 
 class SessionBody(SessionState):
@@ -53,10 +53,13 @@ class SessionBody(SessionState):
     )
     choices: tuple[str, ...] = Field(default=(), description="Fields that the communiqué does not state.")
     reference: str | None = Field(
-        default=None, description="The organiser's own name for it; null but for who organises the session."
+        default=None,
+        description="The organiser's own reference. Null, except for the organiser of the session.",
     )
-    join_url: Url | None = Field(default=None, description="Null but for who organises the session.")
-    evaluation_url: Url | None = Field(default=None, description="Null but for who organises the session.")
+    join_url: Url | None = Field(default=None, description="Null, except for the organiser of the session.")
+    evaluation_url: Url | None = Field(
+        default=None, description="Null, except for the organiser of the session."
+    )
 
 
 class OfferBody(BaseModel):

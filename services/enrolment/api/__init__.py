@@ -40,7 +40,7 @@ def build(
 ) -> FastAPI:
     api = new_api(
         "enrolment",
-        "Seats: who is enrolled, waiting, refused, and why.",
+        "Seats: enrolled, waiting and refused agents, with reasons.",
         guard,
         schemas=event_documents.SCHEMAS,
         examples=EXAMPLES,

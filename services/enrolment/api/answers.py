@@ -82,7 +82,7 @@ def _feed(request: Request, query: Annotated[FeedQuery, Query()], reader: AnyRea
         "answers_forgotten",
         meaning="Answers that follow are kept no more: begin again after `kept_after`.",
         title="The answers are kept no more",
-        detail="Answers after 12 were kept for 30 days and are gone; those after 480 are here.",
+        detail="Answers after 12 were kept for 30 days and are gone; the oldest answer follows 480.",
     ),
 )
 async def read_answers(
@@ -111,8 +111,8 @@ async def read_answers(
         raise Problem(
             410,
             "The answers are kept no more",
-            f"Answers after {query.after} were kept for 30 days and are gone; those after {error.kept_after} "
-            "are here. What you missed, ask for by request or by agent.",
+            f"Answers after {query.after} were kept for 30 days and are gone; the oldest answer follows "
+            f"{error.kept_after}. Ask for missed outcomes by request or by agent.",
             code="answers_forgotten",
             kept_after=error.kept_after,
         ) from None

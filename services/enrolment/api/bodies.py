@@ -49,7 +49,7 @@ class RosterEntry(BaseModel):
     version: int
     state: State
     reason: Reason | None = Field(description="Why it was refused.")
-    position: int | None = Field(description="Place in line of who waits; 1 is next.")
+    position: int | None = Field(description="Place in line of a waiting agent; 1 is next.")
     waits_together: bool = Field(description="True: in a group, which is one place and is seated at once.")
     priority: int = Field(description="Higher ones are served before; 0 is usual.")
     agent: Agent

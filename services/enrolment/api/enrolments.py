@@ -29,7 +29,7 @@ class EnrolmentOfAgent(BaseModel):
     agent_id: str
     state: State
     reason: Reason | None = Field(description="Why it was refused.")
-    position: int | None = Field(description="Place in line of who waits; 1 is next.")
+    position: int | None = Field(description="Place in line of a waiting agent; 1 is next.")
     waits_together: bool = Field(description="True: in a group, which is one place and is seated at once.")
     hold_until: datetime | None = Field(description="Until when the seat that is offered is held.")
     request_id: UUID = Field(description="The ce_id of the request that began it.")

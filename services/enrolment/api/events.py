@@ -1,4 +1,4 @@
-"""CloudEvents that portals send over HTTP instead of Kafka, decided like those on topics."""
+"""CloudEvents that portals send over HTTP instead of Kafka, decided like the events on topics."""
 
 import asyncio
 from collections.abc import Sequence

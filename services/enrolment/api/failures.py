@@ -16,16 +16,16 @@ from shared.http import Problem
 _NOT_POSSIBLE = {
     OrganisingFault.SESSION_IS_CANCELLED: "The session is cancelled.",
     OrganisingFault.SESSION_IS_OVER: "The session is over.",
-    OrganisingFault.ALSO_ELSEWHERE: "This agent is in sessions of others too: "
-    "their portal corrects them, or an administrator.",
-    OrganisingFault.NO_SUCH_SESSION: "There is no other session of the same offer with this id, "
-    "of those that you organise.",
+    OrganisingFault.ALSO_ELSEWHERE: "This agent is also in sessions of other organisers: "
+    "the agent's portal or an administrator makes the correction.",
+    OrganisingFault.NO_SUCH_SESSION: "There is no other session of the same offer with this id "
+    "among the sessions that you organise.",
     OrganisingFault.NO_PAIR: "These are not two enrolments of this session, of two issuers, with "
     "the same address or the same names.",
     OrganisingFault.HAS_ENDED: "One of the two has ended already.",
     OrganisingFault.HAS_ATTENDANCE: "Attendance is recorded for the one that would end: keep that one.",
     OrganisingFault.SEAT_IS_LOST: "The one that would end has a seat, the other has none: keep that one.",
-    OrganisingFault.NOT_IN_LINE: "This agent does not wait in line: only who waits has a priority.",
+    OrganisingFault.NOT_IN_LINE: "This agent does not wait in line: only a waiting agent has a priority.",
 }
 
 

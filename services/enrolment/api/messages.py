@@ -41,7 +41,7 @@ class NewMessage(BaseModel):
         default=None,
         min_length=1,
         max_length=MAX_NAMED,
-        description="Of those, only these. Null: all.",
+        description="Only these agents among the recipients. Null: all.",
     )
     send_at: Instant | None = Field(
         default=None, description="Null: at once, which is in a minute: until then it can be taken back."
@@ -73,8 +73,12 @@ class MessagePlanned(BaseModel):
 
     message_id: UUID | None = Field(description="Null: it was only tried.")
     send_at: datetime
-    recipients: int = Field(description="Who stands as it asks when it leaves gets it, each person once.")
-    unreachable: int = Field(description="Beside those: mails to them come back, and none is sent.")
+    recipients: int = Field(
+        description="People in the chosen states when the message leaves. Each person counts once."
+    )
+    unreachable: int = Field(
+        description="People in the chosen states whose mails come back. Nothing is sent to them."
+    )
 
 
 class Messages(BaseModel):
@@ -141,7 +145,7 @@ def _refused(fault: MessageFault) -> Problem:
         case MessageFault.SESSION_IS_CANCELLED:
             return Problem(409, "Not possible now", "The session is cancelled.")
         case MessageFault.ENOUGH_THAT_DAY:
-            detail = "Who is in the session has a message that day already: choose another day."
+            detail = "The people in the session already have a message on that day: choose another day."
             return Problem(409, "Not possible now", detail)
         case MessageFault.IS_PAST:
             return Problem(422, "Wrong time", "send_at is past.")

@@ -75,17 +75,18 @@ class RequestOutcome(BaseModel):
 
     request_id: UUID
     state: Literal["pending", "answered", "rejected"] = Field(
-        description="Pending: it is on its way, or waits for its session's event or for an operator. "
-        "Rejected: it has no effect; see code and problems. Mended, it may be sent again with the same id."
+        description="Pending: the request is on its way, or waits for the event of its session or for an "
+        "operator. Rejected: the request has no effect; see code and problems. A corrected request may be "
+        "sent with the same id."
     )
     outcome: str | None = Field(
         default=None,
-        description="The state that the enrolment came to, or refused; of several agents what all came to, "
-        "mixed, or unchanged; accepted: another service took it in (training of one's own, subscriptions).",
+        description="The new state of the enrolment, or refused. For several agents: their common outcome, "
+        "mixed, or unchanged. Accepted: another service has the request (bespoke training, subscriptions).",
     )
-    reason: str | None = Field(default=None, description="Why it was refused.")
-    code: RejectionCode | None = Field(default=None, description="Why it was rejected.")
-    problems: list[FieldProblem] = Field(default=[], description="What is wrong with it, field by field.")
+    reason: str | None = Field(default=None, description="Why the request was refused.")
+    code: RejectionCode | None = Field(default=None, description="Why the request was rejected.")
+    problems: list[FieldProblem] = Field(default=[], description="The faults of the request, by field.")
     received_at: datetime
     decided_at: datetime | None = None
     asked: str | None = Field(
@@ -95,27 +96,28 @@ class RequestOutcome(BaseModel):
     session_id: UUID | None = None
     facts: dict[str, int | str | None] | None = Field(
         default=None,
-        description="What it was decided by: the seats and the line just before (capacity null: unlimited); "
-        "of several agents, how many came to what.",
+        description="The facts of the decision: the seats and the waiting list just before the decision "
+        "(capacity null: unlimited). For several agents: the number of agents by outcome.",
     )
     event: str | None = Field(
         default=None,
-        description="The type of its answer on enrolment.decisions; null where agents came to different "
-        "ends. Where nothing was found that it could be about, it is only told if the agent is known there.",
+        description="The type of the answer on enrolment.decisions. Null if several agents have different "
+        "outcomes. If the request matched no enrolment, there is an answer only for an agent who is known "
+        "in the session.",
     )
     moves: list[Move] = Field(
         default=[],
-        description="The enrolments that it moved: the agent's own, then others'; none that it began.",
+        description="The enrolments whose state the request changed: the agent's own first, then the "
+        "others. A new enrolment is not in the list.",
     )
     state_now: str | None = Field(
         default=None,
-        description="Where the enrolment that it began or moved stands now; mixed: those of several agents "
-        "stand at different states.",
+        description="The present state of the enrolment that the request began or changed. Mixed: several "
+        "enrolments in different states.",
     )
     history: list[LaterMove] = Field(
         default=[],
-        description="Every move, since it was answered, of the enrolments that it began or moved, in order "
-        "of time; not others'.",
+        description="The later changes of the enrolments that the request began or changed, by time.",
     )
 
 

@@ -112,7 +112,7 @@ def _ranking_errors(fault: RankingFault) -> Iterator[tuple[str, AgentKey, str]]:
     for agent in fault.unknown:
         yield "unknown", agent, "has not applied, or was decided about already"
     for agent in fault.missing:
-        yield "missing", agent, "applied and is neither ranked nor among those who are not selected"
+        yield "missing", agent, "applied and is neither ranked nor marked as not selected"
     for agent in fault.twice:
         yield "twice", agent, "stands more than once in the ranking"
     for agent_id in fault.ambiguous:
