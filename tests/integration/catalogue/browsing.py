@@ -1,4 +1,4 @@
-"""Somebody of a delegation at its pages: logs in, fills in forms, reads what stands beside a field."""
+"""An organiser at the pages of a delegation: logs in, fills in forms, reads errors."""
 
 import re
 from html import unescape
@@ -34,15 +34,17 @@ def unseen_fields(page: str) -> dict[str, str]:
     return {name: hidden(page, name) for name in ("cle", *of_some)}
 
 
+def local(days: float) -> str:
+    """A moment as a field of a form has it."""
+    return in_days(days).strftime("%Y-%m-%dT%H:%M")
+
+
 async def send(browser: HttpBrowser, page: str, to: str = "", **fields: str) -> httpx.Response:
     """Fill in the form of a page as a browser does: all its fields, with ``fields`` changed."""
     return await browser.post(to or page, data=unseen_fields((await browser.get(page)).text) | fields)
 
 
 def a_form(offer_id: str, /, **changes: str) -> dict[str, str]:
-    def local(days: float) -> str:
-        return in_days(days).strftime("%Y-%m-%dT%H:%M")
-
     fields = {
         "offer_id": offer_id,
         "title": "L'IA à Brest",
@@ -60,14 +62,18 @@ async def created(organiser: HttpBrowser, offer_id: str, /, **changes: str) -> s
     return answer.headers["location"].split("?")[0]
 
 
-def error_of(page: httpx.Response, field: str) -> str:
-    """What stands beside the field; the list above the form leads there and says the same."""
-    match = re.search(rf'id="{field}-erreur">([^<]*)<', page.text)
-    assert match, page.text
-    assert re.search(rf'<li><a href="#{field}">[^<]+\u00a0: {re.escape(match[1])}</a>', page.text), page.text
-    assert f' id="{field}"' in page.text
-    assert re.search(rf'name="{field}"[^>]*aria-describedby="[^"]*{field}-erreur"', page.text)
-    return unescape(match[1])
+def wrong_fields(page: httpx.Response) -> list[str]:
+    """The fields with an error beside them, to which the list above the form leads."""
+    assert page.status_code == 422, page.text
+    fields = re.findall(r'id="([^"]+)-erreur"', page.text)
+    assert all(f'<li><a href="#{field}">' in page.text for field in fields)
+    return fields
+
+
+def text_of(page: str) -> str:
+    """What the page says, without its tags."""
+    main = page[page.index("<main") : page.index("</main")]
+    return " ".join(unescape(re.sub(r"<[^>]+>", " ", main)).split())
 
 
 async def upload(

@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 import json
+import shutil
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from datetime import UTC, date, datetime, timedelta
@@ -15,17 +16,21 @@ import pytest
 from sqlalchemy import insert, text
 
 from services.catalogue import api, pages
+from services.catalogue.offer_files.reading import OFFER
 from services.catalogue.pages.site import DEFAULT_KEPT_DAYS
 from services.catalogue.rules.offers import loaded_session_id
+from services.catalogue.service import occupancy
+from services.catalogue.service.acting import Acting
 from services.catalogue.service.loading import Summary
 from services.catalogue.tables import OfferRow, ThemeRow
-from shared.auth import Tokens
-from shared.database import Database
+from shared.auth import Principal, Role, Tokens
+from shared.database import Database, Transaction
 from shared.events import BY_TYPE, Event
+from shared.events.enrolment import SessionOccupancyChanged
 from shared.events.vocabulary import Format
 from shared.web.links import NEWS
 from shared.web.rendering import Sites
-from tests.conftest import Ask, lent, opened
+from tests.conftest import Ask, Eventually, lent, opened
 from tests.support.catalogue import load
 from tests.support.guards import a_guard
 
@@ -63,10 +68,7 @@ EventsOf = Callable[..., Awaitable[list[Event]]]
 
 @asynccontextmanager
 async def asking(database: Database, tokens_file: Path) -> AsyncIterator[Ask]:
-    """``await ask("GET", "/sessions", by="siege", format="mooc")``: parameters of a GET, else JSON fields.
-
-    With ``content`` the fields are parameters too.
-    """
+    """``await ask("GET", "/sessions", by="siege", format="mooc")``: parameters, or JSON if not of a sheet."""
     application = api.build(database, Tokens(tokens_file), a_guard(database))
     async with httpx.AsyncClient(
         transport=httpx.ASGITransport(app=application), base_url="http://catalogue/api/v1"
@@ -277,6 +279,24 @@ def problem(answer: httpx.Response, status: int) -> list[str]:
     return [error["field"] for error in body.get("errors") or []]
 
 
+async def shown(ask: Ask, path: str, **query: Any) -> Any:
+    answer = await ask("GET", path, **query)
+    assert answer.is_success, answer.text
+    return answer.json()
+
+
+async def listed(ask: Ask, path: str = "/sessions", **query: Any) -> list[dict[str, Any]]:
+    items: list[dict[str, Any]] = (await shown(ask, path, **query))["items"]
+    return items
+
+
+async def change(ask: Ask, session_id: str, *, by: str = BRETAGNE, **fields: Any) -> dict[str, Any]:
+    answer = await ask("PATCH", f"/sessions/{session_id}", by=by, **fields)
+    assert answer.is_success, answer.text
+    session: dict[str, Any] = answer.json()
+    return session
+
+
 async def drafted(ask: Ask, offer_id: str, *, by: str = BRETAGNE, **changes: Any) -> dict[str, Any]:
     answer = await ask("POST", "/sessions", by=by, **a_draft_of(offer_id, **changes))
     assert answer.status_code == 201, answer.text
@@ -291,5 +311,64 @@ async def published(ask: Ask, offer_id: str, *, by: str = BRETAGNE, **changes: A
     return str(session_id)
 
 
+def begun() -> dict[str, str]:
+    """The dates of a session that has begun."""
+    days = {"enrolment_opens_at": -9, "starts_at": -0.1, "ends_at": 0.2}
+    return {name: in_days(number).isoformat() for name, number in days.items()}
+
+
 def kinds(events: list[Event]) -> list[type[Event]]:
     return [type(event) for event in events]
+
+
+async def audited(database: Database, subject: object) -> list[tuple[str, str, int, dict[str, Any]]]:
+    """The actor, the action, the version and the changes of each entry of the subject's history, in order."""
+    query = text(
+        "SELECT actor, action, version, changes FROM audit_log WHERE subject = CAST(:id AS uuid) ORDER BY id"
+    )
+    async with database.quiet_transaction() as tx:
+        return [tuple(row) for row in await tx.execute(query, {"id": str(subject)})]
+
+
+async def seats_taken(database: Database, session_id: UUID | str, enrolled: int, waiting: int = 0) -> None:
+    """Hear from enrolment how full a session of thirty seats is."""
+    counted = {"version": 1, "capacity": 30, "enrolled": enrolled, "waiting": waiting, "offered": 0}
+    async with database.transaction() as tx:
+        event = SessionOccupancyChanged(session_id=UUID(str(session_id)), **counted)
+        await occupancy.record(tx, [event])
+
+
+def edited(tmp_path: Path, file: str, old: str, new: str) -> Path:
+    """The offer's files with one change, the first place where ``old`` stands."""
+    copy = tmp_path / "offer"
+    shutil.copytree(OFFER, copy)
+    content = (copy / file).read_text()
+    assert old in content
+    (copy / file).write_text(content.replace(old, new, 1))
+    return copy
+
+
+_WAITING = text(
+    "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+)
+UntilBlocked = Callable[..., Awaitable[None]]
+
+
+@pytest.fixture
+def until_blocked(database: Database, eventually: Eventually) -> UntilBlocked:
+    """Wait until so many transactions wait for another one."""
+
+    async def until(number: int = 1) -> None:
+        async def blocked() -> bool:
+            async with database.quiet_transaction() as other:
+                return bool(await other.scalar(_WAITING) == number)
+
+        await eventually(blocked, f"{number} transactions wait")
+
+    return until
+
+
+def acting(tx: Transaction, name: str = BRETAGNE, delegation: str | None = "bretagne") -> Acting:
+    """An organiser in a transaction."""
+    role = Role.ADMIN if delegation is None else Role.ORGANISER
+    return Acting(tx, Principal(name=name, role=role, delegation=delegation))

@@ -21,19 +21,15 @@ async def imported(ask: Ask, content: bytes | str, *, by: str = BRETAGNE, **fiel
     return await ask("POST", "/sessions/import", by=by, content=encoded, **fields)
 
 
-async def outcomes(ask: Ask, content: bytes | str, *, by: str = BRETAGNE) -> list[str]:
-    answer = await imported(ask, content, by=by)
+async def outcomes(ask: Ask, content: bytes | str, *, by: str = BRETAGNE, **fields: Any) -> list[str]:
+    answer = await imported(ask, content, by=by, **fields)
     assert answer.is_success, answer.text
     return [line["outcome"] for line in answer.json()["lines"]]
 
 
-async def faults(ask: Ask, content: bytes | str, *, by: str = BRETAGNE) -> list[tuple[int, str, str | None]]:
-    answer = await imported(ask, content, by=by)
-    assert answer.status_code == 422, answer.text
-    assert answer.json()["lines"] == []
-    return [(fault["line"], fault["code"], fault["column"]) for fault in answer.json()["faults"]]
-
-
-async def stored(ask: Ask, by: str = BRETAGNE) -> list[dict[str, Any]]:
-    items: list[dict[str, Any]] = (await ask("GET", "/sessions", by=by)).json()["items"]
-    return items
+async def faults(
+    ask: Ask, content: bytes | str, *, by: str = BRETAGNE, **fields: Any
+) -> list[tuple[int, str, str | None]]:
+    answer = (await imported(ask, content, by=by, **fields)).json()
+    assert (answer["lines"], answer["created"]) == ([], [])
+    return [(fault["line"], fault["code"], fault["column"]) for fault in answer["faults"]]

@@ -2,7 +2,7 @@
 
 import asyncio
 import threading
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,18 +20,24 @@ from shared.database import Database
 from shared.limits import Rate
 from shared.web import sheet_queue, spreadsheets
 from shared.web.sheet_queue import MOST_WAITING, Busy, SheetQueue
-from tests.conftest import Ask, Eventually
+from tests.conftest import Ask
 from tests.integration.catalogue.browsing import HttpBrowser, organiser, upload
-from tests.integration.catalogue.conftest import ADMIN, BRETAGNE, CORSE, asking, in_days, problem, published
-from tests.integration.catalogue.importing import faults, imported, outcomes, sheet, stored
+from tests.integration.catalogue.conftest import (
+    ADMIN,
+    BRETAGNE,
+    CORSE,
+    UntilBlocked,
+    asking,
+    in_days,
+    listed,
+    problem,
+    published,
+)
+from tests.integration.catalogue.importing import faults, imported, outcomes, sheet
 
 __all__ = ["organiser"]
 
-_GIVE_REFERENCE = text("UPDATE session SET reference = 'BRE-1' WHERE session_id = :session_id")
-_WAITS = text(
-    "SELECT EXISTS (SELECT FROM pg_stat_activity "
-    "WHERE datname = current_database() AND wait_event = 'advisory')"
-)
+_GIVE_REFERENCE = text("UPDATE session SET reference = 'BRE-1'")
 
 
 async def test_one_file_imported_twice_at_once_makes_its_sessions_once(
@@ -43,42 +49,27 @@ async def test_one_file_imported_twice_at_once_makes_its_sessions_once(
             *(imported(process, content) for process in (ask, of_another_process) * 2)
         )
     assert sorted(answer.status_code for answer in answers) == [200, 200, 200, 201]
-    assert len(await stored(ask)) == 3
+    assert len(await listed(ask, by=BRETAGNE)) == 3
 
 
-@pytest.fixture
-def until_it_waits(database: Database, eventually: Eventually) -> Callable[[], Awaitable[None]]:
-    """Wait until an import waits for the one who gives references."""
-
-    async def waits() -> bool:
-        async with database.quiet_transaction() as other:
-            return bool(await other.scalar(_WAITS))
-
-    async def until() -> None:
-        await eventually(waits, "the import waits")
-
-    return until
-
-
-async def test_an_import_waits_for_whoever_gives_references_and_sees_what_they_gave(
-    an_empty_offer: str, ask: Ask, database: Database, until_it_waits: Callable[[], Awaitable[None]]
+async def test_an_import_waits_for_a_transaction_that_gives_references_and_sees_them(
+    an_empty_offer: str, ask: Ask, database: Database, until_blocked: UntilBlocked
 ) -> None:
     (session_id,) = (await imported(ask, sheet("BRE-0"))).json()["created"]
     async with asyncio.TaskGroup() as tasks, database.transaction() as tx:
         await lock_references(tx)
         waiting = tasks.create_task(outcomes(ask, sheet("BRE-1", places=9)))
-        await until_it_waits()
-        assert not waiting.done()
-        await tx.execute(_GIVE_REFERENCE, {"session_id": UUID(session_id)})
+        await until_blocked()
+        await tx.execute(_GIVE_REFERENCE)
     assert waiting.result() == ["changed"]
-    assert [item["session_id"] for item in await stored(ask)] == [session_id]
+    assert [item["session_id"] for item in await listed(ask, by=BRETAGNE)] == [session_id]
 
 
-async def test_what_has_passed_while_an_import_waited_is_past(
+async def test_a_moment_that_passes_while_an_import_waits_is_past(
     an_empty_offer: str,
     ask: Ask,
     database: Database,
-    until_it_waits: Callable[[], Awaitable[None]],
+    until_blocked: UntilBlocked,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     session_id = await published(ask, an_empty_offer, enrolment_opens_at=in_days(1).isoformat())
@@ -86,7 +77,7 @@ async def test_what_has_passed_while_an_import_waited_is_past(
     async with asyncio.TaskGroup() as tasks, database.transaction() as tx:
         await lock_references(tx)
         waiting = tasks.create_task(faults(ask, later))
-        await until_it_waits()
+        await until_blocked()
         monkeypatch.setattr("shared.clock.now", lambda: in_days(2))
     assert waiting.result() == [(2, "in_the_past", "enrolment_opens_at")]
 
@@ -99,8 +90,7 @@ async def test_a_sheet_that_is_tried_or_wrong_waits_for_nobody(
     async with database.quiet_transaction() as tx, asyncio.timeout(20):
         await lock_references(tx)
         await lock(tx, [UUID(session_id)])
-        tried = (await imported(ask, good, dry_run="true")).json()["lines"]
-        assert [line["outcome"] for line in tried] == ["changed", "created"]
+        assert await outcomes(ask, good, dry_run="true") == ["changed", "created"]
         assert {line for line, _, _ in await faults(ask, wrong)} == {2, 3}
 
 
@@ -153,27 +143,32 @@ _OPEN = text(
 )
 
 
-async def test_a_sheet_waits_its_turn_without_a_connection_and_a_third_of_one_organiser_comes_again(
-    an_empty_offer: str, ask: Ask, database: Database, deciding: Deciding
+async def test_a_sheet_waits_its_turn_without_a_connection_and_a_third_of_an_organiser_comes_again(
+    organiser: HttpBrowser, an_empty_offer: str, database: Database, deciding: Deciding
 ) -> None:
     content = sheet("BRE-1")
+
+    async def by_api(by: str = BRETAGNE) -> httpx.Response:
+        token = {"authorization": f"Bearer {by}", "content-type": "text/csv"}
+        return await organiser.post("/api/v1/sessions/import", content=content, headers=token)
+
     async with asyncio.timeout(60), asyncio.TaskGroup() as tasks:
-        at_work = tasks.create_task(outcomes(ask, content))
+        at_work = tasks.create_task(by_api())
         assert await asyncio.to_thread(deciding.begun.wait, 20)
-        waiting = [tasks.create_task(outcomes(ask, content, by=by)) for by in (BRETAGNE, CORSE)]
+        waiting = [tasks.create_task(by_api(by)) for by in (BRETAGNE, CORSE)]
         for _ in range(5):  # while others are answered
-            assert (await ask("GET", "/sessions")).status_code == 200
+            assert (await organiser.get("/api/v1/sessions")).status_code == 200
         async with database.quiet_transaction() as tx:
             assert await tx.scalar(_OPEN) == 1
         try:
             async with asyncio.timeout(20):
-                refused = await imported(ask, content)
+                refused = [await by_api(), await upload(organiser, content)]
         finally:
             deciding.may_end.set()
-    problem(refused, 429)
-    assert refused.headers["retry-after"] == "10"
-    assert [task.result() for task in (at_work, *waiting)] == [["created"], ["unchanged"], ["created"]]
-    assert await outcomes(ask, content) == ["unchanged"]
+    problem(refused[0], 429)
+    assert [(answer.status_code, answer.headers["retry-after"]) for answer in refused] == [(429, "10")] * 2
+    assert [task.result().status_code for task in (at_work, *waiting)] == [201, 200, 201]
+    assert (await by_api()).status_code == 200
 
 
 async def taken(queue: SheetQueue, delegation: str = "bretagne") -> None:
@@ -194,12 +189,11 @@ async def test_no_more_than_a_few_sheets_wait_whoever_sends_them() -> None:
         tasks = [await waiting(queue, f"delegation {number}") for number in range(MOST_WAITING)]
         with pytest.raises(Busy):
             await taken(queue, "corse")
-    for task in tasks:
-        await task
+    await asyncio.gather(*tasks)
     await taken(queue, "corse")
 
 
-async def test_who_goes_while_their_sheet_waits_leaves_their_place() -> None:
+async def test_an_organiser_who_goes_while_their_sheet_waits_leaves_their_place() -> None:
     queue = SheetQueue()
     async with queue.take(Principal(name=ADMIN, role=Role.ADMIN)):
         gone = await waiting(queue)
@@ -211,37 +205,13 @@ async def test_who_goes_while_their_sheet_waits_leaves_their_place() -> None:
     await next_in_line
 
 
-async def test_the_page_says_that_other_files_come_first_and_takes_turns_with_the_api(
-    organiser: HttpBrowser, an_empty_offer: str, deciding: Deciding
-) -> None:
-    async def by_api() -> httpx.Response:
-        token = {"authorization": f"Bearer {BRETAGNE}", "content-type": "text/csv"}
-        return await organiser.post("/api/v1/sessions/import", content=sheet("BRE-1"), headers=token)
-
-    async with asyncio.timeout(60), asyncio.TaskGroup() as tasks:
-        sent = [tasks.create_task(by_api())]
-        assert await asyncio.to_thread(deciding.begun.wait, 20)
-        sent.append(tasks.create_task(by_api()))
-        try:
-            async with asyncio.timeout(20):
-                answer = await upload(organiser, sheet("BRE-2"))
-        finally:
-            deciding.may_end.set()
-    assert (answer.status_code, answer.headers["retry-after"]) == (429, "10")
-    assert "D’autres fichiers sont en cours de lecture" in answer.text
-    assert [task.result().status_code for task in sent] == [201, 200]
-    assert "1 session en brouillon" in (await upload(organiser, sheet("BRE-2"))).text
-
-
-async def test_so_much_of_a_delegation_is_read_in_an_hour_by_api_and_page_also_if_it_is_only_tried(
+async def test_so_much_of_a_delegation_is_read_in_an_hour_by_api_and_page_tried_or_not(
     organiser: HttpBrowser, an_empty_offer: str, ask: Ask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sheet_queue, "SENT", Rate(2, 3600))
-    assert (await imported(ask, sheet("BRE-1"), dry_run="true")).status_code == 200
-    assert "1 session en brouillon" in (await upload(organiser, sheet("BRE-1"))).text
-    refused = [await imported(ask, sheet("BRE-1"), dry_run="true"), await upload(organiser, sheet("BRE-1"))]
-    for answer in refused:
-        assert answer.status_code == 429
-        assert 3000 <= int(answer.headers["retry-after"]) <= 3600
-    assert "plus tard" in refused[1].text
+    assert await outcomes(ask, sheet("BRE-1"), dry_run="true") == ["created"]
+    assert (await upload(organiser, sheet("BRE-1"))).status_code == 200
+    for refused in (await imported(ask, sheet("BRE-1")), await upload(organiser, sheet("BRE-1"))):
+        assert refused.status_code == 429
+        assert 3000 <= int(refused.headers["retry-after"]) <= 3600
     assert await outcomes(ask, sheet("BRE-1"), by=CORSE) == ["created"]

@@ -49,57 +49,41 @@ def a_session(**plan: Any) -> Session:
     return replace(a_draft(), format=Format.BESPOKE, plan=private, version=0)
 
 
-@pytest.mark.parametrize("state", BespokeState)
-def test_a_request_is_handed_over_as_long_as_it_is_answered(state: BespokeState) -> None:
-    handed = bespoke.handed_over(a_request(state), ADVISOR)
-    if state.is_open:
-        assert handed == a_request(state, advisor=ADVISOR, version=2)
-    else:
-        assert isinstance(handed, RefusedByRule)
-    assert isinstance(bespoke.handed_over(a_request(state, requester=None), ADVISOR), RefusedByRule)
-
-
-def test_what_is_next_can_always_be_answered_and_nothing_can_once_it_is_forgotten_who_asked() -> None:
-    steps = [(state, bespoke.next_answer(a_request(state))) for state in BespokeState if state.is_open]
-    assert [answer for _, answer in steps] == [QUALIFIED, PROPOSED, AGREED]
-    for state, answer in steps:
-        assert answer in bespoke.possible_answers(a_request(state))
-        assert bespoke.next_answer(a_request(state, requester=None)) is None
-        assert bespoke.possible_answers(a_request(state, requester=None)) == ()
-
-
 def answered(
     request: BespokeRequest, given: BespokeAnswer, session: Session | None = None, now: datetime = WHILE_OPEN
 ) -> Answered | RefusedByRule:
-    if session is None and given is AGREED:
-        session = a_session()
     return bespoke.answer(request, given, advisor=ADVISOR, message="Bonjour.", session=session, now=now)
 
 
-def refusal(outcome: Answered | RefusedByRule) -> tuple[RefusalCode | None, str | None]:
-    assert isinstance(outcome, RefusedByRule)
-    return outcome.violations[0].code, outcome.violations[0].field
-
-
 @pytest.mark.parametrize(
-    ("state", "possible"),
+    ("state", "possible", "following"),
     [
-        (BespokeState.RECEIVED, {QUALIFIED, PROPOSED, DECLINED}),
-        (BespokeState.QUALIFIED, {PROPOSED, AGREED, DECLINED}),
-        (BespokeState.PROPOSED, {PROPOSED, AGREED, DECLINED}),
-        (BespokeState.AGREED, set()),
-        (BespokeState.DECLINED, set()),
+        (BespokeState.RECEIVED, {QUALIFIED, PROPOSED, DECLINED}, QUALIFIED),
+        (BespokeState.QUALIFIED, {PROPOSED, AGREED, DECLINED}, PROPOSED),
+        (BespokeState.PROPOSED, {PROPOSED, AGREED, DECLINED}, AGREED),
+        (BespokeState.AGREED, set(), None),
+        (BespokeState.DECLINED, set(), None),
     ],
 )
-def test_a_request_goes_forward_and_its_end_is_final(
-    state: BespokeState, possible: set[BespokeAnswer]
+def test_a_request_goes_forward_its_end_is_final_and_a_forgotten_requester_is_not_answered(
+    state: BespokeState, possible: set[BespokeAnswer], following: BespokeAnswer | None
 ) -> None:
-    assert set(bespoke.possible_answers(a_request(state))) == possible
-    can = {given for given in BespokeAnswer if isinstance(answered(a_request(state), given), Answered)}
-    assert can == possible
+    request = a_request(state)
+    assert set(bespoke.possible_answers(request)) == possible
+    assert bespoke.next_answer(request) is following
+    outcomes = {
+        given: answered(request, given, a_session() if given is AGREED else None) for given in BespokeAnswer
+    }
+    assert {given for given, outcome in outcomes.items() if isinstance(outcome, Answered)} == possible
+    handed = bespoke.handed_over(request, ADVISOR)
+    assert isinstance(handed, RefusedByRule) is not state.is_open
+    assert not state.is_open or handed == a_request(state, advisor=ADVISOR, version=2)
+    forgotten = a_request(state, requester=None)
+    assert (bespoke.possible_answers(forgotten), bespoke.next_answer(forgotten)) == ((), None)
+    assert isinstance(bespoke.handed_over(forgotten, ADVISOR), RefusedByRule)
 
 
-def test_each_answer_is_a_version_and_an_event_to_who_asked() -> None:
+def test_each_answer_is_a_version_and_an_event_to_the_requester() -> None:
     outcome = answered(a_request(), PROPOSED)
     assert isinstance(outcome, Answered)
     assert (outcome.request.version, outcome.request.state) == (2, BespokeState.PROPOSED)
@@ -111,48 +95,46 @@ def test_each_answer_is_a_version_and_an_event_to_who_asked() -> None:
 
 
 def test_an_agreement_publishes_the_session_of_the_authority_alone() -> None:
-    reserved = (ReservedSeats(delegation="corse", seats=3, release_at=WHILE_OPEN),)
-    agreed_session = a_session(
+    session = a_session(
         audience=Audience(delegations=("corse",)),
         approval=ApprovalPolicy.EMPLOYER,
-        reserved_seats=reserved,
+        reserved_seats=(ReservedSeats(delegation="corse", seats=3, release_at=WHILE_OPEN),),
         quota_per_authority=2,
     )
-    outcome = answered(a_request(BespokeState.PROPOSED), AGREED, agreed_session)
+    outcome = answered(a_request(BespokeState.PROPOSED), AGREED, session)
     assert isinstance(outcome, Answered)
     assert outcome.session is not None
-    session = outcome.session.session
-    assert session.plan.audience == Audience(sirets=(SIRET,))
-    assert (session.plan.approval, session.plan.reserved_seats) == (ApprovalPolicy.NONE, ())
-    assert session.plan.quota_per_authority is None
-    assert session.status is Status.PUBLISHED
+    agreed = outcome.session.session
+    assert agreed.plan.audience == Audience(sirets=(SIRET,))
+    assert (agreed.plan.approval, agreed.plan.reserved_seats) == (ApprovalPolicy.NONE, ())
+    assert (agreed.plan.quota_per_authority, agreed.status) == (None, Status.PUBLISHED)
     assert [type(event) for event in outcome.session.events] == [SessionScheduled, SessionOpened]
-    assert outcome.request.session_id == outcome.event.session_id == session.session_id
+    assert outcome.request.session_id == outcome.event.session_id == agreed.session_id
 
 
-def test_an_agreement_comes_with_a_session_and_nothing_else_does() -> None:
-    agreed = bespoke.answer(
-        a_request(BespokeState.PROPOSED), AGREED, advisor=ADVISOR, message=None, session=None, now=WHILE_OPEN
-    )
-    assert refusal(agreed) == (RefusalCode.NO_SESSION, "session")
-    assert refusal(answered(a_request(), DECLINED, a_session())) == (RefusalCode.NO_SESSION, "session")
-
-
-def test_a_session_that_cannot_be_published_is_not_agreed_on() -> None:
-    request = a_request(BespokeState.PROPOSED)
-    assert refusal(answered(request, AGREED, a_session(), AFTER)) == (
-        RefusalCode.SESSION_OVER,
-        "session.ends_at",
-    )
-    assert refusal(answered(request, AGREED, a_session(venue=None))) == (
-        RefusalCode.NO_PLACE,
-        "session.venue",
-    )
-    assert refusal(answered(request, AGREED, a_session(starts_at=ENDS))) == (
-        RefusalCode.DATES_OUT_OF_ORDER,
-        "session.ends_at",
-    )
-
-
-def test_nobody_is_answered_whose_name_was_forgotten() -> None:
-    assert refusal(answered(a_request(requester=None), DECLINED))[0] is RefusalCode.NOT_ANSWERABLE
+@pytest.mark.parametrize(
+    ("outcome", "code", "field"),
+    [
+        (answered(a_request(BespokeState.PROPOSED), AGREED), RefusalCode.NO_SESSION, "session"),
+        (answered(a_request(), DECLINED, a_session()), RefusalCode.NO_SESSION, "session"),
+        (
+            answered(a_request(BespokeState.PROPOSED), AGREED, a_session(), AFTER),
+            *(RefusalCode.SESSION_OVER, "session.ends_at"),
+        ),
+        (
+            answered(a_request(BespokeState.PROPOSED), AGREED, a_session(venue=None)),
+            *(RefusalCode.NO_PLACE, "session.venue"),
+        ),
+        (
+            answered(a_request(BespokeState.PROPOSED), AGREED, a_session(starts_at=ENDS)),
+            *(RefusalCode.DATES_OUT_OF_ORDER, "session.ends_at"),
+        ),
+        (answered(a_request(requester=None), DECLINED), RefusalCode.NOT_ANSWERABLE, None),
+    ],
+)
+def test_an_answer_is_refused(
+    outcome: Answered | RefusedByRule, code: RefusalCode, field: str | None
+) -> None:
+    assert isinstance(outcome, RefusedByRule)
+    violation = outcome.violations[0]
+    assert (violation.code, violation.field) == (code, field or violation.field)

@@ -34,20 +34,18 @@ def test_a_field_is_read_as_what_it_was_and_fields_come_in_the_order_of_a_sessio
     ]
 
 
-def test_of_a_list_only_what_was_taken_out_and_put_in_is_said() -> None:
+def test_of_a_list_only_the_entries_that_were_taken_out_and_put_in_are_named() -> None:
     before = [a_seance("Accueil", 8), a_seance("Atelier", 10)]
     after = [a_seance("Accueil", 8), a_seance("Atelier", 11)]
-    (change,) = field_changes({"modules": [before, after]})
-    assert change.before == (Module.model_validate(before[1]),)
-    assert change.after == (Module.model_validate(after[1]),)
+    taken_out, put_in = Module.model_validate(before[1]), Module.model_validate(after[1])
+    assert field_changes({"modules": [before, after]}) == [FieldChange("modules", (taken_out,), (put_in,))]
+    # A list in another order is named whole.
+    assert field_changes({"experts": [["A", "B"], ["B", "A"]]}) == [
+        FieldChange("experts", ("A", "B"), ("B", "A"))
+    ]
 
 
-def test_a_list_in_another_order_is_said_whole() -> None:
-    (change,) = field_changes({"experts": [["A", "B"], ["B", "A"]]})
-    assert (change.before, change.after) == (("A", "B"), ("B", "A"))
-
-
-def test_the_terms_of_an_offer_are_said_each_by_itself_and_only_where_they_differ() -> None:
+def test_the_terms_of_an_offer_are_named_each_by_itself_and_only_where_they_differ() -> None:
     before = {"capacity": 30, "waiting_list": "none", "closes_days_before": 0}
     found = field_changes({"terms": [before, before | {"capacity": 20, "closes_days_before": 5}]})
     assert found == [FieldChange("closes_days_before", 0, 5), FieldChange("capacity", 30, 20)]
@@ -63,13 +61,7 @@ def test_what_cannot_be_read_any_more_is_shown_as_the_log_has_it() -> None:
     assert found == [FieldChange("starts_at", "un jour", None), FieldChange("no_more", None, '{"a": 1}')]
 
 
-@pytest.mark.parametrize(
-    ("timezone", "said"),
-    [
-        ("America/Martinique", "Jeudi 15 avril 2027 à 3\u00a0h\u00a030, heure de la Martinique"),
-        ("Indian/Reunion", "Jeudi 15 avril 2027 à 11\u00a0h\u00a030, heure de La Réunion"),
-    ],
-)
-def test_a_change_is_told_by_the_clocks_of_the_place(timezone: str, said: str) -> None:
+def test_a_change_is_shown_by_the_clocks_of_the_place() -> None:
     entry = SimpleNamespace(action="changed", at=SPRING, actor="zoe")
-    assert said in HISTORY.history_list([(entry, [])], timezone, {})
+    shown = HISTORY.history_list([(entry, [])], "America/Martinique", {})
+    assert "Jeudi 15 avril 2027 à 3\u00a0h\u00a030, heure de la Martinique" in shown

@@ -12,7 +12,7 @@ import pytest
 from services.catalogue.offer_files import reading
 from services.catalogue.offer_files.planning import OfferFiles
 from services.catalogue.offer_files.reading import OfferError
-from services.catalogue.rules.offers import Source, loaded_session_id
+from services.catalogue.rules.offers import Source
 from services.catalogue.rules.resources import Kind
 from services.catalogue.rules.sessions import Session
 from services.catalogue.service.commands import SessionDraft
@@ -43,59 +43,48 @@ MONTHS = "janvier|février|mars|avril|mai|juin|juillet|août|septembre|octobre|n
 
 
 def test_all_six_formats_are_offered(offer: OfferFiles) -> None:
-    assert {entry.format for entry in offer.offers} == set(Format)
+    formats = Counter(entry.format for entry in offer.offers)
+    assert (set(formats), formats[Format.BESPOKE]) == (set(Format), 3)
     assert {resource.kind for resource in offer.resources} == set(Kind)
+    assert sessions_of(offer, Format.BESPOKE) == []
 
 
-def test_the_mooc_is_the_one_of_the_announcement(offer: OfferFiles) -> None:
+def test_the_mooc_is_that_of_the_announcement(offer: OfferFiles) -> None:
     (mooc,) = sessions_of(offer, Format.MOOC)
+    plan = mooc.plan
     assert mooc.presentation.source == Source.COMMUNIQUE
-    assert mooc.plan.title == "Les fondamentaux de l’IA"
-    assert mooc.plan.capacity is None
-    assert mooc.plan.approval is ApprovalPolicy.NONE
-    assert mooc.plan.starts_at == datetime(2025, 3, 16, 23, tzinfo=UTC)
-    assert mooc.plan.enrolment_closes_at == datetime(2025, 3, 28, 23, tzinfo=UTC)
-    assert mooc.plan.ends_at == datetime(2025, 4, 11, 22, tzinfo=UTC)
-
-
-def test_the_moocs_three_seances_fill_it_without_a_gap(offer: OfferFiles) -> None:
-    (mooc,) = sessions_of(offer, Format.MOOC)
-    bounds = [mooc.plan.starts_at, *(module.ends_at for module in mooc.plan.modules)]
-    assert [module.starts_at for module in mooc.plan.modules] == bounds[:3]
-    assert bounds[3] == mooc.plan.ends_at
+    assert (plan.title, plan.capacity, plan.approval) == ("Les fondamentaux de l’IA", None, "none")
+    assert (plan.starts_at, plan.enrolment_closes_at, plan.ends_at) == (
+        datetime(2025, 3, 16, 23, tzinfo=UTC),
+        datetime(2025, 3, 28, 23, tzinfo=UTC),
+        datetime(2025, 4, 11, 22, tzinfo=UTC),
+    )
+    bounds = [plan.starts_at, *(module.ends_at for module in plan.modules)]
+    assert [module.starts_at for module in plan.modules] == bounds[:3], "séances without a gap"
+    assert bounds[3] == plan.ends_at
     assert {bound.astimezone(PARIS).time() for bound in bounds} == {time(0)}
 
 
-def test_a_date_that_was_moved_is_not_presented_as_the_announcements(offer: OfferFiles) -> None:
-    moved = reading.read(reading.OFFER, shift=timedelta(weeks=88))
-    (mooc,) = sessions_of(moved, Format.MOOC)
-    dates = {"starts_at", "ends_at", "enrolment_opens_at", "enrolment_closes_at", "modules"}
-    assert dates | {"organiser", "join_url"} == set(mooc.presentation.choices)
-    (unmoved,) = sessions_of(offer, Format.MOOC)
-    assert not {"starts_at", "ends_at", "enrolment_closes_at"} & set(unmoved.presentation.choices)
+def test_only_what_the_announcement_says_is_presented_as_said(offer: OfferFiles) -> None:
+    (mooc,) = sessions_of(offer, Format.MOOC)
+    (moved,) = sessions_of(reading.read(reading.OFFER, shift=timedelta(weeks=88)), Format.MOOC)
+    dates = {"starts_at", "ends_at", "enrolment_closes_at"}
+    chosen = {"enrolment_opens_at", "modules", "organiser", "join_url"}
+    assert set(mooc.presentation.choices) == chosen
+    assert set(moved.presentation.choices) == dates | chosen
+    sources = [(planned.session.format, planned.session.presentation.source) for planned in offer.sessions]
+    assert [of_format for of_format, source in sources if source == Source.COMMUNIQUE] == [Format.MOOC]
+    assert {resource.source for resource in offer.resources} == {Source.ILLUSTRATIVE}
+    assert all("terms" in entry.choices for entry in offer.offers if entry.format is not Format.MOOC)
 
 
 def test_texts_name_no_date_which_would_stay_when_the_dates_move(offer: OfferFiles) -> None:
-    texts = [planned.session.plan.title for planned in offer.sessions]
-    texts += [text for entry in offer.offers for text in (entry.title, entry.summary)]
-    texts += [text for entry in offer.resources for text in (entry.title, entry.summary or "")]
-    texts += [planned.session.presentation.summary or "" for planned in offer.sessions]
+    texts = [text for entry in offer.offers for text in (entry.title, entry.summary)]
+    texts += [text or "" for entry in offer.resources for text in (entry.title, entry.summary)]
+    for planned in offer.sessions:
+        texts += [planned.session.plan.title, planned.session.presentation.summary or ""]
     dated = re.compile(rf"\b(?:{MONTHS}|20\d\d)\b", re.IGNORECASE)
     assert [text for text in texts if dated.search(text)] == []
-
-
-def test_what_the_announcement_does_not_say_is_not_presented_as_said(offer: OfferFiles) -> None:
-    announced = [
-        planned.session
-        for planned in offer.sessions
-        if planned.session.presentation.source == Source.COMMUNIQUE
-    ]
-    assert [session.format for session in announced] == [Format.MOOC]
-    assert {"enrolment_opens_at", "modules", "organiser", "join_url"} <= set(
-        announced[0].presentation.choices
-    )
-    assert {resource.source for resource in offer.resources} == {Source.ILLUSTRATIVE}
-    assert all("terms" in entry.choices for entry in offer.offers if entry.format is not Format.MOOC)
 
 
 def test_every_regional_delegation_has_a_local_event_between_april_and_june(offer: OfferFiles) -> None:
@@ -104,30 +93,24 @@ def test_every_regional_delegation_has_a_local_event_between_april_and_june(offe
     assert len(regional) == 18
     assert {event.organiser for event in events} == regional
     for event in events:
-        starts = event.plan.starts_at.astimezone(ZoneInfo(event.plan.timezone))
-        assert date(2025, 4, 1) <= starts.date() <= date(2025, 6, 30)
-        assert starts.weekday() < 5, event.organiser
-
-
-def test_a_local_event_is_told_in_the_time_of_its_place(offer: OfferFiles) -> None:
-    for event in sessions_of(offer, Format.LOCAL_EVENT):
         assert event.plan.timezone == OVERSEAS.get(event.organiser, "Europe/Paris"), event.organiser
         starts = event.plan.starts_at.astimezone(ZoneInfo(event.plan.timezone))
-        assert time(8) <= starts.time() <= time(10), event.organiser
+        assert date(2025, 4, 1) <= starts.date() <= date(2025, 6, 30)
+        assert time(8) <= starts.time() <= time(10)
+        assert starts.weekday() < 5
 
 
 def test_a_local_event_closes_five_days_before_and_keeps_seats_for_its_own_agents(
     offer: OfferFiles,
 ) -> None:
-    for event in sessions_of(offer, Format.LOCAL_EVENT):
-        assert event.plan.starts_at - event.plan.enrolment_closes_at == timedelta(days=5), event.organiser
-        (kept,) = event.plan.reserved_seats
-        assert kept.delegation == event.organiser
-        assert kept.release_at < event.plan.enrolment_closes_at
-        assert event.plan.capacity is not None
-        assert kept.seats < event.plan.capacity
-        assert event.plan.waiting_list is WaitingList.OFFER
-        assert event.plan.offer_hold_hours == 48
+    for plan, organiser in (
+        (event.plan, event.organiser) for event in sessions_of(offer, Format.LOCAL_EVENT)
+    ):
+        (kept,) = plan.reserved_seats
+        assert plan.starts_at - plan.enrolment_closes_at == timedelta(days=5)
+        assert (kept.delegation, plan.waiting_list, plan.offer_hold_hours) == (organiser, "offer", 48)
+        assert kept.release_at < plan.enrolment_closes_at
+        assert kept.seats < (plan.capacity or 0)
 
 
 def test_a_webinar_can_be_joined_until_it_starts_and_has_no_waiting_list(offer: OfferFiles) -> None:
@@ -139,26 +122,19 @@ def test_a_webinar_can_be_joined_until_it_starts_and_has_no_waiting_list(offer: 
     assert {webinar.plan.capacity is None for webinar in webinars} == {True, False}
 
 
-def test_the_inet_offer_is_for_those_who_lead_by_function_after_selection(offer: OfferFiles) -> None:
-    leaders = {Function.ENCADRANT, Function.CHEF_DE_SERVICE, Function.DIRIGEANT}
-    sessions = sessions_of(offer, Format.INET)
-    assert sessions
-    for session in sessions:
-        assert set(session.plan.audience.functions) == leaders
-        assert session.plan.approval is ApprovalPolicy.SELECTION
-        assert session.plan.capacity == 20
-
-
-def test_bespoke_training_has_three_themes_and_no_public_session(offer: OfferFiles) -> None:
-    assert Counter(entry.format for entry in offer.offers)[Format.BESPOKE] == 3
-    assert sessions_of(offer, Format.BESPOKE) == []
+def test_the_inet_offer_is_for_leaders_by_function_after_selection(offer: OfferFiles) -> None:
+    plans = {
+        (session.plan.approval, session.plan.capacity, frozenset(session.plan.audience.functions))
+        for session in sessions_of(offer, Format.INET)
+    }
+    leaders = frozenset({Function.ENCADRANT, Function.CHEF_DE_SERVICE, Function.DIRIGEANT})
+    assert plans == {(ApprovalPolicy.SELECTION, 20, leaders)}
 
 
 @pytest.mark.parametrize(
     ("requested", "minimum"),
     [
         ({}, 12),
-        ({"capacity": 12}, 12),
         ({"capacity": 8}, 8),
         ({"capacity": 0}, None),
         ({"capacity": None}, 12),
@@ -172,33 +148,26 @@ def test_a_bespoke_session_needs_twelve_or_all_its_seats_unless_it_says_otherwis
     """Rule 14."""
     dates = {"starts_at": "2025-06-03T07:00:00Z", "ends_at": "2025-06-03T15:00:00Z"}
     opens = {"enrolment_opens_at": "2025-04-01T07:00:00Z"}
-    for bespoke in offer.offers:
-        if bespoke.format is Format.BESPOKE:
-            draft = SessionDraft.model_validate({"offer_id": bespoke.offer_id} | dates | opens | requested)
-            assert draft.plan_under(bespoke).minimum == minimum
-
-
-def test_ids_do_not_depend_on_the_dates_nor_on_the_day_of_loading(offer: OfferFiles) -> None:
-    shifted = reading.read(reading.OFFER, shift=timedelta(days=614))
-    ids = [planned.session.session_id for planned in offer.sessions]
-    assert [planned.session.session_id for planned in shifted.sessions] == ids
-    assert len(set(ids)) == len(offer.sessions)
-    assert loaded_session_id("mooc-fondamentaux-ia", "printemps-2025").version == 5
+    for bespoke in (entry for entry in offer.offers if entry.format is Format.BESPOKE):
+        draft = SessionDraft.model_validate({"offer_id": bespoke.offer_id} | dates | opens | requested)
+        assert draft.plan_under(bespoke).minimum == minimum
 
 
 # ------------------------------------------------------------------------------------------- the shift
 
 
-@pytest.mark.parametrize("days", [1, 14, 30, 180, 614, -400])
-def test_a_shifted_offer_keeps_its_hours_across_clock_changes(offer: OfferFiles, days: int) -> None:
+@pytest.mark.parametrize("days", [1, 30, 180, 614, -400])
+def test_a_shifted_offer_keeps_its_ids_and_its_hours_across_clock_changes(
+    offer: OfferFiles, days: int
+) -> None:
     shifted = reading.read(reading.OFFER, shift=timedelta(days=days))
     for before, after in zip(offer.sessions, shifted.sessions, strict=True):
+        assert after.session.session_id == before.session.session_id
         zone = ZoneInfo(before.session.plan.timezone)
         for field in ("enrolment_opens_at", "enrolment_closes_at", "starts_at", "ends_at"):
-            was: datetime = getattr(before.session.plan, field).astimezone(zone)
-            becomes: datetime = getattr(after.session.plan, field).astimezone(zone)
-            assert becomes.time() == was.time(), f"{before.where}: {field}"
-            assert becomes.date() - was.date() == timedelta(days=days)
+            was, becomes = (getattr(at.session.plan, field).astimezone(zone) for at in (before, after))
+            assert becomes.replace(tzinfo=None) - was.replace(tzinfo=None) == timedelta(days=days), field
+    assert len({planned.session.session_id for planned in offer.sessions}) == len(offer.sessions)
 
 
 # ------------------------------------------------------------------------------------------- bad files
@@ -236,10 +205,6 @@ def read(tmp_path: Path, text: str) -> OfferFiles:
     return reading.read(tmp_path)
 
 
-def test_a_small_offer_of_ones_own_can_be_read(tmp_path: Path) -> None:
-    assert len(read(tmp_path, GOOD).sessions) == 1
-
-
 @pytest.mark.parametrize(
     ("good", "bad", "complaint"),
     [
@@ -247,11 +212,9 @@ def test_a_small_offer_of_ones_own_can_be_read(tmp_path: Path) -> None:
         ("capacity: 10", "capacitiy: 10", "essai.yaml, offer essai, session lyon: capacitiy: "),
         ("organiser: auvergne-rhone-alpes", "organiser: atlantide", "session lyon: organiser: "),
         ("key: lyon", "key: Lyon", "essai.yaml, offer essai, session Lyon: key: "),
-        ("starts_at: 2025-04-15 09:00", "starts_at: bientôt", "session lyon: starts_at: "),
         ("starts_at: 2025-04-15 09:00", "starts_at: 2025-04-15T09:00:00Z", "session lyon: starts_at: "),
         ("ends_at: 2025-04-15 16:30", "ends_at: 2025-04-14 16:30", "session lyon: ends_at: "),
         ("        venue: Lyon\n", "", "session lyon: venue: a published session has a venue or a join_url"),
-        ("capacity: 10", "timezone: Europe/Lyon", "session lyon: timezone: "),
         ("capacity: 10", "choices: [capacitiy]", "session lyon: choices: 'capacitiy' is not a field"),
         (
             "themes: [enjeux-ia]",
@@ -277,7 +240,6 @@ def test_a_small_offer_of_ones_own_can_be_read(tmp_path: Path) -> None:
         ),
         ("themes: [{theme", "themes: [{them", "essai.yaml, theme number 1: theme: "),
         ("offers:", "offers: [", "essai.yaml: is not readable YAML: "),
-        ("offer_id: essai", "offer_id: [essai", "essai.yaml: is not readable YAML: "),
     ],
 )
 def test_a_fault_names_the_file_the_entry_and_the_field(
@@ -289,7 +251,7 @@ def test_a_fault_names_the_file_the_entry_and_the_field(
     assert complaint in str(caught.value)
 
 
-def test_every_fault_is_told_at_once(tmp_path: Path) -> None:
+def test_every_fault_is_named_at_once(tmp_path: Path) -> None:
     (tmp_path / "autre.yaml").write_text("offers: 3", encoding="utf-8")
     with pytest.raises(OfferError) as caught:
         read(tmp_path, GOOD.replace("capacity: 10", "capacity: -1").replace("kind: dossier", "kind: livre"))
@@ -307,12 +269,9 @@ def test_an_entry_that_is_there_twice_is_refused(tmp_path: Path) -> None:
     ]
 
 
-@pytest.mark.parametrize("content", ["", "- 1", "texte", "offers: null"])
-def test_a_file_that_is_no_offer_is_refused(tmp_path: Path, content: str) -> None:
-    with pytest.raises(OfferError, match=r"essai\.yaml: "):
-        read(tmp_path, content)
-
-
-def test_a_folder_without_files_is_said_to_be_empty(tmp_path: Path) -> None:
-    with pytest.raises(OfferError, match=r"has no \*\.yaml file"):
+@pytest.mark.parametrize("content", ["", "- 1", "texte", "offers: null", None])
+def test_a_file_that_is_no_offer_is_refused(tmp_path: Path, content: str | None) -> None:
+    if content is not None:
+        (tmp_path / "essai.yaml").write_text(content, encoding="utf-8")
+    with pytest.raises(OfferError, match=r"essai\.yaml: |has no \*\.yaml file"):
         reading.read(tmp_path)

@@ -36,44 +36,44 @@ def loaded(**given: Any) -> Offer:
 # ------------------------------------------------------------------------------------------------ loads
 
 
-def test_the_same_files_again_change_nothing_of_an_offer() -> None:
-    assert load_offer(an_offer(), loaded()) == loaded()
+def changed(offer: Offer, **fields: Any) -> Offer:
+    """The offer after a change by an organiser."""
+    return with_choices(OfferChange(**fields).apply_to(offer))
 
 
 def test_a_load_leaves_what_was_changed_here_and_takes_what_changed_in_the_files() -> None:
-    known = OfferChange(summary="Ici.", terms=TermsRequest(capacity=80)).apply_to(loaded())
+    known = changed(loaded(), summary="Ici.", terms=TermsRequest(capacity=80))
     files = an_offer(title="Autre titre", terms=Terms(capacity=100, closes_days_before=2))
     after = load_offer(files, known)
     assert (after.title, after.summary) == ("Autre titre", "Ici.")
     assert (after.terms.capacity, after.terms.closes_days_before) == (80, 2)
     assert load_offer(files, after) == after
+    assert load_offer(an_offer(summary="Là."), known).summary == "Là.", "the files say it anew"
 
 
-def test_what_the_files_say_anew_wins_over_what_was_changed_here() -> None:
-    known = OfferChange(summary="Ici.").apply_to(loaded())
-    assert load_offer(an_offer(summary="Là."), known).summary == "Là."
-
-
-def test_an_offer_loaded_before_that_was_kept_is_as_its_files_last_had_it() -> None:
+def test_an_offer_that_an_older_version_loaded_is_as_its_files_last_had_it() -> None:
     after = load_offer(an_offer(title="Autre titre"), an_offer())
-    assert after.title == "Autre titre"
-    assert after.loaded == an_offer(title="Autre titre")
+    assert (after.title, after.loaded) == ("Autre titre", an_offer(title="Autre titre"))
 
 
-def test_what_was_changed_here_is_not_taken_for_the_announcements() -> None:
-    changed = with_choices(OfferChange(title="Ici", terms=TermsRequest(capacity=1)).apply_to(loaded()))
-    assert changed.choices == ("summary", "title", "terms")
-    as_before = OfferChange(title="IA et territoires").apply_to(changed)
-    assert with_choices(as_before).choices == ("summary", "terms")
-    other = OfferChange(themes=("usages",), format=Format.WEBINAR).apply_to(loaded())
-    assert with_choices(other).choices == ("summary", "format", "themes")
-
-
-def test_an_example_and_what_was_made_here_state_nothing_of_the_announcement() -> None:
-    example = OfferChange(title="Ici").apply_to(loaded(source=Source.ILLUSTRATIVE.value))
-    assert with_choices(example).choices == ("summary",)
-    made = an_offer(source=MADE_HERE, choices=())
-    assert with_choices(OfferChange(title="Ici").apply_to(made)).choices == ()
+@pytest.mark.parametrize(
+    ("offer", "choices"),
+    [
+        (changed(loaded(), title="Ici", terms=TermsRequest(capacity=1)), ("summary", "title", "terms")),
+        (changed(changed(loaded(), title="Ici"), title="IA et territoires"), ("summary",)),
+        (
+            changed(loaded(), themes=("usages",), format=Format.WEBINAR),
+            ("summary", "format", "themes"),
+        ),
+        (changed(loaded(source=Source.ILLUSTRATIVE.value), title="Ici"), ("summary",)),
+        (changed(an_offer(source=MADE_HERE, choices=()), title="Ici"), ()),
+    ],
+    ids=["changed", "changed back", "others", "an example", "made here"],
+)
+def test_a_field_that_was_changed_here_is_not_taken_for_the_announcements(
+    offer: Offer, choices: tuple[str, ...]
+) -> None:
+    assert offer.choices == choices
 
 
 # ------------------------------------------------------------------------------------------------ rules
@@ -91,9 +91,8 @@ def test_an_offer_names_themes_and_delegations_that_exist() -> None:
 
 def test_the_format_changes_only_while_there_is_no_session() -> None:
     before, after = an_offer(), an_offer(format=Format.WEBINAR)
-    assert [found.code for found in fixed_format(before, after, has_sessions=True)] == [
-        RefusalCode.FORMAT_FIXED
-    ]
+    (refused,) = fixed_format(before, after, has_sessions=True)
+    assert refused.code is RefusalCode.FORMAT_FIXED
     assert fixed_format(before, after, has_sessions=False) == ()
     assert fixed_format(before, before, has_sessions=True) == ()
 
@@ -116,10 +115,8 @@ def a_form(**given: str) -> dict[str, str]:
 
 
 def test_an_offer_is_called_by_its_title_unless_the_form_says_how() -> None:
-    made = offer_form.read_new(a_form())
-    assert made.offer_id == "l-ia-les-elus"
-    named = offer_form.read_new(a_form(offer_id="elus-2027"))
-    assert named.offer_id == "elus-2027"
+    assert offer_form.read_new(a_form()).offer_id == "l-ia-les-elus"
+    assert offer_form.read_new(a_form(offer_id="elus-2027")).offer_id == "elus-2027"
 
 
 def test_a_form_that_was_not_touched_requests_what_is_stored() -> None:
@@ -150,12 +147,6 @@ def test_an_error_stands_at_its_field(name: str, text: str, code: str) -> None:
         offer_form.read_new(a_form(**{name: text}))
     errors = wrong.value.errors
     assert {offer_form.field_of(field): error.code for field, error in errors.items()} == {name: code}
-
-
-def test_a_change_says_what_it_lacks() -> None:
-    with pytest.raises(WrongForm) as wrong:
-        offer_form.read_change(a_form(title="", summary=""))
-    assert set(wrong.value.errors) == {"title", "summary"}
 
 
 def test_a_box_that_was_unticked_stays_so_in_a_form_that_is_shown_again() -> None:
