@@ -1,4 +1,4 @@
-"""The rights of each user on a broker with ACLs: what the user needs, and no more.
+"""The rights of each user on a broker with ACLs: no more than the user needs.
 
 Users are ``parcours-<service>``, ``portal-<portal>``, ``parcours-topics`` (creates topics),
 ``parcours-console`` (reads only) and ``parcours-keda`` (counts waiting records to scale a service, and reads
@@ -21,7 +21,6 @@ _ANY_ANSWERS = answers_topic("")
 _ANY_HOST = _ANY_NAME = "*"
 _LITERAL, _PREFIXED, _ALLOW = 3, 4, 3
 _ANY = 1
-"""Matches everything, in a filter."""
 _ALL_OPERATIONS = 2
 
 
@@ -55,7 +54,7 @@ class Right:
 
 @dataclass(frozen=True, slots=True)
 class User:
-    """A user of the broker, by SASL username, and its rights."""
+    """A user by SASL username, with its rights."""
 
     name: str
     rights: tuple[Right, ...]
@@ -72,11 +71,10 @@ _GROUPS = tuple(f"{service}.{topic}" for topic, settings in TOPICS.items() for s
 _HEARD = tuple(topic.value for topic, settings in TOPICS.items() if settings.listeners)
 
 _PASSED_ON = {"enrolment": _REQUESTS, "notifier": (Topic.PORTAL_AGENTS.value,)}
-"""Topics of requests that a service also publishes: enrolment for HTTP, the notifier for its support page."""
 
 
 def users(portals: Iterable[Portal]) -> list[User]:
-    """Return all users with their rights. Only portals that use Kafka are among them."""
+    """Return all users. Only portals that use Kafka are among them."""
     created = (Operation.CREATE, Operation.DESCRIBE)
     looked_at = (Operation.READ, Operation.DESCRIBE_CONFIGS)
     described = (Operation.DESCRIBE,)
@@ -122,7 +120,7 @@ def _of_service(service: str) -> Iterator[Right]:
 
 
 def _of(portal: Portal) -> Iterator[Right]:
-    """Yield the rights of a portal. A portal with keys may write requests; a portal may read its own answers.
+    """A portal with keys may write requests. Each portal may read its own answers.
 
     A portal gets no transactions: an open transaction would block all readers of the topic.
     """
@@ -148,7 +146,7 @@ async def apply(settings: KafkaSettings, granted: Sequence[User]) -> None:
 
 
 class RightsNotListed(Exception):
-    """The broker does not list the rights of its users; the message says why."""
+    """The broker does not list the rights of its users. The message says why."""
 
 
 class NoAuthorizer(RightsNotListed):
@@ -190,7 +188,7 @@ async def _given(settings: KafkaSettings) -> list["AclEntry"]:
 
 @dataclass(frozen=True, slots=True)
 class AclEntry:
-    """One operation of one user on resources of one name, in Kafka's numbers."""
+    """One operation of one user on one resource name, in Kafka's numbers."""
 
     resource: int
     name: str

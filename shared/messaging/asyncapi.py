@@ -65,13 +65,12 @@ _KEYS_OF_ANSWERS: dict[type[Event], str] = {
     RequestAccepted: "request_id",
     BespokeRequestAnswered: "request_id",
 }
-"""Events whose key on a portal's topic is not agent_id."""
 
 Examples = Mapping[str, Sequence[dict[str, Any]]]
 
 
 def document(broker: KafkaBroker, router: Router, examples: Examples | None = None) -> dict[str, Any]:
-    """Return the document of a service. Call it before the broker runs: FastStream rebuilds its handlers."""
+    """Return a service's document. Call it before the broker runs: FastStream rebuilds its handlers."""
     made: dict[str, Any] = (
         AsyncAPI(broker, title=f"Parcours – {router.service}", version="1").to_specification().to_jsonable()
     )
@@ -98,7 +97,7 @@ def document(broker: KafkaBroker, router: Router, examples: Examples | None = No
 
 
 def portal_document(examples: Examples | None = None) -> dict[str, Any]:
-    """Return the document of a portal's side: what it sends and reads. No service reads it."""
+    """Return the document of a portal's side. No service reads it."""
     messages: dict[str, Any] = {}
     schemas: dict[str, Any] = {"Envelope": _ENVELOPE, "SignedEnvelope": _SIGNED_ENVELOPE}
     channels: dict[str, Any] = {}
@@ -168,7 +167,7 @@ def _messages(events: Sequence[type[Event]], schemas: dict[str, Any], examples: 
 def _message(
     event: type[Event], schemas: dict[str, Any], examples: Sequence[dict[str, Any]]
 ) -> dict[str, Any]:
-    """The message of an event; what its schema refers to is added to ``schemas``.
+    """Return an event's message, and add the parts of its schema to ``schemas``.
 
     A reference is looked up from the root of the document, so the schema cannot keep its own ``$defs``.
     """

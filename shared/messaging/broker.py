@@ -11,7 +11,6 @@ from pydantic import Field, FilePath, field_validator
 from pydantic_settings import BaseSettings
 
 _SERVER = re.compile(r"[^\s:]+(:[0-9]{1,5})?|\[[0-9a-fA-F:.]+\](:[0-9]{1,5})?")
-"""host, host:port, or an IPv6 address in brackets."""
 
 
 class KafkaSettings(BaseSettings):
@@ -48,7 +47,7 @@ class KafkaSettings(BaseSettings):
 
 
 class _HangsUp(ssl.SSLObject):
-    """A TLS connection that closes without waiting for the close of the other side.
+    """A TLS connection that closes without waiting for the other side.
 
     A broker closes only after it has answered earlier requests. uvloop waits 30 seconds for that, and a
     service could not stop. RFC 8446, 6.1 allows closing at once.
@@ -60,7 +59,7 @@ class _HangsUp(ssl.SSLObject):
 
 
 def security_of(settings: KafkaSettings) -> BaseSecurity:
-    """Return TLS and SASL as FastStream takes them."""
+    """Return TLS and SASL for FastStream."""
     protocol = settings.kafka_security_protocol
     tls = protocol in ("SSL", "SASL_SSL")
     context = ssl.create_default_context(cafile=settings.kafka_ca_file) if tls else None

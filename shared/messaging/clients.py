@@ -1,4 +1,4 @@
-"""Clients of Kafka for a single question: an admin client, and a reader without a consumer group."""
+"""Kafka clients for a single question: an admin client, and a reader without a consumer group."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -12,7 +12,7 @@ from shared.messaging.broker import KafkaSettings, client_options
 
 @asynccontextmanager
 async def admin_client(settings: KafkaSettings, client_id: str) -> AsyncIterator[AIOKafkaAdminClient]:
-    """Connect an admin client for the time of a ``with``. Raises ``KafkaError``."""
+    """Connect an admin client for a ``with`` block. Raises ``KafkaError``."""
     admin = AIOKafkaAdminClient(**client_options(settings, client_id))
     try:
         await admin.start()

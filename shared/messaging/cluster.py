@@ -1,7 +1,7 @@
-"""The Kafka cluster of a service: the first one is kept, and another is refused.
+"""The Kafka cluster of a service: the first is kept, and another is refused.
 
-Outbox and offsets belong to one cluster. What another cluster acknowledges is not sent. So each connection of
-a running service asks for the id of the cluster before it is used.
+Outbox and offsets belong to one cluster. What another cluster acknowledges is not sent. So each connection
+of a running service asks for the cluster's id before it is used.
 """
 
 from collections.abc import Callable, Iterator
@@ -31,7 +31,7 @@ class OtherCluster(KafkaConnectionError):  # type: ignore[misc]  # aiokafka left
 
 @dataclass(frozen=True, slots=True)
 class Ours:
-    """The cluster of this service. ``on_other`` is called with the id of another cluster that answers."""
+    """The cluster of this service. ``on_other`` is called with the id of another cluster."""
 
     id: str
     on_other: Callable[[str], None]
@@ -42,7 +42,7 @@ _ours: ContextVar[Ours | None] = ContextVar("cluster", default=None)
 
 @contextmanager
 def belonging_to(cluster: Ours) -> Iterator[None]:
-    """Make all connections of this task, and of tasks it starts, lead to this cluster."""
+    """Verify all connections of this task, and of tasks it starts."""
     connections.use(_is_ours)
     token = _ours.set(cluster)
     try:
@@ -69,7 +69,7 @@ async def id_at(settings: KafkaSettings) -> str:
 
 
 async def keep(database: Database, found: str) -> str:
-    """Keep this cluster as ours unless one is kept already. Returns the id of ours."""
+    """Keep this cluster unless one is kept already. Returns the id of ours."""
     [row] = await database.execute_alone(_KEEP, {"found": found, "embedded": EMBEDDED})
     return str(row.cluster_id)
 

@@ -18,15 +18,13 @@ from aiokafka.errors import KafkaConnectionError, KafkaError
 from shared import certificates, clock
 
 SETUP_SECONDS = 10.0
-"""How long the set-up of a connection may take: as long as in Apache Kafka's clients."""
 
 KEPT = timedelta(days=1)
-"""How long the metrics keep the certificate of a broker that is no longer used."""
+"""The metrics keep the certificate of an unused broker this long."""
 
 _last_used: dict[str, datetime] = {}
 
 Verify = Callable[[AIOKafkaConnection], Awaitable[None]]
-"""Called with each new connection. Raises ``KafkaConnectionError`` if the connection must not be used."""
 
 
 def use(verify: Verify) -> None:
@@ -36,7 +34,7 @@ def use(verify: Verify) -> None:
 
 
 def forget_brokers(now: datetime) -> None:
-    """Remove certificates of brokers from the metrics that were not used for a day."""
+    """Remove the certificates of brokers unused for a day from the metrics."""
     for broker, used_at in [*_last_used.items()]:
         if used_at < now - KEPT:
             del _last_used[broker]
@@ -44,12 +42,12 @@ def forget_brokers(now: datetime) -> None:
 
 
 class Connection(AIOKafkaConnection):  # type: ignore[misc]  # aiokafka left it untyped
-    """A connection to one broker."""
+    """Verifies itself, and closes when it is lost."""
 
     verify: Verify
 
     async def connect(self) -> Any:
-        """Connect, log in and verify. Raises ``TimeoutError``, ``OSError``, ``KafkaError``."""
+        """Raises ``TimeoutError``, ``OSError``, ``KafkaError``."""
         try:
             async with asyncio.timeout(SETUP_SECONDS):
                 streams = await super().connect()
@@ -63,7 +61,7 @@ class Connection(AIOKafkaConnection):  # type: ignore[misc]  # aiokafka left it 
             raise
 
     def send(self, request: Any, expect_response: bool = True) -> Any:
-        """Send a request and return an awaitable of its answer. Raises ``KafkaError``."""
+        """Return an awaitable of the answer. Raises ``KafkaError``."""
         return self._unless_lost(super().send, request, expect_response)
 
     def _send_sasl_token(self, payload: bytes, expect_response: bool = True) -> Any:

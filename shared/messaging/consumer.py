@@ -1,8 +1,8 @@
-"""Consuming: a batch of one topic goes through parking, inbox and handler in one transaction.
+"""A batch of one topic goes through parking, inbox and handler in one transaction.
 
 A handler sees each event once. The Kafka offset is committed after the effect. A record that cannot be read,
-or on which its handler fails, is parked alone. After an outage the whole batch is delivered again, and also
-while the handler fails on most events.
+or on which its handler fails, is parked alone. After an outage, and while the handler fails on most events,
+the whole batch is delivered again.
 """
 
 import asyncio
@@ -59,13 +59,10 @@ RECORDS = Histogram(
 )
 
 Delivery = Received[Event] | Parked | Rejected | None
-"""A record as it was read: an event, a record to park or to reject, or None if its type is unknown here."""
 
 Admit = Callable[[Record], Received[Event] | Rejected]
-"""Reads a record on a topic of portals. See :mod:`shared.messaging.portals.admission`."""
 
 Call = Callable[[list[Received[Any]]], Awaitable[int | None]]
-"""A handler that takes only the events; FastStream fills in the other parameters."""
 
 
 def count_rejected_from_zero(subscription: Subscription, portals: Iterable[Portal]) -> None:
@@ -84,7 +81,7 @@ class HandlerFails(Exception):
 
 
 def read(record: Record) -> Delivery:
-    """Read one record, whatever it holds, without raising."""
+    """Read one record, whatever it contains, without raising."""
     try:
         return decode(record)
     except Unreadable as error:
@@ -97,7 +94,7 @@ class Consumer:
     ``context`` holds the handler's parameters beside its events. ``admit`` reads the records of portals.
     ``limit`` is the limit on failing handlers, shared by the consumers of a topic.
 
-    The watchdog and the read progress look at these attributes:
+    The watchdog and the read progress read these attributes:
 
     - ``since``: the monotonic time of the last progress;
     - ``busy``: whether a batch is being handled;
@@ -132,12 +129,10 @@ class Consumer:
 
     @property
     def kafka(self) -> AIOKafkaConsumer | None:
-        """The client that fetches the records, or None while the subscriber does not run."""
         return None if self.subscriber is None else self.subscriber.consumer
 
     @property
     def member_id(self) -> str:
-        """The id of the client in its group; empty while it is in none."""
         if self.kafka is None:
             return ""
         return str(self.kafka._coordinator.member_id)  # noqa: SLF001 aiokafka shows it nowhere else
@@ -145,7 +140,7 @@ class Consumer:
     async def take(self, deliveries: Sequence[Delivery], handler: Call | None = None) -> None:
         """Take a batch in. Raises ``NackMessage`` if it must be delivered again.
 
-        ``handler`` calls the handler through FastStream. It is given when FastStream delivers the batch.
+        ``handler`` calls the handler through FastStream, if FastStream delivers the batch.
         """
         topic = self.subscription.topic
         self.since = time.monotonic()
@@ -218,7 +213,7 @@ class Consumer:
         await self._park(failed)
 
     async def _take_alone(self, delivery: Delivery, handler: Call) -> list[Parked]:
-        """Take one delivery. Returns it if its handler fails; a record without a handler is parked here."""
+        """A record without a handler is parked here."""
         try:
             with logged_ids(**(traces.ids_of(delivery) if isinstance(delivery, Received) else {})):
                 await self._commit([delivery], handler)
@@ -279,10 +274,7 @@ class Consumer:
     async def _handle(
         self, tx: Transaction, events: Sequence[Received[Event]], handler: Call
     ) -> tuple[int, list[Rejected]]:
-        """Call the handler with the events that have had no effect yet.
-
-        Returns how many had an effect now, and what the handler rejects.
-        """
+        """Return how many events had an effect now, and what the handler rejects."""
         rejections: list[Rejected] = []
         fresh = list(events) if self.subscription.own_inbox else await inbox.first_seen(tx, events)
         if not fresh:

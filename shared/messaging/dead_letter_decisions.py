@@ -1,4 +1,4 @@
-"""Decisions on dead letters: redrive them through the same handler and inbox, or discard them."""
+"""Decisions on dead letters: redrive through the same handler and inbox, or discard."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from shared.messaging.router import Router
 
 @dataclass(frozen=True, slots=True)
 class DeadLetterDecisions:
-    """Redrives and discards for one service. ``consumer`` returns a consumer of a topic without a broker."""
+    """Redrives and discards. ``consumer`` returns a consumer of a topic without a broker."""
 
     database: Database
     router: Router
@@ -52,7 +52,6 @@ class DeadLetterDecisions:
         return None
 
     async def discard(self, letters: Sequence[DeadLetter], *, actor: str, reason: str) -> None:
-        """Discard the letters that are still parked, and notify the portals that sent them."""
         async with self.database.transaction() as tx:
             ids = [letter.id for letter in letters]
             discarded = await dead_letters.discard(tx, ids, actor=actor, reason=reason)

@@ -19,12 +19,10 @@ from shared.messaging.portals.admission import MAX_BYTES, Rejected
 from shared.messaging.tables import REJECTED_WITH_CONTENT, DeadLetterAuditRow, DeadLetterRow
 
 MAX_REJECTED = 1_000
-"""How many rejected records of each portal keep their content. Older ones keep place and reason."""
+"""Older rejected records of a portal keep place and reason only."""
 READ_AT_ONCE = 20
 NEWER = "is not handled by this version"
-"""The reason for an event that only a newer version knows."""
 KEPT = timedelta(days=30)
-"""How long records stay after they were rejected or decided."""
 
 
 _MAX_HEADERS = 200
@@ -40,7 +38,7 @@ def _cut(content: bytes | None, most: int) -> bytes | None:
 
 @dataclass(frozen=True, slots=True)
 class Parked:
-    """A record to park, and why. ``traceback`` is None if nothing was raised.
+    """A record to park. ``traceback`` is None if nothing was raised.
 
     ``portal`` and ``source`` name the portal that waits for an answer, if a portal sent the record.
     """
@@ -68,14 +66,14 @@ class Parked:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeadLetter(Parked):
-    """A dead letter as an operator sees it."""
+    """A dead letter for an operator."""
 
     id: int
     parked_at: datetime
     state: str
 
     def without_content(self) -> Self:
-        """Return only what is needed to discard it: its place, and the portal that waits for an answer."""
+        """Keep only what a discard needs: the place, and the portal that waits for an answer."""
         bare = replace(self, record=replace(self.record, key=None, value=None, headers=()), error="")
         if self.state == "parked":
             return replace(bare, traceback=None)
@@ -83,14 +81,14 @@ class DeadLetter(Parked):
 
 
 async def park(tx: Transaction, parked: Sequence[Parked]) -> int:
-    """Park records, each once. Returns how many were not known."""
+    """Park records, each once. Returns how many are new."""
     if not parked:
         return 0
     return len(await _keep(tx, [_parked_row(letter) for letter in parked]))
 
 
 async def keep_rejected(tx: Transaction, rejected: Sequence[Rejected]) -> list[Rejected]:
-    """Keep rejected records as evidence, each once, and return the records that were not known.
+    """Store rejected records as evidence, each once. Returns the new ones.
 
     Nobody redrives a rejected record, so a huge record is cut. Of each portal, the newest
     :data:`MAX_REJECTED` keep their content.
@@ -106,7 +104,6 @@ async def keep_rejected(tx: Transaction, rejected: Sequence[Rejected]) -> list[R
 
 
 async def _empty_older(tx: Transaction, portal: str | None) -> None:
-    """Leave of a portal's older rejected records where they lay, and why."""
     letter = col(DeadLetterRow.id)
     kept = select(letter).where(text(REJECTED_WITH_CONTENT), col(DeadLetterRow.portal) == portal)
     older = kept.order_by(letter.desc()).offset(MAX_REJECTED)
@@ -173,7 +170,7 @@ async def find(
     state: str | None = None,
     limit: int,
 ) -> list[DeadLetter]:
-    """Return at most ``limit`` dead letters in the order of their partitions, by the given filters."""
+    """Return at most ``limit`` dead letters in the order of their partitions."""
     query = select(DeadLetterRow)
     if ids:
         query = query.where(col(DeadLetterRow.id).in_(ids))
@@ -199,10 +196,10 @@ async def listed(
     before: int | None = None,
     limit: int,
 ) -> list[DeadLetter]:
-    """Return dead letters in a state, next after ``after`` or last before ``before``.
+    """Return dead letters in a state, after ``after`` or before ``before``.
 
     Parked letters are listed oldest first, all others newest first. ``searched`` is a ``ce_id``, portal,
-    topic, type or code; empty for all.
+    topic, type or code; "" for all.
     """
     query = select(DeadLetterRow).where(col(DeadLetterRow.state) == state)
     if searched:
@@ -216,7 +213,7 @@ async def listed(
 
 
 async def of_event(tx: Transaction, event_id: UUID, source: str | None = None) -> DeadLetterRow | None:
-    """Return the newest dead letter with this ``ce_id`` (and this ``ce_source``, if given)."""
+    """Return the newest dead letter with this ``ce_id`` (and ``ce_source``, if given)."""
     found = select(DeadLetterRow).where(col(DeadLetterRow.event_id) == event_id)
     if source is not None:
         found = found.where(col(DeadLetterRow.source) == source)
@@ -224,7 +221,7 @@ async def of_event(tx: Transaction, event_id: UUID, source: str | None = None) -
 
 
 async def lock(tx: Transaction, dead_letter_id: int) -> DeadLetter | None:
-    """Return a dead letter that is still parked, locked until the transaction ends; else None."""
+    """Lock a dead letter until the transaction ends. Returns None if it is no longer parked."""
     parked = select(DeadLetterRow).where(
         col(DeadLetterRow.id) == dead_letter_id, col(DeadLetterRow.state) == "parked"
     )
@@ -233,7 +230,7 @@ async def lock(tx: Transaction, dead_letter_id: int) -> DeadLetter | None:
 
 
 async def settle(tx: Transaction, dead_letter_id: int, *, state: str, actor: str, note: str | None) -> None:
-    """Set the last state of a dead letter, ``redriven`` or ``discarded``, and log the actor."""
+    """Set the last state, ``redriven`` or ``discarded``, and log the actor."""
     await tx.execute(update(DeadLetterRow).where(col(DeadLetterRow.id) == dead_letter_id).values(state=state))
     await audit(tx, dead_letter_id, action=state, actor=actor, note=note)
 
@@ -241,7 +238,7 @@ async def settle(tx: Transaction, dead_letter_id: int, *, state: str, actor: str
 async def discard(
     tx: Transaction, dead_letter_ids: Sequence[int], *, actor: str, reason: str
 ) -> list[DeadLetter]:
-    """Discard the letters that are still parked, and return them. The reason is kept."""
+    """Discard and return the letters that are still parked."""
     discarded = []
     for dead_letter_id in dead_letter_ids:
         if letter := await lock(tx, dead_letter_id):
@@ -251,7 +248,7 @@ async def discard(
 
 
 async def audit(tx: Transaction, dead_letter_id: int, *, action: str, actor: str, note: str | None) -> None:
-    """Add an entry to the audit log of a dead letter."""
+    """Add an entry to the audit log."""
     await tx.execute(
         insert(DeadLetterAuditRow).values(
             dead_letter_id=dead_letter_id, actor=actor, action=action, note=note
@@ -260,13 +257,13 @@ async def audit(tx: Transaction, dead_letter_id: int, *, action: str, actor: str
 
 
 async def audit_log(tx: Transaction, dead_letter_id: int) -> list[DeadLetterAuditRow]:
-    """Return the audit log of a dead letter, in order."""
+    """Return the audit log in order."""
     found = select(DeadLetterAuditRow).where(col(DeadLetterAuditRow.dead_letter_id) == dead_letter_id)
     return list(await tx.scalars(found.order_by(col(DeadLetterAuditRow.id))))
 
 
 async def hold(tx: Transaction, letters: Sequence[DeadLetter]) -> bool:
-    """Lock the parked letters among these, so that nobody redrives them before the transaction ends.
+    """Lock parked letters, so that nobody redrives them before the transaction ends.
 
     Returns whether all of them are still parked.
     """
@@ -278,14 +275,14 @@ async def hold(tx: Transaction, letters: Sequence[DeadLetter]) -> bool:
 
 
 async def empty(tx: Transaction, dead_letter_ids: Sequence[int]) -> None:
-    """Leave only place and digest of dead letters, so that a replay does not bring them back."""
+    """Keep only place and digest of dead letters, so that a replay does not bring them back."""
     if dead_letter_ids:
         await tx.execute(_EMPTY, {"ids": list(dead_letter_ids)})
         await tx.execute(_EMPTY_AUDIT, {"ids": list(dead_letter_ids)})
 
 
 async def lock_some(tx: Transaction, condition: TextClause) -> list[DeadLetter]:
-    """Return some dead letters for which an SQL condition holds, locked. Skips rows locked by others."""
+    """Lock some dead letters with this SQL condition. Skips rows locked by others."""
     rows = select(DeadLetterRow).where(condition).order_by(col(DeadLetterRow.id)).limit(READ_AT_ONCE)
     return [dead_letter_of(row) for row in await tx.scalars(rows.with_for_update(skip_locked=True))]
 
@@ -331,7 +328,7 @@ async def oldest_parked(tx: Transaction) -> datetime | None:
 
 
 async def decided(tx: Transaction, since: datetime) -> dict[str, int]:
-    """Return how often each action was taken on dead letters since then."""
+    """Return how often each action was taken since then."""
     return {row.action: row.number for row in await tx.execute(_DECIDED, {"since": since})}
 
 
@@ -347,7 +344,6 @@ _EMPTY_AUDIT = text(
 
 
 def _digest(record: Record) -> bytes:
-    """Return the SHA-256 of a record. It tells two records apart that had the same offset."""
     content = hashlib.sha256(_headers_to_json(record.headers).encode())
     content.update(b"\0" if record.key is None else b"\1" + record.key)
     content.update(b"\0" if record.value is None else b"\1" + record.value)
@@ -364,7 +360,7 @@ def _headers_to_json(headers: Sequence[tuple[str, bytes | None]]) -> str:
 
 
 def _storable(value: str | None) -> str | None:
-    """Replace what Postgres cannot store in text: NUL and lone surrogates."""
+    """Replace NUL and lone surrogates, which Postgres cannot store in text."""
     if value is None:
         return None
     return value.replace("\0", "\N{REPLACEMENT CHARACTER}").encode(errors="replace").decode()

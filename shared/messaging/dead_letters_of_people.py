@@ -1,4 +1,4 @@
-"""The dead letters that mention a person: to export them, or to forget the person."""
+"""Finds, exports and erases the dead letters that mention a person."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
@@ -15,12 +15,10 @@ from shared.messaging.tables import DeadLetterRow
 from shared.personal_data import Subject
 
 _BYTES_AT_ONCE = 4 * 1024 * 1024
-"""Bytes of dead letters that are in memory together, unless a single one is larger."""
 MOST_READABLE = 16 * 1024 * 1024
-"""Characters of dead letters in one export. Of the others it says place, time and reason."""
+"""Characters of dead letters in one export. For others it has place, time and reason."""
 
 IssuerOf = Callable[[str], str | None]
-"""Returns the issuer of a portal's agents, or None for a portal we do not know."""
 
 
 async def about(tx: Transaction, subject: Subject, issuer_of: IssuerOf) -> AsyncIterator[DeadLetter]:
@@ -35,9 +33,10 @@ async def about(tx: Transaction, subject: Subject, issuer_of: IssuerOf) -> Async
 
 
 async def with_address(tx: Transaction, address: str, issuer_of: IssuerOf) -> dict[int, list[AgentKey]]:
-    """Return the dead letters that have an address (in lower case), by id, each with the agents that have it.
+    """Return the ids of dead letters with an address (in lower case), each with its agents.
 
-    The list is empty where the address belongs to no agent. The issuer is empty where the record names none.
+    The list of agents is empty if the address belongs to no agent. The issuer is empty if the record names
+    none.
     """
 
     def having(letters: Iterable[DeadLetter]) -> dict[int, list[AgentKey]]:
@@ -58,7 +57,6 @@ def _issuer(letter: DeadLetter, issuer_of: IssuerOf) -> str | None:
 
 
 async def _slices(tx: Transaction) -> AsyncIterator[Iterator[DeadLetter]]:
-    """Yield all dead letters that have content, as many at a time as may be in memory together."""
     for ids in list(_ids_in_slices(await tx.execute(_SIZES))):
         slice_ = _COLUMNS.where(col(DeadLetterRow.id).in_(ids)).order_by(col(DeadLetterRow.id))
         rows = list(await tx.execute(slice_))
@@ -79,7 +77,7 @@ def _ids_in_slices(sizes: Iterable[Row[Any]]) -> Iterator[list[int]]:
 
 
 async def readable(tx: Transaction, subject: Subject, issuer_of: IssuerOf) -> list[dict[str, Any]]:
-    """Return the dead letters about a person as that person may read them, without the data of others."""
+    """Return the dead letters about a person, without the data of others."""
     rows: list[dict[str, Any]] = []
     left = MOST_READABLE
     async for letter in about(tx, subject, issuer_of):

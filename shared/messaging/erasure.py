@@ -1,7 +1,7 @@
 """Erasure: a service forgets an agent, by its register, in one transaction.
 
-A request is kept as soon as it is read, and a job processes it. First the service reads what is still on its
-way, ends what the agent has, and publishes what it has to say. Then all rows end at once.
+A request is stored as soon as it is read, and a job processes it. First the service reads what is still on
+its way, ends what the agent has, and publishes what it has to say. Then all rows end at once.
 """
 
 import logging
@@ -41,7 +41,6 @@ log = logging.getLogger(__name__)
 FAILURES = Counter("parcours_erasure_failures_total", "Times that an agent could not be forgotten.")
 
 BY_COMMAND = "/commands/person"
-"""The source of a request for a person who is no agent, made at the command line."""
 EVERY_SECONDS = 2.0
 REQUESTS_AT_ONCE = 5
 
@@ -57,8 +56,7 @@ class Erasure:
 
 
 Ready = Callable[[Transaction, Erasure], Awaitable[datetime | None]]
-"""Does what must precede an erasure. Returns until when events are to be erased, or None if it is too early.
-"""
+"""Returns the moment until which events are erased, or None if it is too early."""
 
 
 async def _at_once(_tx: Transaction, erasure: Erasure) -> datetime:
@@ -66,11 +64,11 @@ async def _at_once(_tx: Transaction, erasure: Erasure) -> datetime:
 
 
 async def _nothing(_tx: Transaction, _agent: AgentKey, _until: datetime) -> None:
-    """Keep nothing."""
+    pass
 
 
 async def _no_part(_tx: Transaction, _subject: Subject) -> None:
-    """Leave nothing."""
+    pass
 
 
 async def _never(_tx: Transaction, _subject: Subject) -> bool:
@@ -81,8 +79,7 @@ async def _never(_tx: Transaction, _subject: Subject) -> bool:
 class Eraser:
     """How a service forgets an agent.
 
-    - ``reads``: topics that must be read up to the request, since they may still bring events about the
-      agent.
+    - ``reads``: topics to be read up to the request, because they may still bring events about the agent.
     - ``ready``: called next. ``keep``: called last before the rows end; it may keep a number.
     - ``digest`` makes the digest that is kept where addresses are not.
     - ``writes`` returns whether a letter to a person who is no agent is just being sent.
@@ -102,17 +99,16 @@ class Eraser:
     digest: Callable[[str], bytes] | None = None
     sessions: FindSessions | None = None
     _last: dict[str, tuple[datetime, UUID]] = field(init=False, default_factory=dict)
-    """The last processed request of each source that has later ones."""
 
     @property
     def outbox(self) -> Outbox:
         return Outbox(self.router.service)
 
     async def run(self) -> float | None:
-        """Advance open requests by one step, some of each source. Returns 0 if a source has later ones.
+        """Advance some open requests of each source by one step. Returns 0 if a source has more.
 
-        A request that fails does not stop the others. At the end it raises a temporary error, so that the job
-        runs again.
+        A request that fails does not stop the others. At the end it raises a temporary error, so that the
+        job runs again.
         """
         temporary: Exception | None = None
         for source in await self._sources():
@@ -126,7 +122,6 @@ class Eraser:
         return 0 if self._last else None
 
     async def _try(self, request_id: UUID, source: str) -> Exception | None:
-        """Advance a request by one step. Returns the error if it is temporary."""
         try:
             await self._step(request_id, source)
         except Exception as error:
@@ -142,7 +137,6 @@ class Eraser:
         return None
 
     async def subject(self, tx: Transaction, who: AgentKey | str, until: datetime) -> Subject:
-        """Return an agent with all addresses known here, or a person known by address alone."""
         if isinstance(who, str):
             subject, addresses = Subject(agent=None, until=until), frozenset((who.strip().lower(),))
         else:
@@ -153,7 +147,7 @@ class Eraser:
         return replace(subject, addresses=addresses, digests=digests)
 
     async def export(self, tx: Transaction, who: AgentKey | str) -> dict[str, list[dict[str, Any]]]:
-        """Return all rows that this service keeps of a person, by table.
+        """Return all rows about a person, by table.
 
         A row about a known session also has its title and dates.
         """
@@ -202,7 +196,6 @@ class Eraser:
         return sources
 
     async def _next_requests(self, source: str) -> list[UUID]:
-        """Return the next open requests of a source, oldest first. After the last one it begins again."""
         place = (col(ErasureRow.received_at), col(ErasureRow.request_id))
         open_requests = select(*place).where(
             col(ErasureRow.done_at).is_(None), col(ErasureRow.request_source) == source
@@ -294,14 +287,14 @@ async def request(tx: Transaction, outbox: Outbox, agent: AgentKey, now: datetim
 
 
 def agent_of(request: Received[Event]) -> AgentKey | None:
-    """Return the agent that asks to be forgotten, or None for another request."""
+    """Return the agent to be forgotten, or None for another request."""
     if not isinstance(request.event, AgentErasureRequested):
         return None
     return request.event.agent_of(request.issuer)
 
 
 async def keep_requests(tx: Transaction, received: Sequence[Received[Event]]) -> None:
-    """Keep the erasure requests among these, for the job."""
+    """Store the erasure requests among these, for the job."""
     rows = [
         {
             "request_id": request.id,

@@ -13,7 +13,7 @@ SHARE = 0.5
 
 
 class FailureLimit:
-    """The limit of one consumer: more than :data:`NUMBER` failures within a minute, and most of the events.
+    """More than :data:`NUMBER` failures within a minute, and most of the events.
 
     Once it is reached, nothing may be parked until most of a batch succeeds.
     """
@@ -24,7 +24,6 @@ class FailureLimit:
         self._batches: deque[tuple[float, int, int]] = deque()
 
     def allows(self, failed: int, events: int) -> bool:
-        """Note a batch with ``failed`` of ``events``. Returns whether the failed events may be parked."""
         if not events:
             return True
         if self.is_reached:

@@ -50,7 +50,7 @@ log = logging.getLogger(__name__)
 
 GRACEFUL_SECONDS = 15.0
 METADATA_MILLISECONDS = 10_000
-"""How late a consumer learns of added partitions; nobody reads them until then."""
+"""A consumer learns this late of added partitions; nobody reads them until then."""
 _LOG_APPEND_TIME = 1
 
 RecordBatch = tuple["ConsumerRecord[Any, Any]", ...]
@@ -61,8 +61,8 @@ class Pace:
     """How often a broker with little new is polled, in milliseconds.
 
     aiokafka sends a broker one fetch at a time, without the partitions whose records it still holds. Those
-    partitions wait until the fetch is answered: as soon as there are ``fetch_bytes``, or after ``fetch_wait``
-    at the latest. After an empty poll FastStream sleeps ``poll_wait``.
+    partitions wait until the fetch is answered: as soon as there are ``fetch_bytes``, or after
+    ``fetch_wait`` at the latest. After an empty poll FastStream sleeps ``poll_wait``.
     """
 
     fetch_wait: int
@@ -92,9 +92,9 @@ def new_broker(
     context: ContextRepo,
     admit: Admit | None = None,
 ) -> tuple[KafkaBroker, list[Consumer]]:
-    """Return FastStream's broker for a service, not connected, and the consumers of its topics.
+    """Return FastStream's broker, not connected, and the consumers of its topics.
 
-    The broker publishes nothing: the relay does. Its publishers are there for the AsyncAPI document alone.
+    The relay publishes, not the broker. Its publishers are there for the AsyncAPI document alone.
     """
     fetched.tolerate()
     routers: list[KafkaRouter] = []
@@ -128,7 +128,7 @@ def new_broker(
 
 
 def _subscribed(consumer: Consumer, settings: KafkaSettings, number: int) -> KafkaRouter:
-    """Return the router that makes ``consumer`` a member of its group, with this number in this process."""
+    """Make ``consumer`` a member of its group, with this number in this process."""
     subscription = consumer.subscription
     pace = AWAITED if subscription.awaited else UNHURRIED
 
@@ -160,7 +160,7 @@ def _subscribed(consumer: Consumer, settings: KafkaSettings, number: int) -> Kaf
 
 
 def _instance(settings: KafkaSettings, number: int) -> str | None:
-    """Return the stable name of a member. Two members of one name would fence each other."""
+    """Two members of one name would fence each other."""
     name = settings.kafka_group_instance_id
     return f"{name}-{number}" if name and number else name
 
@@ -192,7 +192,7 @@ class _ConsumerMiddleware(BaseMiddleware[Any, Any]):
         await self._commit_offset(msg)
 
     async def _commit_offset(self, msg: StreamMessage[Any]) -> None:
-        """Commit the offset. It fails if another process reads the partitions by now."""
+        """The commit fails if another process reads the partitions by now."""
         try:
             await msg.ack()
         except CommitFailedError:
@@ -219,7 +219,7 @@ async def _decode(message: KafkaMessage, _original: Callable[..., Awaitable[Any]
 
 
 def record_of(raw: "ConsumerRecord[Any, Any]", read_at: datetime) -> Record:
-    """Return aiokafka's record as ours, with the time of receipt that the broker stamped.
+    """Return aiokafka's record as ours, with the broker's time of receipt.
 
     Without a stamp, the sender's time counts on our own topics. On topics of portals, whose clocks are not
     trusted, ``read_at`` counts.
@@ -238,10 +238,9 @@ def record_of(raw: "ConsumerRecord[Any, Any]", read_at: datetime) -> Record:
 
 
 def _received_at(raw: "ConsumerRecord[Any, Any]", read_at: datetime) -> datetime:
-    """Return when a record was received.
+    """Of two of our records within a millisecond, the microseconds say which came first.
 
-    Of two of our records within a millisecond, the microseconds say which came first, except for one pair in
-    a thousand: when a thousand is full between their offsets.
+    This fails for one pair in a thousand: when a thousand is full between their offsets.
     """
     if raw.timestamp_type == _LOG_APPEND_TIME and raw.timestamp > 0:
         return datetime.fromtimestamp(raw.timestamp / 1000, UTC)

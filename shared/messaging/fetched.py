@@ -1,8 +1,8 @@
-"""What aiokafka fetched, read whatever it holds (ADR 0006, ADR 0038).
+"""Reads what aiokafka fetched, whatever it contains (ADR 0006, ADR 0038).
 
-aiokafka reads a batch of records inside its fetcher, above our parser. A batch that it cannot read is fetched
-again for ever, and the partition stands still. A compressed batch is uncompressed whole, however large it
-gets.
+aiokafka reads a batch of records inside its fetcher, above our parser. A batch that it cannot read is
+fetched again for ever, and the partition stands still. A compressed batch is uncompressed whole, however
+large it gets.
 
 Here a batch is first uncompressed into a bound. A batch that is larger or unreadable becomes one record that
 says so. So does a batch that would cost much more than its bytes: aiokafka's fast reader takes some hundred
@@ -36,10 +36,12 @@ MAX_RECORDS = 50_000
 """Records of a batch. A request has some hundred bytes, so no honest batch of 16 MiB has more."""
 MAX_HEADERS = 200
 _AT_ONCE = 4 * 1024 * 1024
-"""Uncompressed bytes after which the rest of a fetch is fetched again later. It may hold a thousand batches,
-and the records of all may be asked for together."""
+"""After so many uncompressed bytes the rest of a fetch is fetched later.
+
+It may hold a thousand batches, and the records of all may be asked for together.
+"""
 _MISSING_SECONDS = 5.0
-"""How long a batch that the embedded broker has numbered may be missing before it is passed over."""
+"""A batch that the embedded broker has numbered may be missing this long before it is passed over."""
 
 # A batch begins with its base offset, its length, four bytes that are not needed here, and its format. Its
 # attributes, whose last bits are the compression, are elsewhere in the formats 0 and 1.
@@ -54,24 +56,24 @@ _CODEC = _DefaultRecordBatchPy.CODEC_MASK
 
 
 def tolerate() -> None:
-    """Make every consumer of this process read so. Calling it twice changes nothing."""
+    """Make every consumer of this process read so. Repeating changes nothing."""
     fetcher.MemoryRecords = _Records
     fetcher.PartitionRecords = _PartitionRecords
 
 
 class TooCostly(ValueError):
-    """A batch, or the rest of one, that aiokafka may not read; the message says why."""
+    """aiokafka may not read this batch, or its rest. The message says why."""
 
 
 class Unread(bytes):
-    """The value of the record that stands for what could not be read, and why."""
+    """The value of a record that replaces an unreadable one, and why."""
 
     reason: str
 
 
 @dataclass(frozen=True, slots=True)
 class _UnreadRecord:
-    """Stands for unreadable records of a batch, at the offset of the last of them."""
+    """Replaces unreadable records of a batch, at the offset of the last of them."""
 
     offset: int
     timestamp: int
@@ -83,7 +85,7 @@ class _UnreadRecord:
 
 
 class _PartitionRecords(PartitionRecords):  # type: ignore[misc]  # aiokafka left it untyped
-    """The records that a partition was asked for; from the embedded broker, without a gap."""
+    """A partition's records; from the embedded broker, without a gap."""
 
     def __init__(
         self, tp: TopicPartition, records: "_Records", aborted: object, fetch_offset: int, *others: object
@@ -95,7 +97,6 @@ class _PartitionRecords(PartitionRecords):  # type: ignore[misc]  # aiokafka lef
 
 class _Records:
     _missing: ClassVar[dict[TopicPartition, tuple[int, float]]] = {}
-    """The offset at which a partition waits for a batch, and since when (monotonic)."""
 
     def __init__(self, data: bytes) -> None:
         self.uncompressed = 0
@@ -138,7 +139,7 @@ class _Records:
 
 
 class _Batch:
-    """A batch that is read by aiokafka's fast reader, by its tolerant reader, or not at all."""
+    """A batch, read by aiokafka's fast or tolerant reader, or not at all."""
 
     # The fetcher asks these before it reads the batch; __getattr__ would cost as much as reading a record.
     base_offset = property(attrgetter("_fast.base_offset"))
@@ -212,7 +213,7 @@ def _measured(batch: memoryview) -> tuple[list[int], Exception | None]:
     """Return where the readable records begin, and what is wrong with the record after them.
 
     aiokafka must be given no other record: a length that it and the broker read differently hides what
-    follows. The length of a record itself may be trusted, since aiokafka reads nothing after a wrong one.
+    follows. The length of a record itself may be trusted, because aiokafka reads nothing after a wrong one.
     """
     [count] = _COUNT.unpack_from(batch, _HEADER - _COUNT.size)
     if count > MAX_RECORDS:
@@ -262,7 +263,7 @@ class _Tolerant(_DefaultRecordBatchPy):  # type: ignore[misc]  # aiokafka left i
 
 
 class _Escaping(bytes):
-    """Bytes of which every part can be decoded to text."""
+    """Every part of these bytes can be decoded to text."""
 
     def __getitem__(self, index: SupportsIndex | slice) -> Any:
         part = super().__getitem__(index)

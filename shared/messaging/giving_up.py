@@ -1,4 +1,4 @@
-"""Dead letters that nobody decides on: they are given up in the end, and their portals are notified.
+"""Gives up undecided dead letters in the end, and notifies their portals.
 
 Operators are warned for a week before. Then only place and digest of the records are left.
 """
@@ -23,7 +23,7 @@ log = logging.getLogger(__name__)
 GIVEN_UP = Counter("parcours_dead_letters_given_up_total", "Dead letters about which nobody decided.")
 
 WARNED = timedelta(days=7)
-"""How long before the end operators are warned [choice]."""
+"""Operators are warned this long before the end [choice]."""
 ACTOR = "parcours"
 
 
@@ -35,7 +35,7 @@ async def give_up(tx: Transaction, router: Router, letters: Sequence[DeadLetter]
 
 
 async def end_undecided(database: Database, router: Router, days: int) -> float | None:
-    """Give up some letters that were parked this many days ago. Returns 0 if more are left.
+    """Give up some letters parked this many days ago. Returns 0 if more are left.
 
     Warns of letters that will be given up soon.
     """

@@ -1,4 +1,4 @@
-"""Consumer groups as Kafka sees them: their members, and which partitions are read."""
+"""Consumer groups as Kafka sees them: their members and partitions."""
 
 import asyncio
 from collections.abc import Collection, Mapping
@@ -16,7 +16,6 @@ from shared.messaging.broker import KafkaSettings, client_options
 from shared.messaging.clients import admin_client
 
 _SECONDS = 5.0
-"""How long an answer may take; a healthy broker takes milliseconds."""
 _STABLE = "Stable"
 
 
@@ -24,8 +23,8 @@ _STABLE = "Stable"
 class Group:
     """A group that reads one topic.
 
-    ``partitions`` are those of the topic, none if it does not exist. ``owned`` are those that a member reads,
-    or None if the broker does not say (the embedded broker).
+    ``partitions`` are the topic's, none if it does not exist. ``owned`` are those that a member reads, or
+    None if the broker does not say (the embedded broker).
     """
 
     state: str
@@ -38,7 +37,6 @@ class Group:
         return frozenset() if self.owned is None else self.partitions - self.owned
 
     def trouble(self) -> str | None:
-        """Return why a part of the topic is not read, or None."""
         if not self.partitions:
             return "the topic does not exist"
         if self.state != _STABLE:
@@ -49,7 +47,7 @@ class Group:
 
 
 class ConsumerGroups:
-    """Asks Kafka about its groups, over a connection of its own.
+    """Asks Kafka about its groups, over its own connection.
 
     If the connection fails, it connects and asks once more before it reports that Kafka does not answer.
     """
@@ -59,7 +57,7 @@ class ConsumerGroups:
         self._admin: AIOKafkaAdminClient | None = None
 
     async def look(self, topics: Mapping[str, str]) -> Mapping[str, Group] | None:
-        """Return these groups by id, each given with its topic. Returns None if Kafka does not answer."""
+        """``topics`` has each group's topic. Returns None if Kafka does not answer."""
         for _ in range(2):
             try:
                 async with asyncio.timeout(_SECONDS):
@@ -100,7 +98,7 @@ async def partitions_of(admin: AIOKafkaAdminClient, topics: Collection[str]) -> 
 
 
 async def partitions_at(settings: KafkaSettings, topics: Collection[str]) -> list[TopicPartition]:
-    """Return the partitions of the topics that exist. Raises ``KafkaError``."""
+    """Return the partitions of existing topics. Raises ``KafkaError``."""
     async with admin_client(settings, "parcours-groups") as admin:
         existing = set(await admin.list_topics())  # asked about a missing topic, some brokers create it
         numbers = await partitions_of(admin, sorted(existing.intersection(topics)))

@@ -1,4 +1,4 @@
-"""Events of the outbox that are held back: refused by the broker for good, or waiting.
+"""Held events of the outbox: refused by the broker for good, or waiting.
 
 A *refused* event is an outgoing dead letter: too large, or not allowed by the broker. An operator decides. A
 *waiting* event has a topic that does not exist yet, or comes after a refused event of its key and topic. The
@@ -16,12 +16,11 @@ from sqlalchemy import text
 from shared.database import Transaction
 
 LOCK_SPACE = 0x6F7574
-"""The first half of the advisory locks of buckets: "out"."""
 
 
 @dataclass(frozen=True, slots=True)
 class HeldEvent:
-    """A held event as an operator sees it."""
+    """A held event for an operator."""
 
     id: int
     created_at: datetime
@@ -51,19 +50,19 @@ async def find(
     state: str | None = None,
     limit: int,
 ) -> list[HeldEvent]:
-    """Return at most ``limit`` events that are or were held back, in order, by the given filters."""
+    """Return at most ``limit`` events that are or were held back, in order."""
     filters = {"ids": list(ids), "topic": topic, "state": state, "limit": limit}
     rows = await tx.execute(_FIND, filters)
     return [HeldEvent(**row._mapping) for row in rows]  # noqa: SLF001 SQLAlchemy's name for the row as a mapping
 
 
 async def redrive(tx: Transaction, event_id: int) -> bool:
-    """Make the relay send a refused event again, and the events behind it. Returns whether it was refused."""
+    """Send a refused event again, and the events behind it. Returns whether it was refused."""
     return await _settle(tx, event_id, _REDRIVE, {})
 
 
 async def discard(tx: Transaction, event_id: int, *, actor: str, reason: str) -> bool:
-    """Discard a refused event, and release the events behind it. Returns whether it was refused."""
+    """Discard a refused event, and release those behind it. Returns whether it was refused."""
     return await _settle(tx, event_id, _DISCARD, {"note": f"discarded by {actor}: {reason}"})
 
 

@@ -1,4 +1,4 @@
-"""Reading topics up to their present end, without a consumer group."""
+"""Reads topics to their present end, without a consumer group."""
 
 import asyncio
 from collections.abc import AsyncIterator, Collection
@@ -18,7 +18,7 @@ _POLL_MS = 500
 
 
 class HistoryCut(Exception):
-    """A topic could not be read to its end; the message says which."""
+    """A topic could not be read to its end. The message says which."""
 
 
 async def read(
@@ -28,13 +28,13 @@ async def read(
     since: datetime | None = None,
     newest: int | None = None,
 ) -> AsyncIterator[list[Delivery]]:
-    """Yield all records that these topics hold now, in the order of each partition.
+    """Yield all present records of these topics, in the order of each partition.
 
     ``since`` skips older records. ``newest`` limits the number of records of each partition.
 
-    Later records may be among them, because the embedded broker reports the first record of its last batch as
-    the end. The time of receipt is the time of publication. Raises ``KafkaError``, and :class:`HistoryCut` if
-    the broker gives nothing more before the end.
+    Later records may be among them, because the embedded broker reports the first record of its last batch
+    as the end. The time of receipt is the time of publication. Raises ``KafkaError``, and
+    :class:`HistoryCut` if the broker gives nothing more before the end.
     """
     async with reading_client(settings, "parcours-history") as consumer:
         partitions = [

@@ -1,4 +1,4 @@
-"""The inbox: an event that is delivered twice has its effect once.
+"""An event that is delivered twice has its effect once.
 
 Source and id identify an event: two sources may use the same id.
 """
@@ -17,7 +17,7 @@ from shared.events.cloudevents import Received
 from shared.messaging.tables import InboxRow
 
 KEPT = timedelta(days=90)
-"""How long a second delivery is recognised; the topics keep records for seven days."""
+"""A second delivery is recognised this long; the topics keep records for seven days."""
 
 E = TypeVar("E", bound=Event)
 

@@ -22,19 +22,18 @@ from shared.messaging.groups import Group
 from shared.messaging.router import Subscription
 
 LATE = timedelta(minutes=1)
-"""How long a record or an event may wait before it is a problem; the services need a second or two."""
+"""A record or event may wait this long before it is a problem; services need a second or two."""
 _SECONDS = 10.0
-"""How long all answers about a group may take; a healthy broker takes milliseconds."""
 _POLL_MS = 200
 _AGAIN_SECONDS = 0.2
 
 
 @dataclass(frozen=True, slots=True)
 class GroupLag:
-    """A group and what waits on its topic.
+    """``records`` is an upper bound, because it counts markers of transactions.
 
-    ``records`` is an upper bound, since it counts markers of transactions. ``oldest`` is the time of the
-    first waiting record. ``group`` is None if the broker does not tell; ``unknown`` says why.
+    ``oldest`` is the time of the first waiting record. ``group`` is None if the broker does not tell;
+    ``unknown`` says why.
     """
 
     service: str
@@ -89,7 +88,7 @@ async def _of_group(
 
 
 async def _described(admin: AIOKafkaAdminClient, group_id: str, topic: str, numbers: frozenset[int]) -> Group:
-    """Describe a group. A broker that is asked for the first time needs a moment."""
+    """A broker that is asked for the first time needs a moment."""
     while True:
         try:
             return await groups.describe(admin, group_id, topic, numbers)
@@ -109,7 +108,7 @@ async def _committed(
 async def _waiting(
     settings: KafkaSettings, offsets: Mapping[TopicPartition, int]
 ) -> list[tuple[int, datetime]]:
-    """Return, for each partition with waiting records, their number at most and the time of the first."""
+    """The numbers are upper bounds, with the time of the first waiting record, by partition."""
     if not offsets:
         return []
     async with reading_client(settings, "parcours-lag") as consumer:

@@ -1,7 +1,7 @@
 """Whether a record mentions a person, which agents it names, and what of it one person may read.
 
-A mention is found as it is written. What is encoded (base64, escapes of JSON, UTF-16) is not searched: such a
-record ends with its retention (ADR 0032).
+Encoded text (base64, escapes of JSON, UTF-16) is not searched: such a record ends with its retention (ADR
+0032).
 """
 
 import json
@@ -18,7 +18,7 @@ _SHORT = 2
 
 
 def mentions(record: Record, subject: Subject, issuer: str | None) -> bool:
-    """Return whether the person's identifier or address is written in the record's key, value or headers.
+    """Return whether the person's identifier or address is in the record's key, value or headers.
 
     ``issuer`` is the issuer of the portal that sent the record. If it is None, the record may name an issuer
     itself. Several agents may share an address, so the address of an object with an identifier belongs to
@@ -37,12 +37,12 @@ def mentions(record: Record, subject: Subject, issuer: str | None) -> bool:
 
 
 def has_address(record: Record, address: str) -> bool:
-    """Return whether the address is written in the record's key, value or headers."""
+    """Return whether the address is in the record's key, value or headers."""
     return any(_has_address(text, {address}) for text in [_text(record.value), *_texts_around(record)])
 
 
 def agents_in(raw: bytes | str | None, issuer: str | None, address: str | None = None) -> list[AgentKey]:
-    """Return the agents in a JSON value, each once. With an address: the agents that have this address there.
+    """Return the agents in a JSON value, each once; with an address, the agents who have it there.
 
     ``issuer`` is the issuer of the portal that sent the value. If it is None, the value may name the issuer
     of an identifier; otherwise the issuer in the result is empty.
@@ -57,9 +57,9 @@ def agents_in(raw: bytes | str | None, issuer: str | None, address: str | None =
 
 
 def as_read_by(raw: bytes | str | None, subject: Subject, issuer: str | None) -> str:
-    """Return a value as the person may read it: objects about other people are empty.
+    """Return a value for the person: objects about other people are empty.
 
-    Returns "…" if the value is no JSON, since any part of it may be about other people.
+    Returns "…" if the value is no JSON, because any part of it may be about other people.
     """
     try:
         return json.dumps(_without_others(json.loads(raw or b"null"), subject, issuer), ensure_ascii=False)
@@ -80,7 +80,6 @@ def _without_others(value: Any, subject: Subject, issuer: str | None) -> Any:
 
 
 def _is_about(found: dict[str, Any], subject: Subject, issuer: str | None) -> bool:
-    """Return whether an object of JSON has the person's identifier, or no identifier and their address."""
     identifier = _identifier(found)
     if identifier is None:
         return _holds_address(found, subject.addresses)
@@ -104,7 +103,6 @@ def _names(agent: AgentKey, texts: Collection[str], issuer: str | None) -> bool:
 
 
 def _has_address(text: str, addresses: Collection[str]) -> bool:
-    """Return whether the text has one of the addresses, in any capitals, and not as part of another."""
     lowered = text.lower()
     return any(
         address in lowered
@@ -131,7 +129,7 @@ def _objects_with(raw: bytes | str | None, addresses: Collection[str]) -> list[d
 
 
 def _objects_in(raw: bytes | str | None) -> Iterator[dict[str, Any]]:
-    """Yield the objects of a JSON value, without recursion; none if it is no JSON."""
+    """Without recursion, yield the objects of a JSON value; none if it is no JSON."""
     try:
         left = [json.loads(raw or b"null")]
     except (ValueError, RecursionError):
@@ -146,6 +144,6 @@ def _objects_in(raw: bytes | str | None) -> Iterator[dict[str, Any]]:
 
 
 def _identifier(found: dict[str, Any]) -> str | None:
-    """Return the identifier of an object, also where no contract allows it: a number, or with spaces."""
+    """Accept identifiers against the contract too: a number, or with spaces."""
     identifier = found.get("agent_id")
     return str(identifier).strip() or None if isinstance(identifier, str | int) else None

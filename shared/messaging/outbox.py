@@ -1,4 +1,4 @@
-"""The outbox: an event is stored in the transaction of the change that it reports.
+"""An event is stored in the transaction of the change that it reports.
 
 A row is an event for one destination: its topic, or the answers of one portal. ``relay`` publishes the rows
 after the commit.
@@ -26,23 +26,21 @@ BUCKETS = 8
 """Parts of the outbox that can be relayed at once; a key is always in the same bucket."""
 
 KEPT = timedelta(days=7)
-"""How long sent rows stay, to refill a broker that lost its disk."""
+"""Sent rows stay this long, to refill a broker that lost its disk."""
 ANSWERS_KEPT = timedelta(days=30)
-"""How long a portal can read its answers in its feed."""
 
 _NAMESPACE = UUID("5d4f0c6e-3c1b-4f0e-9b9a-1d1f0a6f7c52")
 """Namespace for event ids derived from the event's identity, so that publishing twice gives one id."""
 
 REGISTRY = "registry"
-"""The key in the ``info`` of a database: the registry of the portals that its service answers."""
 
 
 @dataclass(frozen=True, slots=True)
 class OutboxEvent:
     """An event to publish, and the attributes of its envelope.
 
-    ``source`` is None if the service itself publishes the event, ``event_id`` is None if the event gets a new
-    id. ``misrouted``: it answers a request that lay in a wrong partition.
+    ``source`` is None if the service itself publishes the event, ``event_id`` is None for a new id.
+    ``misrouted``: it answers a request that lay in a wrong partition.
     """
 
     event: Event
@@ -53,7 +51,7 @@ class OutboxEvent:
 
 
 class Outbox:
-    """What one service publishes. The name of the service becomes ``ce_source``."""
+    """What one service publishes. The service's name becomes ``ce_source``."""
 
     def __init__(self, service: str) -> None:
         self.source = f"/services/{service}"
@@ -86,7 +84,7 @@ class Outbox:
         return ids
 
     async def remember(self, tx: Transaction, published: Sequence[Received[Event]]) -> None:
-        """Store events that this service has published and has no row of, as after a restore."""
+        """Store events that this service has published and lost, as after a restore."""
         await tx.execute(
             _REMEMBER,
             {
@@ -111,8 +109,6 @@ def _new_id(event: Event) -> UUID:
 
 
 class _Destination(NamedTuple):
-    """A topic, or the answers of a portal. The topic is None for a portal that reads by HTTP alone."""
-
     topic: str | None
     portal: str | None = None
 
@@ -125,7 +121,7 @@ class _Route(NamedTuple):
 
 
 def _destinations(event: Event, portals: Portals | None) -> list[_Destination]:
-    """Return where an event goes. ``portals`` is None if another service answers portals."""
+    """``portals`` is None if another service answers portals."""
     own = [_Destination(event.TOPIC.value)]
     if portals is None:
         return own
@@ -159,16 +155,16 @@ def _columns_of(routes: Mapping[_Route, int]) -> dict[str, list[Any]]:
 
 
 async def replay(tx: Transaction, since: datetime) -> int:
-    """Make the relay publish again all events created since then. Returns how many.
+    """Publish again all events created since then. Returns how many.
 
-    They keep their ids, so consumers drop known events, and their numbers in the feeds. Events about an agent
-    who was erased since are not published: nothing of them is left.
+    They keep their ids, so consumers drop known events, and their numbers in the feeds. Events about an
+    agent who was erased since are not published: nothing of them is left.
     """
     return (await tx.execute(_REPLAY, {"since": since})).rowcount
 
 
 async def unsent(tx: Transaction) -> tuple[int, float]:
-    """Return how many events wait to be published, and for how many seconds the oldest has waited.
+    """Return how many events wait to be published, and the seconds since the oldest was stored.
 
     Events that are held back do not count.
     """

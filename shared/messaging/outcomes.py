@@ -18,12 +18,12 @@ _GIVEN_UP = FieldProblem(
 
 
 def of_rejected(rejected: Rejected) -> RequestRejected | None:
-    """Return the rejection for the sender of a record, or None if no known portal sent it."""
+    """Return None if no known portal sent the record."""
     return _rejection(rejected, rejected.request_id, rejected.code, rejected.problems)
 
 
 def of_discarded(letter: DeadLetter) -> RequestRejected | None:
-    """Return the rejection for the sender of a discarded dead letter, or None if no portal sent it."""
+    """Return None if no portal sent the dead letter."""
     return _rejection(letter, letter.event_id, RejectionCode.INTERNAL, (_GIVEN_UP,))
 
 
@@ -48,7 +48,7 @@ def _rejection(
 
 
 def of_given_up(router: Router, letters: Sequence[DeadLetter]) -> list[RequestRejected]:
-    """Return the rejections that this service owes for dead letters that are given up."""
+    """Return the rejections that this service owes for dead letters given up."""
     answered = (of_discarded(letter) for letter in letters if _answers(router, letter))
     return [answer for answer in answered if answer is not None]
 
@@ -61,7 +61,7 @@ def _answers(router: Router, letter: DeadLetter) -> bool:
 
 
 def of_accepted(received: Received[Event]) -> OutboxEvent | None:
-    """Return the acceptance for the sender of a request, or None if no portal sent it."""
+    """Return None if no portal sent the request."""
     if received.portal is None:
         return None
     accepted = RequestAccepted(request_id=received.id, request_source=received.source, portal=received.portal)

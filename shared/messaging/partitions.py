@@ -15,7 +15,7 @@ from shared.messaging.broker import KafkaSettings
 from shared.messaging.clients import admin_client
 
 FORMER_COUNTS = timedelta(hours=1)
-"""How long the former number of partitions counts after some were added; producers learn of it late."""
+"""The former partition count is valid this long after an increase: producers learn of it late."""
 _SECONDS = 10.0
 
 
@@ -28,12 +28,12 @@ class PartitionNumber:
 
 
 def partition_of(key: str, number: int) -> int:
-    """Return the partition of a key among ``number``, as the Java client and aiokafka choose it."""
+    """Return the partition as the Java client and aiokafka choose it."""
     return _hash(key) % number
 
 
 def lies_right(record: Record, key: str, numbers: Sequence[PartitionNumber]) -> bool:
-    """Return whether a record lies in the partition of this key, as it was counted at its receipt."""
+    """Return whether the key's partition was right at the record's receipt."""
     return any(
         record.partition == partition_of(key, known.number)
         for known in numbers

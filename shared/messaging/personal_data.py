@@ -1,4 +1,4 @@
-"""What messaging keeps of people, and for how long."""
+"""The personal data in messaging, and how long it is kept."""
 
 from shared.messaging import dead_letters, inbox, outbox
 from shared.messaging.tables import DeadLetterAuditRow, DeadLetterRow, ErasureRow, InboxRow, OutboxRow
@@ -37,7 +37,7 @@ UNDECIDED = Retention(
     since="la mise de côté d’une demande qui n’a pu être traitée, si personne n’en décide",
     over="state = 'parked' AND parked_at < :before",
 )
-"""Parked letters that nobody decides on. A job of its own ends them, and notifies their portals."""
+"""Its own job ends undecided letters, and notifies their portals."""
 
 _AGENT_IN_OUTBOX = (
     "strpos(data, :in_json) > 0 AND source <> ALL(CAST(:sources_of_others AS text[])) "
@@ -45,16 +45,12 @@ _AGENT_IN_OUTBOX = (
     "'$.** ? (@.agent_id == $agent_id && (!exists(@.issuer) || @.issuer == \"\" || @.issuer == $issuer))', "
     "jsonb_build_object('agent_id', CAST(:agent_id AS text), 'issuer', CAST(:issuer AS text)))"
 )
-"""The SQL condition for an event about an agent, alone or with others.
-
-If neither the event nor its sender names the issuer, every agent with the identifier is meant.
-"""
+"""If neither the event nor its sender names the issuer, every agent with the identifier is meant."""
 
 _ADDRESS_IN_OUTBOX = (
     "strpos(data, '\"agent_id\"') = 0 AND EXISTS (SELECT FROM unnest(CAST(:addresses AS text[])) AS address "
     "WHERE strpos(lower(data), CAST(to_json(address) AS text)) > 0)"
 )
-"""The SQL condition for an event that has an address of a person and is about no agent."""
 EVENTS = PersonalData(
     table=OutboxRow,
     whose=Whose.NAMED,

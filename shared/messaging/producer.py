@@ -1,9 +1,9 @@
 """The relay's producer. Another process can fence it: the broker then refuses what it still sends.
 
-It takes its producer id under a transactional id that no other ever had, and sends without transactions. Each
-partition knows the producer's epoch, and takes nothing from an older one (KIP-98). Another process that
-starts a producer with the same transactional id gets the next epoch, and tells it to the partitions by an
-aborted transaction. A transaction for each pass would do as well, but costs more (ADR 0023).
+It takes its producer id under a new transactional id, and sends without transactions. Each partition knows
+the producer's epoch, and takes nothing from an older one (KIP-98). Another process that starts a producer
+with the same transactional id gets the next epoch, and tells it to the partitions by an aborted transaction.
+A transaction for each pass would do as well, but costs more (ADR 0023).
 """
 
 import asyncio
@@ -39,13 +39,13 @@ Headers = list[tuple[str, bytes]]
 
 
 NEVER = (TopicAuthorizationFailedError, InvalidTopicError)
-"""Errors of a topic that apply to all its records and do not go away."""
+"""These errors of a topic do not go away."""
 TOO_LARGE = (MessageSizeTooLargeError, RecordListTooLargeError)
-"""Errors of a batch: one of its records is too large for the topic."""
+"""One record of the batch is too large."""
 
 
 class OutgoingRecord(NamedTuple):
-    """A record as it goes to the broker."""
+    """A record for the broker."""
 
     topic: str
     key: bytes
@@ -54,7 +54,6 @@ class OutgoingRecord(NamedTuple):
 
     @property
     def is_too_large(self) -> bool:
-        """Whether it is larger than any topic takes, alone in its batch."""
         if len(self.value) < MAX_RECORD_BYTES // 2:  # true for nearly all
             return False
         size: int = DefaultRecordBatchBuilder.estimate_size_in_bytes(self.key, self.value, self.headers)
@@ -87,7 +86,7 @@ class Producer:
         return cls(kafka, settings, transactional_id)
 
     async def send(self, records: Sequence[OutgoingRecord]) -> list[BaseException | None]:
-        """Send all in order, and wait for every answer. Returns, for each, why it was not taken, or None.
+        """Send all in order, and wait for every answer. Returns each failure, or None.
 
         Raises ``KafkaError`` if they could not be given to the producer.
         """
@@ -135,7 +134,7 @@ class Producer:
         await _close(await _started(self._settings, transactional_id))
 
     async def close(self) -> None:
-        """Disconnect at once. What was not acknowledged may still arrive, or never."""
+        """What was not acknowledged may still arrive, or never."""
         await _close(self.kafka)
 
 
@@ -157,7 +156,7 @@ async def _started(settings: KafkaSettings, transactional_id: str | None) -> AIO
 
 
 async def _publish_epoch(producer: AIOKafkaProducer, topic: str) -> None:
-    """Tell all partitions of a topic the producer's epoch, by the marker of an empty transaction."""
+    """The marker of an empty transaction tells the epoch."""
     await producer.begin_transaction()
     for partition in await producer.partitions_for(topic):
         tp = TopicPartition(topic, partition)

@@ -22,14 +22,13 @@ from shared.messaging.tables import ReadProgressRow
 log = logging.getLogger(__name__)
 
 OnRead = Callable[[Topic, Mapping[int, datetime], Collection[int]], Awaitable[None]]
-"""Called with a topic, a time for each read partition (all earlier records have had their effect), and all
-its partitions."""
+"""All records before a partition's time have had their effect. The last argument has all partitions."""
 
 
 async def follow(
     consumers: Sequence[Consumer], on_read: OnRead, stopping: asyncio.Event, *, every: float
 ) -> None:
-    """Report to ``on_read``, at this interval, until when each partition of these consumers is read."""
+    """Report to ``on_read``, at this interval, until when each partition is read."""
     followed = [(consumer, ReadProgress()) for consumer in consumers]
     while not stopping.is_set():
         # At once: a broker answers no other request of a consumer while a fetch waits for records.
@@ -57,7 +56,7 @@ async def _report(on_read: OnRead, consumer: Consumer, progress: "ReadProgress")
 
 @dataclass(slots=True)
 class _Goal:
-    """The end of a partition at a moment, and how many batches were done when all before it was fetched."""
+    """A partition's end at a moment, and how many batches were done when all before it was fetched."""
 
     at: datetime
     end: int
@@ -75,9 +74,9 @@ class ReadProgress:
     ) -> Mapping[int, datetime]:
         """Return, by partition, a time by which all records that had come have had their effect.
 
-        A partition without such a time is left out. ``busy``: a batch is being handled. ``batches``: how many
-        are done. Records fetched at one call have had their effect at the next call if no batch is being
-        handled then, or if one finished in between. Committed offsets would not do, since markers of
+        A partition without such a time is left out. ``busy``: a batch is being handled. ``batches``: how
+        many are done. Records fetched at one call have had their effect at the next call if no batch is
+        being handled then, or if one finished in between. Committed offsets would not do, because markers of
         transactions are never committed. Raises ``KafkaError``.
         """
         partitions = kafka.assignment()
@@ -105,7 +104,7 @@ class ReadProgress:
 
 
 def keeping(database: Database) -> OnRead:
-    """Return a function that keeps until when partitions are read."""
+    """Return a function that stores until when partitions are read."""
 
     async def keep(topic: Topic, read: Mapping[int, datetime], partitions: Collection[int]) -> None:
         async with database.quiet_transaction() as tx:
@@ -117,10 +116,10 @@ def keeping(database: Database) -> OnRead:
 async def save(
     tx: Transaction, topic: Topic, read: Mapping[int, datetime], partitions: Collection[int] = ()
 ) -> None:
-    """Keep until when each of these partitions is read.
+    """Store until when each of these partitions is read.
 
-    ``partitions`` are all that the topic has; empty if not known. A partition that was never read gets a row,
-    and a partition that no longer exists loses its row.
+    ``partitions`` are all that the topic has; empty if not known. A partition that was never read gets a
+    row, and a partition that no longer exists loses its row.
     """
     if partitions:
         await tx.execute(_PARTITIONS, {"topic": topic.value, "partitions": sorted(partitions)})
@@ -139,7 +138,7 @@ async def save(
 
 
 async def read_until(tx: Transaction, topic: Topic) -> datetime | None:
-    """Return until when every partition of a topic is read, or None if nobody has looked yet.
+    """Return until when every partition is read, or None if nobody has looked yet.
 
     A partition that nobody reads delays it.
     """

@@ -38,7 +38,7 @@ class Compared:
     stored: Mapping[str, ProjectedRow]
 
     def differences(self) -> Iterator[str]:
-        """Yield a line for each value that is not as expected. A newer version than expected is right."""
+        """A newer version than expected is right."""
         for key in sorted(self.expected.keys() | self.stored.keys()):
             expected, stored = self.expected.get(key), self.stored.get(key)
             if stored is None:
@@ -53,7 +53,7 @@ class Compared:
 
 @dataclass(frozen=True, slots=True)
 class Projections:
-    """How one service fills its projections of ``topics`` again, and compares them with the topics.
+    """How one service fills its projections again, and compares them with the topics.
 
     ``restore`` keeps the newest version, as the handlers do, and causes nothing again. ``compare`` only
     reads.
@@ -66,7 +66,7 @@ class Projections:
 
 @dataclass(slots=True)
 class TopicStates:
-    """The events on compacted topics, by topic and key: the newest handled events, and newer missed ones.
+    """Events by topic and key: the newest handled events, and newer missed ones.
 
     ``unreadable`` counts records that could not be read; they are parked.
     """
@@ -82,7 +82,6 @@ class TopicStates:
         }
 
     def handled_in_slices(self) -> Iterator[Latest]:
-        """Yield the handled events of :data:`SLICE` subjects at a time, from all topics."""
         subjects = sorted({key for events in self.handled.values() for key in events})
         for first in range(0, len(subjects), SLICE):
             slice_ = subjects[first : first + SLICE]
@@ -140,7 +139,7 @@ async def rebuild(
 
 
 async def compare(states: TopicStates, database: Database, projections: Projections) -> Sequence[Compared]:
-    """Compare the projections with what the topics hold."""
+    """Compare the projections with the topics."""
     async with database.quiet_transaction() as tx:
         # One snapshot: a running service changes its counts between two statements.
         await tx.execute(_AS_OF_ONE_MOMENT)

@@ -65,7 +65,6 @@ class Relay:
         self._woken.set()
 
     def trouble(self) -> str | None:
-        """Return why the outbox is not published, or None if it is."""
         if self._has_failed:
             return "the outbox could not be published at the last try"
         if self._pass_began is not None and time.monotonic() - self._pass_began > SLOW_SECONDS:
@@ -73,7 +72,6 @@ class Relay:
         return None
 
     async def start(self) -> Producer:
-        """Connect. Raises ``KafkaError``, and what the database raises."""
         producer = await Producer.connected(self._settings, self._service)
         if producer.transactional_id is not None:
             await self._database.execute_alone(
@@ -111,7 +109,7 @@ class Relay:
         self._woken.set()
 
     async def close(self) -> None:
-        """Disconnect at once. What was not acknowledged stays unsent."""
+        """What was not acknowledged stays unsent."""
         producer, self._producer = self._producer, None
         if producer is not None:
             await producer.close()
@@ -137,7 +135,6 @@ class Relay:
         return len(result.sent)
 
     async def release_waiting(self) -> None:
-        """Release the events whose topics have been created since they were held back."""
         producer = self._producer or await self.start()
         async with self._database.quiet_transaction() as tx:
             topics = await held.waiting_topics(tx)
@@ -172,7 +169,7 @@ class Relay:
     async def _claim(self, producer: Producer, buckets: Sequence[int]) -> list[str]:
         """Tell other processes that ``producer`` may have records of these buckets on their way.
 
-        Returns the transactional ids of other producers that may too, since they never marked their pass.
+        Returns the transactional ids of other producers that may too, because they never marked their pass.
         """
         if producer.transactional_id is None:
             return []

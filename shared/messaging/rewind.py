@@ -12,11 +12,11 @@ from shared.messaging.groups import partitions_of
 
 
 class GroupInUse(Exception):
-    """A group has members, so its offsets cannot be set; the message says which group."""
+    """A group has members, so its offsets cannot be set. The message says which group."""
 
 
 async def rewind(settings: KafkaSettings, topics: Mapping[str, str], since: datetime) -> dict[str, int]:
-    """Make these groups, each given with its topic, read again what came at ``since`` or later.
+    """Make groups (each with its topic) read again what came at ``since`` or later.
 
     Offsets never move forward, and only move where something was read. Returns how many records each group
     reads again. Raises :class:`GroupInUse`, ``KafkaError``.

@@ -1,4 +1,4 @@
-"""What a service listens to: its handlers, each with its topic and its events."""
+"""A service's handlers, each with its topic and its events."""
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
@@ -33,22 +33,21 @@ class FromContext(CustomField):
 
 
 Tx = Annotated[Transaction, FromContext("tx")]
-"""A handler's parameter: the transaction of its batch. FastStream fills it in."""
+"""FastStream fills in the transaction of the batch."""
 
 Rejections = Annotated[list[Rejected], FromContext("rejections")]
-"""A handler's parameter: a list for the records that it rejects. They have no effect, and are in no inbox.
+"""A handler appends the records that it rejects. They have no effect, and are in no inbox.
 
 Only for a topic whose rejections the service keeps, with ``own_inbox``.
 """
 
 Handler = Callable[..., Awaitable[int | None]]
-"""Takes a batch in; returns how many events had an effect, or None for all."""
 H = TypeVar("H", bound=Handler)
 
 
 @dataclass(frozen=True, slots=True)
 class Subscription:
-    """One topic of a service: ``handler`` takes the events of ``types``; those ``for_later`` are parked.
+    """One topic of a service: ``handler`` takes the events of ``types``; ``for_later`` are parked.
 
     Other types of the topic are ignored. See :meth:`Router.subscriber`.
     """
@@ -91,7 +90,7 @@ class Subscription:
 
 
 class Router:
-    """Everything that one service listens to. ``handlers.py`` of each service fills one."""
+    """Everything that one service listens to, filled by its ``handlers.py``."""
 
     def __init__(self, service: str) -> None:
         self.service = service
@@ -118,8 +117,7 @@ class Router:
         - ``awaited``: somebody waits for the effect, so the broker is polled often.
         - ``accepts``: no decision answers these requests, so their portals are told that they were accepted.
         - ``answered_elsewhere``: another service that takes them too answers their portals.
-        - ``consumers``: members of the group in each process: while one waits for the database, another
-          works.
+        - ``consumers``: members of the group in each process: one works while another waits for the database.
         """
 
         def register(handler: H) -> H:
@@ -144,7 +142,6 @@ class Router:
 
 
 def _events_taken_by(handler: Handler) -> tuple[type[Event], ...]:
-    """Return A and B of a parameter ``list[Received[A | B]]``. Raises ``TypeError`` if there is none."""
     for annotation in get_type_hints(handler).values():
         if get_origin(annotation) is list and get_origin(item := get_args(annotation)[0]) is Received:
             return tuple(_members(get_args(item)[0]))

@@ -1,4 +1,4 @@
-"""What becomes of each event of a pass. An event that the broker never takes stops only its own key.
+"""Sends the events of a pass. An event that the broker never takes stops only its own key.
 
 Rows of the outbox come in, in order; nothing is stored here.
 """
@@ -22,7 +22,7 @@ from shared.observability import logged_ids
 log = logging.getLogger(__name__)
 
 PASS = 1_000
-"""Events published in one transaction, at most of each bucket. Buckets are added up to this number."""
+"""The limit of a transaction, and of each bucket."""
 
 _BEHIND = "an event of its key and topic that is held back stands before it"
 _NO_TOPIC = "the topic does not exist"
@@ -32,10 +32,11 @@ Sendable = Sequence[tuple[Row[Any], OutgoingRecord]]
 
 @dataclass(slots=True)
 class SendResult:
-    """What became of the events of a pass. Events in none of these stay as they are, for the next pass.
+    """The results of a pass. An event without a result stays for the next pass.
 
-    ``refused`` and ``waiting`` are by id, with the reason. ``failure`` is an error after which the broker may
-    still take some events. ``is_broken``: the numbers of the producer have a gap, and it can send no more.
+    ``refused`` and ``waiting`` are by id, with the reason. ``failure`` is an error after which the broker
+    may still take some events. ``is_broken``: the numbers of the producer have a gap, and it can send no
+    more.
     """
 
     sent: list[Row[Any]] = field(default_factory=list)
@@ -46,7 +47,6 @@ class SendResult:
     stopped: set[tuple[str, str]] = field(default_factory=set)
 
     def refuse(self, row: Row[Any], reason: str) -> None:
-        """Refuse an event. If an event of its key and topic was refused already, it waits behind that one."""
         if (row.topic, row.key) in self.stopped:
             self.waiting[row.id] = _BEHIND
             return
@@ -56,7 +56,7 @@ class SendResult:
             log.error("Event %s to %s is refused for good (%s): see outbox list", row.id, row.topic, reason)
 
     def take_failure(self) -> BaseException:
-        """Return the failure to raise, and keep it no more.
+        """Return the failure to raise, and drop it.
 
         A local of the raising frame would hold it in a cycle, with all events of the pass.
         """
@@ -67,7 +67,7 @@ class SendResult:
 
 
 class Sending:
-    """Sends the events of one pass after another. ``intake_key`` signs what portals sent by HTTP."""
+    """``intake_key`` signs what portals sent by HTTP."""
 
     def __init__(self, intake_key: bytes | None) -> None:
         self._intake_key = intake_key
@@ -99,7 +99,6 @@ class Sending:
         contexts: Mapping[int, str],
         result: SendResult,
     ) -> Sendable:
-        """Return the events that can be sent, in these trace contexts; add the others to ``result``."""
         sendable = []
         for row in rows:
             if row.topic is None:  # its portal reads it by HTTP alone
@@ -142,7 +141,7 @@ class Sending:
         result.failure = failures[0] if failures else None
 
     async def _send_alone(self, producer: Producer, suspects: Sendable, result: SendResult) -> None:
-        """Send one by one what was in a batch that was too large. Stop at the first error."""
+        """Stop at the first error."""
         for row, record in suspects:
             [error] = await producer.send([record])
             if error is None:
@@ -181,5 +180,5 @@ def _headers(row: Row[Any], traceparent: str | None, intake_key: bytes | None) -
 
 
 def describe(error: BaseException) -> str:
-    """Return one line that says what went wrong."""
+    """Return the error in one line."""
     return (str(error).splitlines() or [""])[0] or type(error).__name__

@@ -12,7 +12,7 @@ KeptRows = Mapping[str, Sequence[dict[str, Any]]]
 
 
 class NamedSession(Protocol):
-    """What a session is known by."""
+    """A session with a title and dates."""
 
     @property
     def title(self) -> str: ...
@@ -27,7 +27,6 @@ class NamedSession(Protocol):
 FindSessions = Callable[[Transaction, Collection[UUID]], Awaitable[Mapping[UUID, NamedSession]]]
 
 _SESSION_OF = {"enrolment": "enrolment_id", "mail": "mail_id"}
-"""Tables whose rows have a session, and the key by which other rows refer to them."""
 
 
 async def add_sessions(tx: Transaction, kept: KeptRows, find: FindSessions) -> None:

@@ -23,7 +23,7 @@ from shared.database import Timestamp, new_registry
 
 
 class MessagingTable(SQLModel, registry=new_registry()):
-    """Base class of these tables: their registry."""
+    """The base of these tables."""
 
 
 def _generated_id() -> Any:
@@ -50,7 +50,7 @@ class InboxRow(MessagingTable, table=True):
 
 
 class OutboxRow(MessagingTable, table=True):
-    """An event for one destination: to publish, or published in the last 7 days (30 if a portal reads it).
+    """An event for one destination, sent or not. Kept 7 days after (30 if a portal reads it).
 
     ``topic`` is null if a portal reads its answers by HTTP alone: the row is numbered and never sent.
     """
@@ -123,7 +123,7 @@ class OutboxBucketRow(MessagingTable, table=True):
 
 
 class OutboxProducerRow(MessagingTable, table=True):
-    """A producer that may publish: it was started, and neither closed nor fenced."""
+    """A producer that was started, and neither closed nor fenced."""
 
     __tablename__ = "outbox_producer"
 
@@ -144,7 +144,6 @@ class ClusterRow(MessagingTable, table=True):
 REJECTED_WITH_CONTENT = (
     "state = 'rejected' AND (key IS NOT NULL OR value IS NOT NULL OR headers <> '[]'::jsonb)"
 )
-"""The SQL condition for a rejected record that still has content."""
 
 
 class DeadLetterRow(MessagingTable, table=True):
@@ -209,7 +208,7 @@ class DeadLetterAuditRow(MessagingTable, table=True):
 
 
 class ErasureRow(MessagingTable, table=True):
-    """An agent's request to be forgotten. Once it is done, it names nobody; the row stays as proof."""
+    """An agent's request to be forgotten. Once done, it names nobody; the row stays as proof."""
 
     __tablename__ = "erasure"
     __table_args__ = (
@@ -241,6 +240,6 @@ class ReadProgressRow(MessagingTable, table=True):
 
 
 def add_to(metadata: MetaData) -> None:
-    """Add these tables to a service's own, so that its migrations make them."""
+    """Add these tables to a service's own, so that its migrations create them."""
     for table in MessagingTable.metadata.tables.values():
         table.to_metadata(metadata)

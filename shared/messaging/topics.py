@@ -1,4 +1,4 @@
-"""Creating the topics, by an explicit and idempotent command; and their state on the broker."""
+"""Creates the topics, by an explicit and idempotent command, and reads their state."""
 
 import asyncio
 import time
@@ -17,18 +17,18 @@ from shared.messaging.portals.registry import Portal
 
 METADATA_SECONDS = 15.0
 REPLICAS = 3
-"""How many brokers have a topic: with fewer, an acknowledged event may be lost with one disk."""
+"""On fewer brokers, an acknowledged event may be lost with one disk."""
 
 
 class TopicsDiffer(Exception):
-    """A topic exists with fewer partitions than agreed; the message says which."""
+    """A topic has fewer partitions than agreed. The message says which."""
 
 
 @dataclass(frozen=True, slots=True)
 class TopicState:
-    """A topic as it is on the broker. ``partitions`` is 0 if it does not exist; ``replicas``: the fewest.
+    """A topic on the broker. ``partitions`` is 0 if it does not exist; ``replicas`` is the fewest.
 
-    ``differences`` are the settings that are not as agreed: the actual value, and the agreed value.
+    ``differences`` are wrong settings: the actual value, and the agreed value.
     """
 
     name: str
@@ -37,17 +37,15 @@ class TopicState:
     replicas: int = 0
     differences: Mapping[str, tuple[str, str]] = field(default_factory=dict)
     unknown: str = ""
-    """Why the broker does not tell; empty if it does."""
 
 
 class CreatedTopics(NamedTuple):
-    """Every topic by name, with whether it is new, and the number of replicas of new topics."""
+    """Every topic by name, with whether it is new, and the replicas of new topics."""
 
     are_new: dict[str, bool]
     replicas: int
 
     def warning(self) -> str:
-        """Return a warning if topics were created on fewer than three brokers; else an empty text."""
         if self.replicas >= REPLICAS or not any(self.are_new.values()):
             return ""
         return (
@@ -76,17 +74,14 @@ async def create(
 
 
 def names(portals: Iterable[Portal]) -> dict[str, TopicSettings]:
-    """Return every topic by its name on the broker, with the topics of portals' answers."""
+    """Return every topic by its name on the broker, including the portals' topics."""
     answers = [portal.answers_topic for portal in portals if portal.answers_topic is not None]
     fixed = {topic.value: agreed for topic, agreed in TOPICS.items() if topic is not Topic.PORTAL_ANSWERS}
     return fixed | dict.fromkeys(answers, TOPICS[Topic.PORTAL_ANSWERS])
 
 
 async def states(settings: KafkaSettings, portals: Iterable[Portal] = ()) -> list[TopicState]:
-    """Return the state of every topic on the broker. Changes nothing.
-
-    Raises ``KafkaError`` if the broker cannot be used.
-    """
+    """Return the state of every topic. Changes nothing. Raises ``KafkaError``."""
     async with admin_client(settings, "parcours-topics") as admin:
         # List all: asked about a missing topic, some brokers create it.
         existing = set(await admin.list_topics())
@@ -145,7 +140,7 @@ def replicas(brokers: int) -> int:
 
 
 def durable(replication_factor: int) -> dict[str, str]:
-    """Return the settings by which an acknowledged event survives the loss of one of three brokers."""
+    """With these settings an acknowledged event survives the loss of one of three brokers."""
     return {"min.insync.replicas": "2"} if replication_factor >= REPLICAS else {}
 
 

@@ -1,6 +1,6 @@
 """Traces of events: a span for each event that is taken in, stored to be published, and published.
 
-A batch has a trace of its own, with links to the traces of its events. See :mod:`shared.tracing`.
+A batch has its own trace, with links to the traces of its events. See :mod:`shared.tracing`.
 """
 
 import contextlib
@@ -24,16 +24,16 @@ _IDS = ("request_id", "enrolment_id", "session_id", "mail_id")
 
 
 def ids_of(received: Received[Event]) -> dict[str, object]:
-    """Return the ids that log lines about an event have.
+    """Return the ids for log lines about an event.
 
-    An event of a portal is a request with the same id.
+    A portal's event is a request with the same id.
     """
     return {"event_id": received.id, **_named_by(received), "trace_id": trace_id_of(received.traceparent)}
 
 
 @contextlib.contextmanager
 def batch(topic: str, deliveries: Sequence[D | Received[Event]]) -> Iterator[Sequence[D | Received[Event]]]:
-    """Trace the events of one topic while they are taken in. Handle what it yields instead of them."""
+    """Trace the events of one topic while they are taken in. Handle the yielded ones instead."""
     if not tracing.is_on():
         yield deliveries
         return
@@ -79,7 +79,7 @@ def _begin(received: Received[Event], spans: "list[Span]") -> Received[Event]:
 
 
 def accepted(received: Received[Event]) -> str | None:
-    """Trace that an event of a portal was accepted by HTTP. Returns the trace context to go on with."""
+    """Trace that an event was accepted by HTTP. Returns the trace context to continue with."""
     if not tracing.admits(received.traceparent):
         return tracing.untraced(received.traceparent)
     attributes = _cloudevent(received.event, received.id, received.source)
@@ -90,7 +90,7 @@ def accepted(received: Received[Event]) -> str | None:
 
 
 def created(event: Event, event_id: object, source: str, traceparent: str | None) -> str | None:
-    """Trace that an event was stored, such as a decision. Returns the trace context to publish it with."""
+    """Trace that an event was stored. Returns the trace context to publish it with."""
     if not tracing.is_on() or not tracing.is_sampled(traceparent):
         return traceparent
     attributes = {
@@ -108,10 +108,7 @@ def created(event: Event, event_id: object, source: str, traceparent: str | None
 
 @contextlib.contextmanager
 def publishing(rows: Sequence[Row[Any]], sent: Sequence[Row[Any]]) -> Iterator[Mapping[int, str]]:
-    """Trace rows of the outbox while they are sent; rows that are ``sent`` in the end have not failed.
-
-    Yields the trace contexts of traced rows, by id.
-    """
+    """Trace rows while they are sent. Yields the trace contexts of traced rows, by id."""
     if not tracing.is_on():
         yield {}
         return

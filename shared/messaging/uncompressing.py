@@ -1,6 +1,6 @@
-"""Uncompressing a batch of records into a bound, so that few bytes never become many in memory.
+"""Uncompresses a batch of records into a bound, so that few bytes never become many in memory.
 
-aiokafka's own decoders have no bound. These decode into memory of a fixed size, and fail where it is full.
+aiokafka's own decoders have no bound. These decode into memory of a fixed size, and fail when it is full.
 """
 
 import mmap
@@ -19,13 +19,15 @@ _XERIAL_MAGIC = b"\x82SNAPPY\x00"
 _BLOCK = struct.Struct(">i")
 
 _room = memoryview(mmap.mmap(-1, MAX_HEAD + MAX_BYTES, mmap.MAP_PRIVATE))
-"""Memory for every batch, one after the other: new memory for each costs more than to uncompress it. Pages
-that no batch has needed yet are not in memory."""
+"""All batches share this memory, one after the other: new memory for each costs more than to uncompress it.
+
+Pages that no batch has needed yet are not in memory.
+"""
 _in_use = threading.Lock()
 
 
 class CannotUncompress(ValueError):
-    """A batch is damaged, too large, or has an unknown compression; the message says which."""
+    """A batch is damaged, too large, or has an unknown compression. The message says which."""
 
 
 def uncompressed(codec: int, records: memoryview, head: bytes | bytearray) -> bytes:

@@ -1,4 +1,4 @@
-"""The watchdog: knows whether all is read, and ends a process whose consumer hangs or is in no group.
+"""Knows whether all is read, and ends a process whose consumer hangs or is in no group.
 
 aiokafka does not always recover. After a broker was killed under load, a consumer may wait for ever for an
 answer: its process receives nothing, while all its probes are green.
@@ -20,7 +20,7 @@ from shared.messaging.groups import Group
 
 LOOK_SECONDS = 5.0
 OUTDATED_SECONDS = 30.0
-"""After this time a result says nothing any more: a look takes 10 s at most if Kafka hangs."""
+"""After this time a result is outdated: a look takes 10 s at most if Kafka hangs."""
 
 CONSUMING = Gauge(
     "parcours_consuming",
@@ -47,7 +47,7 @@ Lags = Mapping[TopicPartition, int]
 
 @dataclass(frozen=True, slots=True)
 class Behind:
-    """The partitions of a topic that a process reads, the records that wait in them, and their age."""
+    """A process's partitions of a topic, the waiting records, and their age."""
 
     partitions: int
     records: int
@@ -55,7 +55,7 @@ class Behind:
 
 
 class Groups(Protocol):
-    """Kafka's groups. See :class:`shared.messaging.groups.ConsumerGroups`."""
+    """See :class:`shared.messaging.groups.ConsumerGroups`."""
 
     async def look(self, topics: Mapping[str, str]) -> Mapping[str, Group] | None: ...
 
@@ -63,8 +63,9 @@ class Groups(Protocol):
 class Watchdog:
     """Watches the consumers of a process.
 
-    A consumer without progress for ``limit`` seconds is stalled. While Kafka does not answer, no consumer is:
-    a restart would not help. ``relay_trouble`` returns why the outbox is not published, or None if it is.
+    A consumer without progress for ``limit`` seconds is stalled. While Kafka does not answer, no consumer
+    is: a restart would not help. ``relay_trouble`` returns why the outbox is not published, or None if it
+    is.
     """
 
     def __init__(
@@ -83,11 +84,9 @@ class Watchdog:
         self._began = self._looked_at = time.monotonic()
         self._at_end: dict[TopicPartition, float] = {}
         self.behind: Mapping[str, Behind] = {}
-        """How far this process is behind, by topic, at the last look."""
         CONSUMING.set_function(lambda: self.trouble() is None)
 
     def trouble(self) -> str | None:
-        """Return why something is not read or not published, or None."""
         age = time.monotonic() - self._looked_at
         if age > OUTDATED_SECONDS:
             return f"what Kafka says is not known for {age:.0f} s"
@@ -168,7 +167,7 @@ class Watchdog:
             LAG_SECONDS.labels(topic).set(seen.seconds)
 
     def _seconds_behind(self, consumer: Consumer, partition: TopicPartition, records: int) -> float:
-        """Return the age of the last record taken in, at most the time since the consumer had all."""
+        """The age is at most the time since the consumer had all."""
         now = time.monotonic()
         if not records:
             self._at_end[partition] = now
@@ -180,9 +179,9 @@ class Watchdog:
 
 
 async def _lags(consumer: Consumer) -> Lags | None:
-    """Return how many records a consumer has not taken in yet, or None if its client does not answer.
+    """Return how many records wait, or None if the consumer's client does not answer.
 
-    The broker is asked, since a consumer that hangs does not learn of new records. Its client is already
+    The broker is asked, because a consumer that hangs does not learn of new records. Its client is already
     behind the batch that is being handled, or that has failed and will come again.
     """
     if (kafka := consumer.kafka) is None:

@@ -1,1 +1,0 @@
-"""Log-in by OpenID Connect: an issuer says who somebody is, settings say what they may."""

@@ -1,8 +1,8 @@
-"""What is asked of an issuer: where people log in, who has logged in, where they log out.
+"""Asks an issuer: where people log in, who has logged in, where they log out.
 
 OpenID Connect Core 1.0 by the authorization code flow, with PKCE (RFC 7636). What the issuer publishes is
-kept for an hour, and longer while it is away; each request of ours has its time limit. Nothing here is
-stored: the log-in itself is a matter of ``shared/web/logins``.
+cached for an hour, and longer while it is away; each request has its time limit. Nothing here is stored:
+log-ins are in ``shared/web/logins``.
 """
 
 import asyncio
@@ -30,27 +30,26 @@ from shared.auth import Role
 from shared.oidc.settings import Claims, Grant, OidcSettings, RoleRule, is_safe
 
 FRESH = timedelta(hours=1)
-"""For how long what the issuer publishes is not asked for again."""
+"""What the issuer publishes is not asked for again this long."""
 SPARED = timedelta(seconds=5)
-"""For how long an issuer that did not answer is not asked again: nobody else waits for it meanwhile."""
+"""An issuer that did not answer is not asked again this long: nobody else waits for it meanwhile."""
 SECONDS = 5.0
-"""For how long the issuer may take for one answer."""
 LEEWAY_SECONDS = 60
-"""How far its clock may be from ours."""
+"""The largest difference of the clocks."""
 SIGNED_BY = frozenset(
     (
         "RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA", "Ed25519",
     )
 )  # fmt: skip
-"""Signatures that the issuer alone can make: neither none, nor those by a secret that others have too."""
+"""Signatures that the issuer alone can make: neither none, nor those by a shared secret."""
 
 
 class ProviderAway(Exception):
-    """The issuer does not answer, or not as its protocol has it."""
+    """The issuer does not answer, or not by its protocol."""
 
 
 class LogInRejected(Exception):
-    """What came in the issuer's name is not believed; the message says why, and nothing of the person."""
+    """An answer in the issuer's name is not believed. The message says why, without personal data."""
 
 
 class Metadata(BaseModel):
@@ -79,16 +78,12 @@ class Metadata(BaseModel):
 
 
 class TokenResponse(BaseModel):
-    """What the issuer gives for a code."""
-
     access_token: str
     id_token: str
 
 
 @dataclass(frozen=True, slots=True)
 class Published:
-    """What the issuer publishes, its keys too, and until when it is fresh."""
-
     metadata: Metadata
     keys: KeySet
     fresh_until: datetime
@@ -96,7 +91,7 @@ class Published:
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """Somebody whom the issuer knows. ``name`` is for people; ``subject`` never changes."""
+    """``name`` is for people; ``subject`` never changes."""
 
     subject: str
     name: str
@@ -112,13 +107,11 @@ class Attempt(Protocol):
 
 
 def provider_of(settings: OidcSettings) -> "Provider | None":
-    """Return the issuer of the settings; None where people have tokens alone."""
+    """Return None if people log in by token alone."""
     return None if settings.oidc_issuer is None else Provider(settings.oidc_issuer, settings)
 
 
 class Provider:
-    """An issuer, and what the settings say of it."""
-
     def __init__(self, issuer: str, settings: OidcSettings) -> None:
         self.issuer = issuer
         self._client_id = settings.oidc_client_id
@@ -155,7 +148,7 @@ class Provider:
         return address
 
     async def log_out_address(self, id_token: str, *, return_to: str) -> str | None:
-        """Return where the browser logs out of the issuer; None where it has no such place, or is away.
+        """Return None if the issuer has no place to log out, or is away.
 
         Source: OpenID Connect RP-Initiated Logout 1.0.
         """
@@ -176,7 +169,7 @@ class Provider:
     # ----------------------------------------------------------------------------------------- the way back
 
     async def identify(self, attempt: Attempt, answer: Mapping[str, str], *, return_to: str) -> Identity:
-        """Return who has logged in, by the query that the browser came back with.
+        """Identify the person by the query that the browser came back with.
 
         Raises :class:`LogInRejected` for what must not be believed, :class:`ProviderAway`.
         """
@@ -204,7 +197,7 @@ class Provider:
         return Identity(subject, _name(all_claims, subject), all_claims, given.id_token)
 
     def _check_sender(self, metadata: Metadata, answer: Mapping[str, str]) -> None:
-        """RFC 9207: an answer that says which issuer sends it is of this one."""
+        """RFC 9207: if an answer says which issuer sends it, it must be this one."""
         sender = answer.get("iss")
         if sender is None and metadata.authorization_response_iss_parameter_supported:
             raise LogInRejected("the answer does not say which issuer sends it")
@@ -236,7 +229,7 @@ class Provider:
             raise ProviderAway("what the issuer gives for a code is no token") from error
 
     async def _userinfo(self, metadata: Metadata, access_token: str, subject: str) -> Claims:
-        """Return what the issuer says besides; some say nothing in the ID token, and some sign it."""
+        """Some issuers say nothing in the ID token, and some sign this answer."""
         if metadata.userinfo_endpoint is None:
             return {}
         response = await self._ask(
@@ -258,7 +251,7 @@ class Provider:
         return claims
 
     async def _verified(self, token: str) -> Token:
-        """Return a token that the issuer has signed. Raises :class:`LogInRejected`."""
+        """Raises :class:`LogInRejected` unless the issuer has signed the token."""
         try:
             try:
                 return self._decoded(token, await self._known())
@@ -275,18 +268,18 @@ class Provider:
     # ---------------------------------------------------------------------------------------- what they may
 
     def grant(self, identity: Identity, roles: frozenset[Role]) -> Grant | None:
-        """Return which of these roles somebody has, by the first rule that gives one; None: none."""
+        """Return one of these roles by the first matching rule, or None."""
         grants = (rule.grant(identity.claims) for rule in self._rules if rule.role in roles)
         return next((grant for grant in grants if grant is not None), None)
 
     def still_grants(self, by: str) -> bool:
-        """Whether the rule of this text is in force: a log-in ends with the rule that gave it its role."""
+        """The rule is still in force: a log-in ends with the rule that gave it its role."""
         return any(rule.text == by for rule in self._rules)
 
     # ------------------------------------------------------------------------------------- what it publishes
 
     async def _known(self, *, renew: bool = False) -> Published:
-        """Return what the issuer publishes, which is asked for once by all who wait for it."""
+        """All who wait share one question to the issuer."""
         async with self._asking:
             now = clock.now()
             known = self._published
@@ -315,7 +308,7 @@ class Provider:
         return Published(metadata, key_set, now + FRESH)
 
     async def _ask(self, method: str, address: str, **sent: Any) -> httpx.Response:
-        """Return the issuer's answer, within :data:`SECONDS`. Raises :class:`ProviderAway`."""
+        """Raises :class:`ProviderAway` after :data:`SECONDS`."""
         if self._tls is None:
             self._tls = httpx.create_ssl_context()
         try:
@@ -338,10 +331,10 @@ LONGEST_NAME = 200
 
 
 def _name(claims: Claims, subject: str) -> str:
-    """Return the name that stands for a person in lists of who did what.
+    """Return the name of a person in audit lists.
 
-    People choose their name, and an address that the issuer did not verify, themselves: then the subject
-    stands beside it in brackets.
+    People choose their name, and an address that the issuer did not verify: then the subject follows in
+    brackets.
     """
     for claim in ("email", "preferred_username", "name"):
         name = claims.get(claim)

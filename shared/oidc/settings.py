@@ -1,5 +1,3 @@
-"""The settings of log-in by OpenID Connect: which issuer, and which of its claims give which role."""
-
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -14,16 +12,14 @@ from shared.events.vocabulary import Delegation
 
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 Claims = Mapping[str, object]
-"""What an issuer says of a person."""
 _ANY_DELEGATION = "{delegation}"
 
 
 class RoleRule(BaseModel):
-    """Who has a role: whoever's claim is this value, or is a list that has it.
+    """A person has the role if the claim is this value, or a list that contains it.
 
-    ``claim`` is the name of a claim, or its path (``realm_access.roles``). ``{delegation}`` in ``value``
-    stands for the code of a delegation, in which the role is then given; else ``delegation`` says in which
-    (null: in all).
+    ``claim`` is the name of a claim, or its path (``realm_access.roles``). ``{delegation}`` in ``value`` is
+    the code of the delegation in which the role is given; otherwise ``delegation`` says which (null: all).
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -46,10 +42,7 @@ class RoleRule(BaseModel):
         return self
 
     def grant(self, claims: Claims) -> "Grant | None":
-        """Return what the rule gives to a person with these claims, or None if it gives nothing.
-
-        An address counts only where the issuer says that it has verified it.
-        """
+        """An address counts only if the issuer says that it has verified it."""
         if self.claim == "email" and claims.get("email_verified") is not True:
             return None
         pattern = re.escape(self.value).replace(re.escape(_ANY_DELEGATION), "(?P<delegation>[a-z-]+)", 1)
@@ -66,13 +59,13 @@ class RoleRule(BaseModel):
 
     @property
     def text(self) -> str:
-        """The rule in one line, by which a log-in remembers what gave it its role."""
+        """A log-in stores this line to remember what gave it its role."""
         return f"{self.claim}={self.value} {self.role} {self.delegation or '*'}"
 
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """A role, in a delegation or in all, and the rule that gave it, by its text."""
+    """A role, in a delegation or in all, and the text of its rule."""
 
     role: Role
     delegation: Delegation | None
@@ -80,7 +73,7 @@ class Grant:
 
 
 def _values(claims: Claims, name: str) -> list[str]:
-    """Return the texts that a claim has. A name with a dot is a path, unless a claim has that name."""
+    """A name with a dot is a path, unless a claim has that name."""
     found: object = claims
     for step in [name] if name in claims else name.split("."):
         found = found.get(step) if isinstance(found, Mapping) else None
@@ -89,7 +82,7 @@ def _values(claims: Claims, name: str) -> list[str]:
 
 
 class OidcSettings(BaseSettings):
-    """Where people log in, and what they may; without an issuer, by token. Part of a service's settings."""
+    """Without an issuer, people log in by token. Part of a service's settings."""
 
     oidc_issuer: str | None = Field(
         default=None, description="The issuer, as its discovery document names it."
@@ -130,6 +123,6 @@ class OidcSettings(BaseSettings):
 
 
 def is_safe(address: str) -> bool:
-    """Whether what is sent to that address can be read by nobody on the way."""
+    """Nobody can read on the way what is sent to the address."""
     parts = urlsplit(address)
     return parts.scheme == "https" or (parts.scheme == "http" and parts.hostname in LOOPBACK)

@@ -44,11 +44,11 @@ log = logging.getLogger(__name__)
 
 
 class CannotRun(Exception):
-    """The process cannot start or go on; the message says why and what to do."""
+    """The message says why and what to do."""
 
 
 Worker = Callable[[asyncio.Event], Awaitable[None]]
-"""Something that works until the event is set, and finishes what it has in hand."""
+"""Works until the event is set, and finishes what it has begun."""
 
 
 @dataclass
@@ -56,9 +56,9 @@ class Process:
     """One service, wired but not yet running. ``app.py`` of each service builds one.
 
     ``register`` says what is deleted by time, ``eraser`` forgets agents; ``admit`` reads the records of
-    ``portals``; ``context`` holds the values of handlers' parameters. Until when the topics that it
-    ``follows`` are read is kept, each ``follow_seconds``; ``on_published`` is called each time that the relay
-    marked events as sent.
+    ``portals``; ``context`` has values of handlers' parameters. For the topics that it ``follows``, it
+    stores every ``follow_seconds`` until when they are read; ``on_published`` is called each time that the
+    relay marked events as sent.
     """
 
     name: str
@@ -83,12 +83,11 @@ class Process:
     _stopping: asyncio.Event = field(default_factory=asyncio.Event)
     _fault: str | None = None
     _counted: Portals | None = field(default=None, init=False)
-    """The portals as they were when the counters of what is rejected were made."""
+    """The portals when the counters of rejections were made."""
     watchdog: Watchdog | None = field(default=None, init=False)
-    """What knows whether all is read; None before the process runs."""
 
     def __post_init__(self) -> None:
-        """Serve health and metrics on the port of all, or on one of their own."""
+        """Serve health and metrics on the common port, or on their own."""
         export_build(self.name, self.settings.parcours_commit)
         self.database.export_pool()
         self.operations = self.api if self.settings.operations_port is None else operations_api()
@@ -127,7 +126,6 @@ class Process:
             )
 
     def _listen(self) -> list[socket.socket]:
-        """The sockets of HTTP: the public one, and that of operations where it has a port of its own."""
         host, operations = self.settings.http_host, self.settings.operations_port
         listeners = [listen(host, self.settings.port, f"{self.name.upper()}_PORT")]
         if operations is not None:
@@ -135,7 +133,7 @@ class Process:
         return listeners
 
     def consumer(self, topic: Topic) -> Consumer:
-        """Return a consumer that takes a topic in without a broker, for a redrive or a rebuild."""
+        """Return a consumer without a broker, for a redrive or a rebuild."""
         return Consumer(self.router.subscriptions[topic], self.database, self.context, self.admit)
 
     # ------------------------------------------------------------------ parts, in the order they start
@@ -219,14 +217,13 @@ class Process:
             await broker.stop()
 
     async def _read_files(self) -> None:
-        """Read tokens and portals again where they changed: a mistake is seen before somebody needs them."""
+        """Read changed files again, so that a mistake is seen before somebody needs them."""
         self.tokens.reload()
         self.portals.reload()
         if self.portals.portals is not self._counted:
             self._count_rejected_of(self.portals.portals)
 
     def _count_rejected_of(self, portals: Portals) -> None:
-        """Have the counters of what portals may be refused, before the first time."""
         for subscription in self.router.subscriptions.values():
             count_rejected_from_zero(subscription, portals)
         self._counted = portals

@@ -1,7 +1,7 @@
-"""The bounds of a connection: how long a client may take, and how many bytes its head and trailers may have.
+"""Limits the time of a client, and the bytes of its head and trailers.
 
-uvicorn has neither bound, so a few hundred clients that send half a request hold a process. uvicorn also adds
-the trailers of a chunked request to its headers, so a client could forge what a proxy writes there.
+uvicorn has neither bound, so a few hundred clients that send half a request hold a process. uvicorn also
+adds the trailers of a chunked request to its headers, so a client could forge what a proxy writes there.
 """
 
 import asyncio
@@ -14,12 +14,11 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 
 @dataclass(frozen=True, slots=True)
 class Patience:
-    """How long a client may take, in seconds, and how many bytes the head of its request may have.
+    """Seconds for a client, and bytes for the head of its request.
 
-    Trailers and the line of a chunk's size may have as many bytes as a head.
-    An answer of which nothing is taken for ``answer_seconds`` is given up. A body has ``body_seconds``, and a
-    second more for each ``bytes_per_second`` that have come: a slow line is no attack, one byte now and then
-    is.
+    Trailers and the line of a chunk's size may have as many bytes as a head. An answer of which nothing is
+    taken for ``answer_seconds`` is given up. A body has ``body_seconds``, and a second more for each
+    ``bytes_per_second`` that have come: a slow line is no attack, one byte now and then is.
     """
 
     head_seconds: float = 10
@@ -33,8 +32,6 @@ PATIENCE = Patience()
 
 
 class ImpatientProtocol(HttpToolsProtocol):
-    """uvicorn's protocol with a time for each head and each body."""
-
     patience = PATIENCE
     _timer: asyncio.TimerHandle | None = None
     _writing: asyncio.TimerHandle | None = None
@@ -79,7 +76,7 @@ class ImpatientProtocol(HttpToolsProtocol):
         self._wait(self.patience.head_seconds, self._head_is_late)
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Take a header of the head; the parser reports trailers here too, and they are dropped."""
+        """The parser reports trailers here too, and they are dropped."""
         if self._in_head:
             super().on_header(name, value)
 
@@ -111,7 +108,7 @@ class ImpatientProtocol(HttpToolsProtocol):
         self._cut_off(HTTPStatus.REQUEST_TIMEOUT)
 
     def _body_is_late(self) -> None:
-        """Cut the client off, unless the body comes well enough, or we are those who do not read it."""
+        """Cut the client off, unless the body comes fast enough, or we do not read it."""
         allowed = self.patience.body_seconds + self._received / self.patience.bytes_per_second
         left = self._since + allowed - self.loop.time()
         if self.flow.read_paused:
@@ -122,23 +119,22 @@ class ImpatientProtocol(HttpToolsProtocol):
             self._cut_off(HTTPStatus.REQUEST_TIMEOUT)
 
     def _is_answered(self) -> bool:
-        """Whether no request waits for its answer to end."""
         cycle = self._cycle()
         return cycle is None or cycle.response_complete
 
     def _may_say_why(self) -> bool:
-        """Whether an answer now is that of the head, or the body, that is late."""
+        """An answer now would belong to the late head or body."""
         if self._in_head:
             return self._is_answered()
         cycle = self._cycle()
         return cycle is not None and not cycle.response_started
 
     def _cycle(self) -> RequestResponseCycle | None:
-        """Return the request in hand, or the last; None before the first, whatever uvicorn's types say."""
+        """Return None before the first request, whatever uvicorn's types say."""
         return self.cycle
 
     def _cut_off(self, status: HTTPStatus) -> None:
-        """Close the connection; say why to who has had no answer yet."""
+        """Say why, unless an answer has begun."""
         self._stop_waiting()
         if self.transport.is_closing():
             return

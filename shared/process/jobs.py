@@ -1,5 +1,3 @@
-"""What the clock triggers: jobs that a process calls again and again."""
-
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
@@ -35,7 +33,7 @@ UNSENT_AGE = Gauge("parcours_outbox_oldest_seconds", "Age of the oldest event th
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """``run`` is called, then again after ``every`` seconds, or after as many as it returns, if fewer."""
+    """``run`` is repeated after ``every`` seconds, or after as many as it returns, if fewer."""
 
     name: str
     every: float
@@ -43,7 +41,7 @@ class Job:
 
 
 async def repeat(job: Job, stopping: asyncio.Event) -> None:
-    """Run a job until ``stopping`` is set. A run that fails is counted, logged, and followed by the next."""
+    """Run a job until ``stopping`` is set. A failed run is counted, logged, and followed by the next."""
     failures = FAILURES.labels(job.name)  # at 0 from now on, or nobody would see the first one
     while not stopping.is_set():
         wanted: float | None = None
@@ -61,7 +59,7 @@ async def repeat(job: Job, stopping: asyncio.Event) -> None:
 def housekeeping(
     database: Database, router: Router, register: Register, settings: ServiceSettings
 ) -> tuple[Job, ...]:
-    """The jobs of every service: end what is old, by its register, and measure what waits."""
+    """The jobs of every service: delete old rows by its register, and measure what waits."""
 
     async def purge() -> float | None:
         return await end_old_rows(database, register, settings)
@@ -91,7 +89,7 @@ def housekeeping(
 
 
 async def end_old_rows(database: Database, register: Register, settings: object) -> float | None:
-    """End a slice of what is over by each rule of the register. Returns 0 where more is left."""
+    """Delete a slice of old rows by each rule of the register. Returns 0 if more are left."""
     more = False
     for retention in register.retentions:
         async with database.quiet_transaction() as tx:

@@ -1,4 +1,4 @@
-"""The HTTP server of a process: its socket, and uvicorn, which the process stops itself."""
+"""The HTTP server of a process: its socket, and uvicorn."""
 
 import contextlib
 import socket
@@ -11,13 +11,13 @@ from shared.process.clients import ImpatientProtocol
 
 
 class CannotListen(Exception):
-    """The port cannot be used; the message says why and which setting names another."""
+    """The message says why and which setting names another port."""
 
 
 class Server(uvicorn.Server):
     """uvicorn without its signal handlers: the process stops its parts in order itself.
 
-    ``proxies`` are those whose X-Forwarded-For says who the visitor is.
+    ``proxies`` are trusted to name the visitor in X-Forwarded-For.
     """
 
     def __init__(
@@ -42,7 +42,7 @@ class Server(uvicorn.Server):
 
 
 def listen(host: str, port: int, setting: str) -> socket.socket:
-    """A socket that listens. Raises :class:`CannotListen`; ``setting`` is where the port comes from."""
+    """Raises :class:`CannotListen`; ``setting`` is where the port comes from."""
     listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:

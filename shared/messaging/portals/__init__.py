@@ -1,1 +1,1 @@
-"""Portals: which requests they may make, and how a request proves which portal sent it."""
+"""Portals: their rights, and how a request proves which portal sent it."""

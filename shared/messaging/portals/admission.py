@@ -39,13 +39,13 @@ from shared.messaging.portals.registry import INTAKE_KEY_ID, OWN_SOURCES, Portal
 from shared.messaging.portals.signatures import SignedAttributes, is_signature_of
 
 MAX_BYTES = 2 * 1024 * 1024
-"""Bytes of a record's value, uncompressed: a group of 500 with names of 100 characters fits."""
+"""A group of 500 with names of 100 characters fits."""
 MAX_VALUES = 250_000
-"""Values of a record, counted by its commas. Reading more takes a second; a group of 500 has 5,000."""
+"""Counted by commas. Reading more takes a second; a group of 500 has 5,000."""
 WINDOW = timedelta(days=7)
-"""How far ``ce_time`` may be from the receipt. The inbox remembers longer, so a replay is recognised."""
+"""The inbox remembers longer, so a replay is recognised."""
 ACCEPTED_WINDOW = timedelta(days=60)
-"""The same for requests by HTTP, whose ``ce_time`` is the receipt: how long an outbox may hold them."""
+"""An outbox may hold requests by HTTP this long; their ``ce_time`` is the receipt."""
 
 _CONTROL = re.compile(rb"[\x00-\x1f\x7f]")
 _QUOTED = 40
@@ -54,14 +54,14 @@ _NO_SIRET = "is not a SIRET: its check digit does not fit"
 _NO_DELEGATION = "is no delegation's code"
 _TOO_LARGE = f"The value has more than {MAX_BYTES} bytes."
 _MAX_READ = 8 * MAX_BYTES
-"""Bytes of value and headers, uncompressed. A larger record is refused by its size alone."""
+"""A larger record is refused by its size alone."""
 _NO_TYPE = "ce_type is no type that portals send; is it misspelt? See /asyncapi/portal."
 _NOT_THEIRS = "is none of those that this portal may speak for"
 
 
 @dataclass(frozen=True, slots=True)
 class Rejected:
-    """A record that has no effect, and why. ``portal`` is told; None if no known portal sent the record.
+    """A record without effect, and why. ``portal`` is notified; None if no known portal sent it.
 
     ``request_id`` is its ``ce_id``, if readable. ``event_type`` and ``source`` are as the record has them.
     """
@@ -81,7 +81,7 @@ class Rejected:
 
 
 def rejected(received: Received[Event], code: RejectionCode, why: str) -> Rejected:
-    """Return the rejection of an admitted record that its handler may not take."""
+    """Reject an admitted record that its handler may not take."""
     return Rejected(
         received.record,
         code,
@@ -101,7 +101,7 @@ class _Rejection(Exception):
 
 
 def admit(record: Record, portals: Portals, intake_keys: Sequence[bytes]) -> Received[Event] | Rejected:
-    """Read a record on a topic of portals, whatever it holds, without raising.
+    """Read a record on a topic of portals, whatever it contains, without raising.
 
     ``intake_keys`` are the keys of the services, for requests by HTTP and for their own requests. Only a
     service's own request names the issuer of an agent's id in its data.
@@ -123,7 +123,7 @@ def admit(record: Record, portals: Portals, intake_keys: Sequence[bytes]) -> Rec
 
 
 def admit_by_token(record: Record, portal: Portal) -> Received[Event] | Rejected:
-    """Read what a portal sent by HTTP, identified by its token, whatever it holds, without raising.
+    """Read what a portal identified by token sent by HTTP, without raising.
 
     The topic of ``record`` is not used: the result has the topic of its type.
     """
@@ -153,7 +153,6 @@ def admit_by_token(record: Record, portal: Portal) -> Received[Event] | Rejected
 
 
 def _unread(record: Record, portals: Portals) -> Rejected:
-    """Reject a record that is too large to be read; its headers may name the sender."""
     why = _because(RejectionCode.TOO_LARGE, _TOO_LARGE)
     try:
         envelope = read_envelope(replace(record, value=b"{}"))
@@ -198,7 +197,7 @@ class Admission:
 
 
 def _admit(record: Record, envelope: Envelope, portal: Portal | None) -> Received[Event]:
-    """Read the data of a record. ``portal`` is None for a service of ours. Raises :class:`_Rejection`."""
+    """``portal`` is None for our own service. Raises :class:`_Rejection`."""
     try:
         received = read_event(record, envelope, None if portal is None else portal.sender)
     except Unreadable as error:
@@ -242,14 +241,14 @@ def _check_size(record: Record) -> None:
 
 
 def _says_to_be_ours(envelope: Envelope) -> bool:
-    """Return whether a record claims to be from a service of ours; its signature shows whether it is."""
+    """Return whether a record claims to be ours; its signature shows whether it is."""
     return envelope.source.startswith(OWN_SOURCES) and envelope.headers.get("ce_keyid") == INTAKE_KEY_ID
 
 
 def _authenticated(
     record: Record, envelope: Envelope, portal: Portal | None, intake_keys: Sequence[bytes]
 ) -> Record:
-    """Return the record with its time of receipt, after its sender is verified."""
+    """Return the record with its time of receipt."""
     if portal is None or envelope.headers.get("ce_keyid") == INTAKE_KEY_ID:
         return replace(record, received_at=_accepted_at(record, envelope, intake_keys))
     if portal.authentication == "signature":
@@ -264,7 +263,6 @@ def _check_portals_signature(record: Record, envelope: Envelope, portal: Portal)
 
 
 def _accepted_at(record: Record, envelope: Envelope, intake_keys: Sequence[bytes]) -> datetime:
-    """Return when a request came by HTTP, or a service made it: its signed ``ce_time``."""
     accepted_at = _check_signature(record, envelope, intake_keys)
     _check_window(record, accepted_at, ACCEPTED_WINDOW)
     return accepted_at
@@ -276,7 +274,6 @@ def _check_window(record: Record, sent_at: datetime, window: timedelta) -> None:
 
 
 def _check_signature(record: Record, envelope: Envelope, keys: Sequence[bytes]) -> datetime:
-    """Check the signature by these keys. Returns the ``ce_time``, which is signed too."""
     _check_headers(record)
     attributes = envelope.attributes
     signed = SignedAttributes(
@@ -324,7 +321,6 @@ _Employers = Sequence[tuple[str, Employer]]
 
 
 def _mistakes(event: Event, employers: _Employers) -> Iterator[FieldProblem]:
-    """Yield what the contract allows by its form, and is wrong all the same."""
     for pointer, employer in employers:
         if not _is_siret(employer.siret):
             yield FieldProblem(pointer=f"{pointer}/siret", message=_NO_SIRET)

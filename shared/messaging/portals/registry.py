@@ -44,13 +44,11 @@ FILE_IS_VALID = Gauge(
 )
 
 INTAKE_KEY_ID = "intake"
-"""The id of the key that the services share: it signs requests that came by HTTP."""
+"""The key that the services share signs requests by HTTP."""
 OWN_ISSUER = "cnfpt"
-"""The issuer of agents that organisers enrol by hand. No portal acts for them."""
+"""Agents whom organisers enrol by hand have this issuer. No portal acts for them."""
 SOURCES = "/portals/"
-"""The prefix of every portal's ``ce_source``; the name follows."""
 OWN_SOURCES = "/services/"
-"""The prefix of every service's ``ce_source``."""
 TRIAL_PORTAL = "essai"
 _BAD_FORM = "has not the form that is asked for (docs/operations.md)"
 
@@ -63,7 +61,7 @@ def _checked(secret: SecretStr) -> SecretStr:
 
 
 class PortalSettings(BaseSettings):
-    """Where the registry is, from the environment."""
+    """The place of the registry, from the environment."""
 
     portals_file: Path | None = Field(default=None, description="JSON list of the portals; read again.")
     parcours_trial: bool = Field(default=False, description="1: a trial, where what is unsafe is allowed.")
@@ -90,7 +88,6 @@ class PortalSettings(BaseSettings):
 
     @property
     def intake_key(self) -> bytes | None:
-        """The key that signs requests by HTTP."""
         return next(reversed(self.intake_keys), None)
 
 
@@ -99,7 +96,7 @@ def _several(secret: SecretStr | None) -> list[str]:
 
 
 class UnreadablePortals(Exception):
-    """``PORTALS_FILE`` cannot be used; the message says why, without secrets."""
+    """``PORTALS_FILE`` cannot be used. The message says why, without secrets."""
 
 
 class _FileEntry(BaseModel):
@@ -107,7 +104,7 @@ class _FileEntry(BaseModel):
 
 
 class Key(_FileEntry):
-    """A key that a portal signs with; ``not_after`` is judged at receipt."""
+    """A portal's signing key. ``not_after`` is judged at receipt."""
 
     id: KeyId
     secret: SecretStr
@@ -131,14 +128,14 @@ class Key(_FileEntry):
 
 
 class Token(_FileEntry):
-    """The SHA-256 of a token that a portal may use by HTTP, in hexadecimal."""
+    """The SHA-256 of a token for HTTP, in hexadecimal."""
 
     sha256: Annotated[str, StringConstraints(pattern="^[0-9a-f]{64}$")]
     not_after: AwareDatetime | None = None
 
 
 class Portal(_FileEntry):
-    """A portal: which agents it may act for, how it authenticates, and how it reads its answers.
+    """A portal: its agents, its authentication, and how it reads answers.
 
     ``delegations`` and ``sirets``: null means all, a list means those in the list.
     """
@@ -174,7 +171,6 @@ class Portal(_FileEntry):
         return self
 
     def with_secrets(self) -> str:
-        """Return the entry as it stands in the file, with its secrets."""
         entry = self.model_dump(mode="json")
         for key, kept in zip(entry["keys"], self.keys, strict=True):
             key["secret"] = kept.secret.get_secret_value()
@@ -195,7 +191,7 @@ class Portal(_FileEntry):
 
     @cached_property
     def answers_topic(self) -> str | None:
-        """The topic of its answers, or None if it reads them by HTTP alone."""
+        """Return None if the portal reads answers by HTTP alone."""
         return answers_topic(self.portal) if "kafka" in self.answers else None
 
     @cached_property
@@ -232,7 +228,6 @@ class Portals:
         return None if found is None else found.issuer
 
     def sources_of_others(self, issuer: str) -> frozenset[str]:
-        """Return the ``ce_source`` of each portal of another issuer."""
         return frozenset(portal.source for portal in self._portals if portal.issuer != issuer)
 
     def of_agent(self, agent: Agent) -> Iterator[Portal]:
@@ -241,7 +236,6 @@ class Portals:
                 yield portal
 
     def of_token(self, token: str, moment: datetime) -> Portal | None:
-        """Return the portal of this token, if the token is valid at that moment."""
         portal, found = self._by_digest.get(hashlib.sha256(token.encode()).hexdigest(), (None, None))
         return portal if found is not None and _is_valid(found.not_after, moment) else None
 
@@ -281,7 +275,7 @@ def _is_published(portal: Portal) -> bool:
 
 
 def first_mistake(error: ValidationError) -> str:
-    """Return the place of the first mistake and what it is, without the value."""
+    """Return the first mistake and its place, without the value."""
     mistake = error.errors(include_input=False, include_url=False, include_context=False)[0]
     where = ".".join(str(part) for part in mistake["loc"])
     what = _BAD_FORM if mistake["type"] == "string_pattern_mismatch" else mistake["msg"]
@@ -289,10 +283,9 @@ def first_mistake(error: ValidationError) -> str:
 
 
 class PortalsFile:
-    """The registry as its file last said, when it was valid."""
+    """The last valid registry of the file."""
 
     def __init__(self, path: Path | None, *, trial: bool) -> None:
-        """Read the file. Raises :class:`UnreadablePortals`."""
         self._file = ReloadedFile(
             path, lambda: read(path, trial=trial), mistakes=UnreadablePortals, is_valid=FILE_IS_VALID
         )
@@ -304,7 +297,7 @@ class PortalsFile:
 
     @property
     def portals(self) -> Portals:
-        """The portals in force. Reads a changed file again, after a second at most."""
+        """Read a changed file again, after a second at most."""
         return self._file.content
 
     def reload(self) -> None:

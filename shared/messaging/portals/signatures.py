@@ -16,12 +16,12 @@ _NEW_BYTES = 32
 
 
 class BadSecret(ValueError):
-    """Text that is no secret; the message says why and never quotes it."""
+    """The text is no secret. The message says why and never quotes it."""
 
 
 @dataclass(frozen=True, slots=True)
 class SignedAttributes:
-    """The attributes of an event that its signature covers, as they were sent."""
+    """The attributes that a signature covers, as they were sent."""
 
     event_id: str
     source: str
@@ -48,7 +48,7 @@ def key_of(secret: str) -> bytes:
 
 
 def sign(key: bytes, key_id: str, attributes: SignedAttributes, value: bytes) -> str:
-    """Return the signature of an event: ``v1,`` and base64. ``value`` is the record's whole value."""
+    """Return ``v1,`` and base64. ``value`` is the record's whole value."""
     lines = (
         "v1",
         key_id,
