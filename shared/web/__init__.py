@@ -1,1 +1,0 @@
-"""What every page, feed and letter has in common."""

@@ -1,6 +1,6 @@
 """``/docs``: the OpenAPI document of a service as an accessible page without scripts.
 
-Swagger's own page fails six rules of WCAG 2.1 A and AA. Programs read ``/openapi.json``.
+Swagger's own page fails six rules of WCAG 2.1 A and AA.
 """
 
 import functools
@@ -34,8 +34,6 @@ _BOUNDS = {
 
 @dataclass(frozen=True, slots=True)
 class DocumentedField:
-    """A parameter, or a member of an object."""
-
     name: str
     type: Markup
     is_required: bool
@@ -45,8 +43,6 @@ class DocumentedField:
 
 @dataclass(frozen=True, slots=True)
 class DocumentedBody:
-    """A request or an answer: its ``status``, and the content of each media type."""
-
     status: str
     description: str
     contents: list[tuple[str, Markup]]
@@ -75,7 +71,7 @@ class DocumentedSchema:
 
 
 def add_to(api: FastAPI, service: str) -> None:
-    """Serve the page. It is made at the first request."""
+    """The page is made at the first request."""
     made = functools.cache(lambda: page(api.openapi(), service))
 
     async def docs(request: Request) -> Response:
@@ -85,7 +81,6 @@ def add_to(api: FastAPI, service: str) -> None:
 
 
 def page(whole: ApiDocument, service: str) -> str:
-    """Return the page of an OpenAPI document."""
     rendering = Rendering(TEMPLATES, service=service, code=_with_code)
     return rendering.text("api.html", info=whole["info"], tags=_by_tag(whole), schemas=list(_schemas(whole)))
 
@@ -132,7 +127,6 @@ def _contents(body: ApiDocument) -> list[tuple[str, Markup]]:
 
 
 def _resolved(whole: ApiDocument, part: ApiDocument) -> ApiDocument:
-    """Return a part of the document, or the part that it refers to."""
     found: Any = part
     if "$ref" in part:
         found = whole
@@ -155,7 +149,7 @@ def _schemas(whole: ApiDocument) -> Iterator[DocumentedSchema]:
 
 
 def _type(schema: ApiDocument) -> Markup:
-    """Return the type of a value in words, with links to named types. Regular expressions are left out."""
+    """Leave regular expressions out."""
     if "$ref" in schema:
         name = schema["$ref"].rpartition("/")[2]
         return Markup('<a href="#schema-{0}">{0}</a>').format(name)
@@ -177,5 +171,4 @@ def _type(schema: ApiDocument) -> Markup:
 
 
 def _with_code(text: str) -> Markup:
-    """Return a sentence with the text between backticks as code."""
     return Markup(_CODE.sub(r"<code>\1</code>", str(escape(text))))  # noqa: S704 escaped before

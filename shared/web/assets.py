@@ -1,4 +1,4 @@
-"""The files that every page needs: style sheet, script, icon and typeface.
+"""Style sheet, script, icon and typeface of every page.
 
 Each service serves them itself. Their addresses contain a fingerprint, so that a browser keeps each version
 for ever.
@@ -24,19 +24,17 @@ FOLDER = Path(__file__).parent / "static"
 STYLE_SHEET = "parcours.css"
 SCRIPT = "parcours.js"
 _PREFIXES = {"enrolment": "/inscriptions", "notifier": "/courriels"}
-"""The public path of a service's pages. The catalogue has the root."""
 _VERSIONED = ".woff2"
 _COMPRESSED = (".woff2", ".png")
 _COMMENTED = (".css", ".js")
 _COMMENT = re.compile(rb"^ *(/\*[^*]*\*/|//.*)\n", re.MULTILINE)
 _BLANK = re.compile(rb"\s*;?\s*(})\s*|\s*([{;>~])\s*|(?<=[a-z-]:) |(?<=[\w)],) ")
-"""Blanks of a style sheet that a browser does not need."""
 _FOREVER = "public, max-age=31536000, immutable"
 
 
 @dataclass(frozen=True, slots=True)
 class Asset:
-    """A file, also ``compressed`` if that makes it smaller."""
+    """``compressed`` is None unless it is smaller."""
 
     name: str
     content: bytes
@@ -46,12 +44,11 @@ class Asset:
 
     @property
     def fingerprint(self) -> str:
-        """Return a text that differs between versions of the file."""
         return hashlib.blake2b(self.content, digest_size=6).hexdigest()
 
 
 def read_asset(path: Path, before: str = "") -> Asset:
-    """Read a file, with ``before`` in front, without comment lines. A style sheet loses its blanks too."""
+    """Read a file without comment lines, with ``before`` in front."""
     content = path.read_bytes()
     if path.suffix in _COMMENTED:
         content = _COMMENT.sub(b"", content)
@@ -71,12 +68,11 @@ ASSETS: Mapping[str, Asset] = {
 
 
 def place_of(service: str) -> str:
-    """Return the path of the files of a service's pages."""
     return f"{_PREFIXES.get(service, '')}/static"
 
 
 def address_of(place: str, name: str) -> str:
-    """Return the address of a file below ``place``. It changes with the file.
+    """The address changes with the file.
 
     The name of the typeface contains its version, because the style sheet refers to it.
     """
@@ -88,7 +84,7 @@ def routes(place: str) -> list[Route]:
 
 
 def serving(asset: Asset) -> Callable[[Request], Awaitable[Response]]:
-    """Return the endpoint of a file. A fingerprinted address may be kept for ever."""
+    """A fingerprinted address may be kept for ever."""
 
     async def serve(request: Request) -> Response:
         named = asset.name.endswith(_VERSIONED) or request.url.query == asset.fingerprint

@@ -1,7 +1,7 @@
-"""iCalendar (RFC 5545) for the catalogue's feeds, the notifier's letters and the agent's page.
+"""iCalendar (RFC 5545) for feeds, letters and the agent's page.
 
-It is written line by line: a feed holds a thousand sessions, a fan-out writes a hundred thousand letters,
-and the library icalendar takes half a millisecond per entry. Tests read the result with that library.
+It is written line by line: a feed has a thousand sessions, a fan-out writes a hundred thousand letters, and
+the library icalendar takes half a millisecond per entry. Tests read the result with that library.
 """
 
 import functools
@@ -19,8 +19,6 @@ from shared.web.french import listed
 
 @dataclass(frozen=True, slots=True)
 class Person:
-    """An organiser or an attendee. ``address`` is an e-mail address."""
-
     name: str
     address: str
 
@@ -49,7 +47,7 @@ class Details:
 
     @functools.cached_property
     def in_days(self) -> bool:
-        """Return whether it lasts whole days, from midnight to midnight: a MOOC, or a séance of a MOOC."""
+        """The event lasts whole days: a MOOC, or a séance of a MOOC."""
         return self.format is Format.MOOC and self.starts.time() == self.ends.time() == time.min
 
     @functools.cached_property
@@ -62,7 +60,6 @@ class Details:
 
     @functools.cached_property
     def lines(self) -> bytes:
-        """Return the lines of the VEVENT."""
         form = ";VALUE=DATE:%Y%m%d" if self.in_days else f";TZID={self.timezone}:%Y%m%dT%H%M%S"
         lines = [
             f"DTSTART{self.starts.strftime(form)}",
@@ -86,7 +83,7 @@ class Details:
 
 @dataclass(frozen=True, slots=True)
 class CalendarEvent:
-    """One event of a calendar. ``stamp`` is when this state was written (DTSTAMP)."""
+    """``stamp`` is when this state was written (DTSTAMP)."""
 
     uid: str
     sequence: int
@@ -96,21 +93,21 @@ class CalendarEvent:
 
 
 def uid(enrolment_id: UUID | str, number: int) -> str:
-    """Return the UID of an agent's entry. ``number`` is that of the séance, 0 for the session itself."""
+    """``number`` is that of the séance, 0 for the session itself."""
     return f"{enrolment_id}-{number}" if number else str(enrolment_id)
 
 
 def sequence(enrolment_version: int, session_version: int) -> int:
-    """Return the SEQUENCE: the last decision has the highest number (RFC 5546, 2.1.4).
+    """The last decision has the highest number (RFC 5546, 2.1.4).
 
-    The enrolment's version weighs more. A late confirmation about a changed session must not outdo the
+    The enrolment's version weighs more: a late confirmation about a changed session must not outdo the
     cancellation that was decided after it.
     """
     return min(enrolment_version * 10_000 + min(session_version, 9_999), 2**31 - 1)
 
 
 def speaking(names: Sequence[str]) -> str | None:
-    """Return the description with the speakers' names, or None without names."""
+    """Return None without names."""
     return f"Intervention\u00a0: {listed(names)}" if names else None
 
 
@@ -122,11 +119,7 @@ def write(
     name: str | None = None,
     refresh: str | None = None,
 ) -> bytes:
-    """Return a calendar of these events with their time zones.
-
-    ``product`` is PRODID, ``method`` that of RFC 5546, ``name`` is shown to subscribers, ``refresh`` is a
-    duration (``PT4H``).
-    """
+    """``product`` is PRODID, ``method`` that of RFC 5546, ``refresh`` a duration (``PT4H``)."""
     head = ["BEGIN:VCALENDAR", "VERSION:2.0", f"PRODID:{product}", "CALSCALE:GREGORIAN", f"METHOD:{method}"]
     if name is not None:
         head += [f"NAME:{_text(name)}", f"X-WR-CALNAME:{_text(name)}"]
@@ -160,7 +153,7 @@ def _event(event: CalendarEvent) -> bytes:
 
 
 def _person(person: Person) -> str:
-    """Return ``CN="…":mailto:…``. RFC 6868 escapes double quotes and carets."""
+    """RFC 6868 escapes double quotes and carets."""
     name = " ".join(person.name.splitlines()).replace('"', "’").replace("^", "^^")
     address = person.address
     # As a URI (RFC 6068).
@@ -173,7 +166,7 @@ def _person(person: Person) -> str:
 
 @functools.lru_cache(maxsize=200)
 def timezone(name: str, first_year: int, last_year: int) -> bytes:
-    """Return the VTIMEZONE of a zone for these years: its first offset, and each change of clock.
+    """Return the VTIMEZONE for these years: its first offset, and each change of clock.
 
     A change is dated by the local time before it (3.6.5).
     """
@@ -191,7 +184,7 @@ def timezone(name: str, first_year: int, last_year: int) -> bytes:
 
 
 def _observance(zone: ZoneInfo, instant: datetime, before: datetime) -> Iterator[str]:
-    """Yield the offset in force from ``instant`` on. ``before`` is a moment of the offset before it."""
+    """``before`` is a moment of the offset before."""
     after = instant.astimezone(zone)
     kind = "DAYLIGHT" if after.dst() else "STANDARD"
     yield f"BEGIN:{kind}"
@@ -207,7 +200,7 @@ def _offset(zone: ZoneInfo, instant: datetime) -> timedelta:
 
 
 def _change_between(zone: ZoneInfo, low: datetime, high: datetime) -> datetime:
-    """Return the first second after the change of clock between two instants that are a day apart."""
+    """The instants are a day apart."""
     before = _offset(zone, low)
     while high - low > timedelta(seconds=1):
         middle = low + timedelta(seconds=int((high - low).total_seconds()) // 2)
@@ -224,12 +217,12 @@ _SPECIAL = re.compile(r"[\\;,]")
 
 
 def _text(value: str) -> str:
-    """Return a value of type TEXT (3.3.11), with line breaks escaped."""
+    """Line breaks are escaped (3.3.11)."""
     return "\\n".join(_SPECIAL.sub(r"\\\g<0>", value).splitlines())
 
 
 def _folded(*lines: str) -> bytes:
-    """Fold each line into pieces of at most 75 octets, never inside a character (3.1)."""
+    """A piece has at most 75 octets, and never ends inside a character (3.1)."""
     return b"".join(_fold(line.encode(errors="replace")) for line in lines)
 
 

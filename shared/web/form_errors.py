@@ -1,4 +1,4 @@
-"""Errors of a form by field: codes here, French sentences in ``erreurs.html`` of a service."""
+"""Errors of a form by field: codes here, French sentences in a service's ``erreurs.html``."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -9,29 +9,27 @@ from shared.web.rendering import Rendering
 
 @dataclass(frozen=True, slots=True)
 class FormError:
-    """A code of ``erreurs.html``, and what its sentence quotes."""
+    """``quoted`` is the value in the sentence."""
 
     code: str
     quoted: object = ""
 
 
 FormErrors = Mapping[str, FormError]
-"""By field; "" for an error of no field."""
+"""The key "" is for an error of no field."""
 
 
 def sentences(rendering: Rendering, errors: FormErrors) -> dict[str, str]:
-    """Return the errors in French."""
     return {field: sentence(rendering, error) for field, error in errors.items()}
 
 
 def shown_errors(rendering: Rendering, errors: FormErrors, order: Sequence[str]) -> dict[str, Any]:
-    """Return the template values for the errors of a form: beside their fields, and listed in ``order``."""
     beside = sentences(rendering, errors)
     return {"errors": beside, "listed_errors": _listed(beside, order)}
 
 
 def _listed(errors: Mapping[str, str], order: Sequence[str]) -> list[tuple[str | None, str]]:
-    """Return each error in the ``order`` of its field, those of no field first.
+    """Sort errors by field, errors of no field first.
 
     The field of a row (``modules-0-title``) stands where its rows stand.
     """
@@ -44,6 +42,6 @@ def _listed(errors: Mapping[str, str], order: Sequence[str]) -> list[tuple[str |
 
 
 def sentence(rendering: Rendering, error: FormError) -> str:
-    """Return an error in French. Raises KeyError for a code without a sentence."""
+    """Raises KeyError for a code without a sentence."""
     table: dict[str, str] = rendering.module("erreurs.html").errors
     return table[error.code].format(error.quoted)

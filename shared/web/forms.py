@@ -1,5 +1,3 @@
-"""Reads forms as browsers send them."""
-
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -15,17 +13,15 @@ from shared.events.zones import zone_named
 from shared.http import is_from_here
 
 LARGEST_FORM = 256 * 1024
-"""Bytes."""
 MAX_FIELDS = 1_000
 """A session with a hundred séances and a hundred reservations has fewer."""
 
 _WALL_CLOCK = "%Y-%m-%dT%H:%M"
-"""The format of a date and time in a form."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Form(Mapping[str, str]):
-    """The typed fields of a form. A field that was sent several times has its last value."""
+    """A field that was sent several times has its last value."""
 
     pairs: Sequence[tuple[str, str]] = ()
     file: bytes | None = None
@@ -44,22 +40,20 @@ class Form(Mapping[str, str]):
         return len(self._fields)
 
     def typed(self, name: str) -> str:
-        """Return the typed text without spaces around it, or an empty text."""
         return self._fields.get(name, "").strip()
 
     def number(self, name: str, most: int) -> int | None:
-        """Return the typed whole number from 0 to ``most``, or None."""
+        """Return None unless the text is a whole number from 0 to ``most``."""
         return number_in(self.typed(name), most)
 
     def every(self, name: str) -> list[str]:
-        """Return all values of a field that may be sent several times."""
         return [value for field_name, value in self.pairs if field_name == name]
 
 
 async def read_form(
     request: Request, address: str | None = None, *, most: int = MAX_FIELDS, with_file: bool = False
 ) -> Form:
-    """Read the fields of a form, at most ``most``, and its file if ``with_file``.
+    """Read at most ``most`` fields, and the file if ``with_file``.
 
     Raises a 400 for a malformed form, and a 413 for one that is too large. If ``address`` is our public
     address, a form of another site raises a 403.
@@ -82,7 +76,7 @@ async def read_form(
 
 
 async def _with_file(request: Request, most: int) -> Form:
-    """Read the fields and the one file of a form. shared.http bounds the size of the file."""
+    """shared.http bounds the size of the file."""
     pairs: list[tuple[str, str]] = []
     file: bytes | None = None
     async with request.form(max_files=1, max_fields=most, max_part_size=LARGEST_FORM) as sent:
@@ -97,7 +91,7 @@ async def _with_file(request: Request, most: int) -> Form:
 
 
 def parsed(content: bytes, most: int = MAX_FIELDS) -> Form:
-    """Parse the fields of a form. Raises a 400 for a malformed form."""
+    """Raises a 400 for a malformed form."""
     try:
         text = content.decode("ascii")
         pairs = parse_qsl(text, keep_blank_values=True, errors="strict", max_num_fields=most)
@@ -114,16 +108,13 @@ def _form(pairs: Sequence[tuple[str, str]], file: bytes | None = None) -> Form:
 
 
 def number_in(typed: str, most: int) -> int | None:
-    """Return the whole number from 0 to ``most`` in a text, or None."""
+    """Return None unless the text is a whole number from 0 to ``most``."""
     is_number = typed.isascii() and typed.isdigit() and len(typed) <= len(str(most))
     return int(typed) if is_number and int(typed) <= most else None
 
 
 def moment_in(typed: str, timezone: str) -> datetime:
-    """Return the moment of a typed date and time in ``timezone``.
-
-    Raises ``ValueError`` for an invalid text, a year out of bounds or an unknown zone.
-    """
+    """Raises ``ValueError`` for an invalid text, a year out of bounds or an unknown zone."""
     zone = zone_named(timezone)
     if zone is None:
         raise ValueError(f"there is no time zone {timezone[:40]!r}")
@@ -135,5 +126,4 @@ def moment_in(typed: str, timezone: str) -> datetime:
 
 
 def typed_moment(moment: datetime, timezone: str) -> str:
-    """Return a moment as a form shows it, in ``timezone``."""
     return moment.astimezone(ZoneInfo(timezone)).strftime(_WALL_CLOCK)

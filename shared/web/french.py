@@ -12,13 +12,12 @@ from babel.dates import format_date, get_timezone_location
 from shared.web.labels import ZONES
 
 NBSP = "\u00a0"
-"""A no-break space, as between a number and its unit."""
 
 _FRENCH = Locale("fr")
 
 
 def zone(timezone: str) -> str:
-    """``heure de Paris``."""
+    """Return ``heure de Paris``."""
     name = ZONES.get(timezone)
     if name is None:
         return f"heure locale ({get_timezone_location(timezone, locale=_FRENCH, return_city=True)})"
@@ -26,48 +25,48 @@ def zone(timezone: str) -> str:
 
 
 def own_zone(timezone: str) -> str:
-    """``, heure de La Réunion`` after a time, unless the zone is Paris."""
+    """Return ``, heure de La Réunion`` after a time, or "" for Paris."""
     return "" if timezone == "Europe/Paris" else f", {zone(timezone)}"
 
 
 def day(moment: date) -> str:
-    """``lundi 17 mars 2025`` for a moment in its own zone. The first of a month is ``1er``."""
+    """Return ``lundi 17 mars 2025``. The first of a month is ``1er``."""
     pattern = "EEEE '1er' MMMM y" if moment.day == 1 else "EEEE d MMMM y"
     return format_date(moment, pattern, locale=_FRENCH)
 
 
 @functools.lru_cache(maxsize=10_000)
 def tile(instant: datetime, timezone: str) -> tuple[str, str, str]:
-    """``17``, ``mars``, ``lun.``: the day, the short month and the short weekday."""
+    """Return ``17``, ``mars``, ``lun.``."""
     local = instant.astimezone(ZoneInfo(timezone)).date()
     month, weekday = (format_date(local, pattern, locale=_FRENCH) for pattern in ("MMM", "EEE"))
     return str(local.day), month, weekday
 
 
 def day_and_month(instant: datetime, timezone: str) -> str:
-    """``17 mars`` in ``timezone``, where the year is clear."""
+    """Return ``17 mars``."""
     local = instant.astimezone(ZoneInfo(timezone)).date()
     return format_date(local, "'1er' MMMM" if local.day == 1 else "d MMMM", locale=_FRENCH)
 
 
 def short_month(day: date) -> str:
-    """``févr.``."""
+    """Return ``févr.``."""
     return format_date(day, "MMM", locale=_FRENCH)
 
 
 def clock_time(moment: datetime) -> str:
-    """``9 h 30``, or ``9 h``, for a moment in its own zone."""
+    """Return ``9 h 30``, or ``9 h``."""
     hour = f"{moment.hour}{NBSP}h"
     return f"{hour}{NBSP}{moment.minute:02}" if moment.minute else hour
 
 
 def clock_time_of(instant: datetime, timezone: str) -> str:
-    """``9 h 30`` in ``timezone``."""
+    """Return ``9 h 30``."""
     return clock_time(instant.astimezone(ZoneInfo(timezone)))
 
 
 def hours(length: timedelta) -> str:
-    """A duration to the minute: ``3 h 30``, ``45 min``."""
+    """Return a duration to the minute: ``3 h 30``, ``45 min``."""
     whole, minutes = divmod(int(length.total_seconds()) // 60, 60)
     if not whole:
         return f"{minutes}{NBSP}min"
@@ -75,31 +74,31 @@ def hours(length: timedelta) -> str:
 
 
 def age(seconds: float) -> str:
-    """An age: ``45 s``, from two minutes on like :func:`hours`."""
+    """Return ``45 s``, from two minutes on like :func:`hours`."""
     return hours(timedelta(seconds=seconds)) if seconds >= 120 else f"{seconds:.0f}{NBSP}s"
 
 
 @functools.lru_cache(maxsize=10_000)
 def moment(instant: datetime, timezone: str) -> str:
-    """``lundi 17 mars 2025 à 9 h 30, heure de Paris``."""
+    """Return ``lundi 17 mars 2025 à 9 h 30, heure de Paris``."""
     return f"{local_moment(instant, timezone)}, {zone(timezone)}"
 
 
 def local_moment(instant: datetime, timezone: str) -> str:
-    """``lundi 17 mars 2025 à 9 h 30``, where another sentence names the zone."""
+    """Return ``lundi 17 mars 2025 à 9 h 30``."""
     local = instant.astimezone(ZoneInfo(timezone))
     return f"{day(local)} à {clock_time(local)}"
 
 
 def beginning(instant: datetime, timezone: str) -> str:
-    """The first moment of something: the day alone if it begins at midnight."""
+    """Return the day alone if it begins at midnight."""
     local = instant.astimezone(ZoneInfo(timezone))
     return day(local) if _is_midnight(local) else moment(instant, timezone)
 
 
 @functools.lru_cache(maxsize=10_000)
 def period(start: datetime, end: datetime, timezone: str) -> str:
-    """When something takes place; ``end`` is exclusive.
+    """Return a period; ``end`` is exclusive.
 
     Whole days are written as days: midnight of 17 March to midnight of 12 April is ``du lundi 17 mars 2025
     au vendredi 11 avril 2025``.
@@ -117,7 +116,7 @@ def period(start: datetime, end: datetime, timezone: str) -> str:
 
 @functools.lru_cache(maxsize=10_000)
 def short_period(start: datetime, end: datetime, timezone: str) -> str:
-    """The part of :func:`period` beside the day of the start: ``9 h 30 à 17 h``, ``jusqu’au 11 avril 2025``.
+    """Return ``9 h 30 à 17 h`` or ``jusqu’au 11 avril 2025``, without the day of the start.
 
     It names the zone unless that is Paris.
     """
@@ -133,7 +132,7 @@ def short_period(start: datetime, end: datetime, timezone: str) -> str:
 
 @functools.lru_cache(maxsize=10_000)
 def deadline(instant: datetime, timezone: str) -> str:
-    """The last day before ``instant``, which is exclusive: ``vendredi 28 mars 2025 inclus``.
+    """Return the last day before ``instant``: ``vendredi 28 mars 2025 inclus``.
 
     An instant that is not midnight is written as :func:`moment`.
     """
@@ -145,17 +144,17 @@ def deadline(instant: datetime, timezone: str) -> str:
 
 @functools.lru_cache(maxsize=10_000)
 def local_day(instant: datetime, timezone: str) -> str:
-    """``mardi 11 mars 2025`` in ``timezone``."""
+    """Return ``mardi 11 mars 2025``."""
     return day(instant.astimezone(ZoneInfo(timezone)))
 
 
 def month(first: date) -> str:
-    """``décembre 2026``."""
+    """Return ``décembre 2026``."""
     return format_date(first, "MMMM y", locale=_FRENCH)
 
 
 def days_until(deadline: datetime, now: datetime, timezone: str) -> str:
-    """How far the last day before ``deadline`` is: ``dans 6 jours``, ``demain``, ``aujourd’hui``.
+    """Return ``dans 6 jours``, ``demain`` or ``aujourd’hui`` for the last day before ``deadline``.
 
     Empty for the past and for more than two months ahead.
     """
@@ -171,31 +170,31 @@ _NEAR = 60
 
 
 def counted(number: int) -> str:
-    """``1 200``, with a narrow no-break space."""
+    """Return ``1 200``, with a narrow no-break space."""
     return f"{number:,}".replace(",", "\u202f")
 
 
 def plural(number: int, word: str) -> str:
-    """``place``, and ``places`` from two on."""
+    """Return ``place``, and ``places`` from two on."""
     return f"{word}s" if number > 1 else word
 
 
 def listed(items: Sequence[str]) -> str:
-    """``a, b et c``."""
+    """Return ``a, b et c``."""
     return " et ".join([", ".join(items[:-1]), items[-1]]) if len(items) > 1 else "".join(items)
 
 
 def town(venue: str) -> str:
-    """``Rennes``, of ``Délégation Bretagne du CNFPT, 35000 Rennes``: what stands last in a place.
+    """Return ``Rennes`` of ``Délégation Bretagne du CNFPT, 35000 Rennes``.
 
-    What stands first, where what is last is no name (``Rennes, 2 rue du Test``).
+    If the last part is no name (``Rennes, 2 rue du Test``), return the first.
     """
     last, first = _POSTAL_CODE.sub("", venue.rpartition(",")[2].strip()), venue.partition(",")[0].strip()
     return last if last[:1].isupper() else first
 
 
 def short_title(title: str, town: str) -> str:
-    """``IA et territoires``, of ``IA et territoires à Rennes : le CNFPT s’engage``, beside the town."""
+    """Return ``IA et territoires`` of ``IA et territoires à Rennes : le CNFPT s’engage``."""
     return _SUBTITLE.sub("", title).removesuffix(f" à {town}")
 
 
@@ -204,21 +203,20 @@ _SUBTITLE = re.compile(r"(?<=\w\w\w)\s+:\s.*$", re.DOTALL)
 
 
 def typeset(text: str) -> str:
-    """Text whose lines begin with no punctuation: no break before ``: ; ? !`` and inside « »."""
+    """Allow no break before ``: ; ? !`` and inside « », so that no line begins with punctuation."""
     return BREAKS.sub(NBSP, text)
 
 
 BREAKS = re.compile(r"(?<=\S) (?=[:;?!»](?![=\w]))|(?<=«) ")
-"""Places where a line of French text must not break."""
+"""French text must not break there."""
 
 
 def capitalised(text: str) -> str:
-    """The text, beginning as a sentence does."""
     return text[:1].upper() + text[1:]
 
 
 def spelt(number: int) -> str:
-    """A number in words up to ten, as in running text: ``trois``, then ``11``."""
+    """Return ``trois``, and ``11`` above ten."""
     return _NUMBERS[number] if number < len(_NUMBERS) else str(number)
 
 
@@ -226,7 +224,7 @@ _NUMBERS = ("zéro", "un", "deux", "trois", "quatre", "cinq", "six", "sept", "hu
 
 
 def ordinal(number: int) -> str:
-    """``1re``, ``2e``: a place in line (feminine, as *place* is)."""
+    """Return ``1re``, ``2e``, for a place in line (feminine, as *place* is)."""
     return "1re" if number == 1 else f"{number}e"
 
 

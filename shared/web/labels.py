@@ -1,7 +1,7 @@
-"""What codes are called in French, wherever a person reads one: pages, letters, sheets, certificates.
+"""French labels of codes, in pages, letters, sheets and certificates.
 
-Each table has all members of its enum; a test fails where one is missing. A table of codes that one service
-alone has is keyed by their text, since nothing here imports a service.
+Each table has all members of its enum; a test fails if one is missing. Codes of one service have text keys,
+because nothing here imports a service.
 """
 
 from collections.abc import Mapping
@@ -50,7 +50,7 @@ FUNCTIONS: Mapping[Function, str] = {
     Function.CHEF_DE_SERVICE: "direction de service",
     Function.DIRIGEANT: "direction générale",
 }
-"""What one person's function is."""
+"""For one person."""
 ADJUSTMENTS: Mapping[Adjustment, str] = {
     Adjustment.SIGN_LANGUAGE: "interprétation en langue des signes",
     Adjustment.LIVE_CAPTIONS: "sous-titrage en direct",
@@ -73,7 +73,7 @@ AUDIENCES: Mapping[Function, str] = {
     Function.CHEF_DE_SERVICE: "cheffes et chefs de service",
     Function.DIRIGEANT: "dirigeantes et dirigeants",
 }
-"""All who have a function."""
+"""For all who have a function."""
 ATTENDANCE: Mapping[Attendance, str] = {
     Attendance.ATTENDED: "présence",
     Attendance.ABSENT: "absence",
@@ -95,7 +95,7 @@ ENROLMENT_STATES: Mapping[str, str] = {
     "withdrawn": "Désistement enregistré",
     "session_cancelled": "Session annulée",
 }
-"""How an enrolment stands, as its agent reads it."""
+"""For the agent."""
 ENROLMENT_CAUSES: Mapping[str, str] = {
     "employer": "Votre employeur a mis fin à l’inscription",
     "replaced": "Votre employeur a mis fin à l’inscription",
@@ -105,7 +105,7 @@ ENROLMENT_CAUSES: Mapping[str, str] = {
     "offer_shortened": "Délai de réponse raccourci, la session ayant été avancée",
     "session_cancelled": "Session annulée",
 }
-"""How an enrolment changed, as its agent reads it, where its state does not say it."""
+"""Changes for the agent, if the state does not say it."""
 ROSTER_STATES: Mapping[str, str] = {
     "enrolled": "inscription confirmée",
     "attended": "présence enregistrée",
@@ -122,7 +122,7 @@ ROSTER_STATES: Mapping[str, str] = {
     "withdrawn": "désistement",
     "session_cancelled": "session annulée",
 }
-"""How an enrolment stands, as organisers read it."""
+"""For organisers."""
 ROSTER_CAUSES: Mapping[str, str] = {
     "withdrawal": "Désistement à la demande de l’agente ou de l’agent",
     "employer": "Désistement à la demande de l’employeur",
@@ -144,7 +144,7 @@ ROSTER_CAUSES: Mapping[str, str] = {
     "attendance": "Présence",
     "session_cancelled": "Session annulée",
 }
-"""Why an enrolment changed, as organisers read it."""
+"""For organisers."""
 ENROLMENT_FIELDS: Mapping[str, str] = {
     "given_name": "Prénom",
     "family_name": "Nom",
@@ -172,7 +172,7 @@ ENROLMENT_FIELDS: Mapping[str, str] = {
     "p": "Présence",
     "question": "Réponse",
 }
-"""What the forms of organisers call their fields; the last are there for each person or question."""
+"""Fields of organisers' forms; the last exist for each person or question."""
 RESOURCES: Mapping[str, str] = {
     "replay": "Replay",
     "dossier": "Dossier documentaire",
@@ -228,7 +228,7 @@ LETTERS: Mapping[str, str] = {
     "trainer-session-cancelled": "La session où vous deviez intervenir est annulée",
     "organiser-message": "Message de l’organisateur",
 }
-"""What each letter is called in the mail log, and its subject where its template has no other."""
+"""Labels of letters in the mail log, and default subjects."""
 MAIL_STATES: Mapping[str, str] = {
     "pending": "en attente",
     "claimed": "en cours d’envoi",
@@ -245,13 +245,13 @@ MAIL_DECISIONS: Mapping[str, str] = {
     "resolved as sent": "déclaré arrivé",
     "resent": "remis en file d’envoi",
 }
-"""What an operator decided, by how its line in the audit log begins."""
+"""By the beginning of a line in the audit log."""
 STANDINGS: Mapping[str, str] = {
     **{name: ENROLMENT_STATES[name] for name in ("enrolled", "waitlisted", "offered", "lapsed")},
     **{name: ENROLMENT_STATES[name] for name in ("not_obtained", "refused", "withdrawn")},
     "pending": "En attente d’une réponse",
 }
-"""The same as the letters know it."""
+"""The states that letters know."""
 HAPPENINGS: Mapping[str, str] = {
     "enrolled": "Place obtenue",
     "waitlisted": "Mise en liste d’attente",
@@ -273,7 +273,7 @@ HAPPENINGS: Mapping[str, str] = {
     "subscribed": "Abonnement aux nouveautés",
     "unsubscribed": "Abonnement aux nouveautés arrêté",
 }
-"""What happened to an agent, as support reads it."""
+"""For support."""
 REFUSALS: Mapping[str, str] = {reason.value: reason.refusal.label for reason in Reason}
 HAPPENED_BECAUSE: Mapping[str, str] = {
     "from_waiting_list": "depuis la liste d’attente",
@@ -292,7 +292,7 @@ HAPPENED_BECAUSE: Mapping[str, str] = {
     "portal": "par le portail",
     "support": "par l’assistance",
 }
-"""How or why, where it is no reason of a refusal."""
+"""Causes that are no reason of a refusal."""
 COUNTED: Mapping[str, str] = {
     "asked": "Demandes",
     "enrolled": "Places obtenues",
@@ -304,13 +304,11 @@ COUNTED: Mapping[str, str] = {
     "absent_justified": "Absences justifiées",
     "letters": "Courriels envoyés",
 }
-"""What is counted each month."""
 OUTCOMES: Mapping[str, str] = {
     **ENROLMENT_STATES,
     "mixed": "Réponse différente selon les personnes",
     "unchanged": "Rien n’a changé",
 }
-"""What became of a request."""
 REQUESTS: Mapping[str, str] = {
     "SeatRequest": "demande d’inscription",
     "GroupRequest": "demande d’inscription d’un groupe",
@@ -321,7 +319,6 @@ REQUESTS: Mapping[str, str] = {
     "Swap": "changement de session",
     "erased": "demande effacée",
 }
-"""What was asked for."""
 READS: Mapping[str, str] = {
     "person": "personne, cherchée ou montrée avec ce qui lui est arrivé",
     "mails": "liste des courriels",
@@ -343,7 +340,7 @@ READS: Mapping[str, str] = {
     "erasure": "effacement demandé",
     "written_again": "adresse à laquelle on écrit de nouveau",
 }
-"""What somebody of the staff read, or asked for."""
+"""What staff read or requested."""
 SUPPORT_FIELDS: Mapping[str, str] = {
     "cherche": "Personne cherchée",
     "motif": "Motif de la consultation",
@@ -353,7 +350,7 @@ SUPPORT_FIELDS: Mapping[str, str] = {
     "encore": "Encore une fois",
     "raison": "Pourquoi rien n’est perdu",
 }
-"""What the forms of support and operators call their fields."""
+"""Fields of forms of support and operators."""
 RECIPIENTS: Mapping[str, str] = {
     "demandeur": "collectivité",
     "designation": "collectivité",
@@ -362,16 +359,16 @@ RECIPIENTS: Mapping[str, str] = {
     "abonnement": "abonnement",
     "formateur": "formatrice ou formateur",
 }
-"""Who a letter is to that is to no agent, by how the notifier calls them."""
+"""Recipients who are no agents, by the notifier's codes."""
 SUBSCRIBER_FIELDS: Mapping[str, str] = {"adresse": "Adresse", "interet": "Abonnements"}
-"""What the forms of who subscribes, or has lost a link, call their fields."""
+"""Fields of forms of subscribers, and for lost links."""
 ROLES: Mapping[str, str] = {"admin": "exploitation", "organiser": "organisation", "support": "assistance"}
 AREAS: Mapping[str, str] = {
     "organisers": "Espace des délégations",
     "support": "Assistance",
     "operations": "Exploitation",
 }
-"""The pages behind a log-in, by whose they are."""
+"""Areas behind a log-in."""
 STAFF_PAGES: Mapping[str, str] = {
     "today": "Aujourd’hui",
     "sessions": "Mes sessions",
@@ -386,7 +383,6 @@ STAFF_PAGES: Mapping[str, str] = {
     "status": "État",
     "incidents": "Incidents",
 }
-"""The pages that the head of each of them leads to."""
 LOG_IN_LEADS: Mapping[str, str] = {
     "gestion": "Pour créer, modifier et publier les sessions de votre délégation.",
     "inscriptions": "Pour suivre les inscriptions aux sessions de votre délégation.",
@@ -394,29 +390,26 @@ LOG_IN_LEADS: Mapping[str, str] = {
     "courriels": "Réservé à l’assistance.",
     "exploitation": "Réservé à l’exploitation et à l’assistance.",
 }
-"""What the page of a log-in says of the pages behind it."""
 RETURNS: Mapping[str, str] = {"hard": "adresse inconnue", "soft": "échec passager"}
-"""How a mail came back."""
 INTERESTS: Mapping[str, str] = {
     "theme": "thème",
     "delegation": "délégation",
     "community": "communauté",
     "offer": "ouverture des inscriptions",
 }
-"""What one subscribes to."""
 FOLLOWED: Mapping[str, str] = {
     "community": "E-communauté « {} »",
     "opening": "Inscriptions ouvertes : « {} »",
     "events": "Événements de {}",
     "other_events": "Événements du CNFPT ({})",
 }
-"""How a subscription is called that no other table names."""
+"""Subscriptions that no other table names."""
 SERVICES: Mapping[str, str] = {
     "catalogue": "Catalogue",
     "enrolment": "Inscriptions",
     "notifier": "Courriels",
 }
-"""The parts of the software, as who reads of their data reads of them."""
+"""For persons who read their own data."""
 
 RESOURCES_PLURAL: Mapping[str, str] = {
     "replay": "Replays",
@@ -424,7 +417,6 @@ RESOURCES_PLURAL: Mapping[str, str] = {
     "community": "E-communautés",
 }
 PUBLISHED: Mapping[str, str] = {"replay": "Mis en ligne", "dossier": "Publié", "community": "Ouverte"}
-"""What was done with a resource when it appeared, by its kind."""
 BESPOKE_STATES: Mapping[str, str] = {
     "received": "À traiter",
     "qualified": "En instruction",
@@ -453,7 +445,7 @@ ACTIONS: Mapping[str, str] = {
     "answered": "réponse donnée",
     "handed_over": "confiée à une autre personne",
 }
-"""What somebody did to a session, a resource or a bespoke request, as its history has it."""
+"""Actions in a history."""
 ONLINE = "En ligne"
 """The place of a session without a venue."""
 SESSION_TABS = (
@@ -464,7 +456,7 @@ SESSION_TABS = (
     ("messages", "/messages", "Messages"),
     ("historique", "/historique", "Historique"),
 )
-"""The pages of a session in the enrolment service: code, end of the address, and what they are called."""
+"""A session's pages in the enrolment service: code, end of the address, label."""
 THEMES: Mapping[str, str] = {
     "enjeux-ia": "Enjeux de l’intelligence artificielle",
     "usages-service-public": "Usages de l’IA dans les services publics",
@@ -474,20 +466,20 @@ THEMES: Mapping[str, str] = {
     "transition-numerique": "Management de la transition numérique",
     "evolution-des-metiers": "Évolution des métiers territoriaux",
 }
-"""The themes of the catalogue's offer, whose events name them by slug alone; a test compares them."""
+"""Events name themes by slug alone. A test compares them with the catalogue."""
 OFFERS: Mapping[str, str] = {
     "mooc-fondamentaux-ia": "Les fondamentaux de l’IA",
     "webinaires-acculturation-ia": "Webinaires d’acculturation à l’IA",
     "ia-et-territoires": "IA et territoires : le CNFPT s’engage pour développer les compétences",
     "inet-conduire-transition-numerique": "Conduire la transition numérique de sa collectivité",
 }
-"""The offers whose sessions the public enrols in, whose events name them by slug alone, likewise."""
+"""Public offers, by slug like themes."""
 BESPOKE_OFFERS: Mapping[str, str] = {
     "sur-mesure-enjeux-ia": "S’approprier les enjeux de l’IA",
     "sur-mesure-transition-numerique": "Manager la transition numérique",
     "sur-mesure-evolution-des-metiers": "Faire évoluer les pratiques professionnelles avec l’IA",
 }
-"""Those whose sessions are of one authority each, which is why their titles are shown to nobody else."""
+"""Offers whose sessions are each for one authority, so that nobody else sees their titles."""
 ZONES: Mapping[str, str] = {
     "Europe/Paris": "Paris",
     "America/Guadeloupe": "la Guadeloupe",
@@ -496,7 +488,6 @@ ZONES: Mapping[str, str] = {
     "Indian/Reunion": "La Réunion",
     "Indian/Mayotte": "Mayotte",
 }
-"""The time zones of the delegations, by where their clocks hang."""
 
 ORGANISERS: Mapping[Delegation, str] = {
     Delegation.AUVERGNE_RHONE_ALPES: "la délégation Auvergne-Rhône-Alpes du CNFPT",
@@ -523,16 +514,16 @@ ORGANISERS: Mapping[Delegation, str] = {
     Delegation.INSET_MONTPELLIER: "l’Inset de Montpellier, école du CNFPT",
     Delegation.INSET_NANCY: "l’Inset de Nancy, école du CNFPT",
 }
-"""Who organises, with its article."""
+"""With the article."""
 
 
 def organiser(code: str) -> str:
-    """``la délégation Bretagne du CNFPT``; for a code that only a newer contract knows, ``le CNFPT``."""
+    """Return ``la délégation Bretagne du CNFPT``, or ``le CNFPT`` for a code of a newer contract."""
     return ORGANISERS[Delegation(code)] if code in ORGANISERS else "le CNFPT"
 
 
 def organisation(code: str) -> str:
-    """Who organises, as a name on a line of its own: ``Délégation Bretagne du CNFPT``."""
+    """Return ``Délégation Bretagne du CNFPT``."""
     name = organiser(code)
     for article in ("la ", "le ", "l’"):
         name = name.removeprefix(article)
@@ -540,17 +531,16 @@ def organisation(code: str) -> str:
 
 
 def delegation(code: str) -> str:
-    """A delegation in a list: ``Bretagne``, ``Inset d’Angers``."""
+    """Return ``Bretagne`` or ``Inset d’Angers``."""
     name = organiser(code).removesuffix(", école du CNFPT").removesuffix(" du CNFPT")
     return name.removeprefix("la délégation ").removeprefix("l’")
 
 
 DELEGATIONS: Mapping[str, str] = {code.value: delegation(code) for code in Delegation}
-"""All of them, as a list offers them."""
 
 
 def enrolment_field(name: str) -> str | None:
-    """A field of a form about enrolments, with whose it is: ``Rang, K7QD-2MXA``; None: no form has it."""
+    """Return the label, such as ``Rang, K7QD-2MXA``, or None if no form has the field."""
     group, _, whose = name.partition("-")
     label = ENROLMENT_FIELDS.get(group)
     if label is None or not whose or group == "question":

@@ -2,8 +2,7 @@
 
 The notifier writes links; the service that owns the page reads them. A link contains ids, never a name. Its
 holder may do the one thing that the link is for, until it expires. A link to an agent works while the agent
-has the address that the letter was sent to. Opening a link changes nothing, because mail scanners open
-links.
+has the letter's address. Mail scanners open links, so opening one changes nothing.
 """
 
 import hashlib
@@ -20,34 +19,26 @@ from pydantic_settings import BaseSettings
 SHORTEST_KEY = 32
 
 LOST_LINK = "/courriels/mes-inscriptions"
-"""The notifier's page that sends an agent a new link."""
 NEWS = "/courriels/abonnement"
-"""The notifier's page to subscribe to news."""
 ORGANISING = "/inscriptions/gestion"
-"""Organisers' pages about enrolments."""
 ARRIVAL = f"{ORGANISING}/arrivee"
-"""The organisers' page that notes an arrival; the id of the enrolment follows."""
+"""The page that notes an arrival; the id of the enrolment follows."""
 MAIL_LOG = "/courriels/suivi"
-"""The notifier's pages for support."""
 DELEGATION_FIGURES = "/courriels/chiffres"
-"""The notifier's figures for organisers."""
 OPERATIONS = {
     "catalogue": "/exploitation",
     "enrolment": "/inscriptions/exploitation",
     "notifier": "/courriels/exploitation",
 }
-"""The operators' pages of each service."""
 ENROLMENTS_FOR = timedelta(days=180)
-"""How long the link to all of an agent's enrolments works [choice]."""
 CONFIRM_ADDRESS_FOR = timedelta(days=1)
-"""How long a new address can be confirmed."""
 
 _SESSIONS_MOVE = timedelta(days=365)
-"""How much later than planned a session may end: a link written before the change still works."""
+"""A session may end this much later than planned: a link written before the change still works."""
 
 
 class Purpose(StrEnum):
-    """The purpose of a link; the value is the path of its page. A link has one purpose."""
+    """The value is the path of the page. A link has one purpose."""
 
     WITHDRAW = "/inscriptions/desistement"
     OFFER = "/inscriptions/offre"
@@ -66,27 +57,24 @@ class Purpose(StrEnum):
 
     @property
     def owner(self) -> str:
-        """The service that owns the page."""
         return "enrolment" if self.value.startswith("/inscriptions/") else "notifier"
 
 
 class Forged(Exception):
-    """The link is not ours, or has another purpose."""
+    pass
 
 
 class Expired(Exception):
-    """The link has expired."""
+    pass
 
 
 class LinkContent(NamedTuple):
-    """The ids of a link, and its end."""
-
     ids: tuple[str, ...]
     until: datetime
 
 
 class LinkSettings(BaseSettings):
-    """The address of the public pages, and the secret that signs links. Part of a service's settings."""
+    """Part of a service's settings."""
 
     public_base_url: str = Field(
         default="http://localhost:8001",
@@ -102,18 +90,16 @@ class LinkSettings(BaseSettings):
     )
 
     def public_url(self, service: str) -> str:
-        """Return the public address of a service's pages, without a slash at the end."""
         own: str | None = getattr(self, f"{service}_public_url")
         return (own or self.public_base_url).rstrip("/")
 
     @property
     def link_keys(self) -> list[str]:
-        """Return the secrets. None of them is empty."""
         return _keys(self.link_signing_key)
 
     @property
     def links(self) -> "Links | None":
-        """Return the signer of links, or None without a key."""
+        """Return None without a key."""
         if not self.link_keys:
             return None
         return Links(self.link_keys, {purpose: self.public_url(purpose.owner) for purpose in Purpose})
@@ -131,10 +117,7 @@ def _keys(value: str) -> list[str]:
 
 
 class Links:
-    """Signs and reads links.
-
-    The last of ``keys`` signs; all are accepted. ``bases`` are the addresses of pages.
-    """
+    """The last of ``keys`` signs; all are accepted. ``bases`` are the addresses of pages."""
 
     def __init__(self, keys: list[str], bases: dict[Purpose, str]) -> None:
         sha256 = {"digest_method": hashlib.sha256}  # itsdangerous signs by SHA-1 by default
@@ -145,7 +128,6 @@ class Links:
         self._keys = keys
 
     def url(self, purpose: Purpose, *ids: str, until: datetime) -> str:
-        """Return the address of a page about these ids, valid until ``until``."""
         return f"{self._bases[purpose]}{purpose.value}/{self.token(purpose, *ids, until=until)}"
 
     def to_agent(
@@ -158,10 +140,10 @@ class Links:
         until: datetime,
         back_until: int = 0,
     ) -> str:
-        """Return the address of a page about an enrolment, for a reader at the agent's address of ``mark``.
+        """The reader is at the agent's address of ``mark``.
 
-        ``number`` is anything else that the page needs. Until ``back_until`` (seconds since 1970) it leads
-        back to all enrolments of the agent; 0: never.
+        ``number`` is anything else that the page needs. Until ``back_until`` (seconds since 1970) the page
+        leads back to all enrolments of the agent; 0 means never.
         """
         ids = [str(enrolment_id), str(mark), str(number)]
         if back_until:
@@ -169,44 +151,39 @@ class Links:
         return self.url(purpose, *ids, until=until)
 
     def arrival(self, enrolment_id: UUID) -> str:
-        """Return the address in the code shown at the door. Its reader must log in."""
+        """The code is shown at the door. Its reader must log in."""
         return f"{self._bases[Purpose.ENROLMENTS]}{ARRIVAL}/{enrolment_id}"
 
     def to_trainer(self, trainer_id: UUID, session_id: UUID, ends_at: datetime) -> str:
-        """Return the address of a session's roster, for the letter to a trainer.
+        """The trainer's id belongs to one address, so the link needs no mark.
 
-        The trainer's id belongs to one address, so the link needs no mark. The page decides when it expires,
-        because sessions move.
+        The page decides when it expires, because sessions move.
         """
         until = ends_at + _SESSIONS_MOVE
         return self.url(Purpose.ROSTER, str(trainer_id), "0", str(session_id.int), until=until)
 
     def confirm_address(self, request_id: str, address: str, until: datetime) -> str:
-        """Return the address of the page that confirms a new address."""
         return self.url(Purpose.CONFIRM_ADDRESS, request_id, str(self.mark(address)), until=until)
 
     def preferences(self, subscriber: str, address: str, until: datetime) -> str:
-        """Return the address of a subscriber's preferences."""
         return self.url(Purpose.PREFERENCES, subscriber, str(self.mark(address)), until=until)
 
     def end_digest(self, digest_id: UUID, address: str, until: datetime) -> str:
-        """Return the address of the page that ends a delegation's digest."""
         return self.url(Purpose.DIGEST, str(digest_id), str(self.mark(address)), until=until)
 
     def mark(self, address: str) -> int:
-        """Return the mark of an address: a number in links that does not reveal the address."""
+        """The number does not reveal the address."""
         return _mark(self._keys[-1], address)
 
     def is_mark_of(self, mark: int, address: str) -> bool:
-        """Return whether a link with this mark was sent to this address."""
+        """The link with this mark was sent to this address."""
         return any(_mark(key, address) == mark for key in self._keys)
 
     def token(self, purpose: Purpose, *ids: str, until: datetime) -> str:
-        """Return the last part of :meth:`url`."""
         return str(self._serializers[purpose].dumps([int(until.timestamp()), *ids]))
 
     def read(self, purpose: Purpose, token: str, now: datetime) -> LinkContent:
-        """Return the content of a link. Raises :class:`Forged` or :class:`Expired`."""
+        """Raises :class:`Forged` or :class:`Expired`."""
         try:
             until, *ids = self._serializers[purpose].loads(token)
         except (BadSignature, ValueError, TypeError) as error:

@@ -1,4 +1,4 @@
-"""The network of a visitor. Limits count by network, because one visitor may have many addresses."""
+"""Limits count by network, because one visitor may have many addresses."""
 
 from ipaddress import IPv6Address, ip_address, ip_network
 
@@ -6,7 +6,7 @@ from starlette.requests import HTTPConnection
 
 
 def network_of(visit: HTTPConnection) -> str:
-    """Return the visitor's network: /24 of IPv4, /56 of IPv6, as one customer has it.
+    """A customer has a /24 of IPv4, a /56 of IPv6.
 
     Behind a trusted proxy (FORWARDED_ALLOW_IPS) ``X-Forwarded-For`` names the visitor.
     """

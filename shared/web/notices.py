@@ -1,4 +1,4 @@
-"""Pages without a form. Their texts are in ``errors.html`` here and ``notices.html`` of a service."""
+"""Pages without a form. ``errors.html`` here and a service's ``notices.html`` have their texts."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -16,8 +16,6 @@ from shared.web.links import Expired, Forged, Links, Purpose
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """A page without a form: status, title, what happened, and what to do next."""
-
     status: int
     title: str
     lead: str
@@ -56,7 +54,7 @@ class OpenedLink(NamedTuple):
 async def read_link(
     request: Request, guard: Guard, links: Links | None, purpose: Purpose, *, expired: StrEnum
 ) -> OpenedLink:
-    """Return the signed link of a request. Without ``links`` (no signing key) no link is valid.
+    """Without ``links`` (no signing key) no link is valid.
 
     Raises `Closed`, and `LimitMet` if it is opened too often or its sender sent too many wrong links.
     """

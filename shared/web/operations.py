@@ -1,7 +1,7 @@
-"""Operators' pages, the same in each service: how it stands (role admin), and what could not be handled.
+"""Operators' pages in each service: its state (role admin), and what could not be handled.
 
-A dead letter is shown by where it lay and why it is there. What it says, and the trace of a failure, may name
-people: they are shown for a purpose, and that is a line of ``read_log``.
+A dead letter shows its place and reason. Its content, and the trace of a failure, may name people: they are
+shown for a purpose, and that is a line of ``read_log``.
 """
 
 import re
@@ -42,12 +42,11 @@ from shared.web.responses import see_other
 
 LISTED = 100
 MOST_NUMBER = 2**63 - 1
-"""What Postgres can number."""
 STATES = ("parked", "redriven", "discarded", "rejected")
 
 
 class Why(StrEnum):
-    """Why a record is a dead letter; the templates have the sentences."""
+    """The templates have the sentences."""
 
     REJECTED = "rejected"
     NEWER = "newer"
@@ -56,7 +55,6 @@ class Why(StrEnum):
 
 
 def why(letter: DeadLetter) -> Why:
-    """Return why a record could not be handled."""
     if letter.state == "rejected":
         return Why.REJECTED
     if NEWER in letter.error:
@@ -65,17 +63,14 @@ def why(letter: DeadLetter) -> Why:
 
 
 class WhyParked(NamedTuple):
-    """An error in its parts: the code of a rejection, or the type of the event, and what is wrong where.
-
-    Either may be empty; what is wrong is in English.
-    """
+    """The parts of an error; either may be empty. ``faults`` are in English."""
 
     head: str
     faults: Sequence[tuple[str, str]]
 
 
 def reason_of(error: str) -> WhyParked:
-    """Take apart what was kept of a rejection, or of an event that breaks its contract."""
+    """Take apart a stored rejection, or a breach of contract."""
     head, _, listed = error.partition(": ")
     if head in set(RejectionCode):
         return WhyParked(head, [_pointed(fault) for fault in _NEXT_POINTER.split(listed)])
@@ -96,9 +91,9 @@ _NEXT_FIELD = re.compile(r"; (?=[\w.]+: |and \d+ more$)")
 
 @dataclass(frozen=True, slots=True)
 class ServiceLine:
-    """A line of how a service stands: how many wait, and since when; ``what`` they are the templates know.
+    """The templates name ``what``.
 
-    ``tone`` is that of a chip, ``address`` where one decides. ``seconds``: for how long the oldest waits.
+    ``tone`` is that of a chip. ``address`` is where operators decide. ``seconds`` is the age of the oldest.
     """
 
     what: str
@@ -112,7 +107,6 @@ class ServiceLine:
 
 
 async def parked_line(tx: Transaction, incidents: str) -> ServiceLine:
-    """The line of what is parked; ``incidents`` is where one decides."""
     parked, since = await dead_letters.count_parked(tx), await dead_letters.oldest_parked(tx)
     return ServiceLine("parked", parked, "closed" if parked else "open", incidents, since=since)
 
@@ -125,7 +119,6 @@ async def _no_lines(_: Transaction) -> Sequence[ServiceLine]:
 
 
 def area_of(service: str) -> StaffArea:
-    """The pages of a service's operation: where they are, and who may log in to them."""
     home = OPERATIONS[service]
     return StaffArea(
         home=home,
@@ -150,10 +143,7 @@ def add_to(
     provider: Provider | None,
     lines: OwnLines = _no_lines,
 ) -> None:
-    """Serve the pages beside the service's API.
-
-    ``address`` is where the public finds the service; ``lines`` are what it shows that others have not.
-    """
+    """``address`` is this service's public address; ``lines`` are its own lines."""
     area = area_of(process.name)
     home = area.home
     logins = Logins(
@@ -183,7 +173,7 @@ class _OperationsPages:
         self._decisions = DeadLetterDecisions(process.database, process.router, process.consumer)
 
     async def status(self, visit: StaffVisit) -> Response:
-        """How the service stands; who supports is led to what they may decide."""
+        """Support is led to what it may decide."""
         if visit.who.role is not Role.ADMIN:
             return see_other(self._incidents)
         watchdog = self._process.watchdog
@@ -199,7 +189,7 @@ class _OperationsPages:
         )
 
     async def _of_all(self, tx: Transaction) -> list[ServiceLine]:
-        """The lines that every service has: as ``parcours status``."""
+        """The same lines as ``parcours status``."""
         unsent, age = await outbox.unsent(tx)
         refused, waiting = await held.count(tx)
         late, stands = age > LATE.total_seconds(), "closed" if refused + waiting else "open"
@@ -212,7 +202,7 @@ class _OperationsPages:
     # ------------------------------------------------------------------------------------ dead letters
 
     async def listing(self, visit: StaffVisit) -> Response:
-        """What is parked, or is in another state; on POST those that were chosen are handled again."""
+        """A POST handles the chosen dead letters again."""
         state = visit.request.query_params.get("etat", "")
         state = state if state in STATES else STATES[0]
         failed: dict[int, str] = {}
@@ -257,9 +247,9 @@ class _OperationsPages:
         )
 
     async def incident(self, visit: StaffVisit) -> Response:
-        """One dead letter; on POST what it says is shown, or it is handled again or given up.
+        """A POST shows the content, handles the dead letter again, or gives it up.
 
-        Where somebody else has decided meanwhile, that is said and nothing is done.
+        If somebody else has decided meanwhile, the page says so and nothing is done.
         """
         number: int = visit.request.path_params["number"]
         if number > MOST_NUMBER:
@@ -290,7 +280,7 @@ class _OperationsPages:
         return see_other(f"{self._incidents}/{number}?{urlencode({'fait': decision})}")
 
     async def _read(self, visit: StaffVisit, number: int) -> Response:
-        """Show what it says; who reads is recorded, with whom it names."""
+        """The read is recorded with the persons named in the content."""
         purpose = purpose_in(visit.form.get("motif", ""))
         if purpose is None:
             return await self._page(visit, number, wrong=["motif"], status=422)

@@ -1,4 +1,4 @@
-"""Lists a page at a time, by the API and as pages: the last item seen says where the next ones begin.
+"""Lists a page at a time: the last item shown says where the next page begins.
 
 Nothing is skipped or shown twice, whatever is added meanwhile.
 """
@@ -37,19 +37,19 @@ def page_of(
     show: Callable[[ListedRow], Item],
     key: Callable[[ListedRow], Any],
 ) -> Page[Item]:
-    """The first ``limit`` of ``rows``, which were loaded with one more to know whether a page follows."""
+    """``rows`` were loaded with one more to know whether a page follows."""
     shown = rows[:limit]
     more = len(rows) > limit
     return Page(items=[show(row) for row in shown], next=cursor_of(key(shown[-1])) if more else None)
 
 
 def cursor_of(key: Any) -> str:
-    """Where a page begins, as :func:`position` reads it: after the item with this key."""
+    """Encode the key for :func:`position`."""
     return base64.urlsafe_b64encode(json.dumps(key).encode()).decode().rstrip("=")
 
 
 def position(cursor: str | None, kind: TypeAdapter[SortKey]) -> SortKey | None:
-    """Where a page begins. Raises a 422 for a cursor that was not given out."""
+    """Raises a 422 for an invalid cursor."""
     if cursor is None:
         return None
     try:
@@ -67,7 +67,7 @@ def position(cursor: str | None, kind: TypeAdapter[SortKey]) -> SortKey | None:
 
 @dataclass(frozen=True, slots=True)
 class Part(Generic[ListedRow]):
-    """What a page of a list shows. ``previous`` and ``following`` are parameters of its address, if any.
+    """``previous`` and ``following`` are parameters of addresses.
 
     ``first``: nothing is known to come before.
     """
@@ -86,7 +86,7 @@ async def part_around(
     load: Callable[..., Awaitable[Sequence[ListedRow]]],
     position: Callable[[ListedRow], str],
 ) -> Part[ListedRow]:
-    """At most ``size`` rows: those after ``after``, else before ``before``, else the first ones.
+    """Return rows after ``after``, else before ``before``, else the first ones.
 
     ``load`` gives, in order, at most ``limit`` rows next after ``after``, or last before ``before``.
     """
@@ -104,22 +104,20 @@ async def part_around(
 
 
 PagePosition = tuple[datetime, UUID]
-"""Where an item stands in a list that is ordered by time."""
 
 
 def edges(query: Mapping[str, str]) -> tuple[PagePosition | None, PagePosition | None]:
-    """The positions that an address has a page begin after, or end before."""
     return read_position(query.get("apres")), read_position(query.get("avant"))
 
 
 def written(position: PagePosition) -> str:
-    """A position as addresses have it, to the microsecond."""
+    """Write a position to the microsecond."""
     moment, item_id = position
     return f"{int(moment.timestamp()) * 1_000_000 + moment.microsecond}~{item_id}"
 
 
 def read_position(text: str | None) -> PagePosition | None:
-    """The position in an address; none, which is the first page, for what was not given out."""
+    """Return None, which is the first page, for an invalid position."""
     moment, _, item_id = (text or "").partition("~")
     try:
         return datetime.fromtimestamp(int(moment) / 1_000_000, UTC), UUID(item_id)

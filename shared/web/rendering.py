@@ -1,8 +1,8 @@
-"""How pages are made: templates over one layout and one style sheet, with labels and dates.
+"""Templates over one layout and one style sheet, with labels and dates.
 
 Templates of a service extend ``layout.html`` (blocks: title, description, head, navigation, account, area,
 hero, main, footer), or ``staff.html`` behind a log-in. They use ``parts.html`` and ``fields.html``
-(docs/look.md). A page without a form is a ``notice.html`` with texts in ``notices.html`` of the service.
+(docs/look.md). A page without a form is a ``notice.html`` with texts in the service's ``notices.html``.
 """
 
 import logging
@@ -44,7 +44,7 @@ Endpoint = Callable[[Request], Awaitable[Response]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sites:
-    """The addresses of pages of all services, for the head of each page; None if not configured.
+    """The addresses of all services' pages; None if not configured.
 
     ``catalogue`` and ``enrolment`` have no final slash, and ``catalogue`` is "" on its own pages.
     ``my_enrolments`` sends agents their link. ``news`` is for subscribers, ``mail_log`` for support,
@@ -61,7 +61,6 @@ class Sites:
 
     @classmethod
     def by(cls, public_url: Callable[[str], str]) -> "Sites":
-        """Return the addresses of an installation."""
         notifier = public_url("notifier")
         return cls(
             catalogue=public_url("catalogue"),
@@ -75,11 +74,11 @@ class Sites:
 
     @property
     def organisers(self) -> str:
-        """Return where organisers begin: their tasks, or else their sessions."""
+        """Organisers begin with their tasks, or else their sessions."""
         return self.staff_page(ORGANISING) or f"{self.catalogue}/gestion"
 
     def staff_page(self, path: str) -> str | None:
-        """Return the address of an organiser's page on any service, or None if not configured."""
+        """Return None if the service is not configured."""
         if path.startswith(ORGANISING):
             return None if self.enrolment is None else f"{self.enrolment}{path}"
         if path == DELEGATION_FIGURES:
@@ -91,7 +90,7 @@ NOWHERE_ELSE = Sites()
 
 
 class _Compiled(BytecodeCache):
-    """Compiled templates, shared by all `Rendering` of the process."""
+    """All `Rendering` of the process share these."""
 
     def __init__(self) -> None:
         self._buckets: dict[str, Bucket] = {}
@@ -109,10 +108,10 @@ _compiled = _Compiled()
 
 
 class Rendering:
-    """A service's templates in the folder ``templates``, and the shared ones.
+    """The service's folder ``templates`` comes before the shared templates.
 
-    ``layout`` and ``notice`` are the service's own templates for pages and notices. ``values`` are available
-    in each template. ``headers`` are sent with each page.
+    ``layout`` and ``notice`` are the service's own templates. ``values`` are available in each template.
+    ``headers`` are sent with each page.
     """
 
     def __init__(
@@ -169,23 +168,21 @@ class Rendering:
                 self._notices |= {name: Notice(*row) for name, row in rows.items()}
 
     def text(self, template: str, **values: Any) -> str:
-        """Return a rendered template. It knows the present time as ``now``."""
+        """Templates know the present time as ``now``."""
         return self._environment.get_template(template).render({"now": clock.now(), **values})
 
     def module(self, template: str, **values: Any) -> Any:
-        """Return the macros and tables of a template by name."""
         return self._environment.get_template(template).make_module(values)
 
     def page(self, template: str, *, status: int = 200, **values: Any) -> Response:
-        """Return a page that must not be stored."""
+        """The page must not be stored."""
         return Response(self.text(template, **values), status, headers=self._headers, media_type=HTML)
 
     def notice(self, name: StrEnum, **values: Any) -> Response:
-        """Return a page without a form, by its name in ``errors.html`` or ``notices.html``."""
+        """The name is in ``errors.html`` or ``notices.html``."""
         return self._say(self._notices[name], **values)
 
     def failure(self, status: int, **values: Any) -> Response:
-        """Return the page of an HTTP error."""
         known = self._notices.get(str(status)) or replace(self._notices["other"], status=status)
         return self._say(known, **values)
 
@@ -193,7 +190,7 @@ class Rendering:
         return self.page(self._notice_template, status=notice.status, notice=notice, **values)
 
     def ways_back(self, place: str) -> list[Route]:
-        """Return the last routes of a service with pages below ``place``: unknown addresses get a page.
+        """Unknown addresses below ``place`` get a page.
 
         The bare host name leads to the first page.
         """
@@ -207,7 +204,7 @@ class Rendering:
         return [Route("/", first), Route(f"{place}/{{rest:path}}", self.guarded(unknown))]
 
     def guarded(self, endpoint: Endpoint) -> Endpoint:
-        """Return the endpoint with pages for HTTP errors, closed forms and a database that is away."""
+        """Show pages for HTTP errors, closed forms and a database that is away."""
 
         async def guarded(request: Request) -> Response:
             try:
@@ -234,12 +231,12 @@ def _paragraphs(text: str) -> list[str]:
 
 
 def _label(code: str, table: Mapping[str, str]) -> str:
-    """Return the label of a code; for lists: ``codes | map("label", labels.FIELDS)``."""
+    """For lists use ``codes | map("label", labels.FIELDS)``."""
     return table[code]
 
 
 def query(values: Mapping[str, str | None]) -> str:
-    """Return ``?a=b`` without empty values, or nothing."""
+    """Return ``?a=b`` without empty values, or ""."""
     given = {name: value for name, value in values.items() if value}
     return f"?{urlencode(given)}" if given else ""
 
@@ -248,7 +245,7 @@ _NOT_XML = {0xFFFE: None, 0xFFFF: None}
 
 
 def _typeset(text: str) -> str:
-    """Like `french.typeset`. Markup stays escaped."""
+    """Markup stays escaped."""
     typed = french.typeset(text)
     return Markup(typed) if isinstance(text, Markup) else typed  # noqa: S704 it was Markup before
 

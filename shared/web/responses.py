@@ -1,5 +1,3 @@
-"""Headers of pages: security, validators, and status 304."""
-
 import hashlib
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
@@ -30,11 +28,11 @@ NO_PAGE: Mapping[str, str] = {
 PRIVATE: Mapping[str, str] = {**SECURITY, "Cache-Control": "no-store", "X-Robots-Tag": "noindex, nofollow"}
 """For answers that must not be stored."""
 BY_LINK: Mapping[str, str] = {**PRIVATE, "Referrer-Policy": "no-referrer"}
-"""For pages opened by a link: their address alone opens them."""
+"""For pages whose address alone opens them."""
 
 HTML = "text/html; charset=utf-8"
 REVALIDATE = "no-cache"
-"""Revalidate each time: seats go within seconds, and a 304 costs little."""
+"""Seats go within seconds, and a 304 costs little."""
 
 
 _ALMOST_A_SECOND = timedelta(microseconds=999_999)
@@ -51,8 +49,8 @@ def cacheable(
     """Return the body with its validators, or 304.
 
     The ETag is made of the body, so it is exact; it is weak because the page may be compressed on its way.
-    Give ``modified`` only where it is exact too, never for a list that time shortens. HTTP dates have
-    seconds, so it is sent once that second is over.
+    Give ``modified`` only if it is exact too, never for a list that time shortens. HTTP dates have seconds,
+    so it is sent once that second is over.
     """
     content = body.encode() if isinstance(body, str) else body
     etag = f'W/"{hashlib.blake2b(content, digest_size=12).hexdigest()}"'
@@ -68,18 +66,17 @@ def cacheable(
 
 
 def see_other(address: str) -> Response:
-    """Redirect to another page of the site after a form (303)."""
     return RedirectResponse(address, 303, headers=PRIVATE)
 
 
 def etag_matches(if_none_match: str | None, etag: str) -> bool:
-    """Return whether the client's copy is current. Compared as weak tags (RFC 9110, 13.1.2)."""
+    """Compare weak tags (RFC 9110, 13.1.2)."""
     tags = [tag.strip().removeprefix("W/") for tag in (if_none_match or "").split(",")]
     return "*" in tags or etag.removeprefix("W/") in tags
 
 
 def _is_current(request: Request, etag: str, modified: datetime | None) -> bool:
-    """If-None-Match decides where it is sent (RFC 9110, 13.2.2)."""
+    """If-None-Match decides if it is sent (RFC 9110, 13.2.2)."""
     tags = request.headers.get("if-none-match")
     if tags is not None:
         return etag_matches(tags, etag)

@@ -12,10 +12,7 @@ _KEPT = (b"etag", b"cache-control", b"vary", b"content-location")
 
 
 class Revalidated:
-    """Gives each JSON answer to a GET an ETag, and answers 304 to a client that has it.
-
-    Answers with ``no-store`` or their own ETag stay as they are.
-    """
+    """Answers with ``no-store`` or their own ETag stay as they are."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -55,7 +52,6 @@ def _is_to_be_tagged(start: Message) -> bool:
 
 
 def _tag(start: Message, message: Message, requested: Headers) -> None:
-    """Add the ETag, or make the answer a 304 without a body."""
     body = message.get("body", b"")
     # Weak: the same may be sent compressed.
     etag = f'W/"{hashlib.blake2b(body, digest_size=12).hexdigest()}"'

@@ -1,4 +1,4 @@
-"""``/.well-known/security.txt``: the contact for weaknesses of this installation (RFC 9116)."""
+"""The contact for weaknesses of this installation (RFC 9116)."""
 
 from datetime import datetime, timedelta
 from urllib.parse import urlsplit
@@ -19,7 +19,7 @@ LASTS = timedelta(days=180)
 
 
 class SecuritySettings(BaseSettings):
-    """The contact for weaknesses. Part of a service's settings."""
+    """Part of a service's settings."""
 
     security_contact: str = Field(
         default="", description="Whom to tell of a weakness: an address, or the https address of a form."
@@ -55,7 +55,7 @@ def _is_https(value: str) -> bool:
 
 
 def write(settings: SecuritySettings, now: datetime) -> str:
-    """Return the text. ``Expires`` follows ``now``, so it is never past, and changes once a day."""
+    """``Expires`` follows ``now``, so it is never past, and changes once a day."""
     today = now.replace(hour=0, minute=0, second=0, microsecond=0)
     fields = {
         "Contact": settings.security_contact,
@@ -67,7 +67,6 @@ def write(settings: SecuritySettings, now: datetime) -> str:
 
 
 def add_to(api: Starlette, settings: SecuritySettings) -> None:
-    """Serve it, if the settings name a contact."""
     if not settings.security_contact:
         return
 

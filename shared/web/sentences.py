@@ -1,7 +1,7 @@
-"""French translations of the English sentences in the code: problems, and reasons why letters are not sent.
+"""French translations of English sentences: problems, and reasons why letters are not sent.
 
-The code, the database and Kafka hold the English sentence. HTTP looks the French one up in
-:data:`CATALOGUE`, a gettext file. A test fails for a sentence of the portals' API that is missing there.
+Code, database and Kafka have the English sentence. HTTP looks the French one up in :data:`CATALOGUE`, a
+gettext file. A test fails for a missing sentence of the portals' API.
 """
 
 import re
@@ -16,8 +16,7 @@ Language = Literal["en", "fr"]
 CATALOGUE = Path(__file__).parent / "sentences.fr.po"
 
 _LONGEST = 2_000
-"""The most characters of a sentence that is looked up. A longer one quotes a client, who could make it slow.
-"""
+"""A longer sentence quotes a client, who could make the search slow."""
 
 
 def _french() -> dict[str, str]:
@@ -27,11 +26,11 @@ def _french() -> dict[str, str]:
 
 
 FRENCH: Mapping[str, str] = _french()
-"""English to French; ``{}`` stands for a quoted value."""
+"""``{}`` stands for a quoted value."""
 
 
 def translated(sentence: str, language: Language) -> str:
-    """Return an English sentence in this language, or unchanged if it is not in the table."""
+    """An unknown sentence stays English."""
     if language == "en" or not 0 < len(sentence) <= _LONGEST:
         return sentence
     if sentence in FRENCH:

@@ -1,4 +1,4 @@
-"""The queue of uploaded sheets in a process: one is read at a time, and each organiser has a budget."""
+"""A process reads one uploaded sheet at a time, and each organiser has a budget."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -13,28 +13,27 @@ from shared.guard import Guard, LimitMet
 from shared.limits import Rate
 
 MOST_WAITING = 5
-"""Waiting sheets in a process. A sheet of 20,000 lines takes some seconds."""
+"""A sheet of 20,000 lines takes some seconds."""
 SENT = Rate(64 * 1024, 3600)
 """KiB of sheets per organiser, trials included: some forty sheets of 20,000 short lines."""
 _BUSY_SECONDS = 10
 _THREAD = ThreadPoolExecutor(max_workers=1, thread_name_prefix="sheets")
-"""One sheet after the other: several at once are no faster, and the shared threads are for short work."""
+"""Several sheets at once are no faster, and the shared threads are for short work."""
 
 T = TypeVar("T")
 
 
 def sender_of(who: Principal) -> str:
-    """Return whose sheets count together: a delegation, or a person who acts everywhere."""
+    """The sheets of a delegation count together, or of a person who acts everywhere."""
     return who.delegation or who.name
 
 
 def kibibytes(content: bytes) -> int:
-    """Return what a file counts for in :data:`SENT`."""
     return len(content) // 1024 + 1
 
 
 class Busy(LimitMet):
-    """Too many sheets wait. Try again in ``seconds``."""
+    """Try again in ``seconds``."""
 
     def __init__(self, seconds: int) -> None:
         super().__init__(seconds)
@@ -42,7 +41,7 @@ class Busy(LimitMet):
 
 
 class SheetQueue:
-    """The sheet that is being read, and those that wait: one per organiser.
+    """One sheet of each organiser may wait.
 
     A place is taken before any database connection, so a waiting sheet holds neither a connection nor a
     lock.
@@ -54,7 +53,7 @@ class SheetQueue:
 
     @asynccontextmanager
     async def take(self, who: Principal) -> AsyncIterator[None]:
-        """Wait until no other sheet is read. The next one waits until this block ends.
+        """The next sheet waits until this block ends.
 
         Raises :class:`Busy` if a sheet of the same organiser waits already, or too many others do.
         """
@@ -76,12 +75,12 @@ class SheetQueue:
 async def turn(
     queue: SheetQueue, guard: Guard, visit: HTTPConnection, who: Principal, content: bytes
 ) -> AsyncIterator[None]:
-    """Wait until a sheet may be read, and count it. Raises :class:`LimitMet`, also when busy."""
+    """Raises :class:`LimitMet`, also when busy."""
     async with queue.take(who):
         await guard.take(visit, "sheet", SENT, sender_of(who), number=kibibytes(content))
         yield
 
 
 async def in_thread(work: Callable[[], T]) -> T:
-    """Work on a sheet in a thread, so that other requests are answered meanwhile."""
+    """Other requests are answered meanwhile."""
     return await asyncio.get_running_loop().run_in_executor(_THREAD, work)

@@ -1,8 +1,8 @@
-"""CSV as spreadsheet programs write and read it: rosters, rankings, attendance, sessions.
+"""CSV as spreadsheet programs write and read it.
 
 Reading accepts what Excel and LibreOffice save in France: UTF-8 with or without a byte order mark, UTF-16
 with one, else Windows-1252; semicolons, commas or tabs; any line ending. All faults are reported at once, by
-line. A written cell never runs as a formula. This module knows no column's meaning.
+line. A written cell never runs as a formula.
 """
 
 import csv
@@ -22,17 +22,15 @@ _BOM = b"\xef\xbb\xbf"
 _DELIMITERS = ";,\t"
 _LINES_OF_A_ROW = 10
 LONGEST_SHOWN = 80
-"""The most characters of a cell that an error quotes."""
 _LONGEST_HEADING = 200
 _LONGEST_HEADER = 64 * 1024
-"""The most characters of the first line that are read."""
 _FORMULA = re.compile(r"[\t\r\n]|[\s']*[=+\-@＝＋－＠]")
 """The beginning of a cell that a spreadsheet may run (OWASP, CSV injection)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A column: ``name`` is its key, ``title`` its written heading. Either is accepted as a heading.
+    """``name`` and ``title`` are both accepted as headings.
 
     Headings are compared without case, accents and punctuation.
     """
@@ -44,8 +42,6 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """The most bytes, rows and columns."""
-
     bytes: int = 10 * 1024 * 1024
     rows: int = 20_000
     columns: int = 100
@@ -55,7 +51,7 @@ BOUNDS = Bounds()
 
 
 class Code(StrEnum):
-    """Faults of a sheet or a line. Pages have a French sentence for each."""
+    """Pages have a French sentence for each code."""
 
     TOO_LARGE = "too_large"
     NOT_CSV = "not_csv"
@@ -73,8 +69,6 @@ class Code(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """A fault: its line (from 1), and its column if it has one."""
-
     line: int
     code: str
     message: str
@@ -82,7 +76,7 @@ class Fault:
 
 
 class UnreadableSheet(ValueError):
-    """The file cannot be used. ``faults`` has at least one reason."""
+    """``faults`` has at least one reason."""
 
     def __init__(self, *faults: Fault) -> None:
         super().__init__("; ".join(f"line {fault.line}: {fault.message}" for fault in faults))
@@ -91,7 +85,7 @@ class UnreadableSheet(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class SheetRow:
-    """A line of data. ``cells`` has every requested column, stripped; a missing one is empty."""
+    """``cells`` has every requested column, stripped; a missing one is empty."""
 
     line: int
     cells: dict[str, str]
@@ -99,8 +93,6 @@ class SheetRow:
 
 @dataclass(frozen=True, slots=True)
 class Sheet:
-    """The readable lines, and the faults of the others."""
-
     rows: tuple[SheetRow, ...]
     faults: tuple[Fault, ...]
 
@@ -167,7 +159,7 @@ def _text(content: bytes, bounds: Bounds) -> str:
 
 
 def _check_extent(text: str, bounds: Bounds) -> None:
-    """Refuse a text with more line ends or cells than the bounds allow: it is no sheet, and slow to read.
+    """Refuse a text with too many line ends or cells: it is no sheet, and slow to read.
 
     A row may have ten lines, because cells may contain line breaks.
     """
@@ -196,7 +188,7 @@ def _line_of(text: str, index: int) -> int:
 
 
 def _header(text: str, columns: Sequence[Column]) -> tuple[list[str], str]:
-    """Return the first line and its delimiter: the one that finds most of ``columns``."""
+    """Choose the delimiter that finds most of ``columns``."""
     known = {_bare(word) for column in columns for word in (column.name, column.title)}
     beginning = text[:_LONGEST_HEADER]
     candidates = [(_first_record(beginning, delimiter), delimiter) for delimiter in _DELIMITERS]
@@ -224,7 +216,6 @@ def _names(columns: Iterable[Column]) -> str:
 
 
 def _bare(heading: str) -> str:
-    """Return a heading without case, accents and punctuation."""
     letters = unicodedata.normalize("NFKD", heading[:_LONGEST_HEADING].casefold())
     return "".join(letter for letter in letters if letter.isalnum())
 
@@ -232,7 +223,7 @@ def _bare(heading: str) -> str:
 def _indexes(
     first: list[str], columns: Sequence[Column], unless: Collection[str], bounds: Bounds
 ) -> dict[str, int]:
-    """Return the index of each column. Raises for headings that make every row meaningless."""
+    """Raises for headings that make every row meaningless."""
     if len(first) > bounds.columns:
         raise UnreadableSheet(
             Fault(1, Code.TOO_MANY_COLUMNS, f"the file has {len(first)} columns, more than {bounds.columns}")
@@ -268,7 +259,6 @@ def _unknown(first: list[str], columns: Sequence[Column]) -> list[Fault]:
 
 
 def _records(text: str, delimiter: str) -> Iterable[tuple[int, list[str] | Fault]]:
-    """Yield each record with its first line."""
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
     while True:
         line = reader.line_num + 1
@@ -302,12 +292,11 @@ def _cell(record: list[str], index: int | None) -> str:
 
 
 def write(columns: Sequence[Column], rows: Iterable[Sequence[Cell]]) -> bytes:
-    """Return a file: semicolons, CRLF, UTF-8 with a mark. Without the mark Excel reads Windows-1252."""
+    """Write semicolons, CRLF, UTF-8 with a mark. Without the mark Excel reads Windows-1252."""
     return heading(columns) + lines(rows)
 
 
 def heading(columns: Sequence[Column]) -> bytes:
-    """Return the beginning of a file that is written in pieces."""
     return _BOM + lines([[column.title for column in columns]])
 
 
@@ -320,8 +309,5 @@ def lines(rows: Iterable[Sequence[Cell]]) -> bytes:
 
 
 def _harmless(cell: Cell) -> Cell:
-    """Return the cell, after an apostrophe if a spreadsheet would run it.
-
-    :func:`read` removes the apostrophe.
-    """
+    """Put an apostrophe before a cell that a spreadsheet would run. :func:`read` removes it."""
     return f"'{cell}" if isinstance(cell, str) and _FORMULA.match(cell) else cell

@@ -1,6 +1,6 @@
-"""The colours of pages and letters, light and dark, and the style sheet's variables.
+"""The colours of pages and letters, light and dark, by use.
 
-A colour is named for its use. A test measures the contrast of each pair that is used together.
+A test measures the contrast of each pair that is used together.
 """
 
 from collections.abc import Mapping
@@ -94,7 +94,7 @@ PRINT: Theme = {
 
 
 def style_sheet() -> str:
-    """Return the variables of each theme, as the beginning of the style sheet."""
+    """Write the variables of each theme."""
     return (
         f":root{{color-scheme:light dark;{_variables(LIGHT)}}}\n"
         f"@media screen and (prefers-color-scheme:dark){{:root{{{_variables(DARK)}}}}}\n"

@@ -1,7 +1,8 @@
-"""Workbooks of Excel (.xlsx) as sheets of CSV, and back: the first sheet, its texts and numbers.
+"""Excel workbooks (.xlsx) as CSV, and back: the first sheet, its texts and numbers.
 
-A workbook is a ZIP of XML, and a small upload can unpack to a large one. Each step of reading has its bounds:
-the directory of the ZIP, the unpacked parts, the tags, the cells. ADR 0060 says why no library reads it.
+A workbook is a ZIP of XML, and a small upload can unpack to a large one. Each step of reading has its
+bounds: the directory of the ZIP, the unpacked parts, the tags, the cells. ADR 0060 says why no library reads
+it.
 """
 
 import csv
@@ -20,22 +21,19 @@ from shared.web.spreadsheets import Code, Column, Fault, Sheet, UnreadableSheet
 
 MEDIA_TYPE = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 _LARGEST_DIRECTORY = 64 * 1024
-"""Bytes of the directory of a ZIP. Each entry takes 46 bytes or more."""
+"""Each entry of a ZIP's directory takes 46 bytes or more."""
 _LARGEST = 10 * 1024 * 1024
 """Bytes of an unpacked part, and characters of all cells together."""
 _LARGEST_TOGETHER = 2 * _LARGEST
-"""Bytes of the unpacked parts together."""
 _MOST_TAGS = 1_000_000
-"""Tags of the unpacked parts together: 20,000 rows of 12 cells have as many."""
+"""20,000 rows of 12 cells have as many tags."""
 _TOO_LONG = re.compile(rb"<[^<]{262144}")
 """A tag with the text behind it. The parser reads a tag in one step, and no other thread runs meanwhile."""
 _MOST_NAMES = 1_000
-"""Names of elements and attributes in a part. The parser remembers each name."""
+"""The parser remembers each name of an element or attribute."""
 _STEP = 64 * 1024
-"""Bytes that the parser reads in one step."""
 _MOST_COLUMNS = 200
 _NARROWEST, _WIDEST = 8, 60
-"""Characters of a column that is written."""
 _MARK, _END, _END_OF_ZIP64 = b"PK\x03\x04", b"PK\x05\x06", b"PK\x06\x07"
 _PACKINGS = frozenset((zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED))
 _UNREADABLE = (
@@ -52,27 +50,20 @@ _MAIN = "http://schemas.openxmlformats.org/spreadsheetml/2006/main"
 _ROW, _CELL, _SHARED_TEXT, _PROPERTIES = (f"{_MAIN} {name}" for name in ("row", "c", "si", "workbookPr"))
 _WITH_TEXT = frozenset((f"{_MAIN} t", f"{_MAIN} v"))
 _ESCAPED = re.compile("_x([0-9A-Fa-f]{4})_")
-"""A character that XML has no place for, as Excel writes it."""
+"""How Excel writes a character that XML does not allow."""
 
 
 def is_workbook(content: bytes) -> bool:
-    """Return whether a file is a ZIP, as workbooks are."""
     return content.startswith(_MARK)
 
 
 def read(content: bytes, columns: Sequence[Column], *, unless: Collection[str] = ()) -> Sheet:
-    """Return the rows of a workbook, or of CSV, as :func:`shared.web.spreadsheets.read` does.
-
-    Raises :class:`UnreadableSheet`.
-    """
+    """Read a workbook or CSV. Raises :class:`UnreadableSheet`."""
     return spreadsheets.read(as_csv(content) if is_workbook(content) else content, columns, unless=unless)
 
 
 def as_csv(content: bytes) -> bytes:
-    """Return the first sheet of a workbook as CSV, each row as wide as the first.
-
-    Raises :class:`UnreadableSheet`.
-    """
+    """Each row is as wide as the first. Raises :class:`UnreadableSheet`."""
     written = io.StringIO()
     try:
         workbook, shared_texts, sheet = _parts(content)
@@ -86,7 +77,6 @@ def as_csv(content: bytes) -> bytes:
 
 
 def _parts(content: bytes) -> list[bytes]:
-    """Return what is read of a workbook: its properties, its shared texts and its first sheet."""
     _check_directory(content)
     parts: list[bytes] = []
     tags = 0
@@ -102,7 +92,7 @@ def _parts(content: bytes) -> list[bytes]:
 
 
 def _check_directory(content: bytes) -> None:
-    """Refuse a ZIP whose directory is large: zipfile reads all of it as soon as it opens the file.
+    """Refuse a ZIP with a large directory: zipfile reads all of it as soon as it opens the file.
 
     zipfile takes its size from the last 22 bytes, unless a comment follows them or the end of a ZIP64 stands
     before them. It ignores the number of entries.
@@ -125,9 +115,9 @@ def _unpacked(archive: zipfile.ZipFile, name: str) -> bytes:
 
 
 def _elements(part: bytes, *wanted: str) -> Iterator[tuple[str, Mapping[str, str], str]]:
-    """Yield each element of these names as it ends: its name, its attributes, and the text inside.
+    """Yield name, attributes and text of each element as it ends.
 
-    The parser builds no tree, so that what is not wanted takes no memory.
+    The parser builds no tree, so that other elements take no memory.
     """
     names: dict[str, str] = {}
     attributes_of: dict[str, Mapping[str, str]] = {}
@@ -165,7 +155,7 @@ def _unescaped(text: str) -> str:
 
 
 def _check_dates(workbook: bytes) -> None:
-    """Refuse a workbook that counts days from 1904: each of its dates would be read four years too early."""
+    """Days counted from 1904 would be read four years too early."""
     for _, properties, _ in _elements(workbook, _PROPERTIES):
         if properties.get("date1904", "0") not in ("0", "false"):
             raise ValueError("its days count from 1904")
@@ -189,7 +179,7 @@ def _rows(sheet: bytes, texts: Sequence[str]) -> Iterator[list[str]]:
 
 
 def _bounded(rows: Iterator[list[str]]) -> Iterator[list[str]]:
-    """Yield the rows until their text is larger than a part: many cells may show one shared text."""
+    """Many cells may show one shared text, so count the characters shown."""
     size = 0
     for row in rows:
         size += sum(map(len, row), len(row))
@@ -199,7 +189,7 @@ def _bounded(rows: Iterator[list[str]]) -> Iterator[list[str]]:
 
 
 def _column(reference: str) -> int:
-    """Return the number of a column, counted from 0: 1 for ``B12``."""
+    """Return 1 for ``B12``."""
     letters = reference.upper().rstrip("0123456789")
     if not re.fullmatch("[A-Z]{1,3}", letters):
         raise ValueError("no cell")
@@ -220,10 +210,9 @@ def _value(kind: str | None, text: str, texts: Sequence[str]) -> str:
 
 
 def of_csv(content: bytes) -> bytes:
-    """Return CSV as :func:`shared.web.spreadsheets.write` makes it as a workbook with one sheet of texts.
+    """Write one sheet of texts from the CSV of :func:`shared.web.spreadsheets.write`.
 
-    Each column is as wide as its texts, and the head stays in sight. Excel holds 32,767 characters in a cell;
-    the rest of a longer text is left out.
+    Excel has 32,767 characters in a cell; the rest of a longer text is left out.
     """
     written = io.BytesIO()
     widths: list[int] = []
@@ -243,5 +232,4 @@ def of_csv(content: bytes) -> bytes:
 
 
 def _width(text: str) -> int:
-    """Return the characters of the longest line of a cell, no more than a screen has room for."""
     return min(_WIDEST, max(map(len, text.split("\n"))))

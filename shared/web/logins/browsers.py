@@ -1,5 +1,3 @@
-"""Short names of browsers, for the list of one's log-ins."""
-
 from collections.abc import Mapping
 
 # In order: browsers and systems name those they descend from too.
@@ -21,7 +19,7 @@ _SYSTEMS: Mapping[str, str] = {
 
 
 def browser_of(user_agent: str) -> str:
-    """Return the browser and its system, ``Firefox, Linux``, or an empty text."""
+    """Return ``Firefox, Linux``, or ""."""
     names = (_first(_BROWSERS, user_agent), _first(_SYSTEMS, user_agent))
     return ", ".join(name for name in names if name)
 

@@ -1,4 +1,4 @@
-"""The log-in at an issuer. The browser must come back with what it began with."""
+"""The browser must come back from the issuer with what it began with."""
 
 import logging
 import secrets
@@ -24,11 +24,11 @@ from shared.web.responses import see_other
 log = logging.getLogger(__name__)
 
 _BEGINNINGS = Rate(300, 60)
-"""Per visitor: each attempt is a row for ten minutes, and neighbours must not lock each other out."""
+"""Each attempt is a row for ten minutes, and neighbours must not lock each other out."""
 
 
 class LoginFault(StrEnum):
-    """Why a log-in failed. ``log-in-fault.html`` explains each."""
+    """``log-in-fault.html`` explains each fault."""
 
     AWAY = "away"
     REJECTED = "rejected"
@@ -41,8 +41,6 @@ class LoginFault(StrEnum):
 
 
 class IssuerPages:
-    """The two addresses of a log-in at the issuer, for one staff area."""
-
     def __init__(
         self,
         area: StaffArea,
@@ -68,7 +66,7 @@ class IssuerPages:
         ]
 
     async def begin(self, request: Request) -> Response:
-        """Redirect to the issuer. ``vers`` is the next page; ``autre`` asks for another account.
+        """``vers`` is the next page; ``autre`` asks for another account.
 
         A visitor from another site sees the log-in page first: nobody is logged in without a click.
         """
@@ -98,11 +96,7 @@ class IssuerPages:
         return response
 
     async def come_back(self, request: Request) -> Response:
-        """Log the person in, if they have a role here.
-
-        The page leads on by itself: a browser does not send a same-site cookie on a way that another site
-        began.
-        """
+        """The page redirects itself: browsers send no same-site cookie on a redirect from another site."""
         attempt = await self._kept.take(request)
         if attempt is None:
             await self._guard.refuse(request, SecurityEvent.LOG_IN)

@@ -1,19 +1,16 @@
-"""When a page warns that its log-in is about to end. Pure."""
-
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from shared.web.logins.store import UNUSED_LASTS
 
 WARNED = timedelta(minutes=5)
-"""The warning comes at least this long before the end."""
 STEP = timedelta(minutes=5)
 """The style sheet has a class for each delay."""
 
 
 @dataclass(frozen=True, slots=True)
 class EndingLogin:
-    """The end of a log-in: the warning appears ``after`` so many minutes.
+    """The warning appears ``after`` so many minutes.
 
     ``is_final``: use no longer prolongs the log-in.
     """
@@ -23,7 +20,6 @@ class EndingLogin:
 
 
 def ending_of(expires_at: datetime, now: datetime) -> EndingLogin:
-    """Return how the log-in of a page opened now ends."""
     left = expires_at - now
     steps = max((min(left, UNUSED_LASTS) - WARNED) // STEP, 0)
     return EndingLogin(steps * (STEP // timedelta(minutes=1)), is_final=left <= UNUSED_LASTS)

@@ -1,5 +1,3 @@
-"""The log-ins of a staff area: a browser's cookie and its row."""
-
 import secrets
 from dataclasses import dataclass
 from datetime import timedelta
@@ -22,17 +20,12 @@ from shared.web.logins.store import ATTEMPT_LASTS, LASTS, LoginAttemptRow, Login
 
 @dataclass(frozen=True, slots=True)
 class OpenLogin:
-    """A log-in in force and its owner."""
-
     row: LoginRow
     who: Principal
 
 
 class KeptLogins:
-    """The log-ins of a staff area at the public ``address`` (without a final slash).
-
-    ``provider`` is None if people log in by token alone.
-    """
+    """``provider`` is None if people log in by token alone."""
 
     def __init__(
         self,
@@ -54,13 +47,13 @@ class KeptLogins:
         self._before = self._name_of(f"{area.cookie}-avant")
 
     def _name_of(self, cookie: str) -> str:
-        """Return the name of the cookie. On https a ``__Host-`` cookie can be set by this host alone."""
+        """On https a ``__Host-`` cookie can be set by this host alone."""
         return f"__Host-{cookie}" if self._secure else cookie
 
     # ------------------------------------------------------------------------------------------- in force
 
     async def of(self, request: Request) -> OpenLogin | None:
-        """Return the log-in of a request, or None if it, its token or its rule has ended."""
+        """Return None also if the token or rule has ended."""
         secret = request.cookies.get(self._cookie)
         if not secret:
             return None
@@ -70,7 +63,7 @@ class KeptLogins:
         return None if row is None or who is None else OpenLogin(row, who)
 
     def owner_of_token(self, token: str) -> Principal | None:
-        """Return the owner of a token if their role may open these pages, else None."""
+        """The owner's role must open these pages."""
         return self._for_these_pages(self._tokens.owner_of(token))
 
     def _principal(self, row: LoginRow) -> Principal | None:
@@ -89,7 +82,6 @@ class KeptLogins:
     # -------------------------------------------------------------------------------------- opened, ended
 
     async def open_by_token(self, request: Request, token: str) -> tuple[LoginRow, str]:
-        """Log the owner of a token in. Returns the log-in, and the secret for the cookie."""
         await self._guard.take(request, "log_in", self._guard.rates.log_in, token)
         secret = secrets.token_urlsafe(32)
         row = _new_row(request, secret, owner=digest_of(token))
@@ -97,7 +89,6 @@ class KeptLogins:
         return row, secret
 
     async def open_by_issuer(self, request: Request, issuer: str, identity: Identity, grant: Grant) -> str:
-        """Log a person of the issuer in. Returns the secret for the cookie."""
         secret = secrets.token_urlsafe(32)
         row = _new_row(request, secret, owner=digest_of(issuer, identity.subject))
         row.granted_by, row.role, row.delegation = grant.by, grant.role, grant.delegation
@@ -131,19 +122,18 @@ class KeptLogins:
         self._delete(response, self._cookie, self._area.same_site)
 
     async def same_owner(self, login: LoginRow) -> list[LoginRow]:
-        """Return the log-ins of the same owner, newest first."""
         async with self._database.quiet_transaction() as tx:
             return await store.of_owner(tx, login.owner, clock.now())
 
     async def end_of_same_owner(self, login: LoginRow, digest: str | None = None) -> None:
-        """End the owner's log-in of this digest, or all of the owner's."""
+        """End the log-in of this digest, or all."""
         async with self._database.quiet_transaction() as tx:
             await store.forget_of(tx, login.owner, digest)
 
     # ------------------------------------------------------------------------- begun, by way of the issuer
 
     async def begin(self, request: Request, response: Response, state: str, attempt: LoginAttemptRow) -> None:
-        """Store the attempt and the browser that began it. A browser may begin several, in several tabs."""
+        """A browser may begin several attempts, in several tabs."""
         browser = request.cookies.get(self._before) or secrets.token_urlsafe(32)
         attempt.state, attempt.browser = digest_of(state), digest_of(browser)
         async with self._database.quiet_transaction() as tx:
@@ -152,7 +142,7 @@ class KeptLogins:
         self._set(response, self._before, browser, ATTEMPT_LASTS, "lax")
 
     async def take(self, request: Request) -> LoginAttemptRow | None:
-        """Return the attempt that this browser began under the returned state, once."""
+        """An attempt is taken once, by the browser that began it."""
         state, browser = request.query_params.get("state"), request.cookies.get(self._before)
         if not state or not browser:
             return None

@@ -16,38 +16,34 @@ from shared.web.logins.staff_area import StaffArea
 _BROUGHT = "saisie-"
 _ADDRESS = "envoi"
 MORE_FIELDS = 5
-"""The most fields of a log-in form besides the carried ones."""
 _LEFT_BEHIND = frozenset(("cle", "confirmer", "envoyer"))
 """The key of the ended log-in, and buttons that confirm that consequences were read."""
 
 
 @dataclass(frozen=True, slots=True)
 class LateForm:
-    """The address and fields of a late form. Without an address it can be copied, not sent."""
+    """Without an address the form can be copied, not sent."""
 
     address: str = ""
     fields: Sequence[tuple[str, str]] = ()
 
     @property
     def brought(self) -> Sequence[tuple[str, str]]:
-        """Return the hidden fields that carry the form through a log-in."""
         return [(_ADDRESS, self.address), *((f"{_BROUGHT}{name}", value) for name, value in self.fields)]
 
     def typed(self, label: Callable[[str], str | None]) -> str:
-        """Return what was typed, a line for each field with a label."""
         form = Form(self.fields)
         named = ((label(name), form.typed(name)) for name in form)
         return "\n".join(f"{name}\u00a0: {value}" for name, value in named if name and value)
 
 
 def sent(request: Request, area: StaffArea, form: Form) -> LateForm:
-    """Return the form of a request, or an empty one if it has a file: a browser sends a file once."""
+    """Return an empty form if it has a file: a browser sends a file once."""
     address = request.url.path + (f"?{request.url.query}" if request.url.query else "")
     return LateForm() if form.file is not None else _of_area(area, address, form.pairs)
 
 
 def brought(area: StaffArea, form: Form) -> LateForm:
-    """Return the late form carried by a log-in form, or an empty one."""
     pairs = [(name.removeprefix(_BROUGHT), value) for name, value in form.pairs if name.startswith(_BROUGHT)]
     return _of_area(area, form.get(_ADDRESS, ""), pairs)
 

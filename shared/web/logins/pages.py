@@ -1,5 +1,3 @@
-"""The pages to log in and out, and the guard of all other staff pages."""
-
 import secrets
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -32,7 +30,7 @@ from shared.web.responses import PRIVATE, see_other
 
 @dataclass(frozen=True, slots=True)
 class StaffVisit:
-    """A request of a person who is logged in. ``form`` is empty unless one was sent."""
+    """``form`` is empty unless one was sent."""
 
     request: Request
     area: StaffArea
@@ -43,7 +41,7 @@ class StaffVisit:
     rendering: Rendering
 
     def page(self, template: str, *, status: int = 200, **values: Any) -> Response:
-        """Return a page that must not be stored, with the values that its forms need."""
+        """The page must not be stored."""
         return self.rendering.page(
             template,
             status=status,
@@ -57,24 +55,23 @@ class StaffVisit:
 
     @property
     def done(self) -> str | None:
-        """Return what was just done, if that led to this page."""
         return None if self.form else self.request.query_params.get("fait")
 
     @property
     def owner_mark(self) -> str:
-        """Return a mark of the visitor, the same in all their log-ins. A page may show it."""
+        """The mark is the same in all log-ins of the visitor. A page may show it."""
         return store.digest_of("mark", self.login.owner)[:ID]
 
     @property
     def reading(self) -> Reading | None:
-        """Return the visitor with the purpose of their last search, or None."""
+        """Return None without a purpose."""
         purpose = self.login.purpose
         if purpose is None:
             return None
         return Reading(self.who.name, self.who.role, purpose, is_of_search=True)
 
     async def read_for(self, purpose: str) -> Reading:
-        """Keep the purpose of the visitor's search until they log out or search again."""
+        """The purpose stays until the visitor logs out or searches again."""
         if purpose != self.login.purpose:
             async with self.database.quiet_transaction() as tx:
                 await store.state_purpose(tx, self.login.digest, purpose)
@@ -82,17 +79,13 @@ class StaffVisit:
 
 
 ALL = "toutes"
-"""The value of the button that ends all log-ins of its owner."""
 
 _NO_FORM = LateForm()
 VisitHandler = Callable[[StaffVisit], Awaitable[Response]]
 
 
 class Logins:
-    """The log-ins of a staff area at the public ``address`` (without a final slash).
-
-    People log in at ``provider`` if there is one, or by token.
-    """
+    """People log in at ``provider`` if there is one, or by token."""
 
     def __init__(
         self,
@@ -134,10 +127,7 @@ class Logins:
         return routes
 
     def guarded(self, handler: VisitHandler, *, with_file: bool = False) -> Endpoint:
-        """Guard a page: others are led to the log-in, and a foreign form is refused (403).
-
-        ``with_file``: the form may carry a file.
-        """
+        """Others are led to the log-in, and a foreign form is refused (403)."""
 
         async def answer(request: Request) -> Response:
             login = await self._kept.of(request)
@@ -156,7 +146,6 @@ class Logins:
         return self._rendering.guarded(answer)
 
     async def log_in(self, request: Request) -> Response:
-        """Show the form, or log in."""
         if request.method != "POST":
             return self._page(request, towards=request.query_params.get("vers", ""))
         form = await read_form(request, self._address, most=MAX_FIELDS + late_forms.MORE_FIELDS)
@@ -189,12 +178,11 @@ class Logins:
     def _once_more(
         self, request: Request, who: Principal, row: LoginRow, late_form: LateForm, towards: str
     ) -> Response:
-        """Show the late form again, to be sent or copied."""
         visit = StaffVisit(request, self._area, who, row, Form(), self._database, self._rendering)
         return visit.page("late-form.html", late_form=late_form, towards=self._area.leads_to(towards))
 
     async def log_out(self, visit: StaffVisit) -> Response:
-        """End the log-in here first, then at the issuer, which may be slow or away."""
+        """End the log-in here first: the issuer may be slow or away."""
         await self._kept.end(visit.login)
         self._record_log_out(visit)
         response = await self._after_log_out(visit)
@@ -202,7 +190,6 @@ class Logins:
         return response
 
     async def own_logins(self, visit: StaffVisit) -> Response:
-        """Show the visitor's log-ins, each with a button that ends it, and one for all."""
         if visit.request.method == "POST":
             return await self._end_own(visit, visit.form.typed("fin"))
         return visit.page(
@@ -213,7 +200,7 @@ class Logins:
         )
 
     async def stay(self, _visit: StaffVisit) -> Response:
-        """Prolong the log-in. The page stays as it is, with what is typed."""
+        """The page stays as it is, with the typed text."""
         return Response(status_code=204, headers=PRIVATE)
 
     async def _end_own(self, visit: StaffVisit, which: str) -> Response:
@@ -230,7 +217,7 @@ class Logins:
         self._guard.record(visit.request, SecurityEvent.LOG_OUT, SecurityOutcome.OK, who)
 
     async def _after_log_out(self, visit: StaffVisit) -> Response:
-        """Lead to the log-in, or to the issuer's log-out, by a page: ``form-action`` forbids the redirect."""
+        """``form-action`` forbids a redirect to the issuer, so a page leads there."""
         onward = None
         if self._provider is not None and visit.login.id_token is not None:
             onward = await self._provider.log_out_address(
@@ -241,7 +228,7 @@ class Logins:
         return self._rendering.page("log-out-onward.html", path="", area=self._area, onward=onward)
 
     async def _lead_to_log_in(self, request: Request, *, with_file: bool) -> Response:
-        """Lead to the log-in and back to this page. A late form is carried along."""
+        """A late form is carried along."""
         path = request.url.path
         if request.method != "POST":
             path = path if path != self._area.stay else self._area.home

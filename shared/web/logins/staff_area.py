@@ -1,5 +1,3 @@
-"""Staff areas: their addresses, roles and log-in texts."""
-
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -21,15 +19,13 @@ ORGANISER_PAGES = (
 )
 """The pages of organisers in all services. One head leads to all."""
 _LONGEST = 2000
-"""The most characters of an address to return to."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StaffArea:
     """Pages behind a log-in, all under the path ``home``.
 
-    ``roles`` may open them. ``title`` and ``lead`` are texts of the log-in page. ``pages`` are the links of
-    the head: address, and name in `labels.STAFF_PAGES`. ``label`` names a field of a form, or returns None
+    ``pages`` are the links of the head: address, and name in `labels.STAFF_PAGES`. ``label`` returns None
     for a field that nobody types. ``only_posted`` are ends of addresses that cannot be visited.
     ``shows_what_follows`` are parts of addresses of final acts, whose page shows the consequences first.
     """
@@ -55,7 +51,7 @@ class StaffArea:
 
     @property
     def come_back(self) -> str:
-        """Return the ``redirect_uri`` of the issuer."""
+        """The ``redirect_uri`` for the issuer."""
         return f"{self.log_in}/retour"
 
     @property
@@ -71,12 +67,12 @@ class StaffArea:
         return f"{self.home}/deconnexion"
 
     def leads_to(self, address: str) -> str:
-        """Return the address if it is in this area, else the first page. It never leads to another host."""
+        """Return the first page for an address outside this area. It never leads to another host."""
         own = re.fullmatch(rf"{self.home}(/[a-z0-9-][a-z0-9.-]*)*(\?[\w%&=+.~-]*)?", address, re.ASCII)
         return address if own and len(address) <= _LONGEST else self.home
 
     def can_be_sent_late(self, address: str) -> bool:
-        """Return whether a late form may be sent there without its page."""
+        """A late form may be sent there without its page."""
         return self.leads_to(address) == address and not any(
             part in address for part in self.shows_what_follows
         )
@@ -90,7 +86,6 @@ def organiser_area(
     only_posted: tuple[str, ...] = (),
     shows_what_follows: tuple[str, ...] = (),
 ) -> StaffArea:
-    """Return the area of organisers on one service."""
     return StaffArea(
         home=home,
         cookie=cookie,

@@ -1,7 +1,4 @@
-"""The tables of log-ins and attempts to log in, with every statement about them.
-
-Only digests of secrets are stored.
-"""
+"""Only digests of secrets are stored."""
 
 import hashlib
 from datetime import datetime, timedelta
@@ -15,11 +12,10 @@ from shared.personal_data import BY_ADDRESS, PersonalData, Register, Retention, 
 LASTS = timedelta(hours=8)
 """A working day."""
 UNUSED_LASTS = timedelta(minutes=30)
-"""Without a request. Source: NIST SP 800-63B, for two factors."""
+"""Source for the limit without a request: NIST SP 800-63B, for two factors."""
 _USE_NOTED = timedelta(minutes=1)
 """The time of use is written once a minute at most."""
 ATTEMPT_LASTS = timedelta(minutes=10)
-"""How long an attempt to log in at the issuer may take."""
 
 
 class LoginTable(SQLModel, registry=new_registry()):
@@ -29,9 +25,9 @@ class LoginTable(SQLModel, registry=new_registry()):
 class LoginRow(LoginTable, table=True):
     """A log-in of a browser, until ``expires_at`` or :data:`UNUSED_LASTS` after ``used_at``.
 
-    ``digest`` is that of its cookie. ``owner`` is the digest of the token, which must still be valid, or of
-    the person at the issuer. ``form_key`` is in each of its forms. A log-in at the issuer also keeps the
-    rule that gave the role, and the ID token for the log-out there.
+    ``digest`` is that of its cookie. ``owner`` is the digest of the token, or of the person at the issuer.
+    ``form_key`` is in each of its forms. A log-in at the issuer also keeps the rule that gave the role, and
+    the ID token for the log-out there.
     """
 
     __tablename__ = "login"
@@ -52,10 +48,7 @@ class LoginRow(LoginTable, table=True):
 
 
 class LoginAttemptRow(LoginTable, table=True):
-    """An attempt to log in at the issuer.
-
-    ``state`` and ``browser`` are digests of the state parameter and of the cookie.
-    """
+    """``state`` and ``browser`` are digests of the state parameter and of the cookie."""
 
     __tablename__ = "login_attempt"
 
@@ -68,13 +61,11 @@ class LoginAttemptRow(LoginTable, table=True):
 
 
 def add_to(metadata: MetaData) -> None:
-    """Add the tables to a service's tables, so that its migrations create them."""
     for table in LoginTable.metadata.tables.values():
         table.to_metadata(metadata)
 
 
 def digest_of(*parts: str) -> str:
-    """Return the digest of a secret or a person."""
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
 
@@ -88,7 +79,7 @@ def _in_force(now: datetime) -> tuple[ColumnElement[bool], ...]:
 
 
 async def used(tx: Transaction, digest: str, now: datetime) -> LoginRow | None:
-    """Return the log-in of a cookie unless it has ended, and note its use."""
+    """Note the use of the log-in. Return None if it has ended."""
     row = await tx.scalar(select(LoginRow).where(col(LoginRow.digest) == digest, *_in_force(now)))
     if row is not None and row.used_at <= now - _USE_NOTED:
         await tx.execute(update(LoginRow).where(col(LoginRow.digest) == digest).values(used_at=now))
@@ -100,31 +91,29 @@ async def forget(tx: Transaction, digest: str) -> None:
 
 
 async def state_purpose(tx: Transaction, digest: str, purpose: str) -> None:
-    """Store the purpose for which the owner reads people's data from now on."""
     await tx.execute(update(LoginRow).where(col(LoginRow.digest) == digest).values(purpose=purpose))
 
 
 async def of_owner(tx: Transaction, owner: str, now: datetime) -> list[LoginRow]:
-    """Return the open log-ins of an owner, newest first."""
     query = select(LoginRow).where(col(LoginRow.owner) == owner, *_in_force(now))
     return list(await tx.scalars(query.order_by(col(LoginRow.opened_at).desc(), col(LoginRow.digest))))
 
 
 async def forget_of(tx: Transaction, owner: str, digest: str | None) -> None:
-    """End one log-in of an owner, or all."""
+    """``digest`` None ends all."""
     theirs = delete(LoginRow).where(col(LoginRow.owner) == owner)
     await tx.execute(theirs if digest is None else theirs.where(col(LoginRow.digest) == digest))
 
 
 async def forget_person(tx: Transaction, name: str, owner: str) -> int:
-    """End the log-ins at the issuer of a person, by name or owner. Returns their number."""
+    """Return the number of ended log-ins at the issuer."""
     theirs = or_(func.lower(col(LoginRow.name)) == name.lower(), col(LoginRow.owner) == owner)
     ended = await tx.execute(delete(LoginRow).where(col(LoginRow.granted_by).is_not(None), theirs))
     return ended.rowcount
 
 
 async def take_attempt(tx: Transaction, state: str, browser: str, now: datetime) -> LoginAttemptRow | None:
-    """Return the attempt of a browser and state, once. None if it is another's or took too long."""
+    """An attempt is taken once. Return None if it is another browser's or took too long."""
     return await tx.scalar(
         delete(LoginAttemptRow)
         .where(
@@ -161,4 +150,3 @@ REGISTER = Register(
     ],
     [_OVER, _ATTEMPTS],
 )
-"""The personal data in log-ins."""
