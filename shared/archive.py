@@ -1,4 +1,4 @@
-"""Metrics about the receivers of the write-ahead log (WAL): the archive, or a standby.
+"""Metrics about receivers of the write-ahead log (WAL): the archive, or a standby.
 
 The slots belong to the server, so every database shows the same ones, and any role may read them.
 """
@@ -15,7 +15,7 @@ UNREAD = Gauge("parcours_wal_slot_unread_bytes", "WAL that Postgres keeps until 
 
 
 async def measure(tx: Transaction) -> None:
-    """Update the metrics. A slot that was dropped disappears from them."""
+    """A dropped slot disappears from the metrics."""
     rows = (await tx.execute(_SLOTS)).all()
     AWAY.clear()
     UNREAD.clear()

@@ -1,4 +1,4 @@
-"""Bearer tokens of the management APIs: owner, role and delegation.
+"""Bearer tokens of the management APIs.
 
 Only hashes are stored. A token is 32 random bytes, so a plain SHA-256 is safe.
 """
@@ -40,11 +40,11 @@ FILE_IS_VALID = Gauge(
 
 
 ID = 12
-"""Characters of a digest by which the security log tells tokens and log-ins apart."""
+"""The security log tells tokens and log-ins apart by so many characters of a digest."""
 
 
 class Role(StrEnum):
-    """The role of a token's owner. An admin may do what every other role may, everywhere."""
+    """An admin may do what every other role may, everywhere."""
 
     ADMIN = "admin"
     ORGANISER = "organiser"
@@ -58,27 +58,23 @@ class _Owner(BaseModel):
 
 
 class Principal(_Owner):
-    """The owner of a token.
+    """``delegation`` is null for an owner who acts everywhere.
 
-    ``delegation`` is null for an owner who acts everywhere. ``token_id`` identifies the token or log-in
-    where the owner's name must not appear.
+    ``token_id`` identifies the token or log-in where the owner's name must not appear.
     """
 
     token_id: str = ""
 
     @property
     def in_security_log(self) -> str:
-        """The owner as the security log names them: a role and a token, never a name."""
+        """Name a role and a token, never a person."""
         return f"{self.role}:{self.token_id}"
 
     def may_act_for(self, delegation: str) -> bool:
         return self.delegation is None or self.delegation == delegation
 
     def finds(self, delegation: str) -> bool:
-        """Return whether data of this delegation exists for the owner.
-
-        An attempt to read another delegation's data is recorded.
-        """
+        """An attempt to read another delegation's data is recorded."""
         if not self.may_act_for(delegation):
             is_anothers()
             return False
@@ -86,12 +82,10 @@ class Principal(_Owner):
 
 
 class UnreadableTokens(Exception):
-    """``API_TOKENS_FILE`` cannot be used. The message names the file and the mistake."""
+    """The message names the file and the mistake."""
 
 
 class TokenEntry(_Owner):
-    """An entry of ``API_TOKENS_FILE``."""
-
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
@@ -110,7 +104,7 @@ class TokenEntry(_Owner):
 
 
 def read_tokens(path: Path | None, *, trial: bool) -> list[TokenEntry]:
-    """Read ``API_TOKENS_FILE``. Without a path there are no tokens. Raises :class:`UnreadableTokens`."""
+    """Without a path there are no tokens. Raises :class:`UnreadableTokens`."""
     if path is None:
         return []
     try:
@@ -138,7 +132,7 @@ class Tokens:
     """The tokens of the last valid ``API_TOKENS_FILE``."""
 
     def __init__(self, path: Path | None = None, *, trial: bool = False) -> None:
-        """Read the file. Raises :class:`UnreadableTokens`."""
+        """Raises :class:`UnreadableTokens`."""
         self._file = ReloadedFile(
             path,
             lambda: {entry.sha256: entry for entry in read_tokens(path, trial=trial)},
@@ -153,7 +147,7 @@ class Tokens:
         return self.owner_of_digest(hashlib.sha256(token.encode()).hexdigest())
 
     def owner_of_digest(self, digest: str) -> Principal | None:
-        """Return the owner of the token with this hexadecimal SHA-256, or None."""
+        """``digest`` is a hexadecimal SHA-256."""
         entry = self._file.content.get(digest)
         if entry is None or (entry.not_after is not None and clock.now() > entry.not_after):
             return None
@@ -164,7 +158,7 @@ _ENTRIES = TypeAdapter(list[TokenEntry])
 
 
 def requires(*roles: Role, documented: str = "API_TOKENS_FILE") -> Callable[[Request], Awaitable[Principal]]:
-    """Return a FastAPI dependency: the owner of the token, who has one of ``roles`` or is an admin.
+    """Return a FastAPI dependency: the owner of the token, with one of ``roles`` or admin.
 
     The tokens are ``app.state.tokens``. ``documented`` describes them in OpenAPI. Raises a 401 or 403
     :class:`~shared.http.Problem`.
@@ -190,7 +184,7 @@ def requires(*roles: Role, documented: str = "API_TOKENS_FILE") -> Callable[[Req
 
 
 MOST_NAMES = 100_000
-"""The most names in a JSON body, counted by its colons.
+"""The names of a JSON body are counted by its colons.
 
 The largest valid body, 20,000 attendance records, has fewer.
 """
@@ -199,11 +193,10 @@ The largest valid body, 20,000 attendance records, has fewer.
 class TokenFirst(APIRoute):
     """A route that checks the token before it reads the body.
 
-    FastAPI alone would read and parse the body first.
-
-    A body with more names than any valid body has is not parsed, because each wrong name would be reported.
-    Use ``APIRouter(route_class=TokenFirst)`` for operations with a token and a body. The check is the
-    dependency that documents the token (:func:`shared.openapi.bearer`).
+    FastAPI alone would read and parse the body first. A body with more names than any valid body is not
+    parsed, because each wrong name would be reported. Use ``APIRouter(route_class=TokenFirst)`` for
+    operations with a token and a body. The check is the dependency that documents the token
+    (:func:`shared.openapi.bearer`).
     """
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
@@ -237,7 +230,7 @@ def bearer_token(request: Request) -> str | None:
 
 
 def let_in(request: Request, who: str) -> None:
-    """Note the owner of the request's token, for the security log and for later refusals."""
+    """Note the owner for the security log and for later refusals."""
     guard: Guard = request.app.state.guard
     request.state.who = who
     guard.let_in(request, who)
@@ -254,7 +247,6 @@ async def refuse_token(request: Request) -> None:
 
 
 def token_needed(file: str) -> Problem:
-    """Return the problem of a request without a valid token."""
     return Problem(
         401,
         "A token is needed",
@@ -264,5 +256,4 @@ def token_needed(file: str) -> Problem:
 
 
 def not_for_role(principal: Principal) -> Problem:
-    """Return the problem of a token whose role does not allow the request."""
     return Problem(403, "Not for this role", f"A token of role {principal.role} may not do this.")

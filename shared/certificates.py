@@ -1,4 +1,4 @@
-"""Metrics about the end of certificates in files that settings name and on connections to servers."""
+"""Metrics about the end of certificates, in files and on connections."""
 
 import os
 import ssl
@@ -20,14 +20,13 @@ SOON = timedelta(days=21)
 
 
 def end_of(certificate: Mapping[str, Any] | None) -> datetime | None:
-    """Return the end of a certificate of ``getpeercert``, or None if there is no TLS or no verification."""
+    """Return None without TLS or verification."""
     if not certificate or "notAfter" not in certificate:
         return None
     return datetime.fromtimestamp(ssl.cert_time_to_seconds(str(certificate["notAfter"])), UTC)
 
 
 def presented(by: str, certificate: Mapping[str, Any] | None) -> None:
-    """Set the metric for the certificate that a server presented."""
     if (end := end_of(certificate)) is not None:
         END.labels(by).set(end.timestamp())
 
@@ -37,16 +36,16 @@ def forget(by: str) -> None:
 
 
 def files_of(kafka_ca_file: Path | None) -> Mapping[str, Path]:
-    """Return the files of authorities by their settings: Kafka's and the database's.
+    """``SSL_CERT_FILE`` is left out.
 
-    ``SSL_CERT_FILE`` is left out. It often contains all public authorities, some of which end at any time.
+    It often contains all public authorities, some of which end at any time.
     """
     named = {"KAFKA_CA_FILE": kafka_ca_file, "PGSSLROOTCERT": os.environ.get("PGSSLROOTCERT")}
     return {name: Path(path) for name, path in named.items() if path}
 
 
 def first_end(file: Path) -> datetime:
-    """Return when the first authority of a file ends. Raises ``OSError`` if the file has none."""
+    """Raises ``OSError`` if the file has no authority."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.load_verify_locations(cafile=file)
     ends = [end for certificate in context.get_ca_certs() if (end := end_of(certificate)) is not None]
@@ -56,7 +55,6 @@ def first_end(file: Path) -> datetime:
 
 
 def read_files(kafka_ca_file: Path | None) -> None:
-    """Set the metrics for the authorities that settings name."""
     for name, file in files_of(kafka_ca_file).items():
         try:
             END.labels(name).set(first_end(file).timestamp())

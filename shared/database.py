@@ -1,7 +1,4 @@
-"""Postgres: one engine per process, transactions that survive cancellation, writes of many rows.
-
-The statements of a service are in its ``store/``.
-"""
+"""Postgres: one engine per process, transactions that survive cancellation, writes of many rows."""
 
 import asyncio
 import functools
@@ -36,7 +33,6 @@ from sqlmodel import SQLModel
 from shared import certificates
 
 Rows = CursorResult[*tuple[Any, ...]]
-"""The result of a named SQL statement."""
 
 
 class Transaction(AsyncSession):
@@ -55,12 +51,11 @@ class Transaction(AsyncSession):
         self._counted.append((metric, number))
 
     def committed(self) -> None:
-        """Add the counted figures to their metrics: the transaction is committed."""
         for metric, number in self._counted:
             metric.inc(number)
 
     async def execute(self, statement: Any, params: Any = None, **options: Any) -> Rows:
-        """Run one SQL statement. Returns its rows, or the number of changed rows (``rowcount``)."""
+        """Return the rows, or the number of changed rows (``rowcount``)."""
         return cast("Rows", await super().execute(statement, params, **options))
 
 
@@ -70,10 +65,7 @@ MOST_CONNECTIONS = Gauge(
 )
 
 Timestamp: Any = DateTime(timezone=True)
-"""Column type of every moment.
-
-``Any`` because SQLModel's ``sa_type`` expects a class and accepts an instance.
-"""
+"""``Any`` because SQLModel's ``sa_type`` expects a class and accepts an instance."""
 
 NAMES = {
     "ix": "ix_%(table_name)s_%(column_0_N_name)s",
@@ -85,21 +77,17 @@ NAMES = {
 
 
 def new_registry() -> registry:
-    """Return a registry of tables for one service.
-
-    ``SQLModel.metadata`` is global and would mix the services.
-    """
+    """``SQLModel.metadata`` is global and would mix the services."""
     return registry(metadata=MetaData(naming_convention=NAMES))
 
 
 class DatabaseUnreachable(Exception):
-    """The database cannot be used. The message names it and says what to do."""
+    """The message names the database and says what to do."""
 
 
 class Database:
-    """The database of one service.
+    """``after_commit`` is called after each commit: it wakes the relay or the queue of mails.
 
-    ``after_commit`` is called after each commit: it wakes the relay of the outbox or the queue of mails.
     ``info`` is the ``info`` of every transaction.
     """
 
@@ -144,14 +132,13 @@ class Database:
         event.listen(self._engine.sync_engine, "connect", _note_certificate)
 
     def export_pool(self) -> None:
-        """Export the number of used connections as a metric."""
         pool = self._engine.pool
         assert isinstance(pool, QueuePool)  # noqa: S101 for the type checker: nothing else is made above
         CONNECTIONS.set_function(pool.checkedout)
         MOST_CONNECTIONS.set(pool.size())
 
     async def check(self) -> None:
-        """Connect once. Raises :class:`DatabaseUnreachable`."""
+        """Raises :class:`DatabaseUnreachable`."""
         try:
             async with self._engine.connect() as connection:
                 await connection.execute(text("SELECT 1"))
@@ -163,7 +150,7 @@ class Database:
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Transaction]:
-        """Open a transaction. Commits at the end and calls ``after_commit``, or rolls back on any error."""
+        """Commit at the end and call ``after_commit``, or roll back on any error."""
         async with self.quiet_transaction() as tx:
             yield tx
         self.after_commit()
@@ -190,7 +177,7 @@ class Database:
             await asyncio.shield(tx.close())
 
     async def execute_alone(self, statement: TextClause, params: Mapping[str, Any]) -> Sequence[Row[Any]]:
-        """Run one statement as its own transaction, in one round trip. Returns its rows, if any."""
+        """Run one statement as its own transaction, in one round trip."""
         async with self._autocommit.connect() as connection:
             result = await connection.execute(statement, params)
             return result.all() if result.returns_rows else []
@@ -200,7 +187,7 @@ class Database:
 
 
 def _look_up_array_types(connection: Any, _record: Any) -> None:
-    """Look up all the array types we use when a connection opens, in one query.
+    """Look up all array types when a connection opens, in one query.
 
     asyncpg would look up each type at its first use: 7 ms per type and connection, in the middle of work.
     """
@@ -215,7 +202,7 @@ def _note_certificate(connection: Any, _record: Any) -> None:
 
 
 def async_url(url: str) -> URL:
-    """Return the URL with the asyncpg driver. Raises ``ValueError``."""
+    """Raises ``ValueError``."""
     try:
         parsed = make_url(url)
     except ArgumentError:
@@ -242,12 +229,10 @@ def next_to(
     *,
     descending: bool = False,
 ) -> Listing:
-    """Return the query of a sorted list, from the row after ``after`` on.
+    """Return the rows of a sorted list after the row ``after``.
 
-    ``place`` are the columns it is sorted by.
-
-    With ``before`` the query returns the rows before that row, nearest first, so that a limit keeps the
-    nearest.
+    ``place`` are the sort columns. With ``before`` the query returns the rows before that row, nearest
+    first, so that a limit keeps the nearest.
     """
     edge = after if before is None else before
     falls = descending if before is None else not descending
@@ -258,7 +243,7 @@ def next_to(
 
 
 def in_order(found: Iterable[FoundItem], before: object) -> list[FoundItem]:
-    """Return a page in the order of its list. A page ``before`` a row was read backwards."""
+    """A page ``before`` a row was read backwards."""
     page = list(found)
     return page if before is None else page[::-1]
 
@@ -268,8 +253,8 @@ async def insert_many(
 ) -> Rows:
     """Insert ``rows`` in one statement, by ``unnest``: about forty times as fast as one by one.
 
-    ``table`` is a class of ``tables.py``. Every row has the same keys, which are column names. JSON columns
-    take text. ``then`` follows the statement: ``ON CONFLICT …``, ``RETURNING …``.
+    Every row has the same keys, which are column names. JSON columns take text. ``then`` follows the
+    statement: ``ON CONFLICT …``, ``RETURNING …``.
     """
     return await insert_columns(tx, table, _columns(rows), then=then)
 
@@ -277,10 +262,9 @@ async def insert_many(
 async def insert_columns(
     tx: Transaction, table: type[SQLModel], columns: Mapping[str, Any], *, then: str = ""
 ) -> Rows:
-    """Insert rows given as whole columns, for hot paths.
+    """Insert whole columns, for hot paths. See :func:`insert_many`.
 
     A column is a list with a value for each row. Any other value is the same in every row and is sent once.
-    See :func:`insert_many` for the rest.
     """
     lists = tuple(name for name, values in columns.items() if isinstance(values, list))
     constants = tuple(name for name in columns if name not in lists)
@@ -288,7 +272,7 @@ async def insert_columns(
 
 
 def once(values: list[Any]) -> Any:
-    """Return the value if it is the same in every row, so that it is sent once; else all values."""
+    """Return a single value if it is the same in every row, so that it is sent once."""
     first = values[0]
     return first if all(value is first for value in values) else values
 
@@ -296,7 +280,7 @@ def once(values: list[Any]) -> Any:
 async def update_many(
     tx: Transaction, table: type[SQLModel], rows: Sequence[dict[str, Any]], *, by: str
 ) -> Rows:
-    """Update one row of ``table`` per row of ``rows``, found by its column ``by``, in one statement."""
+    """Find each row by its column ``by``, and update all in one statement."""
     columns = _columns(rows)
     return await tx.execute(_update_statement(table, tuple(columns), by), columns)
 
@@ -360,7 +344,7 @@ _TEMPORARY_STATES = (
 
 
 FAILURES: tuple[type[Exception], ...] = (OSError, PoolTimeout, DBAPIError, DatabaseUnreachable, *_DRIVER)
-"""Errors of a database that fails or is away. :func:`is_temporary` tells which ones pass."""
+""":func:`is_temporary` tells which of these errors pass."""
 
 
 def is_temporary(error: BaseException) -> bool:

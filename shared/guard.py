@@ -1,4 +1,4 @@
-"""Limits that hold across processes, and the security log, for every way in over HTTP."""
+"""Limits that hold across processes, and the security log, for all HTTP."""
 
 import hmac
 import math
@@ -19,17 +19,17 @@ from shared.web.networks import network_of, visitor_of
 _SHARE = 100
 """A process takes a hundredth of a limit at once, so that not each request needs a statement."""
 _MOST_SHARES = 10_000
-"""The most counts that a process remembers before it forgets those that have ended."""
+"""A process remembers so many counts before it forgets those that have ended."""
 
 _LET_IN_SECONDS = 3600.0
 
 
 @dataclass(frozen=True, slots=True)
 class Rates:
-    """The limits of every service.
+    """``refused`` counts wrong tokens, log-ins and links of a network.
 
-    ``refused`` counts wrong tokens, log-ins and links of a network. ``log_in`` counts log-ins with a token,
-    ``link`` uses of a link. ``read`` counts reads of public pages by a network, per process.
+    ``log_in`` counts log-ins with a token, ``link`` uses of a link. ``read`` counts reads of public pages by
+    a network, per process.
     """
 
     refused: Rate
@@ -39,7 +39,7 @@ class Rates:
 
 
 class LimitMet(HTTPException):
-    """A limit is met: status 429, and the ``seconds`` to wait."""
+    """Status 429, and the ``seconds`` to wait."""
 
     def __init__(self, seconds: int) -> None:
         super().__init__(429, f"Come again in {seconds} seconds.", {"Retry-After": str(seconds)})
@@ -61,9 +61,9 @@ class _Share:
 
 
 class Guard:
-    """Counts what visitors do and writes the security log.
+    """``key`` makes the digests of networks, tokens and mailboxes.
 
-    ``key`` makes the digests of networks, tokens and mailboxes. Processes with the same key count together.
+    Processes with the same key count together.
     """
 
     def __init__(self, database: Database, key: bytes, rates: Rates) -> None:
@@ -75,17 +75,16 @@ class Guard:
         self._let_in: dict[tuple[str, str], float] = {}
 
     def digest(self, what: str, text: str) -> bytes:
-        """Return a digest by which a text is recognised and not read. ``what`` is its use."""
+        """A text is recognised by the digest and not read. ``what`` is its use."""
         return hmac.digest(self._key, f"{what}\0{text}".encode(), "sha256")
 
     def address(self, visit: HTTPConnection) -> str:
-        """Return the visitor's network as the security log shows it."""
         return self.digest("network", network_of(visit)).hex()[:16]
 
     def record(
         self, visit: HTTPConnection, event: SecurityEvent, outcome: SecurityOutcome, who: str = ""
     ) -> None:
-        """Write a line of the security log about this request. ``who`` is a role, token or portal."""
+        """``who`` is a role, token or portal."""
         visit.state.is_recorded = True
         security_log.record(event, outcome, who=who, where=route_of(visit.scope), address=self.address(visit))
 
@@ -169,10 +168,7 @@ class Guard:
         return share
 
     async def _ask(self, share: _Share, counted: bytes, rate: Rate, number: int) -> None:
-        """Take a share from the count of all processes.
-
-        Near the end of the count the share is only what is needed.
-        """
+        """Near the end of the count the share is only what is needed."""
         for wanted in dict.fromkeys((max(number, rate.most // _SHARE), number)):
             [row] = await self._database.execute_alone(TAKE, parameters(counted, rate, wanted))
             share.ends = time.monotonic() + float(row.seconds)
@@ -192,7 +188,7 @@ class Guard:
 
 
 def route_of(scope: MutableMapping[str, Any]) -> str:
-    """Return the path of a request with the names of its parameters: ``/api/v1/requests/{ce_id}``."""
+    """Return a path such as ``/api/v1/requests/{ce_id}``."""
     route = scope.get("route")
     if route is not None:
         return str(route.path)

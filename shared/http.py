@@ -1,4 +1,4 @@
-"""HTTP at the edge: the FastAPI application of a service, errors as RFC 9457 problems, health and metrics."""
+"""A service's FastAPI application, errors as RFC 9457 problems, health and metrics."""
 
 import logging
 from collections.abc import Awaitable, Callable, Mapping
@@ -37,8 +37,7 @@ MAX_BODY_BYTES = 2 * 1024 * 1024
 MAX_HEAD_BYTES = 32 * 1024
 MAX_BATCH_BYTES = 4 * 1024 * 1024
 MAX_FILE_BYTES = 11 * 1024 * 1024
-"""The most bytes of a request: a batch of events may have more than others, a file more than anything else.
-"""
+"""A batch of events may have more bytes than other requests, a file more than anything else."""
 
 
 CODES: Mapping[int, str] = {
@@ -58,13 +57,13 @@ CODES: Mapping[int, str] = {
     500: "internal",
     503: "unavailable",
 }
-"""The code of a problem by its status, if it has none of its own."""
+"""The default code of a problem, by status."""
 
 
 class Problem(Exception):
     """An error for the client: what happened, to what, and what to do (RFC 9457).
 
-    The sentences are English. A client that prefers French gets French. ``code`` names the kind of the
+    The sentences are English; a client that prefers French gets French. ``code`` names the kind of the
     problem, which a page explains. None means the code of the status.
     """
 
@@ -87,10 +86,7 @@ class Problem(Exception):
         self.members = members
 
     def document(self, request: Request) -> dict[str, Any]:
-        """Return the problem as JSON in the language of the request.
-
-        ``members`` stand beside the standard ones.
-        """
+        """``members`` stand beside the standard members."""
         language = request_language(request)
         # What is beside the API (pages) explains none.
         pages: str | None = getattr(request.app.state, "problems", None)
@@ -117,7 +113,6 @@ class Problem(Exception):
 
 
 _LISTS = ("errors", "problems")
-"""The members of a problem whose items have a ``message``."""
 
 
 def _translated_items(language: Language, items: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -125,7 +120,6 @@ def _translated_items(language: Language, items: list[dict[str, Any]]) -> list[d
 
 
 def request_language(request: Request) -> Language:
-    """FastAPI dependency: the language in which the client wants its sentences."""
     return language_of(request.headers.get("accept-language"))
 
 
@@ -157,7 +151,7 @@ PROBLEMS: dict[int | str, dict[str, Any]] = {
 
 @dataclass(frozen=True, slots=True)
 class Probes:
-    """The checks of the health endpoints. Each returns a reason not to be well, or None."""
+    """Each check returns a reason not to be well, or None."""
 
     live: Callable[[], str | None]
     ready: Callable[[], Awaitable[str | None]]
@@ -172,7 +166,7 @@ def new_api(
     schemas: Mapping[str, dict[str, Any]] | None = None,
     examples: Mapping[str, Any] | None = None,
 ) -> FastAPI:
-    """Return the application of a service, documented at ``/docs``.
+    """Return a service's application, documented at ``/docs``.
 
     ``guard`` counts what clients do and writes the security log. ``schemas`` are added to the components of
     the documentation, ``examples`` to the schemas of their names.
@@ -220,15 +214,14 @@ def add_routers(api: FastAPI, *routers: APIRouter) -> None:
 
 
 def explain_problems(api: FastAPI, home: str) -> None:
-    """Make the ``type`` of each problem a link to its page on the service at ``home``."""
+    """Make the ``type`` of each problem a link to its page at ``home``."""
     api.state.problems = f"{home}/problems"
 
 
 def is_from_here(headers: Headers, address: str) -> bool:
-    """Return whether the browser says that a form came from our page.
+    """``address`` is our public address; a proxy may call us by another name.
 
-    ``address`` is our public address; a proxy may call us by another name. A browser that says nothing is
-    believed, because each form also carries a key.
+    A browser that says nothing is believed, because each form also carries a key.
     """
     if headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none"):
         return False
@@ -307,15 +300,13 @@ def _too_large(most: int) -> Problem:
 
 
 def operations_api() -> FastAPI:
-    """Return the application of a separate port for health and metrics."""
+    """Health and metrics have a separate port."""
     api = FastAPI(openapi_url=None)
     api.add_middleware(NoPageUnlessItSays)
     return api
 
 
 def add_operations(api: FastAPI, probes: Probes) -> None:
-    """Add ``/health/live``, ``/health/ready``, ``/health/consuming`` and ``/metrics``."""
-
     @api.get("/health/live", tags=["operations"], summary="Whether the process should go on living")
     async def live() -> Response:
         return _health(probes.live())
@@ -338,8 +329,6 @@ def add_operations(api: FastAPI, probes: Probes) -> None:
 
 
 def add_asyncapi(api: FastAPI, document: dict[str, Any]) -> None:
-    """Add ``/asyncapi``, which describes the events of the service."""
-
     @api.get("/asyncapi", tags=["operations"], summary="The events of this service (AsyncAPI 3.0)")
     async def asyncapi() -> JSONResponse:
         return JSONResponse(document)
@@ -371,7 +360,6 @@ def _on_limit_met(request: Request, error: Exception) -> Response:
 
 
 MOST_ERRORS = 1_000
-"""The most mistakes that a problem lists."""
 
 
 def _on_invalid_request(request: Request, error: Exception) -> Response:

@@ -1,6 +1,6 @@
-"""Counts of acts in Postgres, shared by all processes and keyed by digests that name nobody.
+"""Counts in Postgres, shared by all processes and keyed by digests that name nobody.
 
-A count is a row that ends with its window. :mod:`shared.guard` counts what visitors ask. A service may count
+A count is a row that ends with its window. :mod:`shared.guard` counts what visitors do. A service may count
 in its own transaction.
 """
 
@@ -56,7 +56,6 @@ class RequestCountRow(_Table, table=True):
 
 
 def add_to(metadata: MetaData) -> None:
-    """Add the table of counts to a service's tables, so that its migrations create it."""
     for table in _Table.metadata.tables.values():
         table.to_metadata(metadata)
 
@@ -80,7 +79,6 @@ REGISTER = Register(
     ],
     [_OVER],
 )
-"""The personal data in counts."""
 
 
 async def take(tx: Transaction, counted: bytes, rate: Rate) -> bool:
@@ -90,7 +88,6 @@ async def take(tx: Transaction, counted: bytes, rate: Rate) -> bool:
 
 
 def parameters(counted: bytes, rate: Rate, number: int) -> dict[str, object]:
-    """Return the parameters of :data:`TAKE`."""
     within = timedelta(seconds=rate.seconds)
     return {"counted": counted, "number": number, "most": rate.most, "within": within}
 
@@ -111,4 +108,4 @@ TAKE = text(
                              WHERE counted = :counted), extract(epoch FROM CAST(:within AS interval)))
      WHERE NOT EXISTS (SELECT FROM counted)"""
 )
-"""Take ``number`` of a count, or nothing if that would exceed ``most``. The window ends in ``seconds``."""
+"""Take ``number`` of a count, or nothing if that would exceed ``most``."""

@@ -1,5 +1,3 @@
-"""Middleware that does not depend on what a request is about."""
-
 import logging
 import re
 import time
@@ -32,15 +30,16 @@ SECONDS = Histogram(
 )
 OPERATIONS = frozenset(("/health/live", "/health/ready", "/health/consuming", "/metrics"))
 NO_ROUTE = "none"
-"""The route of an unknown path. The path itself is never a label: anybody may choose it."""
+"""An unknown path is never a label: anybody may choose it."""
 _UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 
 
 class Counted:
-    """Counts requests and their time by route, and logs each at debug level. Health and metrics are left out.
+    """Counts requests and their time by route, and logs each at debug level.
 
-    A line has the route and the ids of the path, never the path, which may contain a signed link. If the
-    application raises, status 500 is counted; the outer server sends that answer.
+    Health and metrics are left out. A line has the route and the ids of the path, never the path, which may
+    contain a signed link. If the application raises, status 500 is counted; the outer server sends that
+    answer.
     """
 
     def __init__(self, app: ASGIApp) -> None:
@@ -82,11 +81,11 @@ def _log(scope: Scope, route: str, status: int, seconds: float) -> None:
 
 
 _IDS = {"ce_id": "request_id"}
-"""Names of ids in paths that the log calls otherwise."""
+"""The log's other names of ids in paths."""
 
 
 class HeadIsGet:
-    """Answers HEAD like GET without the body, so that routing need not handle HEAD."""
+    """Routing need not handle HEAD."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app

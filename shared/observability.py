@@ -1,8 +1,8 @@
 """Logs. They contain identifiers, never a name, an address or a text of an agent.
 
-In JSON each line is one document, whichever library writes it. Its subject stands in the fields
-``event_id``, ``request_id``, ``enrolment_id``, ``session_id``, ``mail_id``, ``trace_id``. Metrics are
-declared where they are counted, with ``prometheus_client``.
+In JSON each line is one document, whichever library writes it. Its subject is in the fields ``event_id``,
+``request_id``, ``enrolment_id``, ``session_id``, ``mail_id``, ``trace_id``. Metrics are declared where they
+are counted, with ``prometheus_client``.
 """
 
 import contextlib
@@ -34,9 +34,9 @@ log = logging.getLogger(__name__)
 
 
 def configure_logging(log_format: LogFormat, level: str, service: str) -> None:
-    """Send every log line to standard error, as JSON or for people.
+    """``DEBUG`` is for our own lines.
 
-    ``DEBUG`` is for our own lines: libraries' debug lines may quote headers, statements and addresses.
+    Libraries' debug lines may quote headers, statements and addresses.
     """
     libraries = "INFO" if level == "DEBUG" else level
     logging.config.dictConfig(
@@ -59,18 +59,17 @@ def configure_logging(log_format: LogFormat, level: str, service: str) -> None:
 
 
 def writes_json() -> bool:
-    """Return whether :func:`configure_logging` chose JSON."""
     return any(isinstance(handler.formatter, _Json) for handler in logging.root.handlers)
 
 
 def configure_security_log(log_format: LogFormat) -> None:
-    """Send the security log of a command to standard error, and nothing else."""
+    """Send nothing else to standard error."""
     config = _to_standard_error(log_format, "parcours")
     logging.config.dictConfig({**config, "loggers": {LOGGER: {"level": "INFO", "handlers": ["stderr"]}}})
 
 
 def log_what_nobody_catches() -> None:
-    """Log warnings and uncaught errors of threads and of the process as lines too."""
+    """Log warnings and uncaught errors of threads and the process as lines too."""
 
     def ended(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
         log.critical("An error that nobody expected", exc_info=(kind, error, trace))
@@ -103,7 +102,7 @@ def logged_ids(**ids: object) -> Iterator[None]:
 
 
 def export_build(service: str, commit: str) -> None:
-    """Export what runs as a metric. ``commit`` is empty if unknown."""
+    """``commit`` is empty if unknown."""
     # When each series began would be as many series again.
     disable_created_metrics()  # type: ignore[no-untyped-call]  # the library left it untyped
     BUILD.info({"service": service, "version": VERSION, "commit": commit})
@@ -137,7 +136,7 @@ def _to_standard_error(log_format: LogFormat, service: str) -> dict[str, Any]:
 
 
 class _InUtc(logging.Formatter):
-    """Writes times in UTC, so that lines of several machines can be compared."""
+    """Lines of several machines can be compared in UTC."""
 
     def formatTime(self, record: logging.LogRecord, datefmt: str | None = None) -> str:  # noqa: N802, ARG002 logging's
         return datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds")
@@ -148,10 +147,9 @@ class _Json(_InUtc, JsonFormatter):
 
 
 class WithIds(logging.Filter):
-    """Adds the ids of :func:`logged_ids`. A line's own ids win."""
+    """A line's own ids win."""
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Add the ids. The line is always written."""
         for name, value in _IDS.get().items():
             record.__dict__.setdefault(name, value)
         return True

@@ -1,4 +1,4 @@
-"""The parts of OpenAPI documents that all services share: errors, tags, tokens, examples."""
+"""The parts of OpenAPI documents that all services share."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -12,12 +12,12 @@ Document = dict[str, Any]
 
 
 def bearer(file: str, name: str) -> HTTPBearer:
-    """Return a dependency that documents a token of this file. It checks nothing."""
+    """The dependency documents a token and checks nothing."""
     return HTTPBearer(auto_error=False, scheme_name=name, description=f"A token of {file}.")
 
 
 PUBLIC_TOO: Document = {"security": [{}]}
-"""The ``openapi_extra=`` of an operation that needs no token and shows more with one."""
+"""``openapi_extra=`` of an operation that needs no token and shows more with one."""
 
 
 def problem_response(
@@ -35,7 +35,7 @@ _PROBLEM_BODY = {"$ref": "#/components/schemas/ProblemBody"}
 def document(
     api: FastAPI, schemas: Mapping[str, Document], examples: Mapping[str, Any], codes: Mapping[int, str]
 ) -> None:
-    """Complete the OpenAPI document of ``api``, which FastAPI makes at the first request.
+    """Complete the OpenAPI document of ``api`` when FastAPI makes it.
 
     ``schemas`` are added to its components, ``examples`` to the components of their names. ``codes`` are the
     kinds of problems by status.
@@ -97,11 +97,11 @@ _PROBLEMS: Mapping[int, tuple[str, str, str]] = {
         "The database is away for a moment. Send it again.",
     ),
 }
-"""By status: its meaning, and the title and detail of an example."""
+"""By status: meaning, and title and detail of an example."""
 
 
 def _problem(status: int, code: str, pages: str | None) -> Document:
-    """Return a problem as a component. ``pages`` is where problems are explained."""
+    """``pages`` is where problems are explained."""
     description, title, detail = _PROBLEMS[status]
     example: Document = {
         "type": "about:blank" if pages is None else f"{pages}/{code}",
@@ -119,7 +119,6 @@ def _problem(status: int, code: str, pages: str | None) -> Document:
 
 
 def _add_problems(path: str, operation: Document) -> None:
-    """Add the problems that follow from the operation's parameters and body."""
     takes_body = "requestBody" in operation
     statuses = {
         401: "security" in operation,
@@ -137,7 +136,6 @@ def _add_problems(path: str, operation: Document) -> None:
 
 
 def _add_tag(operation: Document) -> None:
-    """Document ETags of JSON answers."""
     responses = operation["responses"]
     if "application/json" not in responses.get("200", {}).get("content", {}):
         return
@@ -156,7 +154,7 @@ def _add_tag(operation: Document) -> None:
 
 
 def _add_examples(schemas: Document, examples: Mapping[str, Any]) -> None:
-    """Give each schema its example. A page of a list has the example of its items."""
+    """A page of a list has the example of its items."""
     for name, schema in schemas.items():
         if name in examples:
             schema["examples"] = [examples[name]]

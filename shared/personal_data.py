@@ -1,4 +1,4 @@
-"""The register of personal data: what a service keeps of people, why, for how long, and how it ends.
+"""The register of personal data: what a service stores about people, why, for how long, and how it ends.
 
 Each service has a register beside its tables. Retention, erasure, the export for a person and the published
 documents are made from the registers. A test fails for a column with personal data that is in no register.
@@ -18,11 +18,10 @@ from shared.database import Transaction
 from shared.events.vocabulary import AgentKey
 
 SLICE = 1_000
-"""The most rows that end in one transaction."""
 
 
 class Whose(StrEnum):
-    """Whose data it is, in French."""
+    """In French."""
 
     AGENTS = "agentes et agents territoriaux"
     OFFICERS = "correspondantes et correspondants des collectivités et des délégations"
@@ -38,10 +37,9 @@ class Whose(StrEnum):
 class Retention:
     """A rule that ends rows ``days`` after ``since`` (in French).
 
-    ``days`` is a number, or the setting that holds it. ``over`` is the SQL condition for a row that has
-    ended; ``:before`` is the moment that many days ago. The row is deleted, with the rows of other tables
-    that refer to its ``key`` by the columns of ``with_rows_of``; or only its columns ``emptied`` become
-    null.
+    ``days`` is a number, or the setting that has it. ``over`` is the SQL condition for a row that has ended;
+    ``:before`` is the moment that many days ago. The row is deleted, with the rows of other tables that
+    refer to its ``key`` by the columns of ``with_rows_of``; or only its columns ``emptied`` become null.
     """
 
     table: type[SQLModel]
@@ -61,9 +59,9 @@ class PersonalData:
     rules of retention. ``until`` names another end, in French, after « jusqu’à ce que ».
 
     ``of_agent`` is the SQL condition for a row about an agent, with the parameters of :class:`Subject`.
-    Without it no row is found by the agent. ``of_address`` is the condition for a row about a person who is
-    known by an address alone. ``address`` is the SQL of the agent's addresses in a row. It finds the agent
-    by an address, where the row has the columns ``identifier`` and ``issuer``.
+    ``of_address`` is the condition for a row about a person known by an address alone. ``address`` is the
+    SQL of the agent's addresses in a row; it finds the agent by an address if the row has the columns
+    ``identifier`` and ``issuer``.
 
     An erasure deletes the row, or sets its columns ``emptied`` to these SQL values. A ``proof`` of an act
     stays, and the person only gets its time; ``at`` and ``actor`` are the SQL of time and author. Columns
@@ -87,7 +85,7 @@ class PersonalData:
     actor: str = "actor"
 
     def condition(self, subject: "Subject") -> str:
-        """Return the SQL condition for a row about the subject, or an empty text if no row can be."""
+        """Return "" if no row can be about the subject."""
         return self.of_address if subject.agent is None else self.of_agent
 
 
@@ -95,9 +93,9 @@ class PersonalData:
 class Subject:
     """The person whose rows are looked for.
 
-    ``agent`` is None for a person who is known by an address alone. ``addresses`` are the known addresses in
-    lower case. ``digests`` replace them where addresses are not kept. Portals with these
-    ``sources_of_others`` mean no agent of this issuer. Rows after ``until`` are left out.
+    ``agent`` is None for a person known by an address alone. ``addresses`` are in lower case. ``digests``
+    replace them where addresses are not stored. Portals with these ``sources_of_others`` mean no agent of
+    this issuer. Rows after ``until`` are left out.
     """
 
     agent: AgentKey | None
@@ -107,7 +105,6 @@ class Subject:
     sources_of_others: frozenset[str] = frozenset()
 
     def parameters_of(self, condition: str) -> dict[str, Any]:
-        """Return the values of the parameters that this SQL condition uses."""
         values: dict[str, Any] = {
             "until": self.until,
             "addresses": sorted(self.addresses),
@@ -121,12 +118,12 @@ class Subject:
 
 
 BY_ADDRESS = "lower({}) = ANY(CAST(:addresses AS text[]))"
-"""The SQL condition for a column that has an address of the person."""
+"""The SQL condition for a column with an address of the person."""
 
 
 @dataclass(frozen=True, slots=True)
 class Register:
-    """What a service keeps of people, and the rules that delete old rows, about people or not."""
+    """What a service stores about people, and the rules that delete old rows, about people or not."""
 
     personal_data: Sequence[PersonalData]
     retentions: Sequence[Retention]
@@ -136,18 +133,18 @@ class Register:
 
 
 def days_of(retention: Retention, settings: object) -> int:
-    """Return the days of a rule. ``settings`` holds those that an installation may choose."""
+    """``settings`` has the days that an installation may choose."""
     return retention.days if isinstance(retention.days, int) else getattr(settings, retention.days)
 
 
 async def end_rows(tx: Transaction, retention: Retention, days: int, now: datetime) -> int:
-    """End at most :data:`SLICE` rows that are older than ``days``. Returns their number."""
+    """End at most :data:`SLICE` rows. Returns their number."""
     parameters = {"before": now - timedelta(days=days), "most": SLICE}
     return (await tx.execute(statement(retention), parameters)).rowcount
 
 
 async def addresses_of(tx: Transaction, register: Register, subject: Subject) -> frozenset[str]:
-    """Return the addresses that a service knows of an agent, in lower case."""
+    """Return the agent's known addresses, in lower case."""
     found: set[str | None] = set()
     for held in register.personal_data:
         if held.address:
@@ -159,7 +156,7 @@ async def addresses_of(tx: Transaction, register: Register, subject: Subject) ->
 
 
 async def agents_with(tx: Transaction, register: Register, address: str) -> list[AgentKey]:
-    """Return the agents who have or had this address, in order."""
+    """Include agents who had the address before."""
     found: set[AgentKey] = set()
     for held in register.personal_data:
         if held.address and held.identifier:
@@ -177,7 +174,7 @@ async def agents_with(tx: Transaction, register: Register, address: str) -> list
 
 
 async def rows_of(tx: Transaction, held: PersonalData, subject: Subject) -> list[dict[str, Any]]:
-    """Return the rows of one table about a person, by key, without the columns about others."""
+    """Leave out the columns about others."""
     name = held.table.__tablename__
     # The row, and not a column of the table's own name. A proof may name others.
     whole = f"to_jsonb({name}.*) - CAST('{{{','.join(held.of_others)}}}' AS text[])"
@@ -188,13 +185,13 @@ async def rows_of(tx: Transaction, held: PersonalData, subject: Subject) -> list
 
 
 async def erase_rows(tx: Transaction, held: PersonalData, subject: Subject) -> int:
-    """End the rows of one table about a person. Returns their number."""
+    """Return the number of rows."""
     statement = _statement(str(held.table.__tablename__), held.emptied, f"WHERE {held.condition(subject)}")
     return (await tx.execute(text(statement), subject.parameters_of(statement))).rowcount
 
 
 def statement(retention: Retention) -> TextClause:
-    """Return the statement that ends at most ``:most`` rows. It counts the rows of the table itself."""
+    """End at most ``:most`` rows. The statement counts the rows of the table itself."""
     table = str(retention.table.__tablename__)
     over = f"SELECT ctid FROM {table} WHERE {retention.over}"  # noqa: S608 as above
     slice_ = f"WHERE ctid = ANY(ARRAY({over} LIMIT :most FOR UPDATE SKIP LOCKED))"
@@ -211,7 +208,6 @@ def statement(retention: Retention) -> TextClause:
 
 
 def _statement(table: str, emptied: Mapping[str, str], where: str) -> str:
-    """Return the SQL that deletes rows, or empties these columns."""
     if not emptied:
         return f"DELETE FROM {table} {where}"  # noqa: S608 as above
     values = ", ".join(f"{name} = {value}" for name, value in emptied.items())

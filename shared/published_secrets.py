@@ -14,7 +14,7 @@ _DIGESTS = frozenset(
         "a942b37ccfaf5a813b1432caa209a43b9d144e47ad0de1549c289c253e556cd5",
     }
 )
-"""SHA-256 of the secrets in deploy/try-out-*, database passwords included, in hexadecimal."""
+"""Hexadecimal SHA-256 of the secrets in deploy/try-out-*, including database passwords."""
 
 
 def is_published(secret: str) -> bool:

@@ -33,12 +33,9 @@ _USUAL = {Role.ORGANISER: "organisation de la session", Role.ADMIN: "administrat
 _COMMAND = "ligne de commande"
 _TEACHING = "animation de la session"
 _UNWRITTEN = frozenset((*_USUAL.values(), _COMMAND, _TEACHING))
-"""Purposes that go without saying."""
 
 
 class ReadKind(StrEnum):
-    """What was read, or asked for."""
-
     PERSON = "person"
     MAILS = "mails"
     MAIL = "mail"
@@ -103,17 +100,15 @@ class ReadLogRow(ReadLogTable, table=True):
 
 
 def add_to(metadata: MetaData) -> None:
-    """Add the table to a service's tables, so that its migrations create it."""
     for table in ReadLogTable.metadata.tables.values():
         table.to_metadata(metadata)
 
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """Who reads, and why.
+    """``role`` is None for an operator's command and for a trainer.
 
-    ``role`` is None for an operator's command and for a trainer. ``is_of_search``: the purpose was typed for
-    an earlier search, perhaps for another person.
+    ``is_of_search``: the purpose was typed for an earlier search, perhaps for another person.
     """
 
     actor: str
@@ -123,12 +118,10 @@ class Reading:
 
     @classmethod
     def by_command(cls, actor: str) -> "Reading":
-        """Return the reading of an operator at the command line."""
         return cls(actor, None, _COMMAND)
 
     @classmethod
     def by_trainer(cls, trainer_id: UUID) -> "Reading":
-        """Return the reading of a trainer by the link of their letter."""
         return cls(f"formateur-{trainer_id}", None, _TEACHING)
 
 
@@ -175,7 +168,7 @@ async def record(
 
 
 async def _is_recorded_for(tx: Transaction, reading: Reading, agent: AgentKey | None) -> bool:
-    """Return whether the reader has read this agent alone, for this purpose, before."""
+    """The reader has read this agent alone, for this purpose, before."""
     if agent is None:
         return False
     recorded = select(col(ReadLogRow.id)).where(
@@ -210,16 +203,16 @@ PurposeHeader = Annotated[
 
 
 def purpose_in(written: str) -> str | None:
-    """Return the purpose that was typed, or None if it has no content."""
+    """Return None if the purpose has no content."""
     purpose = " ".join(written.split())
     return purpose if 3 <= len(purpose) <= LONGEST_PURPOSE and purpose.isprintable() else None
 
 
 def reading_of(who: Principal, purpose: str | None) -> Reading:
-    """Return the reading of a token's owner and purpose. Raises a 400 problem.
+    """Raises a 400 problem.
 
-    Organisers read their own sessions and admins administer, so their purpose goes without saying. Support
-    gives a reason each time.
+    Organisers read their own sessions and admins administer, so they need not state a purpose. Support gives
+    a reason each time.
     """
     stated = None if purpose is None else purpose_in(unquote(purpose))
     if stated is None and (purpose is not None or who.role is Role.SUPPORT):
@@ -231,7 +224,7 @@ def reading_of(who: Principal, purpose: str | None) -> Reading:
 
 
 class ReadLogSettings(BaseSettings):
-    """How long reads are kept. Part of a service's settings."""
+    """Part of a service's settings."""
 
     read_log_kept_days: int = SettingField(
         default=365,
@@ -251,12 +244,11 @@ _WHOSE = {
 
 
 def register(*, of_session: str = "false", of_address: str = "") -> Register:
-    """Return the register of the log of reads.
+    """``of_address`` is the SQL condition for a read about a person who is no agent.
 
-    ``of_address`` is the SQL condition for a read about a person who is no agent. ``of_session`` is the
-    condition for a read of everybody in a session with the agent: the agent may see the line, and it stays
-    after the agent's erasure. Nobody sees the typed reasons of reads about several persons or another
-    person.
+    ``of_session`` is the condition for a read of everybody in a session with the agent: the agent may see
+    the line, and it stays after the agent's erasure. Nobody sees the typed reasons of reads about several
+    persons or another person.
     """
     of_agent = f"(({_OF_AGENT}) OR (agent_id IS NULL AND {of_session}))"
     emptied = {

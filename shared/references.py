@@ -1,4 +1,4 @@
-"""The reference by which a letter names an enrolment or a request: eight characters that can be dictated.
+"""The reference of an enrolment or request in letters: eight characters that can be dictated.
 
 It is the beginning of the id in Crockford's Base32 (crockford.com/base32.html), which has no I, L, O or U.
 Among a million random ids about one pair shares a reference, so a search may find two.
@@ -15,14 +15,14 @@ _MISREAD = str.maketrans("ILO", "110")
 
 
 def reference_of(known_id: UUID) -> str:
-    """Return the reference of an id as people read it: ``K7QD-2MXA``."""
+    """Return ``K7QD-2MXA``."""
     number = known_id.int >> _OTHER_BITS
     signs = [_SIGNS[number >> shift & 31] for shift in range(_BITS - 5, -1, -5)]
     return f"{''.join(signs[:4])}-{''.join(signs[4:])}"
 
 
 def ids_of(typed: str) -> tuple[UUID, UUID] | None:
-    """Return the first and the last id with the typed reference, or None if it is none.
+    """Return the first and the last id with the typed reference, or None for an invalid one.
 
     Case, blanks and hyphens do not matter. I and L count as 1, O as 0.
     """

@@ -21,14 +21,14 @@ class ReloadedFile(Generic[T]):
     """The last valid content of a file. Without a path it never changes.
 
     A job calls ``reload`` each second, so that a mistake is seen before the file is needed. A process
-    without jobs reads the file again when it uses it. ``read`` returns the content; ``mistakes`` are the
-    errors of an invalid file. The gauge ``is_valid`` is 0 while the file has a mistake.
+    without jobs reads the file again when it uses it. ``mistakes`` are the errors of an invalid file. The
+    gauge ``is_valid`` is 0 while the file has a mistake.
     """
 
     def __init__(
         self, path: Path | None, read: Callable[[], T], *, mistakes: type[Exception], is_valid: Gauge
     ) -> None:
-        """Read the file. Raises what ``read`` raises."""
+        """Raises what ``read`` raises."""
         self._path = path
         self._read = read
         self._mistakes = mistakes
@@ -40,7 +40,7 @@ class ReloadedFile(Generic[T]):
 
     @property
     def content(self) -> T:
-        """Return the content in force. A changed file is read again after a second at most."""
+        """A changed file is read again after a second at most."""
         now = time.monotonic()
         if now - self._checked_at >= _RELOAD_SECONDS:
             self._checked_at = now
@@ -68,7 +68,7 @@ class ReloadedFile(Generic[T]):
 
 
 def _version_of(path: Path | None) -> tuple[int, int, int] | None:
-    """Return a value that changes with the file, or None if there is no file."""
+    """Return None if there is no file."""
     try:
         found = None if path is None else path.stat()
     except OSError:

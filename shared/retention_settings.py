@@ -1,4 +1,4 @@
-"""How long enrolments and letters are kept: settings of two services.
+"""How long enrolments and letters are stored: settings of two services.
 
 The catalogue publishes the retention of all services, so it has these settings too. Set them to the same
 values in all services.
@@ -40,5 +40,4 @@ class NotifierRetention(BaseSettings):
 
 
 def kept_days(settings: BaseSettings) -> Mapping[str, int]:
-    """Return all settings that say for how many days something is kept."""
     return {name: value for name, value in settings if name.endswith("_kept_days")}

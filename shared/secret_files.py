@@ -1,4 +1,4 @@
-"""Settings from files: ``<NAME>_FILE`` names the file that holds the setting ``<NAME>``.
+"""Settings from files: ``<NAME>_FILE`` names the file with the setting ``<NAME>``.
 
 Container platforms mount secrets as files. More processes can see the environment.
 """
@@ -12,10 +12,10 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 
 class SecretFiles(PydanticBaseSettingsSource):
-    """Reads each setting whose ``<NAME>_FILE`` is set, except settings that are paths with such a name."""
+    """Leave out settings that are paths with such a name."""
 
     def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
-        """Return the text of the file without the final line end, or None."""
+        """Return the text without the final line end, or None."""
         variable = f"{field_name.upper()}_FILE"
         path = os.environ.get(variable)
         if not path or f"{field_name}_file" in self.settings_cls.model_fields:
@@ -46,5 +46,4 @@ class FileSettings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003 pydantic's signature; not used here
         file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003 the same
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Order of sources: code, environment, files that the environment names."""
         return init_settings, env_settings, SecretFiles(settings_cls)

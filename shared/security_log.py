@@ -14,7 +14,7 @@ from typing import Any
 from prometheus_client import Counter
 
 OPERATOR = "operator"
-"""The author of a command: the machine knows the person, this system does not."""
+"""The machine knows the person, this system does not."""
 LOGGER = "parcours.security"
 """Lines of this logger ignore ``LOG_LEVEL`` (:mod:`shared.observability`)."""
 
@@ -40,7 +40,7 @@ class SecurityEvent(StrEnum):
 
 
 class SecurityOutcome(StrEnum):
-    """Done, refused, or failed by our fault."""
+    """``FAILED`` is our fault."""
 
     OK = "ok"
     REFUSED = "refused"
@@ -60,10 +60,9 @@ def record(
     address: str = "",
     times: int = 1,
 ) -> None:
-    """Write a line and count it.
+    """``who`` is a role, a token's id, ``portal:<name>`` or ``operator``, never a name.
 
-    ``who`` is a role, a token's id, ``portal:<name>`` or ``operator``, never a name. ``where`` is a route,
-    topic, command or file. ``address`` is the keyed digest of a network
+    ``where`` is a route, topic, command or file. ``address`` is the keyed digest of a network
     (:meth:`shared.guard.Guard.address`). ``times`` counts events at once.
     """
     COUNTED.labels(event, outcome).inc(times)
@@ -75,13 +74,12 @@ def record(
 _FIRST = ("event", "outcome")
 
 request_state: ContextVar[MutableMapping[str, Any] | None] = ContextVar("request_state", default=None)
-"""The state of the HTTP request in hand."""
 
 
 def is_anothers() -> None:
-    """Note that the request asks for another owner's data, which is answered with 404.
+    """The request asks for another owner's data, which is answered with 404.
 
-    The line is written with the answer, where route and actor are known.
+    The line is written with the answer, when route and actor are known.
     """
     state = request_state.get()
     if state is not None:

@@ -1,5 +1,3 @@
-"""Settings that every service has, from the environment."""
-
 import contextlib
 import hashlib
 import hmac
@@ -25,11 +23,10 @@ from shared.tracing import TracingSettings
 from shared.web.security_txt import SecuritySettings
 
 UNPROTECTED = frozenset(("kafka", "database", "mails"))
-"""The values that ``UNPROTECTED_ACCEPTED`` accepts."""
 
 
 def _are_everybody(believed: str) -> bool:
-    """Return whether these networks together cover all of IPv4 or IPv6."""
+    """Return whether these networks cover all of IPv4 or IPv6."""
     v4: list[IPv4Network] = []
     v6: list[IPv6Network] = []
     for name in map(str.strip, believed.split(",")):
@@ -50,8 +47,6 @@ def _names(text: str) -> frozenset[str]:
 
 
 class ServiceSettings(FileSettings, KafkaSettings, PortalSettings, SecuritySettings, TracingSettings):
-    """Settings of a process besides its own database and port."""
-
     http_host: str = Field(default="127.0.0.1", description="Address to listen on; 0.0.0.0 in a container.")
     forwarded_allow_ips: str = Field(
         default="127.0.0.1", description="Proxies whose X-Forwarded-For is believed: addresses, networks."
@@ -90,17 +85,15 @@ class ServiceSettings(FileSettings, KafkaSettings, PortalSettings, SecuritySetti
 
     @property
     def database_url(self) -> str:
-        """This service's own ``<SERVICE>_DATABASE_URL``."""
         raise NotImplementedError
 
     @property
     def port(self) -> int:
-        """This service's own ``<SERVICE>_PORT``."""
         raise NotImplementedError
 
     @property
     def operations_port(self) -> int | None:
-        """This service's own ``<SERVICE>_OPERATIONS_PORT``. None: health and metrics are on its port."""
+        """None: health and metrics are on the service's port."""
         raise NotImplementedError
 
     @property
@@ -135,7 +128,7 @@ class ServiceSettings(FileSettings, KafkaSettings, PortalSettings, SecuritySetti
 
     @cached_property
     def digest_key(self) -> bytes:
-        """Key of the digests of networks and mailboxes, the same for all services.
+        """All services need the same key.
 
         Without a secret of the installation it is random, and each process counts for itself.
         """
@@ -145,10 +138,7 @@ class ServiceSettings(FileSettings, KafkaSettings, PortalSettings, SecuritySetti
 
     @property
     def address_key(self) -> bytes:
-        """Key of the digests of addresses.
-
-        A new secret gives new digests: suppressed addresses are then tried again.
-        """
+        """A new secret gives new digests: suppressed addresses are then tried again."""
         links = "".join(getattr(self, "link_keys", [])[:1]).encode()
         return hmac.digest(links or self.intake_key or b"", b"addresses", hashlib.sha256)
 

@@ -1,6 +1,6 @@
-"""The command line that every service has: ``python -m services.<name> serve | migrate | …``.
+"""The command line of every service: ``python -m services.<name> serve | migrate | …``.
 
-A mistake of the person who types shows one clear line and a code that is not zero, never a traceback.
+A user's mistake shows one clear line and a code that is not zero, never a traceback.
 """
 
 import asyncio
@@ -40,12 +40,12 @@ _MISTAKES = (
     UnreadablePortals,
     UnreadableTokens,
 )
-"""What the person who types can mend; the message says how."""
+"""The user can correct these; the message says how."""
 _NO_SUCH_TABLE = "42P01"
 
 
 def service_cli(definition: Definition) -> typer.Typer:
-    """The commands that all services share; a service adds its own to what this returns."""
+    """A service adds its own commands."""
     app = typer.Typer(
         name=definition.name,
         help=f"Parcours: the {definition.name} service.",
@@ -83,7 +83,7 @@ def service_cli(definition: Definition) -> typer.Typer:
 
 
 def run(app: typer.Typer) -> None:
-    """Run a command line; say what went wrong in one line, and exit with 1."""
+    """Show a failure in one line, and exit with 1."""
     tune_gc()
     # Commands that configure no logging: what aiokafka has to say of a failure is in the line below.
     logging.getLogger("aiokafka").addHandler(logging.NullHandler())
@@ -117,4 +117,4 @@ def _run_fast(work: Coroutine[Any, Any, None]) -> None:
 
 
 async def _nothing(_process: Process) -> None:
-    """Do nothing: the database has answered by then."""
+    """The database has answered by then."""

@@ -1,4 +1,4 @@
-"""How the rights of users are written: as commands of Kafka, or as resources of Strimzi."""
+"""The rights of users as commands of Kafka, or as resources of Strimzi."""
 
 import shlex
 from collections.abc import Iterable, Iterator
@@ -8,8 +8,6 @@ from shared.messaging.acls import AclResource, Operation, Right, User
 
 
 class AclFormat(StrEnum):
-    """For whom the rights are written."""
-
     KAFKA_ACLS = "kafka-acls"
     STRIMZI = "strimzi"
 
@@ -27,7 +25,7 @@ _STRIMZI_TYPES = {
 
 
 def written(users: Iterable[User], wanted: AclFormat, cluster: str) -> str:
-    """Return the rights as text. ``cluster`` is the name of Strimzi's ``Kafka`` resource."""
+    """``cluster`` is the name of Strimzi's ``Kafka`` resource."""
     match wanted:
         case AclFormat.KAFKA_ACLS:
             return "\n".join(_command(user, right) for user in users for right in user.rights)
@@ -48,7 +46,7 @@ def _command(user: User, right: Right) -> str:
 
 
 def _kafka_user(user: User, cluster: str) -> Iterator[str]:
-    """Yield the lines of a YAML document. No name in it needs quoting."""
+    """No name in the YAML needs quoting."""
     yield from (
         "---",
         "apiVersion: kafka.strimzi.io/v1",

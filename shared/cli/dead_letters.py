@@ -1,4 +1,4 @@
-"""``dead-letters list | show | redrive | discard``: what becomes of records that could not be handled."""
+"""``dead-letters list | show | redrive | discard``."""
 
 from typing import Annotated, Literal
 
@@ -28,7 +28,6 @@ _State = Literal["parked", "redriven", "discarded", "rejected"]
 
 
 def dead_letter_commands(definition: Definition) -> typer.Typer:
-    """The commands of one service."""
     app = typer.Typer(help="Records that could not be handled.", no_args_is_help=True)
 
     @app.command("list", help="What is parked, and why.")
@@ -75,7 +74,7 @@ def dead_letter_commands(definition: Definition) -> typer.Typer:
 
 
 async def _read(process: Process, dead_letter_id: int, by: str) -> DeadLetter | None:
-    """Return a dead letter, whole; that it was read is kept, with whom it names."""
+    """The read is recorded with the persons named in the dead letter."""
     async with process.database.quiet_transaction() as tx:
         for letter in await dead_letters.find(tx, ids=[dead_letter_id], limit=1):
             issuer = None if letter.portal is None else process.eraser.issuer_of(letter.portal)
@@ -88,7 +87,7 @@ async def _read(process: Process, dead_letter_id: int, by: str) -> DeadLetter | 
 
 
 async def _redrive_all(process: Process, letters: list[DeadLetter], actor: str) -> int:
-    """Redrive in order, and say why of what is still parked. Returns how many were redriven."""
+    """Say why a letter is still parked. Returns how many were redriven."""
     failed = await _decisions(process).redrive(letters, actor=actor)
     for letter_id, why in failed.items():
         typer.echo(f"{letter_id}: {on_one_line(why)}", err=True)
@@ -121,12 +120,11 @@ def _page(letter: DeadLetter) -> str:
 
 
 def printable(value: bytes | None) -> str:
-    """Return bytes as one line of text."""
     return "null" if value is None else on_one_line(value.decode(errors="backslashreplace"))
 
 
 def on_one_line(text: str) -> str:
-    """Escape what a sender wrote, so that it can neither move the cursor of a terminal nor fake a line."""
+    """Escape the sender's text, so that it can neither move the cursor of a terminal nor fake a line."""
     return "".join(
         character if character.isprintable() else character.encode("unicode_escape").decode()
         for character in text

@@ -1,4 +1,4 @@
-"""What an operator decides about, one by one or all: how it is named on the command line, and found."""
+"""Commands about things that an operator decides on, one by one or all."""
 
 import getpass
 from collections.abc import Awaitable, Callable, Sequence
@@ -40,8 +40,6 @@ def find(
     state: str | None = None,
     limit: int = 1_000_000,
 ) -> list[T]:
-    """Return what the query finds in the service's database; a filter may be left out."""
-
     async def find_in(process: Process) -> list[T]:
         async with process.database.quiet_transaction() as tx:
             return await query(tx, ids=ids, topic=topic, state=state, limit=limit)
@@ -58,7 +56,6 @@ def echo_list(
     state: str,
     limit: int,
 ) -> None:
-    """Print a line for each that is in this state, and how many there are."""
     items = find(definition, query, topic=topic, state=state, limit=limit)
     for item in items:
         typer.echo(line(item))
@@ -72,7 +69,7 @@ def echo_whole(
     *,
     missing: str,
 ) -> None:
-    """Print all that is kept of one. Ends the command with ``missing`` where there is none."""
+    """End the command with ``missing`` if there is none."""
     item = in_process(definition, read)
     if item is None:
         stop(missing)
@@ -88,7 +85,7 @@ def chosen(
     everything: bool,
     topic: str | None,
 ) -> list[T]:
-    """Return those that were named, or all. Ends the command where one of them is not in this state."""
+    """End the command if one of them is not in this state."""
     if not ids and not everything:
         stop("Say which: ids, or --all.", 2)
     items = find(definition, query, ids=ids or (), topic=topic, state=state)

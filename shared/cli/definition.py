@@ -1,5 +1,3 @@
-"""What a service's command line is made from, and how its commands end."""
-
 import asyncio
 import logging
 import sys
@@ -24,7 +22,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Definition:
-    """A service as its command line needs it: how to read its settings and how to wire it."""
+    """How to read a service's settings and how to wire it."""
 
     name: str
     settings: Callable[[], ServiceSettings]
@@ -34,13 +32,12 @@ class Definition:
 
 
 def stop(message: str, code: int = 1) -> NoReturn:
-    """Write why to standard error and end with ``code``."""
     _say(message)
     raise SystemExit(code)
 
 
 def _say(message: str) -> None:
-    """Write to standard error: for people, but where a service writes its log as JSON, a line of that."""
+    """If the log is JSON, write a line of JSON."""
     if writes_json():
         log.critical("%s", message)
     else:
@@ -48,7 +45,7 @@ def _say(message: str) -> None:
 
 
 def load(settings: Callable[[], S]) -> S:
-    """Read the settings, or say which is missing or wrong and end with 2."""
+    """End with 2 for a missing or wrong setting."""
     try:
         return settings()
     except ValidationError as error:
@@ -60,7 +57,7 @@ def load(settings: Callable[[], S]) -> S:
 
 
 def mistakes(error: ValidationError) -> list[str]:
-    """Return which settings are missing or wrong, without what they are set to."""
+    """Return missing or wrong settings, without their values."""
     found = []
     for fault in error.errors(include_input=False, include_url=False):
         name = "_".join(str(part) for part in fault["loc"]).upper()
@@ -75,7 +72,7 @@ def _in_the_sentence(what: str) -> str:
 
 
 def in_process(definition: Definition, work: Callable[[Process], Awaitable[T]]) -> T:
-    """Do something with a wired but not running service, and close its database."""
+    """Wire a process without running it, and close its database after the work."""
 
     async def wired() -> T:
         process = definition.compose(load(definition.settings))

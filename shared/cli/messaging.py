@@ -1,5 +1,3 @@
-"""``topics``: the commands by which an operator creates topics, gives rights, and has them read again."""
-
 import asyncio
 from datetime import UTC, datetime
 from typing import Annotated
@@ -15,7 +13,6 @@ from shared.process import Process
 
 
 def topics_commands(definition: Definition) -> typer.Typer:
-    """``topics create | acls | rewind``."""
     app = typer.Typer(help="The Kafka topics of the whole system.", no_args_is_help=True)
 
     @app.callback()

@@ -1,4 +1,4 @@
-"""``outbox``: the commands by which an operator publishes again, and decides about refused events."""
+"""``outbox``: publish again, and decide about refused events."""
 
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
@@ -31,7 +31,6 @@ _State = Literal["refused", "waiting", "discarded"]
 
 
 def outbox_commands(definition: Definition) -> typer.Typer:
-    """The commands of one service."""
     app = typer.Typer(help="Events on their way to Kafka.", no_args_is_help=True)
 
     @app.command("status", help="How many events wait to be published.")
@@ -115,7 +114,7 @@ def _add_decisions(app: typer.Typer, definition: Definition) -> None:
 
 
 async def _read(process: Process, event_id: int, by: str) -> HeldEvent | None:
-    """Return an event, whole; that it was read is kept, with whom it names."""
+    """The read is recorded with the persons named in the event."""
     async with process.database.quiet_transaction() as tx:
         for event in await held.find(tx, ids=[event_id], limit=1):
             portal = process.eraser.portals.portals.of_source(event.source)
@@ -130,7 +129,7 @@ def _settle_all(
     events: Sequence[HeldEvent],
     settle: Callable[[Transaction, int], Awaitable[bool]],
 ) -> int:
-    """Settle each in a transaction of its own, which waits for the pass in hand. Returns how many."""
+    """Each transaction waits for the present pass. Returns how many were settled."""
 
     async def settle_all(process: Process) -> int:
         done = 0

@@ -1,6 +1,6 @@
 """``parcours portals list | check | new | rotate``: the entries of ``PORTALS_FILE``.
 
-Nothing is written to the file: an entry is printed once, for whoever keeps the file, and its secret for the
+Nothing is written to the file: an entry is printed once, for the owner of the file, and its secret for the
 portal's team.
 """
 
@@ -29,7 +29,6 @@ app = typer.Typer(
 
 @app.command("list", help="Every portal: whom it speaks for, its keys and until when they are valid.")
 def list_() -> None:
-    """Print the registry, without its secrets."""
     for portal in _portals():
         typer.echo(f"{portal.portal}\tissuer {portal.issuer}\t{portal.authentication}\t{portal.contact}")
         for key in portal.keys:
@@ -42,7 +41,7 @@ def list_() -> None:
 
 @app.command("check", help="Say whether the file is valid, and what is wrong with it.")
 def check() -> None:
-    """Read the file; end with 1 where it has a mistake."""
+    """End with 1 for a mistake in the file."""
     typer.echo(f"{len(list(_portals()))} portals, no mistake")
 
 
@@ -64,7 +63,6 @@ def new(
         list[str] | None, typer.Option(help="How it hears its answers; may be repeated. Default: http.")
     ] = None,
 ) -> None:
-    """Make a key and a token for a portal that is not in the file yet."""
     if any(portal.portal == name for portal in _portals()):
         stop(f"There is a portal {name!r} already. To change its key: parcours portals rotate {name}")
     key, token, plain_token = _new_key(()), *_new_token()
@@ -90,7 +88,7 @@ def rotate(
     name: str,
     days: Annotated[int, typer.Option(min=0, help="For how long the old key and token stay valid.")] = 7,
 ) -> None:
-    """Make a second key and token, so that the portal can change over while both are valid."""
+    """The portal can change over while both keys and tokens are valid."""
     portal = next((portal for portal in _portals() if portal.portal == name), None)
     if portal is None or name == registry.TRIAL_PORTAL:
         stop(f"There is no portal {name!r} in PORTALS_FILE. See: parcours portals list")
@@ -111,7 +109,7 @@ def _portals() -> Portals:
 
 
 def _new_key(taken: Collection[str]) -> Key:
-    """Return a new key, named after the month: 2026-11, 2026-11-2 and so on."""
+    """Name the key after the month: 2026-11, 2026-11-2 and so on."""
     month = clock.now().strftime("%Y-%m")
     names = [month, *(f"{month}-{number}" for number in range(2, len(taken) + 2))]
     return Key(id=next(name for name in names if name not in taken), secret=SecretStr(new_secret()))

@@ -1,4 +1,4 @@
-"""``projections verify | rebuild``: whether a service knows what the compacted topics say."""
+"""``projections verify | rebuild``: compare a service with the compacted topics."""
 
 from collections.abc import Sequence
 
@@ -10,11 +10,9 @@ from shared.messaging.projections import Compared, TopicStates
 from shared.process import Process
 
 _SHOWN = 100
-"""Differences that are printed one by one."""
 
 
 def projections_commands(definition: Definition) -> typer.Typer:
-    """The commands of one service."""
     app = typer.Typer(help="What is known from the compacted topics alone.", no_args_is_help=True)
 
     @app.command(

@@ -1,7 +1,7 @@
 """``parcours tokens list | check | new | revoke``: the entries of ``API_TOKENS_FILE``.
 
-Nothing is written to the file: what it should say is printed, for whoever keeps it. A running service reads a
-changed file within a second.
+Nothing is written to the file: the new content is printed for its owner. A running service reads a changed
+file within a second.
 """
 
 import hashlib
@@ -35,7 +35,6 @@ class _Settings(BaseSettings):
 
 @app.command("list", help="Every token: whose it is, what it may do, and until when.")
 def list_() -> None:
-    """Print the file, without its digests."""
     for entry in _entries():
         where = f"of {entry.delegation}" if entry.delegation else "everywhere"
         until = (
@@ -48,7 +47,7 @@ def list_() -> None:
 
 @app.command("check", help="Say whether the file is valid, and what is wrong with it.")
 def check() -> None:
-    """Read the file; end with 1 where it has a mistake."""
+    """End with 1 for a mistake in the file."""
     typer.echo(f"{len(_entries())} tokens, no mistake")
 
 
@@ -60,7 +59,7 @@ def new(
     delegation: Annotated[str | None, typer.Option(help="Where it may act. Default: everywhere.")] = None,
     days: Annotated[int | None, typer.Option(min=1, help="For how long. Default: without end.")] = None,
 ) -> None:
-    """Make a token of 32 random bytes for somebody who has none."""
+    """The token has 32 random bytes."""
     entries = _entries()
     if any(entry.name == name for entry in entries):
         stop(f"There is a token of {name!r} already. To end it: parcours tokens revoke {name}")
@@ -83,7 +82,6 @@ def new(
 
 @app.command("revoke", help="Print the file without the token of that name.")
 def revoke(name: str) -> None:
-    """Leave a token out."""
     entries = _entries()
     left = [entry for entry in entries if entry.name != name]
     if len(left) == len(entries):

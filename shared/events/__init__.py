@@ -1,7 +1,7 @@
 """The contracts: every event of the system, one module per publisher.
 
-Other programs rely on these classes. A v1 field is never removed or retyped, and a new one has a default;
-``python -m services.contracts check`` tells when this is broken.
+Other programs rely on these classes. A v1 field is never removed or retyped, and a new one has a default.
+``python -m services.contracts check`` reports a breach.
 """
 
 from shared.events import catalogue, enrolment, erasure, notifier, outcomes, portal
@@ -16,7 +16,6 @@ EVENTS: tuple[type[Event], ...] = (
     *notifier.EVENTS,
     *erasure.EVENTS,
 )
-"""Every event, in the order of the flow."""
 
 ANSWERS: tuple[type[Event], ...] = (
     *enrolment.DECISIONS,
@@ -24,10 +23,8 @@ ANSWERS: tuple[type[Event], ...] = (
     *outcomes.EVENTS,
     catalogue.BespokeRequestAnswered,
 )
-"""The events on the topics of portals' answers."""
 
 BY_TYPE: dict[str, type[Event]] = {event.TYPE: event for event in EVENTS}
-"""The contract of each CloudEvents type."""
 
 
 def events_on(topic: Topic) -> tuple[type[Event], ...]:

@@ -1,7 +1,7 @@
 """Events of the catalogue: sessions, resources, answers to bespoke requests.
 
-Every event of a compacted topic carries the whole state of its subject and no personal data, so that the last
-record of each key is enough to rebuild from.
+Every event of a compacted topic carries the whole state of its subject and no personal data, so that the
+last record of each key is enough to rebuild from.
 """
 
 from datetime import datetime
@@ -67,9 +67,7 @@ class ReservedSeats(ContractModel):
 
 
 MAX_QUESTIONS = 10
-"""Questions of one session."""
 MAX_TRAINERS = 20
-"""Trainers of one session."""
 
 
 class Question(ContractModel):
@@ -267,7 +265,6 @@ class ResourceWithdrawn(Event):
 
 
 ResourceEvent = ReplayPublished | ResourcePublished | ResourceWithdrawn
-"""The events of resources."""
 
 
 class BespokeRequestReceived(Event):

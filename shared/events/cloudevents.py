@@ -24,21 +24,19 @@ from shared.events.vocabulary import NO_LIMITS, FieldProblem, Limits
 JSON = "application/json"
 STRUCTURED = "application/cloudevents+json"
 NOWHERE = -1
-"""Partition and offset of an event that came by HTTP."""
+"""The partition and offset of an event that came by HTTP."""
 
 _TRACEPARENT = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 _QUOTED = 80
-"""Characters of an attribute that a reason quotes."""
 _PROBLEMS = 5
-"""How many fields a reason names."""
 
 E_co = TypeVar("E_co", bound=Event, covariant=True)
 
 
 class Unreadable(ValueError):
-    """A record that is not a CloudEvent of its topic, or whose data breaks its contract.
+    """The record is no CloudEvent of its topic, or its data breaks its contract.
 
-    ``attributes`` are the readable attributes of the CloudEvent, ``problems`` the faults of its data.
+    ``attributes`` are the readable attributes, ``problems`` the faults of the data.
     """
 
     attributes: Mapping[str, str] = MappingProxyType({})
@@ -49,17 +47,16 @@ class Unreadable(ValueError):
 
     @property
     def event_type(self) -> str | None:
-        """The type in the record, or None."""
         return self.attributes.get("type")
 
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """A Kafka record as it came, or an event by HTTP in the same form, and when it was received.
+    """A Kafka record, or an event by HTTP in the same form, and when it was received.
 
     ``received_at`` is the stamp of the broker (LogAppendTime). Without a stamp it is the time of reading,
-    since the clock of the sender is not trusted. For records that a service signed, and so for all that came
-    by HTTP, it is the signed ``ce_time``: the moment of acceptance. ``unread`` says why the client could read
+    because the sender's clock is not trusted. For records that a service signed, and so for all that came by
+    HTTP, it is the signed ``ce_time``: the moment of acceptance. ``unread`` says why the client could read
     nothing.
     """
 
@@ -77,8 +74,7 @@ class Record:
 class Envelope:
     """A CloudEvent whose data is not read yet.
 
-    ``attributes`` are as sent. ``headers`` are those headers of the record that are text, by name in lower
-    case.
+    ``headers`` are the record's text headers, by name in lower case.
     """
 
     attributes: Mapping[str, str]
@@ -99,7 +95,7 @@ class Envelope:
 
 @dataclass(frozen=True, slots=True)
 class SendingPortal:
-    """A portal, as the registry has it: its name, its issuer and the limits of its rights.
+    """A portal's entry in the registry.
 
     ``unsigned``: on a trial, it need not sign.
     """
@@ -114,9 +110,9 @@ class SendingPortal:
 class Received(Generic[E_co]):
     """An event that was read from a record.
 
-    ``source`` and ``id`` are the same at every delivery. ``time`` is the clock of the sender, for people to
-    read; deadlines are judged by ``received_at``. ``traceparent`` is the W3C trace context, if valid.
-    ``sender`` is the portal that sent the event, or None if a service of ours did.
+    ``source`` and ``id`` are the same at every delivery. ``time`` is the sender's clock, for people to read;
+    ``received_at`` decides deadlines. ``traceparent`` is the W3C trace context, if valid. ``sender`` is the
+    portal that sent the event, or None for our own services.
     """
 
     event: E_co
@@ -129,21 +125,20 @@ class Received(Generic[E_co]):
 
     @property
     def identity(self) -> tuple[str, UUID]:
-        """Identifies the event. CloudEvents promises no more: two sources may use the same ``id``."""
+        """CloudEvents promises no more: two sources may use the same ``id``."""
         return self.source, self.id
 
     def within(self, traceparent: str | None) -> "Received[E_co]":
-        """Return it in another trace context, in a third of the time of ``dataclasses.replace``."""
+        """This takes a third of the time of ``dataclasses.replace``."""
         return Received(self.event, self.id, self.source, self.record, self.time, traceparent, self.sender)
 
     @property
     def portal(self) -> str | None:
-        """The name of the portal that sent it."""
         return None if self.sender is None else self.sender.portal
 
     @property
     def issuer(self) -> str:
-        """The issuer of the ids in the event; empty if no portal sent it."""
+        """Return "" if no portal sent the event."""
         return "" if self.sender is None else self.sender.issuer
 
     @property
@@ -178,21 +173,20 @@ def attributes(
 
 
 def headers(values: Mapping[str, str]) -> list[tuple[str, bytes]]:
-    """Return the binary-mode headers of an event that we publish, from its :func:`attributes`."""
+    """Return the binary-mode headers from :func:`attributes`."""
     return [(_HEADERS.get(name, f"ce_{name}"), value.encode()) for name, value in values.items()]
 
 
 _HEADERS = {"datacontenttype": "content-type", "traceparent": "traceparent"}
-"""Attributes whose headers have names of their own."""
 
 
 def decode(record: Record) -> Received[Event] | None:
-    """Read one record. Returns None if this version does not know its type. Raises :class:`Unreadable`."""
+    """Return None if this version does not know the type. Raises :class:`Unreadable`."""
     return read_event(record, read_envelope(record))
 
 
 def read_envelope(record: Record) -> Envelope:
-    """Read the envelope of a record. Raises :class:`Unreadable`."""
+    """Raises :class:`Unreadable`."""
     if record.unread is not None:
         raise Unreadable(record.unread)
     header = _readable(record.headers)
@@ -225,7 +219,7 @@ def read_envelope(record: Record) -> Envelope:
 def read_event(
     record: Record, envelope: Envelope, sender: SendingPortal | None = None
 ) -> Received[Event] | None:
-    """Read the data of a record. Returns None if its type is unknown. Raises :class:`Unreadable`."""
+    """Return None if the type is unknown. Raises :class:`Unreadable`."""
     contract = BY_TYPE.get(envelope.event_type)
     if contract is None:
         return None
@@ -243,12 +237,12 @@ def read_event(
 
 
 def media_type_of(content_type: str) -> str:
-    """Return a content type without its parameters, in lower case."""
+    """Return the media type without parameters, in lower case."""
     return content_type.partition(";")[0].strip().lower()
 
 
 def strict_json(value: bytes) -> object:
-    """Return JSON that can be read in one way only: UTF-8, no name twice, only numbers that JSON has.
+    """Return JSON that can be read in one way only: UTF-8, no name twice, only JSON numbers.
 
     Raises ``ValueError``, whose message quotes nothing. Source: RFC 7493 (I-JSON).
     """
@@ -284,7 +278,7 @@ _STRICT = json.JSONDecoder(object_pairs_hook=_each_once, parse_constant=_no_numb
 
 
 def _readable(headers: Iterable[tuple[str, bytes | None]]) -> dict[str, str]:
-    """Return the headers that are text; a null or one that is not UTF-8 counts as absent."""
+    """A header that is null or not UTF-8 counts as absent."""
     readable = {}
     for name, value in headers:
         if value is not None:
@@ -296,7 +290,7 @@ def _readable(headers: Iterable[tuple[str, bytes | None]]) -> dict[str, str]:
 
 
 def traceparent_of(text: str | None) -> str | None:
-    """Return a W3C trace context if it is valid, else None."""
+    """Return None for an invalid W3C trace context."""
     return text if text is not None and _TRACEPARENT.fullmatch(text) else None
 
 
@@ -321,7 +315,7 @@ def _event(contract: type[Event], value: bytes, issuer: str | None) -> Event:
 
 
 def _time(text: str | None) -> datetime | None:
-    """Return the sender's time, or None if it is absent or unreadable: it decides nothing."""
+    """Return None for an unreadable time, which decides nothing."""
     if text is None:
         return None
     try:
@@ -331,7 +325,6 @@ def _time(text: str | None) -> datetime | None:
 
 
 def _document(value: bytes) -> dict[str, object]:
-    """Return the CloudEvent in a structured-mode value."""
     try:
         document = strict_json(value)
     except ValueError as error:
@@ -342,7 +335,6 @@ def _document(value: bytes) -> dict[str, object]:
 
 
 def _data(document: Mapping[str, object]) -> bytes:
-    """Return the data of a structured-mode event, as in binary mode."""
     match document:
         case {"data": _, "data_base64": _}:
             raise Unreadable("the structured CloudEvent has both data and data_base64")
@@ -363,7 +355,7 @@ def _quote(text: str) -> str:
 
 
 def _problems(error: ValidationError) -> list[FieldProblem]:
-    """Return which fields are wrong and why, never the values, which may be personal."""
+    """Return the wrong fields and why, never their values, which may be personal."""
     faults = error.errors(include_url=False, include_input=False, include_context=False)[:_PROBLEMS]
     return [
         FieldProblem(

@@ -15,18 +15,16 @@ BATCH = "application/cloudevents-batch+json"
 MAX_IN_BATCH = 100
 
 HttpHeaders = Iterable[tuple[bytes, bytes]]
-"""The headers of a request, their names in lower case, as ASGI has them."""
 
 _KEPT = (b"content-type", b"traceparent")
 _QUOTED = re.compile(rb'"((?:[^"\\]|\\.)*)"', re.DOTALL)
 _PERCENT = re.compile(rb"%([0-9A-Fa-f]{2})")
 _CLOUDEVENTS = "application/cloudevents"
 _MAX_QUOTED = 80
-"""Characters of a media type that an error repeats."""
 
 
 class OtherFormat(ValueError):
-    """Events in a format that is not read here, such as Avro or XML; the message names the format."""
+    """The format is not read here, such as Avro or XML. The message names it."""
 
 
 class TooMany(ValueError):
@@ -34,7 +32,7 @@ class TooMany(ValueError):
 
 
 def is_batch(content_type: str) -> bool:
-    """Return whether the body of a request is a batch. Raises :class:`OtherFormat`."""
+    """Raises :class:`OtherFormat`."""
     media_type = media_type_of(content_type)
     if media_type.startswith(_CLOUDEVENTS) and media_type not in (STRUCTURED, BATCH):
         raise OtherFormat(media_type[:_MAX_QUOTED])
@@ -42,12 +40,12 @@ def is_batch(content_type: str) -> bool:
 
 
 def record_of(headers: HttpHeaders, body: bytes, received_at: datetime) -> Record:
-    """Return the event of a request in binary or structured mode. Raises :class:`Unreadable`."""
+    """Read binary or structured mode. Raises :class:`Unreadable`."""
     return _record([_header(name, value) for name, value in headers if _is_kept(name)], body, received_at)
 
 
 def records_of_batch(body: bytes, received_at: datetime) -> list[Record]:
-    """Return the events of a batch, each in structured mode. Raises :class:`Unreadable`, :class:`TooMany`."""
+    """Raises :class:`Unreadable`, :class:`TooMany`."""
     try:
         documents = strict_json(body)
     except ValueError as error:
@@ -81,7 +79,7 @@ def _is_kept(name: bytes) -> bool:
 
 
 def _header(name: bytes, value: bytes) -> tuple[str, bytes]:
-    """Return a header as in Kafka's binding: an attribute is unquoted, and percent-decoded once."""
+    """An attribute is unquoted, and percent-decoded once."""
     text = name.decode("latin-1")
     if not text.startswith("ce-"):
         return text, value

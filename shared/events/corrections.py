@@ -10,7 +10,7 @@ from shared.events.vocabulary import Agent, AgentKey
 
 
 class Correction(NamedTuple):
-    """The right values among email, given_name and family_name of an agent, as known at that time."""
+    """Known values among email, given_name and family_name of an agent."""
 
     agent: AgentKey
     at: datetime
@@ -18,7 +18,7 @@ class Correction(NamedTuple):
 
 
 class Corrections:
-    """Corrections, given in order of receipt. Applying them costs the same however many there are."""
+    """Corrections in order of receipt. Applying them costs the same however many there are."""
 
     def __init__(self, corrections: Iterable[Correction] = ()) -> None:
         self._newest: dict[AgentKey, dict[str, tuple[datetime, str]]] = {}
@@ -30,12 +30,11 @@ class Corrections:
         return bool(self._newest)
 
     def apply(self, agent: Agent, moment: datetime) -> Agent:
-        """Return the agent with the corrections that came after ``moment``."""
+        """Apply the corrections after ``moment``."""
         after = self.since(agent.key, moment)
         return agent.model_copy(update=dict(after)) if after else agent
 
     def since(self, agent: AgentKey, moment: datetime) -> Mapping[str, str]:
-        """Return the corrections of an agent that came after ``moment``."""
         newest = self._newest.get(agent, {})
         return {name: value for name, (at, value) in newest.items() if at > moment}
 

@@ -1,4 +1,4 @@
-"""The contracts as JSON Schemas, kept in ``docs/asyncapi/schemas``, and what may not change in them."""
+"""The contracts as JSON Schemas in ``docs/asyncapi/schemas``, and what may not change in them."""
 
 import json
 from collections.abc import Iterator
@@ -11,7 +11,7 @@ FOLDER = Path(__file__).parents[2] / "docs" / "asyncapi"
 
 
 def schema(event: type[Event]) -> dict[str, Any]:
-    """Return the JSON Schema (2020-12) of an event's data, as a consumer reads it."""
+    """Return the JSON Schema (2020-12) of an event's data."""
     document = event.model_json_schema(mode="validation")
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **document, "title": event.TYPE}
 
@@ -20,11 +20,10 @@ _MEANING = (
     *("type", "format", "const", "enum", "pattern", "minLength", "maxLength", "minItems", "maxItems"),
     *("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf", "not"),
 )
-"""The parts of a schema that may not change."""
 
 
 def breaks(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
-    """Return why an event written under ``old`` might not be read under ``new``, or a consumer might fail.
+    """Return why a new schema might break old events or consumers.
 
     Fields may be added if they have a default. No field may be removed, retyped or become required.
     """

@@ -1,4 +1,4 @@
-"""pydantic's errors as sentences that show no regular expression and no value."""
+"""pydantic's errors as sentences without regular expressions and values."""
 
 from typing import Any
 
@@ -7,7 +7,7 @@ _NO_UUID = "Input should be a valid UUID"
 
 
 def sentence_of(fault: Any) -> str:
-    """Return what is wrong with one field. ``fault`` is an item of ``ValidationError.errors()``."""
+    """``fault`` is an item of ``ValidationError.errors()``."""
     if fault["type"] == "string_pattern_mismatch":
         return _BAD_TEXT
     if fault["type"] == "uuid_parsing":  # pydantic quotes a character of the value, be it one of no text

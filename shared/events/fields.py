@@ -1,4 +1,4 @@
-"""Whether text from a form or a command is valid by the contracts."""
+"""Checks text from forms and commands by the contracts."""
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -10,22 +10,22 @@ _ISSUER: TypeAdapter[str] = TypeAdapter(IssuerName)
 
 
 def is_address(text: str) -> bool:
-    """Return whether this is an address for mails."""
+    """Return whether the text is a mail address."""
     return is_valid(_EMAIL, text)
 
 
 def is_agent_id(text: str) -> bool:
-    """Return whether this is a valid identifier of an agent."""
+    """Return whether the text is a valid agent identifier."""
     return is_valid(_AGENT, text)
 
 
 def is_issuer(text: str) -> bool:
-    """Return whether this is a valid name of an issuer."""
+    """Return whether the text is a valid issuer name."""
     return is_valid(_ISSUER, text)
 
 
 def is_valid(field: TypeAdapter[str], text: str) -> bool:
-    """Return whether a field takes this text."""
+    """Return whether the field accepts this text."""
     try:
         field.validate_python(text)
     except ValidationError:

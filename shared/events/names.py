@@ -1,8 +1,8 @@
-"""What text from outside may not contain, because our letters and pages show it under our name.
+"""What text from outside may not contain, because letters and pages show it under our name.
 
 A name that a mail program turns into a link would lead readers of our letter to a stranger. Marks that are
-invisible, or turn the direction of text, make it read otherwise than it is. Each rule is a regular expression
-that JSON Schema, JavaScript and Python read alike, so that contracts contain it too (ADR 0029).
+invisible, or turn the direction of text, make it look different. Each rule is a regular expression that JSON
+Schema, JavaScript and Python read alike, so that contracts contain it too (ADR 0029).
 """
 
 import re
@@ -10,17 +10,16 @@ from typing import Any
 
 _BIDI = r"\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069"
 DIRECTION = f"[{_BIDI}]"
-"""A mark that turns the direction of writing (Unicode Standard Annex 9)."""
+"""Marks that turn the direction of writing (Unicode Standard Annex 9)."""
 
 _INVISIBLE = (
     r"\u00ad\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200d\u2060-\u2065\u206a-\u206f\u2800\u3164"
     r"\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufffb\ue000-\uf8ff"
 )
 INVISIBLE = f"[{_BIDI}{_INVISIBLE}]"
-"""A mark that is invisible, or visible in special fonts only."""
+"""Marks that are invisible, or visible in special fonts only."""
 _INVISIBLE_ABOVE_FFFF = "[\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U0010ffff]"
-"""The same above U+FFFF, where JSON Schema has no escape that all readers know; a contract says it in words.
-"""
+"""Above U+FFFF JSON Schema has no escape that all readers know, so a contract says it in words."""
 
 _COUNTRIES = (
     "ac ad ae af ag ai al am ao aq ar as at aw ax az ba bb bd be bf bg bh bi bj bm bn bo br bs bt bv bw "
@@ -39,7 +38,7 @@ _WORDS = (
     "trade uno vip web website wiki win work world wtf xin xyz zip zone"
 )
 _PARTICLES = "au de et la"
-"""Endings of domains that are also French words: after an initial (``M.de Villiers``) they are no domain."""
+"""These endings of domains are also French words: after an initial (``M.de Villiers``) they are no domain."""
 
 
 def _any_case(endings: str) -> str:
@@ -48,7 +47,7 @@ def _any_case(endings: str) -> str:
 
 
 def _countries(codes: str) -> str:
-    """Match these endings of two letters, grouped by the first: a tenth as long."""
+    """Match two-letter endings, grouped by the first letter: a tenth as long."""
     seconds: dict[str, str] = {}
     for code in codes.split():
         seconds[code[0]] = seconds.get(code[0], "") + code[1]
@@ -63,7 +62,7 @@ LINK = (
     rf"|[^\s.]\.({_countries(_COUNTRIES)}|{_any_case(_WORDS)}){_END}"
     rf"|[^\s.][^\s.]\.({_any_case(_PARTICLES)}){_END}"
 )
-"""What mail programs turn into a link: an address of the web or of mail, or a domain."""
+"""Mail programs turn these into a link: an address of the web or of mail, or a domain."""
 
 _MARKS = (
     r"\u0300-\u036f\u0483-\u0489\u0591-\u05bd\u0610-\u061a\u064b-\u065f\u0670\u0e31\u0e34-\u0e3a\u0e47-\u0e4e"
@@ -75,36 +74,35 @@ LONG_RUN = rf"[{_MARKS}]{{4}}|[^\s]{{101}}|[\s!-/:-@\[-`{{-~\u00a0-\u00bf\u2000-
 NOT_IN_TEXT: dict[str, Any] = {"not": {"pattern": DIRECTION}}
 NOT_IN_ADDRESS: dict[str, Any] = {"not": {"pattern": INVISIBLE}}
 NOT_IN_NAME: dict[str, Any] = {"not": {"anyOf": [{"pattern": rule} for rule in (INVISIBLE, LINK, LONG_RUN)]}}
-"""The rules as JSON Schema."""
 
 _WORD = r"[A-Za-z\u00c0-\u00d6\u00d8-\u00f6\u00f8-\u024f]{1,100}"
 _PLAIN = re.compile(f"{_WORD}(?:[ '\u2019-]{_WORD})*")
-"""Nearly every name: words of letters. The other rules are not needed for it."""
+"""Nearly every name consists of words of letters, and needs no other rule."""
 _DIRECTION = re.compile(DIRECTION)
 _HIDDEN = re.compile(f"{INVISIBLE}|{_INVISIBLE_ABOVE_FFFF}")
 _NEAR_LINK = re.compile(r"[.@:\\][^\s]|[\u2024\u3002\ufe52\uff0e\uff61]")
-"""A part of every link, which is found much faster."""
+"""Every link contains this, which is found much faster."""
 _LINK = re.compile(LINK)
 _LONG_RUN = re.compile(LONG_RUN)
 _HIDDEN_CHARACTERS = "has invisible characters"
 
 
 def check_text(text: str) -> str:
-    """Return the text. Raises if it has marks that turn its direction."""
+    """Raises if the text has marks that turn its direction."""
     if not text.isascii() and _DIRECTION.search(text):
         raise ValueError(_HIDDEN_CHARACTERS)
     return text
 
 
 def check_address(text: str) -> str:
-    """Return an address. Raises if it has invisible characters."""
+    """Raises if the address has invisible characters."""
     if not text.isascii() and _HIDDEN.search(text):
         raise ValueError(_HIDDEN_CHARACTERS)
     return text
 
 
 def check_name(name: str) -> str:
-    """Return the name of a person or an authority. Raises if it cannot be one."""
+    """Raises if it cannot be the name of a person or an authority."""
     if _PLAIN.fullmatch(name):
         return name
     if _NEAR_LINK.search(name) and _LINK.search(name):

@@ -1,4 +1,4 @@
-"""Events of mails. Never the address, never the text."""
+"""Events of mails. They never contain the address or the text."""
 
 from enum import StrEnum
 from typing import ClassVar
@@ -66,6 +66,5 @@ class EmailFailed(_Delivery):
 
 
 MailEnd = EmailSent | EmailFailed
-"""The mail will not be tried any more."""
 
 EVENTS: tuple[type[Event], ...] = (EmailSent, EmailBounced, EmailFailed)

@@ -1,7 +1,6 @@
 """Answers to requests that no decision answers. Only the portal that sent the request gets them.
 
-The types are those of enrolment in every service, so that portals look for one name. ``ce_source`` is the
-service.
+Every service uses enrolment's types, so that portals look for one name. ``ce_source`` is the service.
 """
 
 from enum import StrEnum
@@ -14,7 +13,6 @@ from shared.events.topics import Topic
 from shared.events.vocabulary import Event, FieldProblem, Line
 
 PortalName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9-]+$", max_length=60)]
-"""The name of a portal in the registry."""
 
 
 class RejectionCode(StrEnum):

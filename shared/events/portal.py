@@ -1,4 +1,4 @@
-"""Requests of portals, published by portals outside this system."""
+"""Requests of portals, published by programs outside this system."""
 
 from typing import Annotated, ClassVar, Literal
 from uuid import UUID
@@ -36,7 +36,6 @@ from shared.events.vocabulary import (
 )
 
 MAX_GROUP = 500
-"""Agents in one group request or nomination."""
 
 
 class Approval(ContractModel):
@@ -243,7 +242,7 @@ class _AskedByOperators(_AgentRequest):
     )
 
     def agent_of(self, sender: str) -> AgentKey:
-        """Return the agent; ``sender`` is the issuer of the portal that sent the request, if any."""
+        """``sender`` is the issuer of the portal that sent the request, if any."""
         return AgentKey(self.issuer or sender, self.agent_id)
 
 

@@ -1,4 +1,4 @@
-"""The refusal reasons: one entry per reason holds its facts and every text about it. Pure.
+"""The refusal reasons: facts and texts of each. Pure.
 
 Letters, sheets, pages, ``explain``, the example portal and the table in ``docs/portals.md`` read this entry.
 Texts may name ``{opens}``, ``{closes}`` and ``{starts}`` (dates of the session, in French) and
@@ -41,7 +41,6 @@ class Reason(StrEnum):
 
     @property
     def refusal(self) -> "Refusal":
-        """The facts and texts of this reason."""
         return REFUSALS[self]
 
 
@@ -314,11 +313,7 @@ REFUSALS: Mapping[Reason, Refusal] = {
 def explanation(
     reason: Reason, *, requested: str, session_format: Format | None, enrolment_is_over: bool = False
 ) -> Explanation:
-    """Return the sentence and the advice for a refused request.
-
-    ``requested`` is ``enrolment``, ``withdrawal``, ``offer`` (a reply to an offered seat) or ``swap`` (a move
-    to another session).
-    """
+    """``requested`` is ``enrolment``, ``withdrawal``, ``offer`` (a reply) or ``swap`` (a move)."""
     refusal = reason.refusal
     found = _instead(refusal, requested) or refusal.letter
     if enrolment_is_over and found.once_closed is not None:

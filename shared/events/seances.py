@@ -1,7 +1,7 @@
 """A session with the numbers of its séances in calendars. Pure.
 
-Contracts give a séance no identifier, but a calendar finds an entry again by its UID. So each séance gets a
-number when it is first seen, and keeps it whatever is moved, renamed, added or removed (docs/adr/0014). The
+Contracts give a séance no identifier, but a calendar finds an entry by its UID. So each séance gets a number
+when it is first seen, and keeps it whatever is moved, renamed, added or removed (docs/adr/0014). The
 notifier and enrolment number sessions independently: from the same states they get the same numbers.
 """
 
@@ -15,12 +15,12 @@ from shared.events.catalogue import SessionCancelled, SessionState
 from shared.events.vocabulary import Remark
 
 MAX_GONE = 100
-"""How many dropped séances later letters still cancel; a session has no more."""
+"""Later letters still cancel at most so many dropped séances; a session has no more."""
 
 
 @dataclass(frozen=True, slots=True)
 class NumberedModule:
-    """An entry of a calendar: a séance, or the session itself if it has none (``title`` is None)."""
+    """An entry of a calendar: a séance, or the session itself (``title`` None)."""
 
     number: int
     title: str | None
@@ -43,7 +43,6 @@ class NumberedSession(SessionState):
 
     @property
     def numbered_modules(self) -> tuple[NumberedModule, ...]:
-        """The entries of the session in a calendar."""
         if not self.modules:
             (number,) = self.numbers or (0,)
             return (NumberedModule(number, None, self.starts_at, self.ends_at),)
@@ -62,7 +61,7 @@ def cancellation_reason(session: SessionState) -> str | None:
 
 
 def numbered(event: SessionState, before: NumberedSession | None) -> NumberedSession:
-    """Return the session of ``event``, numbered like the state known ``before``."""
+    """Number the session of ``event`` like the state known ``before``."""
     fresh = NumberedSession.model_validate(dict(event))
     if before is None:
         return fresh
@@ -91,10 +90,10 @@ _ALIKE: tuple[Callable[[NumberedModule, NumberedModule], bool], ...] = (
     lambda old, new: old.starts_at == new.starts_at,
     lambda _old, _new: True,  # both changed: take what is left in order
 )
-"""How a séance is recognised, best sign first: a moved séance has its title, a renamed one its time."""
+"""Signs of the same séance, the best first: a moved séance has its title, a renamed one its time."""
 
 
 def dropped(before: NumberedSession, after: NumberedSession) -> tuple[NumberedModule, ...]:
-    """Return the entries that were in calendars before and are not any more."""
+    """Return the entries that are in calendars no more."""
     kept = {module.number for module in after.numbered_modules}
     return tuple(module for module in before.numbered_modules if module.number not in kept)

@@ -1,7 +1,4 @@
-"""The topics of the system: name, key, partitions, clean-up, listeners.
-
-Pure data; ``shared.messaging.topics`` creates the topics on a broker.
-"""
+"""The topics of the system: name, key, partitions, clean-up, listeners. Pure data."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -28,7 +25,6 @@ class Topic(StrEnum):
 
     @property
     def publishers(self) -> tuple[str, ...]:
-        """The publishers: ``portal``, ``catalogue``, ``enrolment`` or ``notifier``."""
         match self:
             case Topic.REQUESTS_OUTCOMES:
                 return "catalogue", "notifier"
@@ -45,7 +41,7 @@ def answers_topic(portal: str) -> str:
 
 
 def is_of_portals(topic: str) -> bool:
-    """Return whether portals send requests on this topic: ``portal.*`` without ``portal.answers.*``."""
+    """``portal.*`` are portals' requests, except ``portal.answers.*``."""
     return topic.startswith("portal.") and not topic.startswith(Topic.PORTAL_ANSWERS)
 
 
@@ -54,7 +50,7 @@ class TopicSettings:
     """How a topic is created, and which services listen to it.
 
     ``rejected_by`` is the service that keeps rejected records and tells their portals. ``broker_stamped``
-    asks for ``LogAppendTime``: the broker then sets the time of receipt, by which a deadline is judged.
+    asks for ``LogAppendTime``: the broker then sets the time of receipt, which decides deadlines.
     """
 
     key: str
@@ -66,7 +62,7 @@ class TopicSettings:
 
     @property
     def broker_config(self) -> dict[str, str]:
-        """The topic's settings under their Kafka names."""
+        """Use the settings' Kafka names."""
         config = {
             "message.timestamp.type": "LogAppendTime" if self.broker_stamped else "CreateTime",
             "max.message.bytes": str(MAX_RECORD_BYTES),
@@ -82,9 +78,8 @@ class TopicSettings:
 
 
 MAX_RECORD_BYTES = 4 * 1024 * 1024
-"""The size of a record on any topic, and the limit of our producers."""
 RETENTION_DAYS = 7
-"""How long personal data may stay in Kafka: well inside the month the law gives to erase it."""
+"""Personal data may stay in Kafka this long: well inside the month the law gives to erase it."""
 _DAY = 24 * 3600 * 1000
 
 TOPICS: dict[Topic, TopicSettings] = {

@@ -1,4 +1,4 @@
-"""The words that events are made of: safe text, people, places, and the enumerations.
+"""The vocabulary of events: safe text, people, places, and enumerations.
 
 A value that passes here can be stored, put in a mail header and shown. It has no control characters, no line
 breaks, and no marks that turn the direction of text. Unknown fields are ignored, so that a newer publisher
@@ -28,14 +28,14 @@ from shared.events.topics import TOPICS, Topic
 from shared.events.zones import zone_named
 
 CONTROL = r"\x00-\x1f\x7f-\x9f\u2028\u2029"
-"""C0 and C1 controls and the two Unicode line separators, as the inside of a character class."""
+"""C0 and C1 controls and the two Unicode line separators, for a character class."""
 
 
 def at_most(number: int) -> BeforeValidator:
-    """Return a validator that refuses a longer list before its items are looked at.
+    """Return a validator that refuses a longer list before it reads the items.
 
     ``max_length`` alone validates every item first and collects all errors: half a minute for two megabytes
-    of ``{}``. It stays beside this, since the schema shows it.
+    of ``{}``. It stays beside this, because the schema shows it.
     """
 
     def bounded(value: object) -> object:
@@ -130,9 +130,7 @@ Issuer = Annotated[
     AfterValidator(_issued),
     Field(validate_default=True),
 ]
-"""The :data:`IssuerName` of an event.
-
-In a request it is always the issuer of the portal that sent it: the ``issuer`` of the validation's context.
+"""In a request it is the issuer of the sending portal: the ``issuer`` of the validation's context.
 """
 
 RequestSource = Annotated[
@@ -286,12 +284,10 @@ class ApprovalPolicy(StrEnum):
 
     @property
     def by_employer(self) -> bool:
-        """Whether the employer must agree first."""
         return self in (ApprovalPolicy.EMPLOYER, ApprovalPolicy.EMPLOYER_THEN_SELECTION)
 
     @property
     def by_selection(self) -> bool:
-        """Whether the organiser chooses among the candidates."""
         return self in (ApprovalPolicy.SELECTION, ApprovalPolicy.EMPLOYER_THEN_SELECTION)
 
 
@@ -341,7 +337,6 @@ class Limits:
     sirets: frozenset[Siret] | None = None
 
     def allow(self, employer: Employer) -> bool:
-        """Return whether agents of this employer are allowed."""
         return (self.delegations is None or employer.delegation in self.delegations) and (
             self.sirets is None or employer.siret in self.sirets
         )
@@ -407,12 +402,11 @@ class Event(ContractModel):
 
     @property
     def key(self) -> str:
-        """The record's key, also ``ce_subject``: events of one key keep their order. See :data:`TOPICS`."""
+        """Events of one key keep their order. The key is also ``ce_subject``. See :data:`TOPICS`."""
         return str(getattr(self, TOPICS[self.TOPIC].key))
 
     @property
     def answer_key(self) -> str:
-        """The key on a topic of portals' answers."""
         return self.key
 
     @property

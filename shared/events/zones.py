@@ -18,7 +18,7 @@ def zone_of(delegation: str) -> str:
 
 
 def zone_named(name: str) -> ZoneInfo | None:
-    """Return the time zone with this IANA name, or None."""
+    """Return None for an unknown IANA name."""
     try:
         return ZoneInfo(name)
     except (KeyError, ValueError, OSError):  # none, no name, or too long for the name of a file

@@ -1,4 +1,4 @@
-"""Migrations: one Alembic environment for the three services; each keeps its revisions in ``migrations/``."""
+"""One Alembic environment for the three services; each keeps its revisions in ``migrations/``."""
 
 import asyncio
 import warnings
@@ -18,13 +18,13 @@ from sqlalchemy.pool import NullPool
 from shared.database import Database, async_url
 
 LOCK_TIMEOUT = 1_000
-"""For how many milliseconds a migration waits for the lock of a table before it gives up and tries again."""
+"""A migration waits so many milliseconds for the lock of a table before it tries again."""
 
 
 def upgrade(url: str, revisions: Path, metadata: MetaData) -> None:
-    """Bring the database to the newest revision; one of a newer version stays as it is.
+    """Upgrade to the newest revision. A database of a newer version stays as it is.
 
-    Replicas that do so at the same time wait for each other.
+    Replicas that upgrade at the same time wait for each other.
     """
     command.upgrade(_config(url, revisions, metadata), "head")
 
@@ -36,10 +36,10 @@ def build_index(
     *,
     where: TextClause | None = None,
 ) -> None:
-    """Build an index in a migration while everybody reads and writes the table.
+    """Build an index while everybody reads and writes the table.
 
-    It commits what the migration has done before, so such a migration does nothing else. What an attempt left
-    that was interrupted is dropped first. It waits for transactions that run, however long they take.
+    It commits what the migration has done before, so such a migration does nothing else. The rest of an
+    interrupted attempt is dropped first. It waits for running transactions, however long they take.
     """
     with op.get_context().autocommit_block():
         op.execute("SET lock_timeout = 0")
@@ -49,14 +49,14 @@ def build_index(
 
 
 def make(url: str, revisions: Path, metadata: MetaData, message: str) -> None:
-    """Write a revision, of the next number, from what differs between the tables in code and the database."""
+    """Write the next revision from the differences between code and database."""
     config = _config(url, revisions, metadata)
     number = len(list(ScriptDirectory.from_config(config).walk_revisions())) + 1
     command.revision(config, message, autogenerate=True, rev_id=f"{number:04d}")
 
 
 async def missing(database: Database, revisions: Path) -> str | None:
-    """Return what the database lacks, as a sentence, or None when it is at the newest revision."""
+    """Return what the database lacks, as a sentence, or None at the newest revision."""
     script = ScriptDirectory.from_config(_config("", revisions, MetaData()))
     newest = script.get_current_head()
     async with database.quiet_transaction() as tx:
@@ -68,12 +68,12 @@ async def missing(database: Database, revisions: Path) -> str | None:
 
 
 def is_of_newer_version(revision: str | None, script: ScriptDirectory) -> bool:
-    """Whether a newer version has migrated the database already: what it added is nothing to this one."""
+    """The additions of a newer version do not matter to this one."""
     return revision is not None and revision not in {known.revision for known in script.walk_revisions()}
 
 
 def drift(url: str, metadata: MetaData) -> list[Any]:
-    """Return what differs between the tables in code and an upgraded database; empty: nothing to migrate."""
+    """Return the differences between code and an upgraded database; empty: nothing to migrate."""
 
     def compare(connection: Connection) -> list[Any]:
         context = MigrationContext.configure(connection, opts={"compare_type": True})

@@ -1,7 +1,7 @@
 """Alembic's entry: connects by asyncpg and runs under a lock, so that replicas wait for each other.
 
-Each migration is a transaction of its own. One that waits for the lock of a table keeps everybody waiting who
-comes after it, so it waits for a second, gives up, and tries again.
+Each migration is its own transaction. A migration that waits for the lock of a table blocks everybody after
+it, so it waits for a second, gives up, and tries again.
 """
 
 import asyncio
@@ -35,7 +35,7 @@ def _run(connection: Connection) -> None:
 
 
 async def _lock(connection: AsyncConnection) -> None:
-    """Wait for the lock without a statement that runs: an index that is built beside waits for those."""
+    """Wait without a running statement: a concurrent index build waits for running statements."""
     while not await connection.scalar(text("SELECT pg_try_advisory_lock(:lock)"), {"lock": _LOCK}):
         await connection.commit()
         await asyncio.sleep(_PAUSE_SECONDS)

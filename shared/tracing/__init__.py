@@ -1,8 +1,8 @@
-"""Traces: what becomes of a portal's request, over outbox and queue to the answer of the relay.
+"""Traces: the way of a portal's request, over outbox and queue to the answer of the relay.
 
-What travels in records, outbox, stored requests and mails is a W3C ``traceparent``, a text. Without
-:func:`export` no span is made, the texts travel on as they came, and OpenTelemetry's SDK is never imported.
-No attribute of a span names a person.
+Records, outbox, stored requests and mails carry a W3C ``traceparent`` as text. Without :func:`export` no
+span is made, the texts travel unchanged, and OpenTelemetry's SDK is never imported. No attribute of a span
+names a person.
 """
 
 import contextlib
@@ -17,11 +17,11 @@ if TYPE_CHECKING:
 
 SpanKind = Literal["internal", "server", "client", "producer", "consumer"]
 Attributes = Mapping[str, object]
-"""What a span says; values that are None are left out."""
+"""Values that are None are left out."""
 
 
 class TracingSettings(BaseSettings):
-    """Where traces go, and how many there are; the SDK reads other variables of its own (``OTEL_…``)."""
+    """The SDK reads other variables of its own (``OTEL_…``)."""
 
     otel_exporter_otlp_endpoint: str = Field(
         default="",
@@ -40,19 +40,16 @@ class TracingSettings(BaseSettings):
 
 
 class _Current:
-    """What this process exports to; None: nothing."""
-
     exporter: "Exporter | None" = None
 
 
 def is_on() -> bool:
-    """Whether this process exports spans."""
     return _Current.exporter is not None
 
 
 @contextlib.contextmanager
 def export(settings: TracingSettings, service: str) -> Iterator[None]:
-    """Export the spans that are made meanwhile, where the settings say where to; at the end those left."""
+    """Export spans inside the block if the settings say where to, and at the end those left."""
     if not settings.otel_exporter_otlp_endpoint:
         yield
         return
@@ -68,7 +65,6 @@ def export(settings: TracingSettings, service: str) -> Iterator[None]:
 
 
 def is_sampled(traceparent: str | None) -> bool:
-    """Whether what this trace context belongs to is traced."""
     return traceparent is not None and traceparent[-1] in "13579bdf"
 
 
@@ -79,7 +75,7 @@ def begin(
     attributes: Attributes | None = None,
     links: "Sequence[Span]" = (),
 ) -> "Span | None":
-    """Begin a span below what is traced, to be ended by its ``end``; None where nothing is to be told."""
+    """Begin a span below a traced context. Returns None if the context is not traced."""
     exporter = _Current.exporter
     if exporter is None or not is_sampled(traceparent):
         return None
@@ -87,10 +83,10 @@ def begin(
 
 
 def admits(traceparent: str | None) -> bool:
-    """Decide whether a portal's request is traced; asked once of each, where it comes in.
+    """Decide whether a portal's request is traced; called once for each, at its entry.
 
-    A portal decides which of its own requests are traced, up to the part of all that the settings allow;
-    those without a trace are chosen at random.
+    A portal decides which of its own requests are traced, up to the part of all that the settings allow.
+    Requests without a trace are chosen at random.
     """
     exporter = _Current.exporter
     if exporter is None:
@@ -99,12 +95,12 @@ def admits(traceparent: str | None) -> bool:
 
 
 def begin_at_random(name: str, attributes: Attributes) -> "Span | None":
-    """Begin a trace of what no request caused, within the part of all that is traced; None: of this none."""
+    """Begin a trace that no request caused. Returns None if it is not chosen."""
     return begin_anyway(name, None, "internal", attributes) if admits(None) else None
 
 
 def untraced(traceparent: str | None) -> str | None:
-    """Return the trace context of a request that is not traced: nobody who reads it decides anew."""
+    """A later reader of this context does not decide again."""
     if traceparent is None or _Current.exporter is None or not is_sampled(traceparent):
         return traceparent
     return f"{traceparent[:-2]}00"
@@ -117,7 +113,7 @@ def begin_anyway(
     attributes: Attributes,
     links: "Sequence[Span]" = (),
 ) -> "Span":
-    """Begin a span, whatever its trace context says, or a trace. Raises ``RuntimeError`` where all is off."""
+    """Begin a span whatever its context says. Raises ``RuntimeError`` if nothing is exported."""
     if _Current.exporter is None:
         raise RuntimeError("nothing is exported")
     return _Current.exporter.begin(name, traceparent, kind, attributes, links)

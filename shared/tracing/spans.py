@@ -24,20 +24,20 @@ from shared import VERSION
 from shared.tracing import Attributes, SpanKind
 
 BURST = 100
-"""Requests that are traced beyond the ratio after a quiet time, such as the first ones of a trial."""
+"""Requests traced beyond the ratio after a quiet time, such as the first ones of a trial."""
 EXPORT_SECONDS = 5.0
-"""How long a collector may take; also how long a stop waits for it at most, or nearly."""
+"""The limit for a collector, and nearly the limit for a stop that waits for it."""
 
 
 class Budget:
-    """Which of the portals' requests are traced: ``ratio`` of them at most, and :data:`BURST` more."""
+    """``ratio`` of portals' requests are traced at most, and :data:`BURST` more."""
 
     def __init__(self, ratio: float) -> None:
         self._ratio = ratio
         self._left = float(BURST if ratio else 0)
 
     def allows(self, wanted: bool | None) -> bool:
-        """Whether the next one is traced. ``wanted``: whether its portal traces it; None: it does not say."""
+        """``wanted``: whether the portal traces the request, or None if it does not say."""
         self._left = min(BURST, self._left + self._ratio)
         if wanted is None:
             wanted = random.random() < self._ratio  # noqa: S311 a sample, no secret
@@ -48,7 +48,7 @@ class Budget:
 
 
 class Span:
-    """A step of a trace. ``traceparent`` is what the next step is told."""
+    """``traceparent`` is for the next step."""
 
     def __init__(self, span: OtelSpan) -> None:
         self.otel = span
@@ -56,7 +56,7 @@ class Span:
         self.traceparent = f"00-{context.trace_id:032x}-{context.span_id:016x}-{context.trace_flags:02x}"
 
     def end(self, failure: str | None = None, attributes: Attributes | None = None) -> None:
-        """End it; ``failure`` is why the step failed, without data."""
+        """``failure`` is why the step failed, without data."""
         self.otel.set_attributes(_known(attributes or {}))
         if failure is not None:
             self.otel.set_status(StatusCode.ERROR, failure)
@@ -85,7 +85,6 @@ class Exporter:
         attributes: Attributes,
         links: Sequence[Span] = (),
     ) -> Span:
-        """Begin a span, below the trace context where there is one."""
         span = self._tracer.start_span(
             name,
             context=Context() if traceparent is None else _context_of(traceparent),
