@@ -63,14 +63,6 @@ async def test_each_row_names_its_session_by_title_and_dates_in_the_json_too() -
     assert page.count("<h4>") == page.count("<dt>dates de la session</dt>") == sum(map(len, kept.values()))
 
 
-def test_enrolments_come_first_and_technical_events_last_and_folded() -> None:
-    page = page_of(kept_in_two_sessions())
-    assert page.index("Vos inscriptions") == page.index("<h3>") + len("<h3>")
-    folded = page.index("<details>")
-    others = ("Votre présence", "Les demandes faites pour vous", "Consultations")
-    assert max(map(page.rindex, others)) < folded < page.index("Événements échangés")
-
-
 def test_states_and_kinds_are_words_and_no_codes() -> None:
     page = page_of(kept_in_two_sessions())
     codes = (">enrolled<", "SeatRequest", "roster", ">attended<", ">support<", "large_print")

@@ -1,4 +1,4 @@
-"""docker-compose.yml: what runs by which profile, which secrets a container sees, what `make up` does."""
+"""docker-compose.yml: limits and secrets of containers, and what its scripts read."""
 
 import os
 import re
@@ -18,20 +18,6 @@ COMPOSE = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
 CONTAINERS: dict[str, dict[str, Any]] = COMPOSE["services"]
 ONCE = {name for name, container in CONTAINERS.items() if container.get("restart") == "no"}
 TRIAL_SECRETS = ROOT / "deploy" / "try-out-secrets"
-
-
-def of_profile(profile: str) -> set[str]:
-    return {name for name, container in CONTAINERS.items() if container.get("profiles") == [profile]}
-
-
-def test_what_is_for_trials_or_for_watching_runs_by_its_profile_alone() -> None:
-    assert of_profile("demo") == {"mailbox", "portal", "offer"}
-    assert of_profile("observability") == {"prometheus", "grafana"}
-    assert of_profile("archive") == {"archive"}
-    assert {name for name in CONTAINERS if "profiles" not in CONTAINERS[name]} == {
-        *("kafka", "postgres", "gateway", "topics", *SERVICES),
-        *(f"{service}-migrate" for service in SERVICES),
-    }
 
 
 def test_each_container_has_a_limit_of_memory_and_time_to_stop() -> None:
@@ -99,10 +85,9 @@ def test_the_database_has_the_passwords_that_the_services_have(
         for role, of_role in ((service, ""), (f"{service}_owner", "OWNER_")):
             url = f"postgresql+asyncpg://{role}:{of_role}{password}@postgres:5432/{service}"
             (tmp_path / f"{service.upper()}_{of_role}DATABASE_URL").write_text(url + "\n")
-    executable(
-        tmp_path / "psql",
-        '#!/bin/sh\nprintf "%s\\n" "$@" | grep -E "^(name|owner|password|owner_password)="\n',
-    )
+    psql = tmp_path / "psql"
+    psql.write_text('#!/bin/sh\nprintf "%s\\n" "$@" | grep -E "^(name|owner|password|owner_password)="\n')
+    psql.chmod(0o755)
     script = (ROOT / "deploy" / "postgres" / "10-databases.sh").read_text()
     script = script.replace("/run/secrets", str(tmp_path))
     done = subprocess.run(
@@ -122,26 +107,3 @@ def test_the_database_has_the_passwords_that_the_services_have(
             f"owner_password=OWNER_{read}",
         )
     ]
-
-
-def test_make_up_builds_every_image_from_this_commit_and_that_of_the_commands_too(tmp_path: Path) -> None:
-    for image in (*SERVICES, "console", "mailbox"):
-        assert CONTAINERS[image]["build"]["args"] == {"COMMIT": "${PARCOURS_COMMIT:-}"}
-    executable(tmp_path / "docker", '#!/bin/sh\necho "$2 of $COMPOSE_PROFILES at $PARCOURS_COMMIT"\n')
-    executable(tmp_path / "git", "#!/bin/sh\n[ \"$*\" = 'rev-parse HEAD' ] && echo a1\n")
-    lines = [line for line in made(tmp_path, "up", "PROFILES=archive") if " of " in line]
-    assert lines[:2] == ["build of commands,archive at a1", "up of archive at a1"]
-
-
-def made(programs: Path, *arguments: str) -> list[str]:
-    """Run make with these programs in front of those of the machine, and return what it prints."""
-    environment = {"PATH": f"{programs}:{os.environ['PATH']}"}
-    done = subprocess.run(
-        ["make", *arguments], cwd=ROOT, env=environment, capture_output=True, text=True, check=True
-    )
-    return done.stdout.splitlines()
-
-
-def executable(path: Path, text: str) -> None:
-    path.write_text(text)
-    path.chmod(0o755)

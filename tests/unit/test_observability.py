@@ -51,30 +51,25 @@ def restored() -> Iterator[None]:
         yield
 
 
-@pytest.fixture
-def in_paris(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """The machine's own time is not UTC, and its logging is as before afterwards."""
-    monkeypatch.setenv("TZ", "Europe/Paris")
-    time.tzset()
-    with logging_as_before():
-        yield
-    monkeypatch.undo()
-    time.tzset()
-
-
-@pytest.mark.usefixtures("in_paris")
-def test_a_line_says_its_time_in_utc_wherever_the_machine_is(capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.usefixtures("restored")
+def test_a_line_says_its_time_in_utc_wherever_the_machine_is(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     line = a_line("outside", "ends")
     line.created = 1_764_145_800.25
-    for form in ("json", "console"):
-        configure_logging(form, "INFO", "notifier")
-        logging.getLogger("outside").handle(line)
+    with monkeypatch.context() as in_paris:
+        in_paris.setenv("TZ", "Europe/Paris")
+        time.tzset()
+        for form in ("json", "console"):
+            configure_logging(form, "INFO", "notifier")
+            logging.getLogger("outside").handle(line)
+    time.tzset()
     as_json, as_text = capsys.readouterr().err.splitlines()
     assert json.loads(as_json)["time"] == "2025-11-26T08:30:00.250+00:00"
     assert re.match(r"2025-11-26T08:30:00\.250\+00:00 ERROR ", as_text)
 
 
-@pytest.mark.usefixtures("in_paris")
+@pytest.mark.usefixtures("restored")
 def test_of_a_command_the_security_log_is_written_once_and_nothing_else(
     capsys: pytest.CaptureFixture[str],
 ) -> None:

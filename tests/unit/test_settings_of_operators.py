@@ -36,20 +36,6 @@ def test_compose_hands_on_every_setting_of_a_service_and_no_other(
     assert set(service["environment"]) == set(handed_on.values())
 
 
-def test_the_console_has_what_all_services_have_as_they_have_it_and_starts_when_it_is_called() -> None:
-    services = yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"]
-    console = services["console"]
-    of_all: dict[str, object] = {}
-    for name, _ in SERVICES:
-        its_own = services[name]["environment"]
-        assert of_all | its_own == its_own | of_all, f"{name} has another value of a setting"
-        of_all |= its_own
-        assert console["volumes"] == services[name]["volumes"]
-        assert set(services[name]["secrets"]) <= set(console["secrets"])
-    assert console["environment"] == of_all | {"LOGNAME": "${LOGNAME:-operator}"}
-    assert console["profiles"] == ["commands"]
-
-
 def _names(settings: type[BaseSettings]) -> set[str]:
     return {field.upper() for field in settings.model_fields}
 

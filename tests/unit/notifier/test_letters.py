@@ -20,7 +20,6 @@ from shared.events.enrolment import (
     SeatOffered,
     SeatOfferLapsed,
 )
-from shared.web import labels
 from tests.unit.notifier.builders import ENROLMENT_ID, a_decision, at
 
 ELSEWHERE = UUID("6f0c2f0e-6a0e-5d0e-9d0c-0d6d1f9f2a12")
@@ -91,8 +90,8 @@ def test_an_agent_who_attended_is_asked_once_for_an_evaluation() -> None:
     assert asks == Letter(LetterType.EVALUATION, once=True)
 
 
-def test_every_letter_has_a_kind_and_a_label() -> None:
-    assert set(letters.KINDS) == set(labels.LETTERS) == set(LetterType)
+def test_every_letter_has_a_kind() -> None:
+    assert set(letters.KINDS) == set(LetterType)
 
 
 def test_only_a_refusal_for_an_unknown_session_goes_out_without_the_session() -> None:

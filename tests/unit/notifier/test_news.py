@@ -78,7 +78,7 @@ def test_every_theme_and_every_offer_has_its_label() -> None:
         for private in (True, False)
     )
     assert (public, bespoke) == (labels.OFFERS, labels.BESPOKE_OFFERS)
-    assert (themes, set(NewsKind)) == (set(labels.THEMES), set(labels.NEWS))
+    assert themes == set(labels.THEMES)
 
 
 def test_an_opening_is_news_for_followers_of_the_offer_everywhere_or_there() -> None:

@@ -4,21 +4,14 @@ import re
 from pathlib import Path
 from types import SimpleNamespace
 
-import pytest
-
-from services.notifier.letters import EnrolmentState, InterestKind
-from services.notifier.letters.happenings import Happening
 from services.notifier.pages import mail_log, rendering
 from services.notifier.service import mails
-from services.notifier.tables import MailState
 from shared.events.enrolment import Awaiting, LapseCause, WithdrawnBy
-from shared.events.notifier import BounceKind
 from shared.web import labels
 from shared.web.form_errors import FormError, sentence
 from shared.web.rendering import Sites
 
 RENDERING = rendering(Sites(catalogue="http://catalogue"))
-DECISIONS = {mails.SENT_AGAIN_AS, mails.SENT_AGAIN_AFTER, mails.RESOLVED_AS_SENT, mails.RESENT}
 
 
 def test_every_error_of_a_form_has_a_french_sentence_and_every_sentence_an_error() -> None:
@@ -29,19 +22,9 @@ def test_every_error_of_a_form_has_a_french_sentence_and_every_sentence_an_error
         assert re.fullmatch(r"[A-ZÉ].*\.", sentence(RENDERING, FormError(code)))
 
 
-@pytest.mark.parametrize(
-    ("known", "labelled"),
-    [
-        (MailState, labels.MAIL_STATES),
-        (DECISIONS, labels.MAIL_DECISIONS),
-        (EnrolmentState, labels.STANDINGS),
-        (BounceKind, labels.RETURNS),
-        (InterestKind, labels.INTERESTS),
-        (Happening, labels.HAPPENINGS),
-    ],
-)
-def test_every_code_that_a_page_shows_has_a_label(known: set[str], labelled: dict[str, str]) -> None:
-    assert set(labelled) == set(known)
+def test_every_decision_about_a_mail_has_a_label() -> None:
+    decisions = {mails.SENT_AGAIN_AS, mails.SENT_AGAIN_AFTER, mails.RESOLVED_AS_SENT, mails.RESENT}
+    assert set(labels.MAIL_DECISIONS) == decisions
 
 
 def test_every_reason_of_a_happening_has_a_label() -> None:

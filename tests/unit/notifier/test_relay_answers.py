@@ -87,13 +87,11 @@ def test_a_password_never_travels_in_the_clear(
 ) -> None:
     monkeypatch.setenv("BOUNCE_ADDRESS", "retours@cnfpt.example")
     monkeypatch.setenv("LINK_SIGNING_KEY", "k" * 32)
-    monkeypatch.setenv(host, "relay")
-    monkeypatch.setenv(f"{prefix}_TLS", "none")
     monkeypatch.setenv(f"{prefix}_PASSWORD", "secret")
+    for server, tls in (("relay", "starttls"), ("localhost", "none")):
+        monkeypatch.setenv(host, server)
+        monkeypatch.setenv(f"{prefix}_TLS", tls)
+        Settings()
+    monkeypatch.setenv(host, "relay")
     with pytest.raises(ValidationError, match=f"{prefix}_PASSWORD would travel in the clear"):
         Settings()
-    monkeypatch.setenv(f"{prefix}_TLS", "starttls")
-    Settings()
-    monkeypatch.setenv(f"{prefix}_TLS", "none")
-    monkeypatch.setenv(host, "localhost")
-    Settings()

@@ -6,8 +6,12 @@ from typing import Any
 
 import pytest
 
+from services.notifier.letters import EnrolmentState, InterestKind, LetterType, NewsKind
+from services.notifier.letters.happenings import Happening
+from services.notifier.tables import MailState
 from shared.auth import Role
 from shared.events.enrolment import Attendance
+from shared.events.notifier import BounceKind
 from shared.events.reasons import Reason
 from shared.events.vocabulary import ApprovalPolicy, Delegation, Format, Function, Status, WaitingList
 from shared.read_log import ReadKind
@@ -24,6 +28,13 @@ TABLES: list[tuple[Mapping[Any, str], type[StrEnum]]] = [
     (labels.ORGANISERS, Delegation),
     (labels.READS, ReadKind),
     (labels.ROLES, Role),
+    (labels.LETTERS, LetterType),
+    (labels.NEWS, NewsKind),
+    (labels.MAIL_STATES, MailState),
+    (labels.STANDINGS, EnrolmentState),
+    (labels.RETURNS, BounceKind),
+    (labels.INTERESTS, InterestKind),
+    (labels.HAPPENINGS, Happening),
 ]
 
 

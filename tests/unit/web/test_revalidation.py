@@ -4,8 +4,7 @@ from collections.abc import AsyncIterator
 
 import httpx
 import pytest
-from fastapi import Response
-from fastapi.responses import HTMLResponse, JSONResponse, StreamingResponse
+from fastapi.responses import HTMLResponse, JSONResponse
 
 from shared.http import Problem, new_api
 from tests.support.guards import a_guard
@@ -28,14 +27,6 @@ async def client() -> AsyncIterator[httpx.AsyncClient]:
     @api.get("/api/v1/feed")
     async def feed() -> JSONResponse:
         return JSONResponse(LIST, headers={"Cache-Control": "no-store"})
-
-    @api.get("/api/v1/own")
-    async def own() -> JSONResponse:
-        return JSONResponse(LIST, headers={"ETag": '"mine"'})
-
-    @api.get("/api/v1/streamed")
-    async def streamed() -> Response:
-        return StreamingResponse(iter([b"[", b"1" * 3000, b"]"]), media_type="application/json")
 
     @api.get("/api/v1/missing")
     async def missing() -> None:
@@ -95,19 +86,8 @@ async def test_only_large_json_is_compressed_and_a_problem_has_no_tag(client: ht
 
 
 @pytest.mark.parametrize(
-    ("method", "path", "tag"),
-    [
-        ("GET", "/api/v1/feed", None),
-        ("GET", "/api/v1/own", '"mine"'),
-        ("GET", "/api/v1/streamed", None),
-        ("POST", "/api/v1/list", None),
-        ("GET", "/page", None),
-    ],
+    ("method", "path"), [("GET", "/api/v1/feed"), ("POST", "/api/v1/list"), ("GET", "/page")]
 )
-async def test_other_answers_are_left_alone(
-    client: httpx.AsyncClient, method: str, path: str, tag: str | None
-) -> None:
+async def test_other_answers_are_left_alone(client: httpx.AsyncClient, method: str, path: str) -> None:
     answer = await client.request(method, path, headers={"if-none-match": "*"})
-    assert answer.status_code == 200
-    assert answer.headers.get("etag") == tag
-    assert len(answer.content) > 2000
+    assert (answer.status_code, "etag" in answer.headers, len(answer.content) > 2000) == (200, False, True)

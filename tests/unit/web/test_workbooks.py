@@ -142,29 +142,21 @@ def test_a_tag_of_256_kib_is_read_and_a_longer_one_is_refused() -> None:
         workbooks.as_csv(a_workbook(longest))
 
 
-def elements_in_each_part() -> bytes:
-    elements = f"<w>{'<a/>' * (10 * 1024 * 1024 // 4 - 2)}</w>"
-    return packed(dict.fromkeys((BOOK, SHARED, SHEET), elements))
+def of_sheet(elements: str) -> bytes:
+    return packed({SHEET: f"<w>{elements}</w>"})
 
 
-def entries() -> bytes:
-    directory = (ENTRY + bytes(42)) * 220_000
-    return b"PK\x03\x04" + directory + END + struct.pack("<8xIIH", len(directory), 4, 0)
+MEBIBYTES = f"<w>{'<a/>' * (10 * 1024 * 1024 // 4 - 2)}</w>"
+DIRECTORY = (ENTRY + bytes(42)) * 220_000
+HOSTILE: dict[str, Callable[[], bytes]] = {
+    "elements": lambda: packed(dict.fromkeys((BOOK, SHARED, SHEET), MEBIBYTES)),
+    "entries": lambda: b"PK\x03\x04" + DIRECTORY + END + struct.pack("<8xIIH", len(DIRECTORY), 4, 0),
+    "attributes": lambda: of_sheet("<a " + " ".join(f"a{number}=''" for number in range(100_000)) + "/>"),
+    "names": lambda: of_sheet("".join(f"<a{number}/>" for number in range(100_000))),
+}
 
 
-def attributes_of_one_element() -> bytes:
-    attributes = " ".join(f"a{number}=''" for number in range(100_000))
-    return packed({SHEET: f"<w {attributes}/>"})
-
-
-def names_of_elements() -> bytes:
-    names = "".join(f"<a{number}/>" for number in range(100_000))
-    return packed({SHEET: f"<w>{names}</w>"})
-
-
-@pytest.mark.parametrize(
-    "hostile", [elements_in_each_part, entries, attributes_of_one_element, names_of_elements]
-)
+@pytest.mark.parametrize("hostile", HOSTILE.values(), ids=HOSTILE)
 def test_a_hostile_file_is_refused_at_once(hostile: Callable[[], bytes]) -> None:
     content = hostile()
     tracemalloc.start()
