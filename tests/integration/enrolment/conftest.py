@@ -26,7 +26,8 @@ from shared.events.catalogue import SessionState
 from shared.events.vocabulary import Agent
 from shared.messaging.erasure import Eraser
 from shared.messaging.portals.registry import PortalsFile
-from tests.conftest import Ask, settings_of
+from tests.conftest import Ask, Eventually, settings_of
+from tests.support.builders import open_now
 from tests.support.enrolment_on_postgres import New, sessions_on_postgres
 
 SelectRows = Callable[..., Awaitable[list[Row[Any]]]]
@@ -162,6 +163,20 @@ def rows(database: Database) -> Callable[..., Awaitable[list[Row[Any]]]]:
     return rows
 
 
+LocksAwaited = Callable[[], Awaitable[None]]
+
+
+@pytest.fixture
+def locks_awaited(rows: SelectRows, eventually: Eventually) -> LocksAwaited:
+    """A function that returns once a transaction waits for a lock of another one."""
+    waiting = "SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+
+    async def one_waits() -> bool:
+        return bool(await rows(waiting))
+
+    return lambda: eventually(one_waits, "a transaction waits for a lock")
+
+
 @pytest.fixture
 def a_session_on_postgres(enrolment_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[New]:
     """A function that makes sessions on the test's database, at a moment that the test sets."""
@@ -180,6 +195,16 @@ class Front:
             await service_sessions.apply_states(
                 tx, {session.session_id: session for session in sessions}, Policy(), clock.now()
             )
+
+    async def open(self, *agents: Agent, **changes: Any) -> SessionState:
+        """Publish a session that is open now. These agents ask for a seat in this order."""
+        session = open_now(**changes)
+        await self.publish(session)
+        await self.enrol(session, *agents)
+        return session
+
+    async def change(self, session: SessionState, **changes: Any) -> None:
+        await self.publish(session.model_copy(update={"version": session.version + 1, **changes}))
 
     async def answer(self, *requests: Request, at: datetime | None = None) -> None:
         async with self._database.transaction() as tx:

@@ -1,6 +1,7 @@
 """Somebody of a delegation at the pages about enrolments: logs in, reads, fills in forms."""
 
 import re
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from html import unescape
 from typing import Any
@@ -12,7 +13,7 @@ from shared.events.catalogue import SessionState
 from shared.events.vocabulary import Agent
 from tests.integration.enrolment.conftest import Front
 from tests.integration.enrolment.organising import BRETAGNE
-from tests.support.builders import an_agent, open_now
+from tests.support.builders import an_agent
 
 MANAGE = "/inscriptions/gestion"
 OrganiserClient = httpx.AsyncClient
@@ -32,6 +33,21 @@ def text_of(answer: httpx.Response, status: int = 200) -> str:
     main = answer.text.partition("<main")[2]
     shown = re.sub(r"<(?:script|style).*?</(?:script|style)>|<[^>]+>", " ", main, flags=re.DOTALL)
     return " ".join(unescape(shown).replace("\u202f", " ").split())
+
+
+async def walk(
+    organiser: OrganiserClient, address: str, way: str, entries: Callable[[str], list[str]]
+) -> tuple[list[str], str]:
+    """What a page and those behind its links of this name show, and the address of the last."""
+    found: list[str] = []
+    while True:
+        page = (await organiser.get(address)).text
+        shown = entries(page)
+        found += shown if way == "next" else shown[::-1]
+        link = re.search(rf'rel="{way}" href="([^"]+)"', page)
+        if link is None:
+            return found, address
+        address = unescape(link[1])
 
 
 def hidden(page: str, name: str) -> str:
@@ -64,12 +80,9 @@ async def person_page(front: Front, session: SessionState, agent: Agent) -> str:
 
 async def full(front: Front, **changes: Any) -> tuple[SessionState, list[Agent]]:
     """Two seats, two agents who have one, two who wait."""
-    session = open_now(capacity=2, **changes)
     names = (("Zoé", "Durand"), ("Loïc", "Le Goff"), ("Élise", "Martin"), ("Yann", "Bernard"))
     agents = [an_agent(given_name=given, family_name=family) for given, family in names]
-    await front.publish(session)
-    await front.enrol(session, *agents)
-    return session, agents
+    return await front.open(*agents, **{"capacity": 2} | changes), agents
 
 
 def from_now(**delta: int) -> datetime:

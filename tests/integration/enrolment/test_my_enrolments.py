@@ -1,38 +1,41 @@
-"""The page of an agent's enrolments: theirs alone, as they stand now, each with what can be done about it."""
+"""What agents do by the links of letters: opening a link changes nothing, and the rules decide each answer.
 
+The page of an agent's enrolments shows the agent's own alone, each as it stands now with what can be done.
+"""
+
+import asyncio
 import re
 from datetime import UTC, datetime, timedelta
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 from icalendar import Calendar
 
-from services.enrolment.rules.policy import Policy
-from services.enrolment.rules.requests import (
-    GroupRequest,
-    Nomination,
-    OfferAnswer,
-    Request,
-    Swap,
-    Withdrawal,
-)
-from services.enrolment.service import corrections, requests
-from services.enrolment.service.acting import Acting
-from services.enrolment.service.commands import AgentCorrection
+from services.enrolment.rules.requests import GroupRequest
+from services.enrolment.service import requests
 from shared import clock, qr_codes
-from shared.auth import Principal, Role
 from shared.database import Database
 from shared.events.catalogue import SessionCancelled, SessionState
 from shared.events.vocabulary import Agent, Status
 from shared.web.links import ARRIVAL, Purpose
 from tests.conftest import Ask
 from tests.integration.enrolment.conftest import Front
-from tests.integration.enrolment.organising import BRETAGNE, of
-from tests.integration.enrolment.visiting import KEY, letter, links, page, path
+from tests.integration.enrolment.organising import BRETAGNE
+from tests.integration.enrolment.visiting import (
+    KEY,
+    PUBLIC,
+    an_offer,
+    enrolled,
+    letter,
+    links,
+    onward,
+    page,
+    path,
+)
 from tests.support.builders import an_agent, open_now
 
-PUBLIC = "https://parcours.example"
+CONFIRM = {"confirmer": "oui"}
 
 
 @pytest.fixture
@@ -41,498 +44,310 @@ def ask(asking: Any) -> Ask:
     return it
 
 
+async def my_enrolments(front: Front, ask: Ask, session: SessionState, agent: Agent) -> str:
+    answer = await ask("GET", await letter(front, Purpose.ENROLMENTS, session, agent))
+    return page(answer, 200, "Mes inscriptions")
+
+
 def under(text: str, title: str) -> str:
-    """What stands on the page about the session with this title."""
+    """The part of the page about the session with this title."""
     return text.split(f">{title}<", 1)[1].split("<h3>", 1)[0]
 
 
-async def test_every_enrolment_of_the_agent_is_there_and_nobody_elses(front: Front, ask: Ask) -> None:
-    agent = an_agent()
-    namesake = agent.model_copy(update={"issuer": "another"})
-    sessions = [open_now(title=title) for title in ("Le premier", "Le second", "Un autre")]
-    await front.publish(*sessions)
-    await front.enrol(sessions[0], agent, an_agent())
-    await front.enrol(sessions[1], agent)
-    await front.enrol(sessions[2], namesake)
-
-    text = page(
-        await ask("GET", await letter(front, Purpose.ENROLMENTS, sessions[0], agent)), 200, "Mes inscriptions"
-    )
-
-    assert ("Le premier" in text, "Le second" in text, "Un autre" in text) == (True, True, False)
-    for personal in (agent.family_name, agent.email, agent.agent_id):
-        assert personal not in text
+async def correct(ask: Ask, front: Front, session: SessionState, agent: Agent, address: str) -> None:
+    """Have an organiser correct the agent's address."""
+    path = f"/api/v1/enrolments/{(await front.of(session, agent)).enrolment_id}/agent"
+    assert (await ask("PATCH", path, by=BRETAGNE, json={"email": address})).status_code == 200
 
 
-async def test_the_place_in_line_is_the_one_of_now(front: Front, ask: Ask) -> None:
-    session = open_now(capacity=1, title="Complète")
-    first, second, agent = an_agent(), an_agent(), an_agent()
-    await front.publish(session)
-    await front.enrol(session, first, second, agent)
-    link = await letter(front, Purpose.ENROLMENTS, session, agent)
-    assert "<strong>2e</strong>" in under((await ask("GET", link)).text, "Complète")
-
-    await front.withdraw(session, second)
-
-    assert "<strong>1re</strong>" in under((await ask("GET", link)).text, "Complète")
+# ------------------------------------------------------------------------------------------- offers
 
 
-async def test_who_waits_with_a_group_sees_the_place_of_the_group(front: Front, ask: Ask) -> None:
-    session = open_now(capacity=2, title="Complète", waiting_list="automatic")
-    group, behind = (an_agent(), an_agent()), an_agent()
-    await front.publish(session)
-    await front.enrol(session, an_agent(), an_agent())
-    asked = uuid4(), clock.now(), session.session_id
-    await front.answer(GroupRequest(*asked, group, all_or_nothing=True, may_wait=True))
-    await front.enrol(session, behind)
-
-    for agent, place, together in ((group[1], "1re", True), (behind, "2e", False)):
-        link = await letter(front, Purpose.ENROLMENTS, session, agent)
-        shown = under((await ask("GET", link)).text, "Complète")
-        assert f"<strong>{place}</strong>" in shown
-        assert ("C’est la position de votre groupe" in shown) == together
-
-
-async def test_what_waits_for_an_answer_is_first_and_what_is_past_is_folded(front: Front, ask: Ask) -> None:
-    agent, other = an_agent(), an_agent()
-    soon, offered, left = (
-        open_now(title="Bientôt"),
-        open_now(title="Proposée", capacity=1, waiting_list="offer"),
-        open_now(title="Quittée"),
-    )
-    await front.publish(soon, offered, left)
-    await front.enrol(soon, agent)
-    await front.enrol(offered, other, agent)
-    await front.withdraw(offered, other)
-    await front.enrol(left, agent)
-    await front.withdraw(left, agent)
-
-    text = (await ask("GET", await letter(front, Purpose.ENROLMENTS, left, agent))).text
-
-    places = [text.index(f">{title}<") for title in ("Proposée", "Bientôt")]
-    folded = text.index("Inscriptions passées")
-    assert places == sorted(places)
-    assert places[-1] < folded < text.index(">Quittée<")
-    assert text.index("Votre réponse est attendue") < places[0] < text.index("À venir") < places[1]
-
-
-async def test_a_session_cancelled_under_way_is_past_and_in_no_agenda(front: Front, ask: Ask) -> None:
-    """Rule 11: attendance stays, and what did not take place is not to come any more."""
-    start, agent = datetime.now(UTC) - timedelta(days=1), an_agent()
-    modules = [
-        {
-            "title": title,
-            "starts_at": start + timedelta(days=3 * day),
-            "ends_at": start + timedelta(days=3 * day, hours=3),
-        }
-        for day, title in enumerate(("Lundi", "Jeudi"))
-    ]
-    session = open_now(title="Interrompue", modules=modules)
-    await front.publish(session)
-    await front.enrol(session, agent)
-    dates = {"starts_at": start, "ends_at": start + timedelta(days=4)}
-    begun = session.model_copy(update={"version": 2, **dates})
-    await front.publish(begun)
-    record = {"agent_id": agent.agent_id, "module": 1, "attendance": "attended"}
-    answer = await ask("POST", of(begun, "attendance"), by=BRETAGNE, json={"records": [record]})
-    assert answer.status_code == 200
-    state = begun.model_dump() | {"version": 3, "status": Status.CANCELLED}
-    await front.publish(SessionCancelled(**state, cancellation_reason="Salle <fermée>."))
-
-    text = (await ask("GET", await letter(front, Purpose.ENROLMENTS, session, agent))).text
-
-    assert ">Interrompue<" in text.split("Inscriptions passées", 1)[1]
-    assert "La session a été annulée&nbsp;; votre présence reste enregistrée." in under(text, "Interrompue")
-    assert "L’organisateur écrit&nbsp;:" in under(text, "Interrompue")
-    assert "<blockquote>\n<p>Salle &lt;fermée&gt;.</p>" in under(text, "Interrompue")
-    page(
-        await ask("GET", await letter(front, Purpose.CALENDAR, session, agent)),
-        410,
-        "Rien à mettre dans votre agenda",
-    )
-
-
-async def test_who_has_a_seat_somewhere_has_a_code_that_says_nothing_of_them(front: Front, ask: Ask) -> None:
-    agent, there, online = (
-        an_agent(),
-        open_now(title="Sur place", venue="Rennes"),
-        open_now(title="En ligne", venue=None),
-    )
-    later = clock.now() + timedelta(days=32)
-    far_off = open_now(title="Plus tard", venue="Rennes", starts_at=later, ends_at=later + timedelta(hours=7))
-    sessions = (there, online, far_off)
-    await front.publish(*sessions)
-    for session in sessions:
-        await front.enrol(session, agent)
-    text = (await ask("GET", await letter(front, Purpose.ENROLMENTS, there, agent))).text
-    drawn = under(text, "Sur place")
-    assert 'role="img" aria-label="Code à montrer à l’accueil"' in drawn
-    assert "style=" not in drawn  # the pages' policy
-    is_later = "Le code à montrer à l’accueil s’affichera ici un mois avant la session."
-    assert is_later not in drawn
-    for title, comes in (("En ligne", False), ("Plus tard", True)):
-        assert 'role="img"' not in under(text, title)
-        assert (is_later in under(text, title)) is comes
-    address = f"{PUBLIC}{ARRIVAL}/{(await front.of(there, agent)).enrolment_id}"
-    assert str(qr_codes.svg(address, "Code à montrer à l’accueil")) in drawn
-
-
-async def test_its_links_lead_to_the_answer_and_to_the_withdrawal(front: Front, ask: Ask) -> None:
-    agent, other = an_agent(), an_agent()
-    seat, offered = open_now(title="Place"), open_now(title="Proposée", capacity=1, waiting_list="offer")
-    await front.publish(seat, offered)
-    await front.enrol(seat, agent)
-    await front.enrol(offered, other, agent)
-    await front.withdraw(offered, other)
-    text = (await ask("GET", await letter(front, Purpose.ENROLMENTS, seat, agent))).text
-
-    [withdrawal] = re.findall(f'href="{PUBLIC}({Purpose.WITHDRAW.value}/[^"]*)"', under(text, "Place"))
-    [answer] = re.findall(f'href="{PUBLIC}({Purpose.OFFER.value}/[^"]*)"', under(text, "Proposée"))
-    page(await ask("POST", answer, data={"reponse": "oui"}), 200, "Votre place est confirmée")
-    shown = page(
-        await ask("POST", withdrawal, data={"confirmer": "oui"}), 200, "Votre désistement est enregistré"
-    )
-
-    assert await front.states(seat, agent) == ["withdrawn"]
-    assert await front.states(offered, agent) == ["enrolled"]
-    [back] = re.findall(f'href="{PUBLIC}({Purpose.ENROLMENTS.value}/[^"]*)"', shown)
-    assert "Désistement enregistré" in under((await ask("GET", back)).text, "Place")
-
-
-async def test_from_an_answer_to_an_offer_one_comes_back_as_from_a_withdrawal(front: Front, ask: Ask) -> None:
-    agent, other = an_agent(), an_agent()
-    offered = open_now(title="Proposée", capacity=1, waiting_list="offer")
-    await front.publish(offered)
-    await front.enrol(offered, other, agent)
-    await front.withdraw(offered, other)
-    text = (await ask("GET", await letter(front, Purpose.ENROLMENTS, offered, agent))).text
-    [answer] = re.findall(f'href="{PUBLIC}({Purpose.OFFER.value}/[^"]*)"', text)
-
-    asked, done = await ask("GET", answer), await ask("POST", answer, data={"reponse": "oui"})
-
-    for answered in (asked, done):
-        assert "Toutes mes inscriptions" in answered.text
-        [back] = re.findall(f'href="{PUBLIC}({Purpose.ENROLMENTS.value}/[^"]*)"', answered.text)
-        page(await ask("GET", back), 200, "Mes inscriptions")
-
-
-async def test_nothing_is_offered_that_the_rules_would_refuse(front: Front, ask: Ask) -> None:
-    now, agent = datetime.now(UTC), an_agent()
-    session = open_now(title="Commencée")
-    await front.publish(session)
-    await front.enrol(session, agent)
-    begun = session.model_copy(
-        update={"version": 2, "starts_at": now - timedelta(hours=1), "ends_at": now + timedelta(hours=5)}
-    )
-    await front.publish(begun)
-
-    text = (await ask("GET", await letter(front, Purpose.ENROLMENTS, session, agent))).text
-
-    assert Purpose.WITHDRAW.value not in text
-    assert ">Commencée<" in text.split("Inscriptions passées")[0]
-
-
-@pytest.mark.parametrize(("minimum", "is_shown"), [(3, True), (1, False), (None, False)])
-async def test_who_takes_part_sees_that_too_few_do_and_it_is_to_be_decided(
-    front: Front, ask: Ask, minimum: int | None, is_shown: bool
+@pytest.mark.parametrize("form", [{}, {"reponse": "peut-être"}, {"answer": "oui"}])
+async def test_neither_an_opened_link_nor_an_unclear_reply_answers_an_offer(
+    front: Front, ask: Ask, form: dict[str, str]
 ) -> None:
-    """Rule 15, also in a private session, which no public page shows."""
-    session, agent = open_now(title="Trop peu", minimum=minimum), an_agent()
-    await front.publish(session)
-    await front.enrol(session, agent)
-    link = await letter(front, Purpose.ENROLMENTS, session, agent)
-    assert "doit encore décider" not in (await ask("GET", link)).text, "enrolment is open"
-    closed = {"version": 2, "enrolment_closes_at": datetime.now(UTC) - timedelta(minutes=1)}
-    await front.publish(session.model_copy(update=closed))
-    assert ("doit encore décider" in under((await ask("GET", link)).text, "Trop peu")) is is_shown
-
-
-async def test_why_a_request_was_refused_stands_beside_it(front: Front, ask: Ask) -> None:
-    agent = an_agent()
-    session = open_now(title="Complète", capacity=0, waiting_list="none")
-    await front.publish(session)
-    await front.enrol(session, agent)
-    text = (await ask("GET", await letter(front, Purpose.ENROLMENTS, session, agent))).text
-    assert "Demande non acceptée (session complète" in under(text, "Complète")
-
-
-RENNES = "21350238800019"
+    session, agent, link = await an_offer(front, title="L’IA & <vous>")
+    for method in ("GET", "HEAD"):
+        assert (await ask(method, link)).status_code == 200
+    shown = page(await ask("POST", link, data=form), 422, "Une place s’est libérée")
+    assert "L’IA &amp; &lt;vous&gt;" in shown
+    hidden = (agent.family_name, agent.email, agent.agent_id, Purpose.ENROLMENTS.value)
+    assert [each for each in hidden if each in shown] == []
+    assert await front.states(session, agent) == ["offered"]
 
 
 @pytest.mark.parametrize(
-    ("ending", "label"),
+    ("reply", "states", "title"),
     [
-        ("withdrawal", "Désistement enregistré"),
-        ("employer", "Votre employeur a mis fin à l’inscription"),
-        ("replaced", "Votre employeur a mis fin à l’inscription"),
-        ("moved", "Vous avez changé de session"),
-        ("joined", "Une autre de vos inscriptions à cette session est gardée"),
+        ("oui", ["enrolled", "waitlisted"], "Cette place est déjà la vôtre"),
+        ("non", ["lapsed", "offered"], "Vous avez déjà laissé cette place"),
     ],
 )
-async def test_the_page_says_how_an_enrolment_ended(front: Front, ask: Ask, ending: str, label: str) -> None:
-    """As the letter says it: not everybody who takes part no more has withdrawn."""
-    agent, colleague = an_agent(), an_agent()
-    session, other = open_now(title="Finie"), open_now(title="Autre")
-    if ending == "replaced":
-        session = open_now(title="Finie", format="bespoke", audience={"sirets": [RENNES]})
-    await front.publish(session, other)
-    if ending == "replaced":
-        await front.answer(Nomination(uuid4(), clock.now(), session.session_id, (agent, colleague), RENNES))
-    else:
-        await front.enrol(session, agent)
-    later = uuid4(), clock.now(), session.session_id
-    endings: dict[str, Request] = {
-        "withdrawal": Withdrawal(*later, agent.key, None),
-        "employer": Withdrawal(*later, agent.key, None, by_employer=True),
-        "replaced": Nomination(*later, (colleague,), RENNES),
-        "moved": Swap(*later, agent.key, other.session_id),
-        "joined": Withdrawal(*later, agent.key, None, joined_to=uuid4()),
-    }
-    await front.answer(endings[ending])
-    assert await front.states(session, agent) == ["withdrawn"]
-
-    text = (await ask("GET", await letter(front, Purpose.ENROLMENTS, session, agent))).text
-
-    assert f"<span>{label}</span>" in under(text, "Finie")
+async def test_an_offer_is_answered_once(
+    front: Front, ask: Ask, reply: str, states: list[str], title: str
+) -> None:
+    session, agent, link = await an_offer(front)
+    await front.enrol(session, following := an_agent())
+    assert (await ask("POST", link, data={"reponse": reply})).status_code == 200
+    for again in ("oui", "non"):
+        page(await ask("POST", link, data={"reponse": again}), 410, title)
+    assert await front.states(session, agent, following) == states
 
 
-async def test_what_happened_to_an_enrolment_is_folded_below_it(front: Front, ask: Ask) -> None:
-    session = open_now(title="Complète", capacity=1, waiting_list="offer")
-    first, agent = an_agent(), an_agent()
-    await front.publish(session)
-    await front.enrol(session, first, agent)
-    link = await letter(front, Purpose.ENROLMENTS, session, agent)
-    assert "Ce qui s’est passé" not in under((await ask("GET", link)).text, "Complète")
-
-    await front.withdraw(session, first)
-    await front.answer(OfferAnswer(uuid4(), clock.now(), session.session_id, agent.key, accepted=True))
-
-    shown = under((await ask("GET", link)).text, "Complète")
-    timeline = shown.split("Ce qui s’est passé", 1)[1]
-    assert re.findall("<li[^>]*><p><strong>(.+?)</strong></p>", timeline) == [
-        "Demande reçue",
-        "Une place vous est proposée",
-        "Inscription confirmée",
-    ]
+async def test_of_six_answers_at_once_one_counts(front: Front, ask: Ask) -> None:
+    session, agent, link = await an_offer(front)
+    replies = ("oui", "non") * 3
+    answers = await asyncio.gather(*(ask("POST", link, data={"reponse": reply}) for reply in replies))
+    assert sorted(answer.status_code for answer in answers) == [200] + [410] * 5
+    accepted = next("confirmée" in answer.text for answer in answers if answer.status_code == 200)
+    assert await front.states(session, agent) == ["enrolled" if accepted else "lapsed"]
 
 
-async def test_the_page_leads_to_what_its_reader_follows(front: Front, ask: Ask) -> None:
-    """By the enrolment and the mark of the address: only the notifier knows who follows what."""
-    session, agent = open_now(), an_agent()
-    await front.publish(session)
+async def test_the_link_of_an_older_offer_never_answers_a_newer_one(front: Front, ask: Ask) -> None:
+    session, agent, link = await an_offer(front)
+    sooner = session.starts_at - timedelta(days=27)  # in three days: the offer must end before
+    moved = {"starts_at": sooner, "enrolment_closes_at": sooner - timedelta(hours=1)}
+    await front.change(session, **moved)
+    page(await ask("GET", link), 410, "Cette proposition a été remplacée")
+    page(await ask("POST", link, data={"reponse": "oui"}), 410, "Cette proposition a été remplacée")
+    assert await front.states(session, agent) == ["offered"]
+    newer = await letter(front, Purpose.OFFER, session, agent)
+    assert (await ask("POST", newer, data={"reponse": "oui"})).status_code == 200
+
+
+# ------------------------------------------------------------------------------------------- withdrawals
+
+
+async def test_an_agent_withdraws_by_the_button_alone_and_once_and_the_next_one_has_the_seat(
+    front: Front, ask: Ask
+) -> None:
+    session, agent, link = await enrolled(front, capacity=1)
+    await front.enrol(session, following := an_agent())
+    asked = [await ask("GET", link), await ask("POST", link, data={})]
+    assert await front.states(session, agent, following) == ["enrolled", "waitlisted"]
+    done = await ask("POST", link, data=CONFIRM)
+    assert [answer.status_code for answer in (*asked, done)] == [200, 200, 200]
+    assert Purpose.ENROLMENTS.value not in asked[0].text + done.text, "a letter's link opens nothing else"
+    assert await front.states(session, agent, following) == ["withdrawn", "enrolled"]
+    page(await ask("POST", link, data=CONFIRM), 410, "Cette inscription a déjà pris fin")
+
+
+async def test_the_link_of_an_ended_enrolment_does_not_end_the_next_one(front: Front, ask: Ask) -> None:
+    session, agent, link = await enrolled(front)
+    await front.withdraw(session, agent)
     await front.enrol(session, agent)
-    text = (await ask("GET", await letter(front, Purpose.ENROLMENTS, session, agent))).text
-    [token] = re.findall(f'href="{PUBLIC}{Purpose.SUBSCRIPTIONS.value}/([^"]*)"', text)
-    enrolment_id, mark, *_ = links().read(Purpose.SUBSCRIPTIONS, token, clock.now()).ids
+    assert (await ask("POST", link, data=CONFIRM)).status_code == 410
+    assert await front.states(session, agent) == ["enrolled"]
+
+
+# ------------------------------------------------------------------------------------------- bad links
+
+ABOUT: dict[Purpose, tuple[UUID | int, ...]] = {
+    Purpose.OFFER: (uuid4(), 2),
+    Purpose.WITHDRAW: (uuid4(),),
+    Purpose.CERTIFICATE: (uuid4(),),
+    Purpose.ENROLMENTS: (uuid4(),),
+}
+
+
+@pytest.mark.parametrize("purpose", ABOUT)
+async def test_a_forged_expired_or_outlived_link_opens_nothing(ask: Ask, purpose: Purpose) -> None:
+    another = path(Purpose.CALENDAR, *ABOUT[purpose]).removeprefix(Purpose.CALENDAR.value)
+    for forged in (
+        path(purpose, *ABOUT[purpose], key="another key of thirty-two characters for tests"),
+        purpose.value + another,
+        f"{purpose.value}/é",
+        path(purpose, "nobody", "2"),
+        path(purpose, uuid4(), 1, "two"),
+        f"{purpose.value}/{'x' * 20_000}",
+    ):
+        page(await ask("GET", forged), 404, "Ce lien n’est pas valable")
+    expired = path(purpose, *ABOUT[purpose], until=datetime.now(UTC))
+    assert (await ask("GET", expired)).status_code == 410
+    page(await ask("GET", path(purpose, *ABOUT[purpose])), 410, "Cette inscription n’existe plus")
+
+
+async def test_without_a_signing_key_no_link_is_known(asking: Any) -> None:
+    without: Ask = asking()
+    page(await without("GET", path(Purpose.WITHDRAW, uuid4())), 404, "Ce lien n’est pas valable")
+
+
+async def test_a_page_says_that_the_database_is_away(ask: Ask, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def away(*_: object, **__: object) -> None:
+        raise ConnectionRefusedError
+
+    monkeypatch.setattr("services.enrolment.store.enrolments.find", away)
+    answer = await ask("GET", path(Purpose.WITHDRAW, uuid4()))
+    page(answer, 503, "Le service est momentanément indisponible")
+
+
+async def test_once_an_address_is_corrected_the_links_to_the_wrong_one_open_and_change_nothing(
+    front: Front, ask: Ask
+) -> None:
+    """Also those that were written later: a letter may leave while the correction is on its way."""
+    session, agent, withdrawal = await enrolled(front, title="Session")
+    offered, _, offer = await an_offer(front, agent)
+    shown = under(await my_enrolments(front, ask, session, agent), "Session")
+    acts = [withdrawal, offer, *(onward(shown, each) for each in (Purpose.WITHDRAW, Purpose.MOVE))]
+    others = (Purpose.ENROLMENTS, Purpose.CERTIFICATE, Purpose.CALENDAR)
+    reads = [await letter(front, purpose, session, agent) for purpose in others]
+
+    await correct(ask, front, session, agent, "zoe@exemple.fr")
+
+    form = CONFIRM | {"reponse": "oui", "session": str(session.session_id)}
+    answers = [await ask("GET", link) for link in reads] + [
+        await ask("POST", link, data=form) for link in acts
+    ]
+    for answer in answers:
+        assert ">Session<" not in page(answer, 410, "Ce lien ne s’ouvre plus")
+    assert await front.states(session, agent) + await front.states(offered, agent) == ["enrolled", "offered"]
+    right = await letter(front, Purpose.OFFER, offered, agent.model_copy(update={"email": "ZOE@exemple.fr"}))
+    assert (await ask("POST", right, data=form)).status_code == 200
+
+
+# ------------------------------------------------------------------------------------------- the page
+
+
+async def test_the_page_has_the_enrolments_of_the_agent_with_this_address_alone(
+    front: Front, ask: Ask
+) -> None:
+    """Another mailbox of the agent, such as a former one, had no letter about the enrolments elsewhere."""
+    agent, titles = an_agent(), ("Le premier", "Le second", "D’une autre adresse", "D’un autre portail")
+    others = [
+        agent.model_copy(update=change) for change in ({"email": "zoe@ancienne.fr"}, {"issuer": "another"})
+    ]
+    sessions = [
+        await front.open(there, title=title, join_url="https://visio.example/secret")
+        for there, title in zip((agent, agent, *others), titles, strict=True)
+    ]
+    shown = await my_enrolments(front, ask, sessions[0], agent)
+    private = (*titles[2:], agent.family_name, agent.email, agent.agent_id, "visio.example")
+    assert [each for each in (*titles, *private) if each in shown] == ["Le premier", "Le second"]
+
+
+async def test_the_place_in_line_is_the_present_one_and_a_group_has_one_place(front: Front, ask: Ask) -> None:
+    group, behind = (an_agent(), an_agent()), an_agent()
+    session = await front.open(an_agent(), an_agent(), capacity=2, title="Complète")
+    asked = uuid4(), clock.now(), session.session_id
+    await front.answer(GroupRequest(*asked, group, all_or_nothing=True, may_wait=True))
+    await front.enrol(session, behind)
+    pages = [await my_enrolments(front, ask, session, agent) for agent in (group[1], behind)]
+    for agent in group:
+        await front.withdraw(session, agent)
+    pages.append(await my_enrolments(front, ask, session, behind))
+    places = [re.findall("<strong>(.*?)</strong>", under(shown, "Complète"))[0] for shown in pages]
+    assert places == ["1re", "2e", "1re"]
+
+
+async def test_past_enrolments_come_last_with_what_ended_them_and_offer_nothing(
+    front: Front, ask: Ask
+) -> None:
+    session, agent, _ = await enrolled(front, title="Refusée", capacity=0, waiting_list="none")
+    begun = await front.open(agent, title="Commencée", starts_at=clock.now() - timedelta(hours=1))
+    cut_short = await front.open(agent, title="Interrompue")
+    state = cut_short.model_dump() | {"version": 2, "status": Status.CANCELLED}
+    await front.publish(SessionCancelled(**state, cancellation_reason="Salle <fermée>."))
+    shown = await my_enrolments(front, ask, session, agent)
+    assert shown.index("Commencée") < shown.index("Inscriptions passées") < shown.index("Refusée")
+    assert "session complète" in under(shown, "Refusée")
+    assert "<p>Salle &lt;fermée&gt;.</p>" in under(shown, "Interrompue")
+    assert [each.value for each in (Purpose.WITHDRAW, Purpose.MOVE) if each.value in shown] == []
+    address = f"{PUBLIC}{ARRIVAL}/{(await front.of(begun, agent)).enrolment_id}"
+    assert str(qr_codes.svg(address, "Code à montrer à l’accueil")) in under(shown, "Commencée")
+
+
+async def test_a_calendar_without_sessions_to_come_is_a_page_that_says_so(front: Front, ask: Ask) -> None:
+    session, agent, _ = await enrolled(front)
+    await front.withdraw(session, agent)
+    calendar = await ask("GET", await letter(front, Purpose.CALENDAR, session, agent))
+    page(calendar, 410, "Rien à mettre dans votre agenda")
+
+
+async def test_the_page_leads_to_each_action_and_each_action_leads_back(front: Front, ask: Ask) -> None:
+    offered, agent, _ = await an_offer(front, title="Proposée")
+    shown = await my_enrolments(front, ask, offered, agent)
+    offer, withdrawal = onward(shown, Purpose.OFFER), onward(shown, Purpose.WITHDRAW)
+    accepted = await ask("POST", offer, data={"reponse": "oui"})
+    answers = [await ask("GET", offer), await ask("GET", withdrawal), accepted]
+    answers.append(await ask("POST", withdrawal, data=CONFIRM))
+    for answer in answers:
+        page(await ask("GET", onward(answer.text, Purpose.ENROLMENTS)), 200, "Mes inscriptions")
+    assert await front.states(offered, agent) == ["withdrawn"]
+
+
+@pytest.mark.parametrize("purpose", [Purpose.WITHDRAW, Purpose.MOVE])
+async def test_coming_back_to_the_page_does_not_prolong_the_link_of_the_letter(
+    front: Front, ask: Ask, purpose: Purpose, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    later, end = datetime.now(UTC) + timedelta(days=900), clock.now() + timedelta(days=180)
+    session, agent, _ = await enrolled(front, starts_at=later, ends_at=later + timedelta(hours=6))
+    link = await letter(front, Purpose.ENROLMENTS, session, agent, until=end)
+    for hours in (2, 1):
+        monkeypatch.setattr(clock, "now", lambda hours=hours: end - timedelta(hours=hours))
+        there = await ask("GET", onward((await ask("GET", link)).text, purpose))
+        link = onward(there.text, Purpose.ENROLMENTS)
+    monkeypatch.setattr(clock, "now", lambda: end + timedelta(seconds=1))
+    page(await ask("GET", link), 410, "Ce lien a expiré")
+
+
+async def test_the_page_leads_to_the_subscriptions_by_the_enrolment_and_the_mark_of_the_address(
+    front: Front, ask: Ask
+) -> None:
+    """Only the notifier knows who follows what."""
+    session, agent, _ = await enrolled(front)
+    link = onward(await my_enrolments(front, ask, session, agent), Purpose.SUBSCRIPTIONS)
+    enrolment_id, mark, *_ = links().read(Purpose.SUBSCRIPTIONS, link.rpartition("/")[2], clock.now()).ids
     assert enrolment_id == str((await front.of(session, agent)).enrolment_id)
     assert links().is_mark_of(int(mark), agent.email)
 
 
-async def test_the_address_to_join_is_on_no_page(front: Front, ask: Ask) -> None:
-    agent = an_agent()
-    session = open_now(format="webinar", venue=None, join_url="https://visio.example/secret")
-    await front.publish(session)
-    await front.enrol(session, agent)
-    text = (await ask("GET", await letter(front, Purpose.ENROLMENTS, session, agent))).text
-    assert "En ligne" in text
-    assert "visio.example" not in text
-
-
-async def test_a_link_that_expired_or_is_for_something_else_opens_nothing(front: Front, ask: Ask) -> None:
-    session, agent = open_now(), an_agent()
-    await front.publish(session)
-    await front.enrol(session, agent)
-    enrolment_id = (await front.of(session, agent)).enrolment_id
-    old = path(Purpose.ENROLMENTS, enrolment_id, until=datetime.now(UTC) - timedelta(seconds=1))
-    page(await ask("GET", old), 410, "Ce lien a expiré")
-    other = path(Purpose.WITHDRAW, enrolment_id).replace(Purpose.WITHDRAW.value, Purpose.ENROLMENTS.value)
-    assert (await ask("GET", other)).status_code == 404
-
-
-async def test_enrolments_with_another_address_are_on_another_page(front: Front, ask: Ask) -> None:
-    """A former mailbox, or one that another portal names, has had no letter about them."""
-    before = an_agent(email="zoe@ancienne.fr")
-    after = before.model_copy(update={"email": "zoe@nouvelle.fr"})
-    old, new = open_now(title="Ancienne"), open_now(title="Nouvelle")
-    await front.publish(old, new)
-    await front.enrol(old, before)
-    await front.enrol(new, after)
-
-    text = (await ask("GET", await letter(front, Purpose.ENROLMENTS, old, before))).text
-
-    assert (">Ancienne<" in text, ">Nouvelle<" in text) == (True, False)
-
-
-async def correct(front: Front, database: Database, session: SessionState, agent: Agent) -> Agent:
-    """Have an organiser correct the agent's address. Returns the agent as they are then."""
-    enrolment_id = (await front.of(session, agent)).enrolment_id
-    organiser = Principal(name="advisor", role=Role.ORGANISER, delegation="bretagne")
-    right = {"email": "zoe@exemple.fr"}
-    async with database.transaction() as tx:
-        acting = Acting(tx, organiser, Policy(), datetime.now(UTC))
-        await corrections.correct_by_organiser(acting, enrolment_id, AgentCorrection.model_validate(right))
-    return agent.model_copy(update=right)
-
-
-async def test_a_link_that_was_written_to_a_wrong_address_opens_nothing_once_it_is_corrected(
+async def test_a_refusal_for_an_unknown_session_leads_to_the_other_enrolments(
     front: Front, ask: Ask, database: Database
 ) -> None:
-    """Whenever it was written: a letter may leave while the correction is on its way."""
-    session, agent = open_now(title="Session"), an_agent(email="faute@exemple.fr")
-    await front.publish(session)
-    await front.enrol(session, agent)
-    wrong = await letter(front, Purpose.ENROLMENTS, session, agent)
-    shown = (await ask("GET", wrong)).text
-    on_page = re.findall(f'href="{PUBLIC}({Purpose.WITHDRAW.value}/[^"]*|{Purpose.MOVE.value}/[^"]*)"', shown)
-    assert len(on_page) == 2
-    of_letters = [await letter(front, purpose, session, agent) for purpose in OF_LETTERS]
-
-    corrected = await correct(front, database, session, agent)
-
-    for link in (wrong, *on_page, *of_letters):
-        text = page(await ask("GET", link), 410, "Ce lien ne s’ouvre plus")
-        assert ">Session<" not in text
-    for link in on_page:
-        answers = {"confirmer": "oui", "session": str(session.session_id)}
-        page(await ask("POST", link, data=answers), 410, "Ce lien ne s’ouvre plus")
-    assert await front.states(session, agent) == ["enrolled"]
-    anyhow = corrected.model_copy(update={"email": "ZOE@exemple.fr"})
-    assert ">Session<" in (await ask("GET", await letter(front, Purpose.ENROLMENTS, session, anyhow))).text
-
-
-OF_LETTERS = [Purpose.WITHDRAW, Purpose.MOVE, Purpose.OFFER, Purpose.CERTIFICATE, Purpose.CALENDAR]
-
-
-async def test_the_link_of_an_offer_that_lies_in_a_wrong_mailbox_takes_and_leaves_no_seat(
-    front: Front, ask: Ask, database: Database
-) -> None:
-    session, other, agent = open_now(capacity=1, waiting_list="offer"), an_agent(), an_agent()
-    await front.publish(session)
-    await front.enrol(session, other, agent)
-    await front.withdraw(session, other)
-    wrong = await letter(front, Purpose.OFFER, session, agent)
-
-    corrected = await correct(front, database, session, agent)
-
-    for answer in ("oui", "non"):
-        page(await ask("POST", wrong, data={"reponse": answer}), 410, "Ce lien ne s’ouvre plus")
-    assert await front.states(session, agent) == ["offered"]
-    right = await letter(front, Purpose.OFFER, session, corrected)
-    page(await ask("POST", right, data={"reponse": "oui"}), 200, "Votre place est confirmée")
-
-
-@pytest.mark.parametrize("purpose", [Purpose.WITHDRAW, Purpose.MOVE])
-async def test_whoever_comes_back_to_the_page_comes_back_no_longer_than_the_letters_link_opens(
-    front: Front, ask: Ask, purpose: Purpose, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    later = datetime.now(UTC) + timedelta(days=900)
-    session = open_now(title="Session", starts_at=later, ends_at=later + timedelta(hours=6))
-    agent, end = an_agent(), clock.now() + timedelta(days=180)
-    await front.publish(session)
-    await front.enrol(session, agent)
-    link = await letter(front, Purpose.ENROLMENTS, session, agent, until=end)
-
-    async def hop(link: str, now: datetime) -> str:
-        """Go to the page, on from there, and back: where that leads."""
-        monkeypatch.setattr(clock, "now", lambda: now)
-        [there] = re.findall(f'href="{PUBLIC}({purpose.value}/[^"]*)"', (await ask("GET", link)).text)
-        [back] = re.findall(
-            f'href="{PUBLIC}({Purpose.ENROLMENTS.value}/[^"]*)"', (await ask("GET", there)).text
-        )
-        return str(back)
-
-    back = await hop(link, end - timedelta(hours=2))
-    back = await hop(back, end - timedelta(hours=1))
-
-    monkeypatch.setattr(clock, "now", lambda: end + timedelta(seconds=1))
-    page(await ask("GET", back), 410, "Ce lien a expiré")
-
-
-async def test_who_was_refused_for_a_session_that_nobody_knows_sees_their_other_enrolments(
-    front: Front, ask: Ask, database: Database
-) -> None:
-    session, unknown, agent = open_now(title="Connue"), open_now(), an_agent()
-    await front.publish(session)
-    await front.enrol(session, agent)
-    await front.enrol(unknown, agent)
+    _, agent, _ = await enrolled(front, title="Connue")
+    await front.enrol(unknown := open_now(), agent)
     async with database.transaction() as tx:
         await requests.refuse_unknown(tx, clock.now() + timedelta(hours=1), clock.now())
-    assert await front.states(unknown, agent) == ["refused"]
-
-    text = page(
-        await ask("GET", await letter(front, Purpose.ENROLMENTS, unknown, agent)), 200, "Mes inscriptions"
-    )
-
-    assert ">Connue<" in text
+    assert ">Connue<" in await my_enrolments(front, ask, unknown, agent)
 
 
-async def the_calendar(front: Front, ask: Ask, session: SessionState, agent: Agent) -> list[Any]:
-    """The entries of the calendar that "Mes inscriptions" leads to."""
-    text = (await ask("GET", await letter(front, Purpose.ENROLMENTS, session, agent))).text
-    [link] = re.findall(f'href="{PUBLIC}({Purpose.CALENDAR.value}/[^"]*)"', text)
+# ------------------------------------------------------------------------------------------- the calendar
+
+
+async def the_calendar(front: Front, ask: Ask, session: SessionState, agent: Agent) -> dict[str, Any]:
+    """The entries of the calendar to which the page leads, by their title."""
+    link = onward(await my_enrolments(front, ask, session, agent), Purpose.CALENDAR)
     answer = await ask("GET", link)
     assert answer.headers["content-type"] == "text/calendar; charset=utf-8"
-    assert answer.headers["content-disposition"] == 'attachment; filename="mes-formations.ics"'
     assert answer.headers["cache-control"] == "no-store"
     calendar = Calendar.from_ical(answer.content)
     assert [str(zone["tzid"]) for zone in calendar.walk("VTIMEZONE")] == ["Europe/Paris"]
-    return list(calendar.walk("VEVENT"))
+    return {str(event["summary"]): event for event in calendar.walk("VEVENT")}
 
 
-async def test_the_calendar_has_what_is_live_and_the_address_to_join_for_who_has_a_seat_alone(
+async def test_the_calendar_has_live_enrolments_and_the_address_to_join_for_a_seat_alone(
     front: Front, ask: Ask
 ) -> None:
-    agent, link = an_agent(), "https://visio.example/secret"
-    online = {"format": "webinar", "venue": None, "join_url": link}
-    seat, full = (
-        open_now(title="Assise", **online),
-        open_now(title="Complète", capacity=1, waiting_list="automatic", **online),
-    )
-    left, others = open_now(title="Quittée"), open_now(title="Une autre")
-    await front.publish(seat, full, left, others)
-    await front.enrol(full, an_agent(), agent)
-    for session in (seat, left):
-        await front.enrol(session, agent)
-    await front.withdraw(left, agent)
-    await front.enrol(others, an_agent())
-
+    agent, online = an_agent(), {"venue": None, "join_url": "https://visio.example/secret"}
+    seat = await front.open(agent, title="Assise", **online)
+    await front.open(an_agent(), agent, title="Complète", capacity=1, **online)
+    await front.open(an_agent(), title="Une autre")
+    await front.withdraw(await front.open(agent, title="Quittée"), agent)
     events = await the_calendar(front, ask, seat, agent)
-
-    by_title = {str(event["summary"]): event for event in events}
-    assert set(by_title) == {"Assise", "Sur la liste d’attente : Complète"}
-    assert (str(by_title["Assise"]["url"]), str(by_title["Assise"]["status"])) == (link, "CONFIRMED")
-    waiting = by_title["Sur la liste d’attente : Complète"]
-    assert (str(waiting["location"]), str(waiting["status"])) == ("En ligne", "TENTATIVE")
-    assert link not in waiting.to_ical().decode()
+    assert {title: (str(event["status"]), event.get("url")) for title, event in events.items()} == {
+        "Assise": ("CONFIRMED", online["join_url"]),
+        "Sur la liste d’attente : Complète": ("TENTATIVE", None),
+    }
+    assert "visio.example" not in events["Sur la liste d’attente : Complète"].to_ical().decode()
 
 
-async def test_its_entries_are_those_that_letters_put_in_and_take_out(front: Front, ask: Ask) -> None:
-    """As the notifier writes them: by the enrolment, the séance, and what was decided last."""
-    start, agent = datetime.now(UTC) + timedelta(days=30), an_agent()
-    modules = [
-        {
-            "title": title,
-            "starts_at": start + timedelta(days=day),
-            "ends_at": start + timedelta(days=day, hours=3),
-        }
-        for day, title in enumerate(("Matin", "Soir"))
-    ]
-    session = open_now(version=3, starts_at=start, ends_at=start + timedelta(days=2), modules=modules)
-    await front.publish(session)
-    await front.enrol(session, agent)
-    enrolment_id = (await front.of(session, agent)).enrolment_id
-    events = await the_calendar(front, ask, session, agent)
-    assert [(str(event["uid"]), int(event["sequence"])) for event in events] == [
-        (f"{enrolment_id}-1", 10_003),
-        (f"{enrolment_id}-2", 10_003),
-    ]
-
-
-async def test_a_seance_keeps_its_entry_whatever_is_added_or_dropped_around_it(
+async def test_a_module_keeps_its_entry_whatever_is_added_or_dropped_around_it(
     front: Front, ask: Ask
 ) -> None:
-    """As in letters (ADR 0014): else an agenda would have it twice, once by each of the two."""
-    start, agent = datetime.now(UTC) + timedelta(days=30), an_agent()
+    """As in the notifier's letters (ADR 0014): else an agenda would have the module twice."""
+    start = clock.now() + timedelta(days=30)
+    dates = {"starts_at": start, "ends_at": start + timedelta(days=3)}
     first, second, third = (
         {
             "title": title,
@@ -541,50 +356,9 @@ async def test_a_seance_keeps_its_entry_whatever_is_added_or_dropped_around_it(
         }
         for day, title in enumerate(("Matin", "Midi", "Soir"))
     )
-    dates = {"starts_at": start, "ends_at": start + timedelta(days=3)}
-    session = open_now(**dates, modules=[second, third])
-    await front.publish(session)
-    await front.enrol(session, agent)
-    enrolment_id = (await front.of(session, agent)).enrolment_id
+    session, agent, _ = await enrolled(front, **dates, modules=[second, third])
     for version, modules in ((2, [first, second, third]), (3, [first, third])):
-        changed = open_now(**dates, session_id=session.session_id, version=version, modules=modules)
-        await front.publish(changed)
-
+        await front.open(**dates, session_id=session.session_id, version=version, modules=modules)
     entries = await the_calendar(front, ask, session, agent)
-
-    assert {str(entry["summary"]).split(" : ")[1]: str(entry["uid"]) for entry in entries} == {
-        "Matin": f"{enrolment_id}-3",
-        "Soir": f"{enrolment_id}-2",
-    }
-
-
-async def test_who_has_nothing_to_come_is_told_so_and_gets_no_empty_calendar(front: Front, ask: Ask) -> None:
-    session, agent = open_now(), an_agent()
-    await front.publish(session)
-    await front.enrol(session, agent)
-    await front.withdraw(session, agent)
-    page(
-        await ask("GET", await letter(front, Purpose.CALENDAR, session, agent)),
-        410,
-        "Rien à mettre dans votre agenda",
-    )
-
-
-async def test_a_letters_link_to_an_offer_leads_to_that_offer_alone(front: Front, ask: Ask) -> None:
-    session, other, agent = open_now(capacity=1, waiting_list="offer"), an_agent(), an_agent()
-    await front.publish(session)
-    await front.enrol(session, other, agent)
-    await front.withdraw(session, other)
-    version = (await front.of(session, agent)).version
-    enrolment_id, mark = (await front.of(session, agent)).enrolment_id, links().mark(agent.email)
-    link = path(Purpose.OFFER, enrolment_id, mark, version)
-    assert Purpose.ENROLMENTS.value not in (await ask("GET", link)).text
-
-
-async def test_a_letters_link_to_withdraw_leads_to_that_enrolment_alone(front: Front, ask: Ask) -> None:
-    session, agent = open_now(), an_agent()
-    await front.publish(session)
-    await front.enrol(session, agent)
-    link = await letter(front, Purpose.WITHDRAW, session, agent)
-    asked, done = await ask("GET", link), await ask("POST", link, data={"confirmer": "oui"})
-    assert Purpose.ENROLMENTS.value not in asked.text + done.text
+    found = {title[-5:]: (str(each["uid"])[-2:], int(each["sequence"])) for title, each in entries.items()}
+    assert found == {"Matin": ("-3", 10_003), " Soir": ("-2", 10_003)}

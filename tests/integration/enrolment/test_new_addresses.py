@@ -1,4 +1,4 @@
-"""Agents correct their address from "Mes inscriptions" (rule 19): who reads the new mailbox confirms it."""
+"""Agents correct their address (rule 19): the reader of the new mailbox confirms it."""
 
 import json
 import re
@@ -14,16 +14,16 @@ from shared import clock
 from shared.database import Database
 from shared.events.catalogue import SessionState
 from shared.events.enrolment import NewAddressGiven
-from shared.events.vocabulary import Agent
 from shared.personal_data import end_rows
 from shared.web.links import Purpose
 from tests.conftest import Ask
 from tests.integration.enrolment.conftest import Front, SelectRows
-from tests.integration.enrolment.test_my_enrolments import PUBLIC, correct
-from tests.integration.enrolment.visiting import KEY, LATER, letter, links, page, path
-from tests.support.builders import an_agent, open_now
+from tests.integration.enrolment.test_my_enrolments import CONFIRM, correct
+from tests.integration.enrolment.visiting import KEY, LATER, PUBLIC, letter, links, onward, page, path
+from tests.support.builders import an_agent
 
 NEW = "zoe@nouvelle.fr"
+AGENT = an_agent(email="zoe@ancienne.fr")
 
 
 @pytest.fixture
@@ -32,19 +32,21 @@ def ask(asking: Any) -> Ask:
     return it
 
 
-async def enrolled(front: Front, *sessions: SessionState) -> Agent:
-    agent = an_agent(email="zoe@ancienne.fr")
-    await front.publish(*sessions)
-    for session in sessions:
-        await front.enrol(session, agent)
-    return agent
+@pytest.fixture
+async def sessions(front: Front) -> list[SessionState]:
+    """Two sessions in which the agent has a seat."""
+    return [await front.open(AGENT, title=title) for title in ("Une", "Autre")]
 
 
-async def form(front: Front, ask: Ask, session: SessionState, agent: Agent) -> str:
+@pytest.fixture
+async def form(front: Front, ask: Ask, sessions: list[SessionState]) -> str:
+    return await form_of(front, ask, sessions[0])
+
+
+async def form_of(front: Front, ask: Ask, session: SessionState) -> str:
     """The path of the form, as "Mes inscriptions" leads to it."""
-    text = (await ask("GET", await letter(front, Purpose.ENROLMENTS, session, agent))).text
-    [there] = re.findall(f'href="{PUBLIC}({Purpose.ADDRESS.value}/[^"]*)"', text)
-    return str(there)
+    shown = await ask("GET", await letter(front, Purpose.ENROLMENTS, session, AGENT))
+    return onward(shown.text, Purpose.ADDRESS)
 
 
 async def given(rows: SelectRows) -> list[NewAddressGiven]:
@@ -61,126 +63,84 @@ async def addresses(rows: SelectRows) -> list[str]:
     return [row.email for row in await rows("SELECT DISTINCT agent ->> 'email' AS email FROM enrolment")]
 
 
-async def test_only_the_click_at_the_new_address_corrects_it_in_every_enrolment(
-    front: Front, ask: Ask, rows: SelectRows
+async def test_only_the_click_at_the_new_address_corrects_it_in_every_enrolment_and_once(
+    ask: Ask, rows: SelectRows, form: str
 ) -> None:
-    sessions = open_now(title="Une"), open_now(title="Autre")
-    agent = await enrolled(front, *sessions)
-    there = await form(front, ask, sessions[0], agent)
-    page(await ask("GET", there), 200, "Corriger mon adresse électronique")
-    page(await ask("POST", there, data={"adresse": f" {NEW} "}), 200, "Regardez vos courriels")
+    assert (await ask("POST", form, data={"adresse": f" {NEW} "})).status_code == 200
     [event] = await given(rows)
-    assert (event.new_address, event.agent.email) == (NEW, agent.email)
+    assert (event.new_address, event.agent.email) == (NEW, AGENT.email)
     link = confirming(event.request_id)
     assert NEW not in page(await ask("GET", link), 200, "Est-ce bien votre adresse ?")
-    assert await addresses(rows) == [agent.email], "who opens a link changes nothing"
+    assert await addresses(rows) == [AGENT.email], "who opens a link changes nothing"
 
-    done = page(await ask("POST", link, data={"confirmer": "oui"}), 200, "Votre adresse est corrigée")
+    done = [await ask("POST", link, data=CONFIRM) for _ in range(2)]
 
+    assert [answer.status_code for answer in done] == [200, 200]
     assert await addresses(rows) == [NEW]
-    [own] = re.findall(f'href="{PUBLIC}({Purpose.ENROLMENTS.value}/[^"]*)"', done)
-    assert ">Autre<" in (await ask("GET", own)).text
-    page(await ask("GET", there), 410, "Ce lien ne s’ouvre plus")
-    [kept] = await rows("SELECT * FROM correction")
-    assert (kept.author, kept.request_source) == ("agent", "")
-    assert (kept.before, kept.after) == ([{"email": agent.email}], {"email": NEW})
-
-
-async def test_a_second_click_corrects_nothing_and_says_the_same(
-    front: Front, ask: Ask, rows: SelectRows
-) -> None:
-    session = open_now()
-    agent = await enrolled(front, session)
-    await ask("POST", await form(front, ask, session, agent), data={"adresse": NEW})
-    [event] = await given(rows)
-    for _ in range(2):
-        answer = await ask("POST", confirming(event.request_id), data={"confirmer": "oui"})
-        page(answer, 200, "Votre adresse est corrigée")
-    assert len(await rows("SELECT 1 FROM correction")) == 1
+    assert ">Autre<" in (await ask("GET", onward(done[0].text, Purpose.ENROLMENTS))).text
+    assert (await ask("GET", form)).status_code == 410
+    [kept] = await rows("SELECT author, request_source, before, after FROM correction")
+    assert tuple(kept) == ("agent", "", [{"email": AGENT.email}], {"email": NEW})
 
 
 async def test_a_link_for_another_address_another_request_or_of_yesterday_confirms_nothing(
-    front: Front, ask: Ask, rows: SelectRows
+    ask: Ask, rows: SelectRows, form: str
 ) -> None:
-    session = open_now()
-    agent = await enrolled(front, session)
-    await ask("POST", await form(front, ask, session, agent), data={"adresse": NEW})
+    await ask("POST", form, data={"adresse": NEW})
     [event] = await given(rows)
-    past = datetime.now(UTC) - timedelta(seconds=1)
     other = path(Purpose.ADDRESS, event.request_id, links().mark(NEW))
     for link, status in (
         (confirming(event.request_id, "autre@nouvelle.fr"), 410),
         (confirming(uuid4()), 410),
-        (confirming(event.request_id, until=past), 410),
+        (confirming(event.request_id, until=datetime.now(UTC) - timedelta(seconds=1)), 410),
         (other.replace(Purpose.ADDRESS.value, Purpose.CONFIRM_ADDRESS.value), 404),
     ):
-        assert (await ask("POST", link, data={"confirmer": "oui"})).status_code == status
-    assert await addresses(rows) == [agent.email]
+        assert (await ask("POST", link, data=CONFIRM)).status_code == status
+    assert await addresses(rows) == [AGENT.email]
 
 
 async def test_an_address_that_was_corrected_otherwise_meanwhile_is_not_undone(
-    front: Front, ask: Ask, rows: SelectRows, database: Database
+    front: Front, ask: Ask, rows: SelectRows, sessions: list[SessionState], form: str
 ) -> None:
-    session = open_now()
-    agent = await enrolled(front, session)
-    await ask("POST", await form(front, ask, session, agent), data={"adresse": NEW})
+    await ask("POST", form, data={"adresse": NEW})
     [event] = await given(rows)
-    corrected = await correct(front, database, session, agent)
-    answer = await ask("POST", confirming(event.request_id), data={"confirmer": "oui"})
-    page(answer, 410, "Ce lien ne s’ouvre plus")
-    assert await addresses(rows) == [corrected.email]
+    await correct(ask, front, sessions[0], AGENT, "zoe@exemple.fr")
+    assert (await ask("POST", confirming(event.request_id), data=CONFIRM)).status_code == 410
+    assert await addresses(rows) == ["zoe@exemple.fr"]
 
 
-async def test_the_answer_is_the_same_whether_the_address_is_somebodys_or_not(
-    front: Front, ask: Ask, rows: SelectRows
+async def test_the_answer_is_the_same_for_a_known_and_an_unknown_address(
+    front: Front, ask: Ask, rows: SelectRows, sessions: list[SessionState], form: str
 ) -> None:
-    session = open_now()
-    agent = await enrolled(front, session)
-    known = an_agent(email="connue@exemple.fr")
-    await front.enrol(session, known)
-    there = await form(front, ask, session, agent)
-    texts = [
-        (answer.status_code, re.sub(r'/[\w.-]{40,}"', '"', answer.text))
-        for address in (known.email, "inconnue@exemple.fr", agent.email)
-        for answer in [await ask("POST", there, data={"adresse": address})]
-    ]
-    assert texts[0] == texts[1] == texts[2]
+    await front.enrol(sessions[0], known := an_agent(email="connue@exemple.fr"))
+    typed = (known.email, "inconnue@exemple.fr", AGENT.email)
+    answers = [await ask("POST", form, data={"adresse": address}) for address in typed]
+    assert [answer.status_code for answer in answers] == [200, 200, 200]
+    assert len({re.sub(r'/[\w.-]{40,}"', '"', answer.text) for answer in answers}) == 1
     assert len(await given(rows)) == 3
 
 
-async def test_what_is_no_address_is_said_at_the_field_and_goes_nowhere(
-    front: Front, ask: Ask, rows: SelectRows
-) -> None:
-    session = open_now()
-    agent = await enrolled(front, session)
-    there = await form(front, ask, session, agent)
-    for typed in ("", "zoe", "zoe@nouvelle", "zoe@nouvelle.fr\u202e"):
-        text = page(
-            await ask("POST", there, data={"adresse": typed}), 422, "Corriger mon adresse électronique"
-        )
-        assert 'aria-invalid="true"' in text
+@pytest.mark.parametrize("typed", ["", "zoe", "zoe@nouvelle", "zoe@nouvelle.fr\u202e"])
+async def test_what_is_no_address_goes_nowhere(ask: Ask, rows: SelectRows, form: str, typed: str) -> None:
+    assert 'aria-invalid="true"' in (await ask("POST", form, data={"adresse": typed})).text
     assert await given(rows) == []
 
 
-async def test_an_agent_gives_a_few_addresses_a_day_whichever_page_they_come_from(
-    front: Front, ask: Ask, rows: SelectRows
+async def test_an_agent_gives_a_few_addresses_a_day_from_all_pages_together(
+    front: Front, ask: Ask, rows: SelectRows, sessions: list[SessionState]
 ) -> None:
-    sessions = open_now(title="Une"), open_now(title="Autre")
-    agent = await enrolled(front, *sessions)
-    pages = [await form(front, ask, session, agent) for session in sessions]
+    forms = [await form_of(front, ask, session) for session in sessions]
     for number in range(A_DAY.most):
-        answer = await ask("POST", pages[number % 2], data={"adresse": f"zoe{number}@nouvelle.fr"})
+        answer = await ask("POST", forms[number % 2], data={"adresse": f"zoe{number}@nouvelle.fr"})
         assert answer.status_code == 200
-    page(await ask("POST", pages[1], data={"adresse": NEW}), 429, "C’est assez pour aujourd’hui")
+    assert (await ask("POST", forms[1], data={"adresse": NEW})).status_code == 429
     assert len(await given(rows)) == A_DAY.most
 
 
 async def test_an_address_that_nobody_confirmed_ends_with_its_link(
-    front: Front, ask: Ask, rows: SelectRows, database: Database
+    ask: Ask, rows: SelectRows, database: Database, form: str
 ) -> None:
-    session = open_now()
-    agent = await enrolled(front, session)
-    await ask("POST", await form(front, ask, session, agent), data={"adresse": NEW})
+    await ask("POST", form, data={"adresse": NEW})
     for hours, left in ((23, 1), (25, 0)):
         async with database.transaction() as tx:
             await end_rows(tx, NEW_ADDRESSES, int(NEW_ADDRESSES.days), clock.now() + timedelta(hours=hours))

@@ -1,4 +1,4 @@
-"""Who opens the links of letters: their paths, and what every page has."""
+"""Readers of letters who open links: the paths of the links, and what every page has."""
 
 import re
 from datetime import UTC, datetime, timedelta
@@ -10,10 +10,11 @@ from shared.events.catalogue import SessionState
 from shared.events.vocabulary import Agent
 from shared.web.links import Links, LinkSettings, Purpose
 from tests.integration.enrolment.conftest import Front
-from tests.support.builders import an_agent, open_now
+from tests.support.builders import an_agent
 
 KEY = "a key of thirty-two characters for tests only"
 LATER = datetime.now(UTC) + timedelta(days=60)
+PUBLIC = "https://parcours.example"
 
 
 def links(key: str = KEY) -> Links:
@@ -24,6 +25,12 @@ def links(key: str = KEY) -> Links:
 
 def path(purpose: Purpose, *subject: object, until: datetime = LATER, key: str = KEY) -> str:
     return f"{purpose.value}/{links(key).token(purpose, *map(str, subject), until=until)}"
+
+
+def onward(text: str, purpose: Purpose) -> str:
+    """The path of the one link of a page that serves this purpose."""
+    [found] = re.findall(f'href="{PUBLIC}({purpose.value}/[^"]*)"', text)
+    return str(found)
 
 
 def page(answer: httpx.Response, status: int, title: str) -> str:
@@ -43,10 +50,19 @@ def page(answer: httpx.Response, status: int, title: str) -> str:
 
 
 async def enrolled(front: Front, **changes: Any) -> tuple[SessionState, Agent, str]:
-    session, agent = open_now(**changes), an_agent()
-    await front.publish(session)
-    await front.enrol(session, agent)
+    """A session, an agent who asked for a seat, and the path of the letter's link to withdraw."""
+    session = await front.open(agent := an_agent(), **changes)
     return session, agent, await letter(front, Purpose.WITHDRAW, session, agent)
+
+
+async def an_offer(
+    front: Front, agent: Agent | None = None, **changes: Any
+) -> tuple[SessionState, Agent, str]:
+    """A session, an agent to whom its one seat is offered, and the path of the letter's link."""
+    first, agent = an_agent(), agent or an_agent()
+    session = await front.open(first, agent, **{"capacity": 1, "waiting_list": "offer"} | changes)
+    await front.withdraw(session, first)
+    return session, agent, await letter(front, Purpose.OFFER, session, agent)
 
 
 async def letter(
