@@ -1,24 +1,31 @@
 """What organisers do with one enrolment: the effect of each action, by each channel that asks for it."""
 
-from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+import asyncio
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
 from typing import Any
 
 import httpx
 import pytest
 from sqlalchemy import Row
 
+from services.enrolment.rules.policy import Policy
+from services.enrolment.service import corrections
+from services.enrolment.service.acting import Acting
+from services.enrolment.service.commands import AgentCorrection
 from shared import clock
-from shared.database import Transaction
+from shared.auth import Principal, Role
+from shared.database import Database, Transaction
 from shared.events.catalogue import SessionState
 from shared.events.vocabulary import Agent
 from tests.conftest import Ask
-from tests.integration.enrolment.conftest import Front, SelectRows, ToApplication, problem
+from tests.integration.enrolment.conftest import Front, LocksAwaited, SelectRows, ToApplication, problem
 from tests.integration.enrolment.manage import MANAGE, OrganiserClient, hidden, page_of
 from tests.integration.enrolment.organising import ADMIN, BRETAGNE, listed, published_events
 from tests.support.builders import an_agent, open_now
 
 HEARD = "Au téléphone"
+WRITTEN = "SELECT count(*) FROM outbox UNION ALL SELECT count(*) FROM enrolment_change"
 
 
 class Situation:
@@ -64,113 +71,86 @@ class ActionCase:
     """An action about the enrolment of ``who``: its JSON, its form, its bulk form, and its effect."""
 
     who: str
-    method: str
-    resource: str
-    body: dict[str, Any]
-    page: str
-    form: dict[str, str]
-    bulk: str | None
-    cause: str
-    event: str | None
+    json: tuple[str, str, dict[str, Any]]
+    form: tuple[str, dict[str, str]]
+    bulk: str | None = None
+    cause: str = ""
+    event: str | None = None
     becomes: dict[str, str] = field(default_factory=dict)
     reason: str | None = HEARD
 
 
+NO_JSON = ("", "", dict[str, Any]())
+YES, NO = ({"answer": answer, "heard": HEARD} for answer in ("yes", "no"))
+BY_EMPLOYER = {"by": "employer", "reason": HEARD}
+TWIN = {"autre": "{twin}", "version-autre": "1", "confirmer": "oui"}
 ACTIONS = {
     "withdraw": ActionCase(
         "seated",
-        "POST",
-        "withdrawal",
-        {"by": "employer", "reason": HEARD},
-        "desistement",
-        {"by": "employer", "reason": HEARD},
-        "withdraw",
-        "employer",
-        "EnrolmentWithdrawn",
+        json=("POST", "withdrawal", BY_EMPLOYER),
+        form=("desistement", BY_EMPLOYER),
+        bulk="withdraw",
+        cause="employer",
+        event="EnrolmentWithdrawn",
         becomes={"seated": "withdrawn", "first": "offered"},
     ),
     "accept the offer": ActionCase(
         "offered",
-        "POST",
-        "offer-answer",
-        {"accepted": True, "reason": HEARD},
-        "reponse",
-        {"answer": "yes", "heard": HEARD},
-        None,
-        "offer_accepted",
-        "AgentEnrolled",
+        json=("POST", "offer-answer", {"accepted": True, "reason": HEARD}),
+        form=("reponse", YES),
+        cause="offer_accepted",
+        event="AgentEnrolled",
         becomes={"offered": "enrolled"},
     ),
     "decline the offer": ActionCase(
         "offered",
-        "POST",
-        "offer-answer",
-        {"accepted": False, "reason": HEARD},
-        "reponse",
-        {"answer": "no", "heard": HEARD},
-        None,
-        "offer_declined",
-        "SeatOfferLapsed",
+        json=("POST", "offer-answer", {"accepted": False, "reason": HEARD}),
+        form=("reponse", NO),
+        cause="offer_declined",
+        event="SeatOfferLapsed",
         becomes={"offered": "lapsed", "first": "offered"},
     ),
     "grant approval": ActionCase(
         "pending",
-        "POST",
-        "approval",
-        {"granted": True, "reason": HEARD},
-        "accord",
-        {"answer": "yes", "heard": HEARD},
-        "approve",
-        "approval_granted",
-        "AgentEnrolled",
+        json=("POST", "approval", {"granted": True, "reason": HEARD}),
+        form=("accord", YES),
+        bulk="approve",
+        cause="approval_granted",
+        event="AgentEnrolled",
         becomes={"pending": "enrolled"},
     ),
     "deny approval": ActionCase(
         "pending",
-        "POST",
-        "approval",
-        {"granted": False, "reason": HEARD},
-        "accord",
-        {"answer": "no", "heard": HEARD},
-        "approve",
-        "approval_denied",
-        "EnrolmentRefused",
+        json=("POST", "approval", {"granted": False, "reason": HEARD}),
+        form=("accord", NO),
+        bulk="approve",
+        cause="approval_denied",
+        event="EnrolmentRefused",
         becomes={"pending": "refused"},
     ),
     "change the priority": ActionCase(
         "last",
-        "PUT",
-        "priority",
-        {"priority": 5, "reason": HEARD},
-        "priorite",
-        {"priority": "5", "reason": HEARD},
-        "prioritise",
-        "priority",
-        None,
+        json=("PUT", "priority", {"priority": 5, "reason": HEARD}),
+        form=("priorite", {"priority": "5", "reason": HEARD}),
+        bulk="prioritise",
+        cause="priority",
     ),
     "join": ActionCase(
         "seated",
-        "POST",
-        "join",
-        {"enrolment_id": "{twin}"},
-        "reunion",
-        {"autre": "{twin}", "version-autre": "1", "confirmer": "oui"},
-        None,
-        "joined",
-        "EnrolmentWithdrawn",
+        json=("POST", "join", {"enrolment_id": "{twin}"}),
+        form=("reunion", TWIN),
+        cause="joined",
+        event="EnrolmentWithdrawn",
         becomes={"twin": "withdrawn"},
         reason=None,
     ),
     "move": ActionCase(
         "seated",
-        "POST",
-        "move",
-        {"to_session_id": "{there}"},
-        "deplacement",
-        {"to_session_id": "{there}"},
-        "move",
-        "moved",
-        "EnrolmentWithdrawn",
+        json=("POST", "move", {"to_session_id": "{there}"}),
+        form=("deplacement", {"to_session_id": "{there}"}),
+        bulk="move",
+        cause="moved",
+        event="EnrolmentWithdrawn",
         becomes={"seated": "withdrawn", "first": "offered"},
         reason=None,
     ),
@@ -198,15 +178,15 @@ class Channels:
         """Ask for the action by this channel. ``changes`` replace fields of its body or form."""
         enrolment = await self.world.of(action.who)
         if channel == "json":
-            path = f"/api/v1/enrolments/{enrolment.enrolment_id}/{action.resource}"
-            body = await self.ids(action.body | changes)
-            return await self.ask(action.method, path, by=BRETAGNE, json=body)
+            method, resource, body = action.json
+            path = f"/api/v1/enrolments/{enrolment.enrolment_id}/{resource}"
+            return await self.ask(method, path, by=BRETAGNE, json=await self.ids(body | changes))
+        page, fields = action.form
         key = hidden((await self.organiser.get(MANAGE)).text, "cle")
-        form = {"cle": key, "version": str(enrolment.version), **await self.ids(action.form | changes)}
+        form = {"cle": key, "version": str(enrolment.version), **await self.ids(fields | changes)}
         if channel == "form":
-            return await self.organiser.post(
-                f"{MANAGE}/inscriptions/{enrolment.enrolment_id}/{action.page}", data=form
-            )
+            path = f"{MANAGE}/inscriptions/{enrolment.enrolment_id}/{page}"
+            return await self.organiser.post(path, data=form)
         seen = form.pop("version")
         chosen = {"choix": str(enrolment.enrolment_id), f"version-{enrolment.enrolment_id}": seen}
         bulk = {"action": action.bulk, "confirmer": "oui"}
@@ -244,8 +224,7 @@ async def test_an_action_has_one_effect_by_each_channel_and_keeps_author_and_rea
         assert await world.front.states(world.there, world.agents["seated"]) == ["enrolled"]
 
 
-STALE = {"withdraw": "seated", "accept the offer": "offered", "grant approval": "pending"}
-STALE |= {"change the priority": "last", "move": "seated", "join": "seated"}
+STALE = ("withdraw", "accept the offer", "grant approval", "change the priority", "move", "join")
 
 
 @pytest.mark.parametrize(
@@ -258,18 +237,24 @@ async def test_a_form_about_an_enrolment_that_has_changed_since_does_nothing(
     action = ACTIONS[name]
     enrolment_id = (await channels.world.of(action.who)).enrolment_id
     stale = {"version": "99"} | ({f"version-{enrolment_id}": "99"} if channel == "bulk" else {})
-    written = "SELECT count(*) FROM outbox UNION ALL SELECT count(*) FROM enrolment_change"
-    before = await rows(written)
+    before = await rows(WRITTEN)
     answer = await channels.send(action, channel, **stale)
     assert answer.status_code == (409 if channel == "form" else 200)
-    assert await rows(written) == before
+    assert await rows(WRITTEN) == before
 
 
-async def test_the_other_enrolment_of_a_pair_is_in_the_version_that_was_shown(channels: Channels) -> None:
+async def test_two_enrolments_are_joined_once_that_is_confirmed_and_both_are_as_they_were_shown(
+    channels: Channels,
+) -> None:
+    """From the page of the enrolment that stays. The page of the other, which only waits, offers nothing."""
     before = await channels.world.states()
+    asked = await channels.send(replace(ACTIONS["join"], form=("reunion", {"autre": "{twin}"})), "form")
     late = await channels.send(ACTIONS["join"], "form", **{"version-autre": "9"})
-    assert late.status_code == 409
+    assert (asked.status_code, late.status_code) == (200, 409)
     assert await channels.world.states() == before
+    for who, is_offered in (("seated", True), ("twin", False)):
+        path = f"{MANAGE}/inscriptions/{(await channels.world.of(who)).enrolment_id}"
+        assert (f"{path}/reunion" in (await channels.organiser.get(path)).text) is is_offered
 
 
 INVALID: list[tuple[str, dict[str, Any]]] = [
@@ -278,10 +263,8 @@ INVALID: list[tuple[str, dict[str, Any]]] = [
     ("accept the offer", {"accepted": None, "answer": "perhaps"}),
     ("accept the offer", {"reason": " ", "heard": " "}),
     ("grant approval", {"granted": None, "answer": ""}),
-    ("grant approval", {"reason": " ", "heard": " "}),
     ("change the priority", {"priority": "x"}),
     ("change the priority", {"priority": 1001}),
-    ("change the priority", {"priority": -1}),
     ("change the priority", {"priority": "9" * 5000}),
     ("change the priority", {"reason": " "}),
     ("move", {"to_session_id": "x"}),
@@ -302,76 +285,58 @@ async def test_an_invalid_action_is_refused_and_changes_nothing(
     *, channels: Channels, rows: SelectRows, name: str, changes: dict[str, Any], channel: str
 ) -> None:
     action = ACTIONS[name]
-    known = action.body if channel == "json" else action.form
-    before = await rows("SELECT count(*) FROM enrolment_change")
+    known = action.json[2] if channel == "json" else action.form[1]
+    before = await rows(WRITTEN)
     kept = {name: value for name, value in changes.items() if name in known}
     answer = await channels.send(action, channel, **kept)
     assert answer.status_code == 422, answer.text
-    assert await rows("SELECT count(*) FROM enrolment_change") == before
+    assert await rows(WRITTEN) == before
+
+
+@pytest.mark.parametrize(
+    ("name", "who", "days", "code"),
+    [
+        ("change the priority", "seated", 0, None),
+        ("change the priority", "left", 0, None),
+        ("withdraw", "left", 0, None),
+        ("withdraw", "seated", 31, None),
+        ("accept the offer", "first", 0, "no_offer"),
+        ("accept the offer", "offered", 31, "deadline_passed"),
+    ],
+)
+async def test_what_the_rules_refuse_publishes_nothing(
+    *,
+    channels: Channels,
+    rows: SelectRows,
+    monkeypatch: pytest.MonkeyPatch,
+    name: str,
+    who: str,
+    days: int,
+    code: str | None,
+) -> None:
+    before, later = await rows(WRITTEN), clock.now() + timedelta(days=days)
+    monkeypatch.setattr(clock, "now", lambda: later)
+    answer = await channels.send(replace(ACTIONS[name], who=who), "json")
+    problem(answer, 409)
+    assert code is None or answer.json()["code"] == code
+    assert await rows(WRITTEN) == before
 
 
 async def test_the_first_of_the_line_is_chosen_without_a_number(channels: Channels) -> None:
-    form = {"premier": "oui", "priority": "0"}
+    form = {"premier": "oui", "priority": "0", "reason": "Oubli"}
     for who in ("last", "first"):
-        action = ActionCase(who, "", "", {}, "priorite", form | {"reason": "Oubli"}, None, "", None)
+        action = ActionCase(who, NO_JSON, ("priorite", form))
         assert (await channels.send(action, "form")).status_code == 303
         waiting = await listed(channels.ask, channels.world.full, "?state=waitlisted")
         assert waiting[0]["agent"]["agent_id"] == who
         assert (await channels.send(action, "form", reason=" ")).status_code == 422
 
 
-@pytest.mark.parametrize("who", ["seated", "left", "offered"])
-async def test_only_an_agent_who_waits_has_a_priority(world: Situation, ask: Ask, who: str) -> None:
-    path = f"/api/v1/enrolments/{(await world.of(who)).enrolment_id}/priority"
-    problem(await ask("PUT", path, by=BRETAGNE, json={"priority": 5, "reason": "r"}), 409)
-
-
-async def test_nobody_is_withdrawn_twice_nor_after_the_start_and_nothing_is_published(
-    channels: Channels, front: Front, rows: SelectRows
-) -> None:
-    session, agent = open_now(starts_at=datetime.now(UTC) - timedelta(hours=1)), an_agent()
-    await front.publish(session)
-    await front.enrol(session, agent)
-    ids = [(await front.of(session, agent)).enrolment_id, (await channels.world.of("left")).enrolment_id]
-    published = await rows("SELECT count(*) FROM outbox")
-    for enrolment_id in ids:
-        path = f"/api/v1/enrolments/{enrolment_id}/withdrawal"
-        problem(await channels.ask("POST", path, by=BRETAGNE, json={"by": "agent"}), 409)
-    assert await rows("SELECT count(*) FROM outbox") == published
-
-
-async def test_an_offer_has_no_reply_once_its_time_is_over(
-    channels: Channels, rows: SelectRows, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    offer = await channels.world.of("offered")
-    published = await rows("SELECT count(*) FROM outbox")
-    monkeypatch.setattr(clock, "now", lambda: offer.hold_until)
-    for who, code in (("offered", "deadline_passed"), ("first", "no_offer")):
-        path = f"/api/v1/enrolments/{(await channels.world.of(who)).enrolment_id}/offer-answer"
-        answer = await channels.ask("POST", path, by=BRETAGNE, json={"accepted": True, "reason": HEARD})
-        problem(answer, 409)
-        assert answer.json()["code"] == code
-    assert await rows("SELECT count(*) FROM outbox") == published
-
-
-@pytest.mark.parametrize(("granted", "code"), [(True, "already_enrolled"), (False, "not_enrolled")])
-async def test_an_employer_decides_once(channels: Channels, granted: bool, code: str) -> None:
-    action = ACTIONS["grant approval" if granted else "deny approval"]
-    await channels.send(action, "json")
-    again = await channels.send(action, "json")
-    problem(again, 409)
-    assert again.json()["code"] == code
-
-
 async def test_an_answer_never_precedes_its_commit(
     world: Situation, application: ToApplication, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = f"/api/v1/enrolments/{(await world.of('first')).enrolment_id}/withdrawal"
-
-    def fail(_: Transaction) -> None:
-        raise RuntimeError("the commit failed")
-
-    monkeypatch.setattr(Transaction, "committed", fail)
+    monkeypatch.setattr(Transaction, "committed", lambda _: 1 / 0)
     transport = httpx.ASGITransport(app=application(), raise_app_exceptions=False)
     async with httpx.AsyncClient(transport=transport, base_url="http://enrolment") as client:
         headers = {"authorization": f"Bearer {BRETAGNE}"}
@@ -382,28 +347,24 @@ async def test_an_answer_never_precedes_its_commit(
 # ------------------------------------------------------------------------------------------- corrections
 
 
-async def in_two_sessions(front: Front, **other: Any) -> tuple[Agent, SessionState, SessionState, str]:
-    """An agent in a session of Bretagne and in another one, and the path of the correction."""
-    agent, ours, others = an_agent(email="faute@exemple.fr"), open_now(), open_now(**other)
-    await front.publish(ours, others)
-    await front.enrol(ours, agent)
-    await front.enrol(others, agent)
-    return agent, ours, others, f"/api/v1/enrolments/{(await front.of(ours, agent)).enrolment_id}/agent"
+async def in_two_sessions(front: Front, **other: Any) -> tuple[Agent, SessionState, str]:
+    """An agent in a session of Bretagne and in another one, that one, and the path of the correction."""
+    agent = an_agent(email="faute@exemple.fr")
+    ours, others = await front.open(agent), await front.open(agent, **other)
+    return agent, others, f"/api/v1/enrolments/{(await front.of(ours, agent)).enrolment_id}/agent"
 
 
 async def test_an_organiser_corrects_an_agent_in_all_sessions_and_is_kept_as_the_author(
     front: Front, ask: Ask, rows: SelectRows
 ) -> None:
-    agent, _, others, path = await in_two_sessions(front)
+    agent, others, path = await in_two_sessions(front)
     right = {"email": "zoe@exemple.fr"}
-
     for _ in range(2):
         answer = await ask("PATCH", path, by=BRETAGNE, json=right)
         assert answer.json()["agent"]["email"] == "zoe@exemple.fr", answer.text
-
     assert (await front.of(others, agent)).agent["email"] == "zoe@exemple.fr"
-    first, again = await rows("SELECT * FROM correction ORDER BY received_at")
-    assert (first.author, first.before, first.after) == (BRETAGNE, [{"email": "faute@exemple.fr"}], right)
+    first, again = await rows("SELECT author, before, after FROM correction ORDER BY received_at")
+    assert tuple(first) == (BRETAGNE, [{"email": "faute@exemple.fr"}], right)
     assert again.before == [], "nothing was wrong any more"
     [published] = await published_events(rows, "AgentDetailsCorrected", agent_id=agent.agent_id)
     assert (published["email"], published["given_name"]) == ("zoe@exemple.fr", None)
@@ -414,7 +375,7 @@ async def test_an_organiser_of_only_some_of_an_agents_sessions_may_not_correct_t
     front: Front, ask: Ask, rows: SelectRows
 ) -> None:
     """Letters about the other sessions would go to an address of this organiser's choice."""
-    agent, _, others, path = await in_two_sessions(front, organiser="corse")
+    agent, others, path = await in_two_sessions(front, organiser="corse")
     problem(await ask("PATCH", path, by=BRETAGNE, json={"email": "mine@exemple.fr"}), 409)
     assert await rows("SELECT 1 FROM correction") == []
     assert (await ask("PATCH", path, by=ADMIN, json={"email": "zoe@exemple.fr"})).status_code == 200
@@ -433,16 +394,35 @@ async def test_a_correction_that_says_nothing_or_nonsense_changes_nothing(
     assert await rows("SELECT 1 FROM correction") == []
 
 
+def correction_of(agent: Agent) -> ActionCase:
+    """The form to correct an agent, as the page of ``seated`` shows it."""
+    shown = {name: getattr(agent, name) for name in ("given_name", "family_name", "email")}
+    before = {f"avant-{name}": value for name, value in shown.items()}
+    return ActionCase("seated", NO_JSON, ("correction", before | shown))
+
+
 async def test_a_form_corrects_what_it_changes_unless_a_colleague_was_faster(
     channels: Channels, rows: SelectRows
 ) -> None:
-    agent = channels.world.agents["seated"]
-    shown = {name: getattr(agent, name) for name in ("given_name", "family_name", "email")}
-    before = {f"avant-{name}": value for name, value in shown.items()}
-    action = ActionCase("seated", "", "", {}, "correction", before | shown, None, "", None)
-    assert (await channels.send(action, "form")).status_code == 422, "nothing is changed"
-    assert (await channels.send(action, "form", email="zoe")).status_code == 422
-    assert (await channels.send(action, "form", given_name="Zoë")).status_code == 303
+    form = correction_of(channels.world.agents["seated"])
+    assert (await channels.send(form, "form")).status_code == 422, "nothing is changed"
+    assert (await channels.send(form, "form", email="zoe")).status_code == 422
+    assert (await channels.send(form, "form", given_name="Zoë")).status_code == 303
     [kept] = await rows("SELECT after FROM correction")
     assert kept.after == {"given_name": "Zoë"}
-    assert (await channels.send(action, "form", given_name="Zoe")).status_code == 409
+    assert (await channels.send(form, "form", given_name="Zoe")).status_code == 409
+
+
+async def test_a_form_waits_for_a_colleague_who_corrects_at_the_same_moment_and_is_refused(
+    channels: Channels, database: Database, locks_awaited: LocksAwaited
+) -> None:
+    enrolment_id = (await channels.world.of("seated")).enrolment_id
+    colleague = Principal(name="colleague", role=Role.ORGANISER, delegation="bretagne")
+    form = correction_of(channels.world.agents["seated"])
+    async with database.transaction() as tx:
+        acting = Acting(tx, colleague, Policy(), clock.now())
+        await corrections.correct_by_organiser(acting, enrolment_id, AgentCorrection(given_name="Zoë"))
+        late = asyncio.create_task(channels.send(form, "form", given_name="Zoe"))
+        await locks_awaited()
+    assert (await late).status_code == 409
+    assert (await channels.world.of("seated")).agent["given_name"] == "Zoë"

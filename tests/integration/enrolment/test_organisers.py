@@ -1,201 +1,151 @@
-"""What organisers see and do: their own delegation's sessions alone."""
+"""What is of another delegation does not exist for an organiser, and each exported sheet is logged."""
 
 import logging
-from datetime import timedelta
 from typing import Any
 from uuid import uuid4
 
 import pytest
-from sqlalchemy import text
+from starlette.routing import Route
 
-from services.enrolment.jobs import expire
-from services.enrolment.rules.policy import Policy
-from shared import clock, security_log
-from shared.database import Database
+from shared import security_log
 from shared.events.catalogue import SessionState
 from shared.events.vocabulary import Agent
 from tests.conftest import Ask
-from tests.integration.enrolment.conftest import Front, problem
-from tests.integration.enrolment.organising import (
-    ADMIN,
-    BRETAGNE,
-    CORSE,
-    CSV,
-    MODULES,
-    SUPPORT,
-    lines,
-    listed,
-    of,
-)
-from tests.support.builders import an_agent, open_now
+from tests.integration.enrolment.conftest import Front, SelectRows, ToApplication, problem
+from tests.integration.enrolment.manage import MANAGE, OrganiserClient, hidden, log_in
+from tests.integration.enrolment.organising import ADMIN, BRETAGNE, CORSE, CSV, SUPPORT, of
+from tests.support.builders import an_agent
 
-# ------------------------------------------------------------------------------------------- rosters
-
-
-async def a_full_session(front: Front) -> tuple[SessionState, list[Agent]]:
-    """One enrolled, one with an offer, two waiting, one refused, one gone."""
-    session = open_now(capacity=2, waiting_list="offer")
-    agents = [an_agent(f"A-{number}") for number in range(5)]
-    await front.publish(session)
-    await front.enrol(session, *agents)
-    await front.withdraw(session, agents[1])  # whose seat is offered to A-2
-    await front.enrol(session, agents[0])  # refused: enrolled already
-    return session, agents
-
-
-async def test_a_roster_lists_everybody_in_order_and_says_why(front: Front, ask: Ask) -> None:
-    session, _ = await a_full_session(front)
-    entries = await listed(ask, session)
-    assert [
-        (entry["agent"]["agent_id"], entry["state"], entry["position"], entry["reason"]) for entry in entries
-    ] == [
-        ("A-0", "enrolled", None, None),
-        ("A-2", "offered", None, None),
-        ("A-3", "waitlisted", 1, None),
-        ("A-4", "waitlisted", 2, None),
-        ("A-0", "refused", None, "already_enrolled"),
-        ("A-1", "withdrawn", None, None),
-    ]
-    assert entries[1]["hold_until"] is not None
-    assert {entry["address_is_bad"] for entry in entries} == {False}
+AGENT = an_agent("A-0")
+BY_HAND = AGENT.model_dump(mode="json", exclude={"agent_id", "issuer"})
+REQUESTS: list[tuple[str, str, Any]] = [
+    ("GET", "sessions/{session_id}/roster", None),
+    ("GET", "sessions/{session_id}/roster.csv", None),
+    ("POST", "sessions/{session_id}/enrolments", BY_HAND),
+    ("PUT", "sessions/{session_id}/selection", {"ranked": []}),
+    ("GET", "sessions/{session_id}/selection.csv", None),
+    ("PUT", "sessions/{session_id}/selection.csv", "agent_id;rank\nA-0;first\n"),
+    ("POST", "sessions/{session_id}/attendance", {"records": [{"agent_id": "A-0", "attendance": "absent"}]}),
+    ("GET", "sessions/{session_id}/attendance.csv", None),
+    ("POST", "sessions/{session_id}/attendance.csv", "agent_id;attendance\nA-0;maybe\n"),
+    ("GET", "sessions/{session_id}/messages", None),
+    ("POST", "sessions/{session_id}/messages", {"text": "Bonjour"}),
+    ("PUT", "enrolments/{enrolment_id}/priority", {"priority": 1, "reason": "r"}),
+    ("POST", "enrolments/{enrolment_id}/withdrawal", {"by": "agent"}),
+    ("POST", "enrolments/{enrolment_id}/offer-answer", {"accepted": True, "reason": "r"}),
+    ("POST", "enrolments/{enrolment_id}/approval", {"granted": True, "reason": "r"}),
+    ("PATCH", "enrolments/{enrolment_id}/agent", {"given_name": "Zo"}),
+    ("GET", "enrolments/{enrolment_id}/certificate.pdf", None),
+]
 
 
-async def test_who_waited_until_the_end_stands_in_the_roster_and_its_sheet(
-    front: Front, ask: Ask, database: Database, monkeypatch: pytest.MonkeyPatch
+@pytest.fixture
+async def seated(front: Front) -> tuple[SessionState, Agent]:
+    """A session of Bretagne and an agent with its seat."""
+    session = await front.open(AGENT)
+    return session, AGENT
+
+
+def logged(caplog: pytest.LogCaptureFixture) -> list[tuple[str, str, str]]:
+    """The lines of the security log: event, outcome and place."""
+    lines = [vars(record) for record in caplog.records if record.name == security_log.LOGGER]
+    return [(line["event"], line["outcome"], line["where"]) for line in lines]
+
+
+@pytest.mark.parametrize(("method", "path", "body"), REQUESTS, ids=lambda value: str(value)[:40])
+async def test_what_is_of_another_delegation_does_not_exist_by_json_or_sheet(
+    *,
+    front: Front,
+    ask: Ask,
+    caplog: pytest.LogCaptureFixture,
+    seated: tuple[SessionState, Agent],
+    method: str,
+    path: str,
+    body: Any,
 ) -> None:
-    session, first, waiting = open_now(capacity=1), an_agent("A-1"), an_agent("A-2")
-    await front.publish(session)
-    await front.enrol(session, first, waiting)
-    after = session.starts_at + timedelta(days=1)
-    monkeypatch.setattr(clock, "now", lambda: after)
-    await expire(database, Policy(), after)
+    ids = {
+        "session_id": seated[0].session_id,
+        "enrolment_id": (await front.of(*seated)).enrolment_id,
+    }
+    is_sheet = isinstance(body, str)
+    content: dict[str, Any] = {"content": body, "headers": CSV} if is_sheet else {"json": body}
+    there, nowhere = (f"/api/v1/{path}".format(**of) for of in (ids, dict.fromkeys(ids, uuid4())))
+    caplog.set_level(logging.INFO, logger=security_log.LOGGER)
 
-    states = [(entry["agent"]["agent_id"], entry["state"]) for entry in await listed(ask, session)]
+    problem(await ask(method, there, by=CORSE, **content), 404)
+    problem(await ask(method, nowhere, by=BRETAGNE, **content), 404)
+    problem(await ask(method, there, by=SUPPORT, **content), 403)
+    problem(await ask(method, there, **content), 401)
 
-    assert states == [("A-1", "enrolled"), ("A-2", "not_obtained")]
-    sheet = lines(await ask("GET", of(session, "roster.csv"), by=BRETAGNE))
-    assert [line[0] for line in sheet[1:]] == [
-        "inscription confirmée",
-        "sans place à la fin de la liste d’attente",
-    ]
-
-
-async def test_a_roster_is_read_page_by_page_and_by_state(front: Front, ask: Ask) -> None:
-    session, _ = await a_full_session(front)
-    whole = await listed(ask, session)
-    found: list[dict[str, Any]] = []
-    cursor: str | None = ""
-    pages = 0
-    while cursor is not None:
-        after = f"&cursor={cursor}" if cursor else ""
-        page = (await ask("GET", of(session, f"roster?limit=2{after}"), by=BRETAGNE)).json()
-        found += page["items"]
-        cursor, pages = page["next"], pages + 1
-    assert (found, pages) == (whole, 3)
-    waiting = await listed(ask, session, "?state=waitlisted&state=offered")
-    assert [entry["state"] for entry in waiting] == ["offered", "waitlisted", "waitlisted"]
-    assert [entry["position"] for entry in waiting] == [None, 1, 2]
+    refused = [place for event, outcome, place in logged(caplog) if (event, outcome) == ("right", "refused")]
+    assert refused[0] == f"/api/v1/{path}", "the right to what is another's, and not to what does not exist"
+    assert await front.states(*seated) == ["enrolled"]
+    assert (await ask(method, there, by=ADMIN, **content)).status_code != 404
 
 
-@pytest.mark.parametrize("query", ["?limit=0", "?limit=201", "?cursor=x", "?state=happy", "?page=2"])
-async def test_a_roster_cannot_be_asked_for_otherwise(front: Front, ask: Ask, query: str) -> None:
-    session, _ = await a_full_session(front)
-    assert problem(await ask("GET", of(session, f"roster{query}"), by=BRETAGNE), 422)
+EVERY_FIELD = {
+    "version": "1",
+    "by": "agent",
+    "answer": "yes",
+    "heard": "x",
+    "priority": "1",
+    "reason": "x",
+    "note": "x",
+    "email": "a@b.fr",
+    "texte": "x",
+    "audience": "enrolled",
+    "envoyer": "oui",
+    "code": "x",
+    "brouillon": "",
+    "action": "withdraw",
+    "confirmer": "oui",
+}
+"""What the forms of all pages ask for; ids are added."""
 
 
-async def test_whose_mails_come_back_is_marked(front: Front, ask: Ask, database: Database) -> None:
-    session, _ = await a_full_session(front)
-    async with database.transaction() as tx:
-        await tx.execute(text("INSERT INTO bad_address VALUES ('', 'A-3', now())"))
-    assert [
-        entry["agent"]["agent_id"] for entry in await listed(ask, session) if entry["address_is_bad"]
-    ] == ["A-3"]
-    heading, *rest = lines(await ask("GET", of(session, "roster.csv"), by=BRETAGNE))
-    place = heading.index("Courriel à vérifier")
-    assert [line[place] for line in rest] == ["", "", "oui", "", "", ""]
+async def test_what_is_of_another_delegation_is_on_no_page_and_changes_by_no_form(
+    *,
+    front: Front,
+    visitor: OrganiserClient,
+    application: ToApplication,
+    rows: SelectRows,
+    seated: tuple[SessionState, Agent],
+) -> None:
+    session_id, enrolment_id = str(seated[0].session_id), str((await front.of(*seated)).enrolment_id)
+    await log_in(visitor, CORSE)
+    key = hidden((await visitor.get(MANAGE)).text, "cle")
+    ids = dict.fromkeys(("message", "choix", "autre", "laquelle"), enrolment_id)
+    form = EVERY_FIELD | ids | {"to_session_id": session_id, f"p-{enrolment_id}": "attended"}
+    form |= {"cle": key, "change": f"{enrolment_id} 0 - attended"}
+    written = "SELECT count(*) FROM outbox UNION ALL SELECT count(*) FROM enrolment_change"
+    before = await rows(written)
+    routes = [route for route in application().routes if isinstance(route, Route)]
+    pages = [page for page in routes if page.path.startswith(f"{MANAGE}/") and "uuid" in page.path]
+    assert len(pages) > 20
+    for page in pages:
+        path = page.path.replace("{session_id:uuid}", session_id).replace("{file}", "participants.csv")
+        path = path.replace("{enrolment_id:uuid}", enrolment_id)
+        if "GET" in (page.methods or ()):
+            assert (await visitor.get(path)).status_code == 404, path
+        if "POST" in (page.methods or ()):
+            assert (await visitor.post(path, data=form)).status_code == 404, path
+            assert (await visitor.post(path, data=form | {"cle": "x"})).status_code == 403, path
+    assert await rows(written) == before
 
 
-async def test_the_roster_as_a_sheet_is_in_french_and_runs_no_formula(front: Front, ask: Ask) -> None:
-    session, agent = open_now(modules=MODULES), an_agent("A-0", given_name="=1+1", family_name="@SUM(A1)")
-    await front.publish(session)
-    await front.enrol(session, agent)
-    heading, line = lines(await ask("GET", of(session, "roster.csv"), by=BRETAGNE))
-    published = dict(zip(heading, line, strict=True))
-    assert published["Situation"] == "inscription confirmée"
-    assert (published["Prénom"], published["Nom"]) == ("'=1+1", "'@SUM(A1)")
-    assert published["Fonction"] == "agente ou agent"
-    assert {"Séance 1 : Comprendre", "Séance 2 : Pratiquer"} <= set(published)
+async def test_nobody_reads_a_page_without_the_log_in_of_an_organiser(visitor: OrganiserClient) -> None:
+    answer = await visitor.get(MANAGE)
+    assert (answer.status_code, answer.headers["location"]) == (303, f"{MANAGE}/connexion")
+    assert [(await log_in(visitor, token)).status_code for token in ("wrong", SUPPORT)] == [403, 403]
 
 
 @pytest.mark.parametrize("sheet", ["roster.csv", "selection.csv", "attendance.csv"])
 async def test_each_sheet_of_people_that_is_taken_out_stands_in_the_security_log(
-    front: Front, ask: Ask, caplog: pytest.LogCaptureFixture, sheet: str
+    ask: Ask, caplog: pytest.LogCaptureFixture, seated: tuple[SessionState, Agent], sheet: str
 ) -> None:
-    session, _ = await a_full_session(front)
     caplog.set_level(logging.INFO, logger=security_log.LOGGER)
-    assert (await ask("GET", of(session, sheet), by=BRETAGNE)).status_code == 200
-    let_in, line = [vars(record) for record in caplog.records if record.name == security_log.LOGGER]
-    assert (let_in["event"], let_in["outcome"], let_in["who"]) == ("token", "ok", line["who"])
-    assert (line["event"], line["outcome"]) == ("export", "ok")
-    assert line["who"].startswith("organiser:")
-    assert line["where"] == f"/api/v1/sessions/{{session_id}}/{sheet}"
-
-
-# ------------------------------------------------------------------------------------------- whose
-
-
-def refused_rights(caplog: pytest.LogCaptureFixture) -> list[str]:
-    """Where the security log says that a right was refused."""
-    lines = [vars(record) for record in caplog.records if record.name == security_log.LOGGER]
-    return [line["where"] for line in lines if (line["event"], line["outcome"]) == ("right", "refused")]
-
-
-@pytest.mark.parametrize(
-    ("method", "rest", "body"),
-    [
-        ("GET", "roster", None),
-        ("GET", "roster.csv", None),
-        ("PUT", "selection", {"ranked": []}),
-        ("GET", "selection.csv", None),
-        ("PUT", "selection.csv", "agent_id;rank\nA-0;first\n"),
-        ("POST", "attendance", {"records": [{"agent_id": "A-0", "attendance": "attended"}]}),
-        ("GET", "attendance.csv", None),
-        ("POST", "attendance.csv", "agent_id;attendance\nA-0;maybe\n"),
-    ],
-)
-async def test_a_session_of_another_delegation_does_not_exist(
-    *, front: Front, ask: Ask, caplog: pytest.LogCaptureFixture, method: str, rest: str, body: Any
-) -> None:
-    session, _ = await a_full_session(front)
-    caplog.set_level(logging.INFO, logger=security_log.LOGGER)
-    content: dict[str, Any] = (
-        {"content": body, "headers": CSV} if isinstance(body, str) else {"json": body} if body else {}
-    )
-    problem(await ask(method, of(session, rest), by=CORSE, **content), 404)
-    problem(await ask(method, f"/api/v1/sessions/{uuid4()}/{rest}", by=BRETAGNE, **content), 404)
-    assert refused_rights(caplog) == [f"/api/v1/sessions/{{session_id}}/{rest}"], "of one that is another's"
-    problem(await ask(method, of(session, rest), by=SUPPORT, **content), 403)
-    problem(await ask(method, of(session, rest), **content), 401)
-    assert (await ask(method, of(session, rest), by=ADMIN, **content)).status_code != 404
-
-
-@pytest.mark.parametrize(
-    ("method", "rest", "body"),
-    [
-        ("PUT", "priority", {"priority": 1, "reason": "r"}),
-        ("POST", "withdrawal", {"by": "agent"}),
-        ("POST", "offer-answer", {"accepted": True, "reason": "r"}),
-        ("POST", "approval", {"granted": True, "reason": "r"}),
-        ("PATCH", "agent", {"given_name": "Zo"}),
-    ],
-)
-async def test_an_enrolment_of_another_delegation_does_not_exist(
-    *, front: Front, ask: Ask, caplog: pytest.LogCaptureFixture, method: str, rest: str, body: Any
-) -> None:
-    session, agents = await a_full_session(front)
-    caplog.set_level(logging.INFO, logger=security_log.LOGGER)
-    enrolment_id = (await front.of(session, agents[3])).enrolment_id
-    problem(await ask(method, f"/api/v1/enrolments/{enrolment_id}/{rest}", by=CORSE, json=body), 404)
-    problem(await ask(method, f"/api/v1/enrolments/{uuid4()}/{rest}", by=BRETAGNE, json=body), 404)
-    assert refused_rights(caplog) == [f"/api/v1/enrolments/{{enrolment_id}}/{rest}"]
-    assert await front.states(session, agents[3]) == ["waitlisted"]
+    assert (await ask("GET", of(seated[0], sheet), by=BRETAGNE)).status_code == 200
+    where = f"/api/v1/sessions/{{session_id}}/{sheet}"
+    assert logged(caplog) == [("token", "ok", where), ("export", "ok", where)]
+    who = {vars(record)["who"] for record in caplog.records if record.name == security_log.LOGGER}
+    assert [each.partition(":")[0] for each in who] == ["organiser"]
