@@ -1,197 +1,253 @@
 """Organisers enrol by hand, also on the day: by the rules, or above capacity with a reason (rule 22)."""
 
 import asyncio
-import json
-from datetime import UTC, datetime, timedelta
+import re
+from html import unescape
 from typing import Any
+from uuid import uuid4
 
 import httpx
 import pytest
 
+from services.enrolment.service import people
 from shared.events.catalogue import SessionState
 from shared.messaging.erasure import Eraser
 from tests.conftest import Ask
 from tests.integration.enrolment.conftest import Front, SelectRows, problem
-from tests.integration.enrolment.organising import lines
-from tests.support.builders import an_agent, open_now
+from tests.integration.enrolment.manage import (
+    PERSON,
+    OrganiserClient,
+    from_now,
+    full,
+    page_of,
+    person_page,
+    send,
+    text_of,
+)
+from tests.integration.enrolment.organising import BRETAGNE, MODULES, lines, listed, of, published_events
+from tests.support.builders import a_question, an_agent
 
-ORGANISER = "advisor-bretagne"
-PERSON = {
-    name: value
-    for name, value in an_agent(email="zoe@ville-exemple.fr").model_dump(mode="json").items()
-    if name not in ("agent_id", "issuer")
-}
+ZOE = "zoe@ville-exemple.fr"
+BODY = an_agent(email=ZOE).model_dump(mode="json", exclude={"agent_id", "issuer"})
 
 
 async def enrol(ask: Ask, session: SessionState, **changes: Any) -> httpx.Response:
-    path = f"/api/v1/sessions/{session.session_id}/enrolments"
-    return await ask("POST", path, by=changes.pop("by", ORGANISER), json=PERSON | changes)
+    return await ask("POST", of(session, "enrolments"), by=BRETAGNE, json=BODY | changes)
 
 
-def on_the_day(**changes: Any) -> SessionState:
-    """A session that is closed and has begun."""
-    now = datetime.now(UTC)
-    dates = {
-        "enrolment_closes_at": now - timedelta(days=5),
-        "starts_at": now - timedelta(hours=1),
-        "ends_at": now + timedelta(hours=5),
-    }
-    return open_now(**(dates | changes))
+DAY = {
+    "enrolment_closes_at": from_now(days=-5),
+    "starts_at": from_now(hours=-1),
+    "ends_at": from_now(hours=5),
+}
+"""The dates of a session that is closed and has begun."""
 
 
-async def test_who_walks_in_on_the_day_gets_a_free_seat_and_its_author_is_kept(
-    front: Front, ask: Ask, rows: SelectRows
+async def test_a_person_who_walks_in_on_the_day_gets_a_free_seat_and_the_author_is_kept(
+    front: Front, ask: Ask, rows: SelectRows, erasing: Eraser
 ) -> None:
-    session = on_the_day()
-    await front.publish(session)
-
+    session = await front.open(**DAY)
     entry = (await enrol(ask, session)).json()
-
     assert (entry["state"], entry["agent"]["issuer"]) == ("enrolled", "cnfpt")
-    [published] = await rows("SELECT data FROM outbox WHERE type LIKE '%AgentEnrolled%'")
-    assert json.loads(published.data)["agent"]["email"] == "zoe@ville-exemple.fr"
-    [answered] = await rows("SELECT * FROM request")
-    assert (answered.portal, answered.facts["author"]) == (None, ORGANISER)
-    assert "zoe" not in entry["agent"]["agent_id"]
+    [published] = await published_events(rows, "AgentEnrolled")
+    assert published["agent"]["email"] == ZOE
+    [answered] = await rows("SELECT portal, facts ->> 'author' FROM request")
+    assert tuple(answered) == (None, BRETAGNE)
+    async with erasing.database.quiet_transaction() as tx:
+        [proof] = (await erasing.export(tx, BRETAGNE))["request"]
+    assert (set(proof), proof["actor"]) == ({"at", "actor"}, BRETAGNE), "nothing of the agent"
 
 
-async def test_a_roster_and_its_sheet_say_who_sits_above_capacity_and_why(front: Front, ask: Ask) -> None:
-    session = on_the_day(capacity=1)
-    await front.publish(session)
-    why = "Une chaise de plus a été installée"
-    for changes in ({}, {"email": "lea@ville-exemple.fr", "above_capacity": why}):
-        assert (await enrol(ask, session, **changes)).status_code == 201
-    roster = await ask("GET", f"/api/v1/sessions/{session.session_id}/roster", by=ORGANISER)
-    assert {entry["agent"]["email"]: entry["above_capacity"] for entry in roster.json()["items"]} == {
-        "zoe@ville-exemple.fr": None,
-        "lea@ville-exemple.fr": why,
-    }
-    sheet = lines(await ask("GET", f"/api/v1/sessions/{session.session_id}/roster.csv", by=ORGANISER))
-    column, email = sheet[0].index("Au-delà de la capacité"), sheet[0].index("Courriel")
-    assert {line[email]: line[column] for line in sheet[1:]} == {
-        "zoe@ville-exemple.fr": "",
-        "lea@ville-exemple.fr": why,
-    }
-
-
-async def test_a_person_is_one_agent_in_all_sessions_and_once_in_each(front: Front, ask: Ask) -> None:
-    first, second = open_now(), open_now()
-    await front.publish(first, second)
-    ids = {
-        (await enrol(ask, session, email=address)).json()["agent"]["agent_id"]
-        for session, address in ((first, "zoe@ville-exemple.fr"), (second, "Zoe@ville-exemple.fr"))
-    }
-    assert len(ids) == 1
-    again = await enrol(ask, first)
-    problem(again, 409)
-    assert again.json()["code"] == "already_enrolled"
-
-
-async def test_who_shares_a_mailbox_is_another_agent(front: Front, ask: Ask) -> None:
-    session = open_now()
-    await front.publish(session)
-    answers = [
-        await enrol(ask, session, given_name=name, email="mairie@petite.fr") for name in ("Alice", "Bernard")
-    ]
-    assert len({answer.json()["agent"]["agent_id"] for answer in answers}) == 2
-
-
-async def test_an_address_that_was_corrected_is_not_that_agents_any_more(front: Front, ask: Ask) -> None:
-    """Paul is not Paule, whose address was first written as his."""
-    first, second = open_now(), open_now()
-    await front.publish(first, second)
-    paule = (await enrol(ask, first, email="paul@ville.fr")).json()
-    corrected = {"email": "paule@ville.fr"}
-    path = f"/api/v1/enrolments/{paule['enrolment_id']}/agent"
-    assert (await ask("PATCH", path, by=ORGANISER, json=corrected)).status_code == 200
-    paul = (await enrol(ask, second, email="paul@ville.fr")).json()
-    again = (await enrol(ask, second, email="paule@ville.fr")).json()
-    assert paul["agent"]["agent_id"] != paule["agent"]["agent_id"] == again["agent"]["agent_id"]
-
-
-async def test_two_organisers_who_enrol_a_new_person_at_once_make_one_agent(front: Front, ask: Ask) -> None:
-    session = open_now()
-    await front.publish(session)
-    answers = await asyncio.gather(*(enrol(ask, session) for _ in range(4)))
-    assert sorted(answer.status_code for answer in answers) == [201, 409, 409, 409]
-
-
-async def test_where_no_seat_is_free_the_line_is_for_who_is_enrolled_by_hand_too(
-    front: Front, ask: Ask
-) -> None:
-    session = open_now(capacity=1)
-    await front.publish(session)
-    await front.enrol(session, an_agent())
-    entry = (await enrol(ask, session)).json()
-    assert (entry["state"], entry["position"]) == ("waitlisted", 1)
-
-
-async def test_above_capacity_a_seat_needs_a_reason_that_is_kept_and_is_gone_when_it_is_left(
+async def test_a_seat_above_capacity_has_a_reason_and_is_gone_when_it_is_left(
     front: Front, ask: Ask, rows: SelectRows
 ) -> None:
-    session, seated = open_now(capacity=1, quota_per_authority=1), an_agent()
-    await front.publish(session)
-    await front.enrol(session, seated)
-    other = an_agent(employer=PERSON["employer"] | {"siret": "21440109300015"})
-    await front.enrol(session, other)
+    seated, other = an_agent(), an_agent(employer=BODY["employer"] | {"siret": "21440109300015"})
+    session = await front.open(seated, other, capacity=1, quota_per_authority=1)
+    why, numbers = "Une chaise de plus", "SELECT enrolled, seat_ceiling FROM session"
 
-    entry = (await enrol(ask, session, above_capacity="Une chaise de plus")).json()
+    await enrol(ask, session, above_capacity=why)
 
-    assert entry["state"] == "enrolled"
-    [kept] = await rows("SELECT facts FROM request WHERE facts->>'above_capacity' IS NOT NULL")
-    assert kept.facts["above_capacity"] == "Une chaise de plus"
-    [counts] = await rows("SELECT enrolled, seat_ceiling FROM session")
-    assert (counts.enrolled, counts.seat_ceiling) == (2, 2)
-
+    assert [tuple(row) for row in await rows(numbers)] == [(2, 2)]
+    entries = await listed(ask, session)
+    assert [entry["above_capacity"] for entry in entries] == [None, why, None]
+    heading, *people = lines(await ask("GET", of(session, "roster.csv"), by=BRETAGNE))
+    column = heading.index("Au-delà de la capacité")
+    assert [person[column] for person in people] == ["", why, ""]
     await front.withdraw(session, seated)
-
     assert await front.states(session, other) == ["waitlisted"], "the seat above capacity is nobody's now"
-    [counts] = await rows("SELECT enrolled, seat_ceiling FROM session")
-    assert (counts.enrolled, counts.seat_ceiling) == (1, 1)
+    assert [tuple(row) for row in await rows(numbers)] == [(1, 1)]
 
 
 async def test_a_reason_opens_no_session_that_is_over_or_for_others(front: Front, ask: Ask) -> None:
-    now = datetime.now(UTC)
-    over = on_the_day(ends_at=now - timedelta(minutes=1))
-    others = open_now(audience={"functions": ["dirigeant"]})
-    await front.publish(over, others)
+    over = await front.open(**DAY | {"ends_at": from_now(minutes=-1)})
+    others = await front.open(audience={"functions": ["dirigeant"]})
     answers = [await enrol(ask, session, above_capacity="Une chaise") for session in (over, others)]
     assert [answer.json()["code"] for answer in answers] == ["deadline_passed", "not_eligible"]
 
 
-async def test_what_is_refused_leaves_nothing_and_writes_to_nobody(
+async def test_a_person_is_one_agent_by_present_address_and_names_in_all_sessions(
+    front: Front, ask: Ask
+) -> None:
+    first, second = await front.open(), await front.open()
+    entry = (await enrol(ask, first)).json()
+    correction = f"/api/v1/enrolments/{entry['enrolment_id']}/agent"
+    await ask("PATCH", correction, by=BRETAGNE, json={"email": "zo@ville-exemple.fr"})
+    shares, had, has = {"given_name": "Alice"}, {"email": ZOE}, {"email": "Zo@ville-exemple.fr"}
+    entries = [(await enrol(ask, second, **has | changes)).json() for changes in (shares, had, has)]
+    same = [each["agent"]["agent_id"] == entry["agent"]["agent_id"] for each in entries]
+    assert same == [False, False, True], "who shares the mailbox, or has the address that was wrong"
+
+
+async def test_organisers_who_enrol_a_new_person_at_once_make_one_agent(front: Front, ask: Ask) -> None:
+    session = await front.open()
+    answers = await asyncio.gather(*(enrol(ask, session) for _ in range(4)))
+    assert sorted(answer.status_code for answer in answers) == [201, 409, 409, 409]
+
+
+async def test_a_refusal_leaves_nothing_and_writes_to_nobody(
     front: Front, ask: Ask, rows: SelectRows
 ) -> None:
-    session = open_now(capacity=0, waiting_list="none")
-    await front.publish(session)
+    session = await front.open(capacity=0, waiting_list="none")
     before = await rows("SELECT 1 FROM outbox")
     problem(await enrol(ask, session), 409)
-    for table in ("enrolment", "request"):
-        assert await rows(f"SELECT 1 FROM {table}") == []
-    assert await rows("SELECT 1 FROM outbox") == before
+    kept = [await rows(f"SELECT 1 FROM {table}") for table in ("outbox", "enrolment", "request")]
+    assert kept == [before, [], []]
 
 
-@pytest.mark.parametrize(("by", "status"), [("advisor-corse", 404), ("assistance", 403), (None, 401)])
-async def test_only_the_sessions_organiser_may(front: Front, ask: Ask, by: str | None, status: int) -> None:
-    session = open_now()
-    await front.publish(session)
-    problem(await enrol(ask, session, by=by), status)
-
-
-async def test_a_seat_in_the_line_of_the_employer_needs_the_employers_word(front: Front, ask: Ask) -> None:
-    session = open_now(approval="employer")
-    await front.publish(session)
-    waits = (await enrol(ask, session)).json()
-    agreed = (await enrol(ask, session, email="yann@ville-exemple.fr", approved=True)).json()
-    assert (waits["state"], agreed["state"]) == ("pending_approval", "enrolled")
-
-
-async def test_organisers_are_told_whom_they_enrolled_when_and_nothing_of_the_agent(
-    front: Front, ask: Ask, erasing: Eraser
+@pytest.mark.parametrize(
+    ("changes", "session", "state"),
+    [
+        ({}, {"capacity": 0}, "waitlisted"),
+        ({}, {"approval": "employer"}, "pending_approval"),
+        ({"approved": True}, {"approval": "employer"}, "enrolled"),
+    ],
+)
+async def test_without_a_reason_the_rules_of_the_session_decide(
+    front: Front, ask: Ask, changes: dict[str, Any], session: dict[str, Any], state: str
 ) -> None:
-    session = open_now()
-    await front.publish(session)
-    await enrol(ask, session)
-    async with erasing.database.quiet_transaction() as tx:
-        [proof] = (await erasing.export(tx, ORGANISER))["request"]
-    assert (set(proof), proof["actor"]) == ({"at", "actor"}, ORGANISER)
+    there = await front.open(**session)
+    assert (await enrol(ask, there, **changes)).json()["state"] == state
+
+
+# ------------------------------------------------------------------------------------------- the page
+
+
+async def test_the_form_leads_to_the_person_it_enrolled_and_is_shown_again_with_a_refusal(
+    front: Front, organiser: OrganiserClient
+) -> None:
+    session, _ = await full(front)
+    path = page_of(session, "/ajout")
+    answers = [await send(organiser, path, **PERSON) for _ in range(2)]
+    answers.append(
+        await send(organiser, path, **PERSON | {"email": "lea@ville.fr"}, above_capacity="Invitée")
+    )
+    assert [answer.status_code for answer in answers] == [303, 422, 303]
+    assert answers[0].headers["location"].endswith("?fait=ajoutee-attente")
+    added = text_of(await organiser.get(answers[2].headers["location"]))
+    assert f"{BRETAGNE} : Invitée" in added.replace("\u00a0", " "), "above capacity"
+
+
+async def test_an_employer_who_is_in_the_session_already_is_chosen_instead_of_typed(
+    front: Front, organiser: OrganiserClient
+) -> None:
+    session, (agent, *_) = await full(front)
+    path, employer = page_of(session, "/ajout"), agent.employer
+    person = {name: PERSON[name] for name in ("given_name", "family_name", "email", "function")}
+    known = ("", "21350238800099", employer.siret)
+    answers = [await send(organiser, path, **person, known=siret) for siret in known]
+    assert [answer.status_code for answer in answers] == [422, 422, 303]
+    added = await organiser.get(answers[2].headers["location"])
+    assert f"{employer.name} ({employer.siret})" in text_of(added)
+
+
+async def test_a_person_who_is_enrolled_from_the_door_has_arrived_if_there_was_a_seat(
+    front: Front, organiser: OrganiserClient, rows: SelectRows
+) -> None:
+    session = await front.open(capacity=1, waiting_list="automatic", modules=MODULES)
+    door = page_of(session, "/pointage?seance=2")
+    (path,) = {*re.findall(r'href="([^"]+/ajout[^"]*)"', unescape((await organiser.get(door)).text))}
+    assert f'action="{path}"' in (await send(organiser, path, **PERSON | {"siret": "1"})).text
+    done = await send(organiser, path, **PERSON)
+    late = await send(organiser, path, **PERSON | {"email": "lea@ville-exemple.fr", "given_name": "Léa"})
+    [noted] = await rows("SELECT enrolment_id, module, author FROM arrival")
+    assert (noted.module, noted.author) == (1, BRETAGNE)
+    led_to = [f"{door}&fait=pointee-{noted.enrolment_id}#p-{noted.enrolment_id}", f"{door}&fait=sans-place"]
+    assert [answer.headers["location"] for answer in (done, late)] == led_to
+
+
+async def test_a_person_is_enrolled_again_as_the_same_agent_with_nothing_to_type(
+    front: Front, organiser: OrganiserClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session = await front.open(agent := an_agent(issuer="portail-bretagne"))
+    path = await person_page(front, session, agent)
+
+    async def forms() -> list[str]:
+        return re.findall(r'href="([^"]+/ajout\?depuis=[^"]+)"', (await organiser.get(path)).text)
+
+    assert await forms() == []
+    await front.withdraw(session, agent)
+    [form] = await forms()
+    page = (await organiser.get(form)).text
+    filled = dict(re.findall(r'<input[^>]* name="(\w+)"[^>]* value="([^"]*)"', page))
+    chosen = r'<select[^>]* name="(\w+)".*?<option value="([^"]*)" selected'
+    filled |= dict(re.findall(chosen, page, re.DOTALL))
+    filled |= {name: filled[name].upper() for name in ("given_name", "family_name")}
+    await organiser.post(form, data={name: unescape(value) for name, value in filled.items()})
+    assert await front.states(session, agent) == ["enrolled"]
+    monkeypatch.setattr(people, "ELSEWHERE", 0)  # as where later sessions fill the list
+    assert await forms() == []
+
+
+async def test_another_person_gets_no_identifier_of_the_one_who_is_enrolled_again(
+    front: Front, organiser: OrganiserClient, rows: SelectRows
+) -> None:
+    session, agents = await full(front)
+    which = (await front.of(session, agents[3])).enrolment_id
+    await send(organiser, page_of(session, f"/ajout?depuis={which}"), **PERSON)
+    [row] = await rows("SELECT issuer FROM enrolment WHERE agent ->> 'family_name' = 'Riou'")
+    assert row.issuer == "cnfpt"
+    assert (await organiser.get(page_of(session, f"/ajout?depuis={uuid4()}"))).status_code == 404
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"format": "bespoke"},
+        {"enrolment_opens_at": from_now(days=5)},
+        {"starts_at": from_now(days=-2), "ends_at": from_now(days=-1)},
+        {"status": "cancelled"},
+    ],
+)
+async def test_where_nobody_can_be_added_no_page_offers_it_and_no_form_does_it(
+    front: Front, organiser: OrganiserClient, changes: dict[str, Any]
+) -> None:
+    session, open_to_all = await front.open(**changes), await front.open()
+    offered = [
+        page_of(each, "/ajout") in (await organiser.get(page_of(each, page))).text
+        for each in (session, open_to_all)
+        for page in ("", "/groupes", "/pointage")
+    ]
+    assert offered == [False] * 3 + [True] * 3
+    refused = await send(organiser, page_of(session), page_of(session, "/ajout"), **PERSON)
+    assert (refused.status_code, 'name="email"' in refused.text) == (422, False)
+
+
+@pytest.mark.parametrize(
+    ("field", "typed"),
+    [
+        ("email", "anne"),
+        ("siret", "12345678901234"),
+        ("function", "roi"),
+        ("family_name", ""),
+        ("family_name", "a" * 500),
+        ("question-repas", "viande"),
+    ],
+)
+async def test_what_is_wrong_stands_beside_its_field_and_nobody_is_enrolled(
+    *, front: Front, organiser: OrganiserClient, rows: SelectRows, field: str, typed: str
+) -> None:
+    session = await front.open(questions=[a_question("repas", "choice", required=True)])
+    answers = {"question-repas": "végétarien"}
+    refused = await send(organiser, page_of(session, "/ajout"), **PERSON | answers | {field: typed})
+    assert (refused.status_code, f'id="{field}-erreur"' in refused.text) == (422, True)
+    assert await rows("SELECT 1 FROM enrolment") == []
