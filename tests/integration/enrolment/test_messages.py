@@ -1,12 +1,15 @@
-"""An organiser writes to who is in a session: a part of them, now or at a time, once a day."""
+"""An organiser writes to the people in a session: a part of them, now or at a time, once a day."""
 
 import asyncio
+import re
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import httpx
 import pytest
+from sqlalchemy import text
 
 from services.enrolment.service import messages
 from shared import clock
@@ -15,67 +18,69 @@ from shared.events.catalogue import SessionState
 from shared.events.vocabulary import Status
 from tests.conftest import Ask
 from tests.integration.enrolment.conftest import Front, SelectRows, problem
+from tests.integration.enrolment.manage import OrganiserClient, from_now, hidden, page_of, send
 from tests.integration.enrolment.organising import BRETAGNE, CORSE, of, published_events
-from tests.support.builders import an_agent, open_now
+from tests.support.builders import an_agent
 
 TEXT = "Bonjour,\n\nVenez avec un ordinateur portable."
+KEPT = "SELECT count(*) FROM message"
+
+
+@pytest.fixture
+async def session(front: Front) -> SessionState:
+    """Two agents with a seat, A and B, and C who waits."""
+    return await full(front)
+
+
+async def full(front: Front) -> SessionState:
+    return await front.open(*(an_agent(name, family_name=name) for name in ("A", "B", "C")), capacity=2)
 
 
 async def write(ask: Ask, session: SessionState, query: str = "", **changes: Any) -> httpx.Response:
-    by = changes.pop("by", BRETAGNE)
-    return await ask("POST", of(session, f"messages{query}"), by=by, json={"text": TEXT} | changes)
+    return await ask("POST", of(session, f"messages{query}"), by=BRETAGNE, json={"text": TEXT} | changes)
 
 
-async def send(database: Database, at: datetime) -> int:
+async def send_due(database: Database, at: datetime) -> int:
     async with database.transaction() as tx:
         return await messages.send_due(tx, at)
 
 
-async def full(front: Front, **changes: Any) -> SessionState:
-    """A session with two who sit and one who waits."""
-    session = open_now(**({"capacity": 2, "waiting_list": "automatic"} | changes))
-    await front.publish(session)
-    agents = [an_agent(name, email=f"{name.lower()}@ville.fr", family_name=name) for name in ("A", "B", "C")]
-    await front.enrol(session, *agents)
-    return session
-
-
-async def test_a_message_leaves_after_a_minute_and_its_event_names_nobody(
-    front: Front, ask: Ask, rows: SelectRows, database: Database
+async def test_a_message_leaves_once_after_a_minute_and_its_event_names_nobody(
+    ask: Ask, rows: SelectRows, database: Database, session: SessionState
 ) -> None:
-    session = await full(front)
     planned = (await write(ask, session, audience=["enrolled"])).json()
     assert planned["recipients"] == 2
-    assert await send(database, clock.now()) == 0
-    assert await send(database, clock.now() + timedelta(minutes=2)) == 1
-    assert await send(database, clock.now() + timedelta(minutes=2)) == 0
-    [event] = await published_events(rows, "ParticipantsMessaged")
-    assert event == {
-        "message_id": planned["message_id"],
-        "session_id": str(session.session_id),
-        "session_version": session.version,
-        "text": TEXT,
-        "link": None,
-        "audience": ["enrolled"],
-        "enrolment_ids": None,
-    }
+    sent = [await send_due(database, from_now(minutes=minutes)) for minutes in (0, 2, 2)]
+    assert sent == [0, 1, 0]
+    assert await published_events(rows, "ParticipantsMessaged") == [
+        {
+            "message_id": planned["message_id"],
+            "session_id": str(session.session_id),
+            "session_version": session.version,
+            "text": TEXT,
+            "link": None,
+            "audience": ["enrolled"],
+            "enrolment_ids": None,
+        }
+    ]
 
 
-async def test_a_dry_run_says_how_many_and_keeps_nothing(front: Front, ask: Ask, database: Database) -> None:
-    session = await full(front)
+async def test_a_dry_run_counts_who_can_be_reached_and_keeps_nothing(
+    ask: Ask, rows: SelectRows, database: Database, session: SessionState
+) -> None:
+    async with database.transaction() as tx:
+        await tx.execute(text("INSERT INTO bad_address VALUES ('', 'A', now())"))
     tried = await write(ask, session, "?dry_run=true")
-    assert (tried.status_code, tried.json()["recipients"], tried.json()["message_id"]) == (200, 3, None)
-    assert await send(database, clock.now() + timedelta(days=1)) == 0
+    counted = [tried.json()[name] for name in ("recipients", "unreachable", "message_id")]
+    assert (tried.status_code, counted) == (200, [2, 1, None])
+    assert await rows(KEPT) == [(0,)]
 
 
 async def test_a_person_under_two_issuers_is_one_recipient_and_a_shared_mailbox_is_several(
     front: Front, ask: Ask
 ) -> None:
-    session = open_now()
-    await front.publish(session)
     zoe = {"email": "Zoe@ville.fr", "given_name": "Zoé"}
-    await front.enrol(
-        session,
+    session = await front.open(
         an_agent("1", issuer="iel", **zoe),
         an_agent("2", issuer="sirh", **zoe | {"email": "zoe@ville.fr"}),
         an_agent("3", issuer="iel", email="zoe@ville.fr", given_name="Bernard"),
@@ -83,102 +88,75 @@ async def test_a_person_under_two_issuers_is_one_recipient_and_a_shared_mailbox_
     assert (await write(ask, session)).json()["recipients"] == 2
 
 
-async def test_whose_mails_come_back_is_counted_apart(front: Front, ask: Ask, database: Database) -> None:
-    session = await full(front)
-    async with database.transaction() as tx:
-        connection = await tx.connection()
-        await connection.exec_driver_sql("INSERT INTO bad_address VALUES ('', 'A', now())")
-    planned = (await write(ask, session, "?dry_run=true")).json()
-    assert (planned["recipients"], planned["unreachable"]) == (2, 1)
-
-
 async def test_one_message_a_day_of_the_sessions_zone(
-    front: Front, ask: Ask, monkeypatch: pytest.MonkeyPatch
+    ask: Ask, monkeypatch: pytest.MonkeyPatch, session: SessionState
 ) -> None:
-    session, now = await full(front), clock.now()
+    now = clock.now()
     monkeypatch.setattr(clock, "now", lambda: now)  # or midnight may come between two messages
-    tomorrow = now + timedelta(hours=36)  # a day may have 25
+    tomorrow = {"send_at": (now + timedelta(hours=36)).isoformat()}  # a day may have 25
     assert (await write(ask, session)).status_code == 201
     problem(await write(ask, session, text="Apportez aussi le chargeur."), 409)
-    assert (await write(ask, session, send_at=tomorrow.isoformat())).status_code == 201
-    problem(await write(ask, session, "?dry_run=true", send_at=tomorrow.isoformat()), 409)
+    assert (await write(ask, session, **tomorrow)).status_code == 201
+    problem(await write(ask, session, "?dry_run=true", **tomorrow), 409)
 
 
 async def test_a_message_that_is_sent_twice_within_a_minute_is_kept_once(
-    front: Front, asking: Callable[..., Ask], rows: SelectRows, database: Database
+    asking: Callable[..., Ask], rows: SelectRows, database: Database, session: SessionState
 ) -> None:
     """As by two clicks, or where no answer came; all others are messages of their own."""
-    ask, session = asking(enrolment_messages_a_day=24), await full(front)
-    tomorrow = (clock.now() + timedelta(days=1)).isoformat()
+    ask = asking(enrolment_messages_a_day=24)
     twice = await asyncio.gather(*(write(ask, session) for _ in range(20)))
-    assert {(answer.status_code, answer.json()["message_id"]) for answer in twice} == {
-        (201, twice[0].json()["message_id"])
-    }
+    assert {answer.status_code for answer in twice} == {201}
+    assert len({answer.json()["message_id"] for answer in twice}) == 1
     ids = [str(row.enrolment_id) for row in await rows("SELECT enrolment_id FROM enrolment")]
     others: list[dict[str, Any]] = [
         {"text": "Autre chose."},
         {"link": "https://parcours.example/plan"},
         {"audience": ["enrolled"]},
         {"enrolment_ids": ids},
-        {"send_at": tomorrow},
+        {"send_at": from_now(days=1).isoformat()},
     ]
-    for _ in range(2):
-        for changes in others:
-            assert (await write(ask, session, **changes)).status_code == 201
-    assert await rows("SELECT count(*) FROM message") == [(1 + len(others),)]
-    assert await send(database, clock.now() + timedelta(minutes=2)) == len(others)
-    assert (await write(ask, session)).status_code == 201  # the first has left
-    assert await rows("SELECT count(*) FROM message") == [(2 + len(others),)]
+    for changes in others * 2:
+        assert (await write(ask, session, **changes)).status_code == 201
+    assert await rows(KEPT) == [(6,)]
+    assert await send_due(database, from_now(minutes=2)) == 5
+    await write(ask, session)  # the first has left
+    assert await rows(KEPT) == [(7,)]
 
 
-async def test_what_has_not_left_can_be_taken_back(front: Front, ask: Ask, database: Database) -> None:
-    session = await full(front)
+async def test_a_message_can_be_taken_back_by_its_delegation_until_it_leaves(
+    ask: Ask, database: Database, session: SessionState
+) -> None:
     first = f"/api/v1/messages/{(await write(ask, session)).json()['message_id']}"
     problem(await ask("DELETE", first, by=CORSE), 404)
     assert (await ask("DELETE", first, by=BRETAGNE)).status_code == 204
     second = f"/api/v1/messages/{(await write(ask, session)).json()['message_id']}"
-    assert await send(database, clock.now() + timedelta(minutes=2)) == 1
+    assert await send_due(database, from_now(minutes=2)) == 1
     problem(await ask("DELETE", second, by=BRETAGNE), 409)
     [listed] = (await ask("GET", of(session, "messages"), by=BRETAGNE)).json()["items"]
-    assert (listed["author"], listed["text"]) == (BRETAGNE, TEXT)
-    assert listed["sent_at"] is not None
+    assert (listed["author"], listed["text"], listed["sent_at"] is None) == (BRETAGNE, TEXT, False)
 
 
-async def test_another_delegation_cannot_write_nor_read(front: Front, ask: Ask) -> None:
-    session = await full(front)
-    problem(await write(ask, session, by=CORSE), 404)
-    problem(await ask("GET", of(session, "messages"), by=CORSE), 404)
-
-
-async def test_named_enrolments_are_of_the_session(front: Front, ask: Ask) -> None:
-    session, other = await full(front), await full(front)
-    there = str((await front.of(other, an_agent("A"))).enrolment_id)
-    here = str((await front.of(session, an_agent("A"))).enrolment_id)
+async def test_named_enrolments_are_of_the_session(front: Front, ask: Ask, session: SessionState) -> None:
+    other = await full(front)
+    there, here = [str((await front.of(each, an_agent("A"))).enrolment_id) for each in (other, session)]
     problem(await write(ask, session, enrolment_ids=[here, there]), 422)
     assert (await write(ask, session, enrolment_ids=[here, here])).json()["recipients"] == 1
 
 
-async def test_nobody_is_written_to_of_a_session_that_is_cancelled(front: Front, ask: Ask) -> None:
-    session = await full(front)
-    await front.publish(session.model_copy(update={"status": Status.CANCELLED, "version": 9}))
-    problem(await write(ask, session), 409)
-
-
-async def test_a_message_that_was_to_come_does_not_leave_once_its_session_is_cancelled(
-    front: Front, ask: Ask, database: Database
+async def test_of_a_cancelled_session_no_message_is_taken_and_none_that_was_taken_leaves(
+    front: Front, ask: Ask, database: Database, session: SessionState
 ) -> None:
-    session, other = await full(front), await full(front)
-    assert (await write(ask, session)).status_code == (await write(ask, other)).status_code == 201
-    await front.publish(session.model_copy(update={"status": Status.CANCELLED, "version": 9}))
-    later = clock.now() + timedelta(minutes=2)
-    assert await send(database, later) == 1
-    assert await send(database, later) == 0
+    for each in (session, await full(front)):
+        assert (await write(ask, each)).status_code == 201
+    await front.change(session, status=Status.CANCELLED)
+    problem(await write(ask, session, text="Autre chose."), 409)
+    assert [await send_due(database, from_now(minutes=2)) for _ in range(2)] == [1, 0]
 
 
 @pytest.mark.parametrize(
     "wrong",
     [
-        {"text": ""},
         {"text": " \n "},
         {"text": "a" * 2001},
         {"text": "Voyez www.exemple.fr"},
@@ -198,6 +176,71 @@ async def test_a_message_that_was_to_come_does_not_leave_once_its_session_is_can
     ],
     ids=str,
 )
-async def test_what_no_letter_may_say_is_refused(front: Front, ask: Ask, wrong: dict[str, Any]) -> None:
-    session = await full(front)
+async def test_what_no_letter_may_say_is_refused(
+    ask: Ask, session: SessionState, wrong: dict[str, Any]
+) -> None:
     problem(await write(ask, session, **wrong), 422)
+
+
+# ------------------------------------------------------------------------------------------- the page
+
+MESSAGE = {"texte": "Rendez-vous au 2e étage.\n\nÀ bientôt.", "audience": "enrolled"}
+
+
+@pytest.mark.parametrize("is_planned", [False, True])
+async def test_a_message_is_tried_kept_and_taken_back_into_the_form(
+    organiser: OrganiserClient, rows: SelectRows, session: SessionState, is_planned: bool
+) -> None:
+    tomorrow = from_now(days=1).astimezone(ZoneInfo(session.timezone))
+    path, planned = page_of(session, "/messages"), f"{tomorrow:%Y-%m-%d}T18:05" if is_planned else ""
+    fields, kept = MESSAGE | {"lien": "https://exemple.fr/plan", "envoi": planned}, []
+    for sends in ({}, {"envoyer": "oui"}):
+        await send(organiser, path, **fields, **sends)
+        kept.append([tuple(row) for row in await rows("SELECT text, author, audience FROM message")])
+    assert kept == [[], [(MESSAGE["texte"], BRETAGNE, ["enrolled"])]]
+    answer = await organiser.post(f"{path}/retrait", data=await of_message(organiser, session))
+    assert f">\n{MESSAGE['texte']}</textarea>" in answer.text
+    typed = re.findall(r'type="(?:url|datetime-local)" value="([^"]*)"', answer.text)
+    assert typed == [fields["lien"], planned]
+    assert re.findall(r'value="(\w+)" checked', answer.text) == ["enrolled"]
+    assert await rows("SELECT 1 FROM message") == []
+
+
+async def of_message(organiser: OrganiserClient, session: SessionState) -> dict[str, str]:
+    """The form to take back the one message that has not left."""
+    page = (await organiser.get(page_of(session, "/messages"))).text
+    return {name: hidden(page, name) for name in ("cle", "message")}
+
+
+async def test_a_message_that_has_left_or_never_will_is_not_taken_back_on_the_page(
+    front: Front, organiser: OrganiserClient, database: Database, session: SessionState
+) -> None:
+    path = page_of(session, "/messages")
+    await send(organiser, path, **MESSAGE, envoyer="oui")
+    form = await of_message(organiser, session)
+    await send_due(database, from_now(hours=1))
+    assert (await organiser.post(f"{path}/retrait", data=form)).status_code == 409
+    await send(organiser, path, **MESSAGE, envoi=f"{from_now(days=2):%Y-%m-%dT%H:%M}", envoyer="oui")
+    assert await of_message(organiser, session) != form
+    await front.change(session, status=Status.CANCELLED)
+    assert 'name="message"' not in (await organiser.get(path)).text
+
+
+@pytest.mark.parametrize(
+    ("field", "typed"),
+    [
+        ("texte", " "),
+        ("texte", "Voyez https://exemple.fr"),
+        ("lien", "javascript:alert(1)"),
+        ("audience", "nobody"),
+        ("envoi", "demain"),
+        ("envoi", "2020-01-01T10:00"),
+    ],
+)
+async def test_what_is_wrong_stands_beside_its_field(
+    organiser: OrganiserClient, rows: SelectRows, session: SessionState, field: str, typed: str
+) -> None:
+    form = MESSAGE | {field: typed, "envoyer": "oui"}
+    answer = await send(organiser, page_of(session, "/messages"), **form)
+    assert (answer.status_code, f'id="{field}-erreur"' in answer.text) == (422, True)
+    assert await rows("SELECT 1 FROM message") == []
