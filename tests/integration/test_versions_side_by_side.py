@@ -10,7 +10,7 @@ import json
 import uuid
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import AsyncExitStack, ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -155,29 +155,19 @@ class Upgrade:
 
 @pytest.fixture
 async def upgrade(
-    *,
-    released: ReleasedCode,
-    kafka: KafkaBroker,
-    catalogue_url: str,
-    enrolment_url: str,
-    notifier_url: str,
-    tmp_path: Path,
+    *, released: ReleasedCode, kafka: KafkaBroker, request: pytest.FixtureRequest, tmp_path: Path
 ) -> AsyncIterator[Upgrade]:
-    urls = {"catalogue": catalogue_url, "enrolment": enrolment_url, "notifier": notifier_url}
+    urls: dict[str, str] = {name: request.getfixturevalue(f"{name}_url") for name in SERVICES}
     tokens = tmp_path / "tokens.json"
-    tokens.write_text(
-        json.dumps([{"name": "siege", "role": "admin", "sha256": hashlib.sha256(TOKEN.encode()).hexdigest()}])
-    )
+    entry = {"name": "siege", "role": "admin", "sha256": hashlib.sha256(TOKEN.encode()).hexdigest()}
+    tokens.write_text(json.dumps([entry]))
     # What other tests left on the topics is not of this one.
     groups = [(f"{name}.{topic}", topic) for name in SERVICES for topic in ROUTERS[name].subscriptions]
     await asyncio.gather(*(pass_over(kafka.bootstrap_servers, group, topic) for group, topic in groups))
-    async with (
-        scripted_relay() as relay,
-        KafkaPortal(kafka.bootstrap_servers) as portal,
-        opened(catalogue_url) as catalogue,
-        opened(enrolment_url) as enrolment,
-        opened(notifier_url) as notifier,
-    ):
+    async with AsyncExitStack() as opening:
+        relay = await opening.enter_async_context(scripted_relay())
+        portal = await opening.enter_async_context(KafkaPortal(kafka.bootstrap_servers))
+        databases = {name: await opening.enter_async_context(opened(url)) for name, url in urls.items()}
 
         def settings(service: str) -> dict[str, str]:
             return settings_of(service, urls[service], kafka.bootstrap_servers) | {
@@ -186,12 +176,11 @@ async def upgrade(
                 "LOG_FORMAT": "json",
             }
 
-        await load(catalogue)
+        await load(databases["catalogue"])
         client = KafkaSettings(kafka_bootstrap_servers=kafka.bootstrap_servers)
         ended = await read_ended(client, datetime(2025, 1, 1, tzinfo=UTC))
-        async with notifier.transaction() as tx:
+        async with databases["notifier"].transaction() as tx:
             await reconcile(tx, ended, {}, accept_missing=True, actor="tests")
-        databases = {"catalogue": catalogue, "enrolment": enrolment, "notifier": notifier}
         with ExitStack() as started:
             yield Upgrade(released, databases, relay, portal, settings, tmp_path, started, {})
 
@@ -220,23 +209,22 @@ class Wave:
         """Enrolments, withdrawals, a group; and approvals of the other session. One comes twice."""
         enrolled = [_enrolment(session, self.agent(number)) for number in range(SEATS + WAITING)]
         leaving = [
-            _record(WithdrawalRequested.TYPE, session, {"agent_id": self.agent(number)})
+            _record(WithdrawalRequested.TYPE, session, agent_id=self.agent(number))
             for number in range(LEAVING)
         ]
         group = [an_agent(self.agent(100 + number)).model_dump(mode="json") for number in range(TOGETHER)]
-        together = _record(GroupEnrolmentRequested.TYPE, session, {"agents": group, "requested_by": OFFICER})
-        pending = [_enrolment(other, self.agent(200 + number)) for number in range(PENDING)]
+        together = _record(GroupEnrolmentRequested.TYPE, session, agents=group, requested_by=OFFICER)
+        candidates = [self.agent(200 + number) for number in range(PENDING)]
+        pending = [_enrolment(other, candidate) for candidate in candidates]
         decided = [
             _record(
                 ApprovalDecided.TYPE,
                 other,
-                {
-                    "agent_id": self.agent(200 + number),
-                    "granted": number < GRANTED,
-                    "decided_by": "Une cheffe",
-                },
+                agent_id=candidate,
+                granted=number < GRANTED,
+                decided_by="Une cheffe",
             )
-            for number in range(PENDING)
+            for number, candidate in enumerate(candidates)
         ]
         return [*enrolled, enrolled[0], *leaving, together, *pending, *decided]
 
@@ -276,10 +264,10 @@ class Wave:
 
 
 def _enrolment(session: str, agent_id: str) -> KafkaMessage:
-    return _record(EnrolmentRequested.TYPE, session, enrolment_request(session, an_agent(agent_id)))
+    return _record(EnrolmentRequested.TYPE, session, **enrolment_request(session, an_agent(agent_id)))
 
 
-def _record(kind: str, session: str, data: Mapping[str, Any]) -> KafkaMessage:
+def _record(kind: str, session: str, /, **data: Any) -> KafkaMessage:
     return session, headers(kind), as_json({"session_id": session, **data})
 
 

@@ -27,14 +27,14 @@ def operations_of(api: FastAPI) -> dict[str, Operation]:
 
 
 def ask_anything(operation: Operation, address: str, *, token: str, known: Mapping[str, str]) -> None:
-    """Ask ``operation`` of the service at ``address`` in a dozen ways.
+    """Ask ``operation`` of the service at ``address`` in eight ways.
 
     ``known``: by the name of a path's parameter, what there is; asked for in half of the cases. Fails where
     an answer is a 5xx, or outside of the document.
     """
 
     # Not by the library's own plugin, which does not know this version of pytest.
-    @settings(max_examples=12, database=None, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=8, database=None, suppress_health_check=list(HealthCheck))
     @given(
         operation.as_strategy() | operation.as_strategy(generation_mode=GenerationMode.NEGATIVE),
         st.booleans(),

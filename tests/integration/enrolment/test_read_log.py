@@ -6,7 +6,6 @@ from uuid import uuid4
 
 import pytest
 from sqlalchemy import text
-from sqlalchemy.exc import DBAPIError
 
 from services.enrolment.rules.requests import GroupRequest, SeatRequest
 from services.enrolment.service import answers
@@ -74,15 +73,10 @@ async def test_each_read_of_a_session_is_a_line(filled: Filled, ask: Ask, reads:
 
 async def test_a_purpose_that_says_nothing_is_refused(filled: Filled, ask: Ask, reads: Reads) -> None:
     session, _ = filled
+    roster = f"/api/v1/sessions/{session.session_id}/roster"
     for purpose in ("", "x", "a%00bcd", "%E2%80%AEabc"):
-        answer = await ask(
-            "GET",
-            f"/api/v1/sessions/{session.session_id}/roster",
-            by=BRETAGNE,
-            headers={"read-purpose": purpose},
-        )
-        assert answer.status_code == 400, purpose
-        assert answer.json()["code"] == "purpose_needed"
+        answer = await ask("GET", roster, by=BRETAGNE, headers={"read-purpose": purpose})
+        assert (answer.status_code, answer.json()["code"]) == (400, "purpose_needed"), purpose
     assert await reads() == []
 
 
@@ -111,15 +105,7 @@ async def test_each_read_of_an_agent_by_staff_is_a_line_and_none_by_portals(
     ]
 
 
-async def test_a_search_that_finds_nobody_leaves_a_line_without_what_was_typed_or_why(
-    ask: Ask, reads: Reads
-) -> None:
-    purpose = {"read-purpose": "appel de Zephyrine"}
-    await ask("GET", "/api/v1/enrolments?agent_id=zephyrine@exemple.fr", by=ADMIN, headers=purpose)
-    assert await reads() == [(ADMIN, "admin", "enrolments", None, None, None, None)]
-
-
-async def test_whoever_of_the_staff_reads_a_portals_answers_leaves_a_line_for_each_agent(
+async def test_staff_that_read_a_portals_answers_leave_a_line_for_each_agent(
     answering: Database, reads: Reads
 ) -> None:
     front, session = Front(answering), open_now()
@@ -157,12 +143,14 @@ async def test_an_explanation_is_a_read_too(
     ]
 
 
-async def test_an_agent_is_told_who_read_of_them_and_of_the_sessions_they_were_in(
+async def test_an_export_lists_the_readers_of_an_agent_and_of_the_agents_sessions(
     filled: Filled, front: Front, ask: Ask, erasing: Eraser, rows: SelectRows
 ) -> None:
     session, agent = filled
+    about_zoe = {"read-purpose": "dossier de Zoe"}
     await ask("GET", f"/api/v1/sessions/{session.session_id}/roster", by=BRETAGNE)
-    await ask("GET", "/api/v1/enrolments?agent_id=A-1", by=ADMIN, headers={"read-purpose": "dossier de Zoe"})
+    for path in ("enrolments?agent_id=A-1", f"sessions/{session.session_id}/roster"):
+        await ask("GET", f"/api/v1/{path}", by=ADMIN, headers=about_zoe)
     later, other = an_agent("A-2", issuer=PORTAL), open_now()
     await front.enrol(session, later)  # when the roster had been read
     await front.publish(other)
@@ -170,35 +158,18 @@ async def test_an_agent_is_told_who_read_of_them_and_of_the_sessions_they_were_i
     async with erasing.database.quiet_transaction() as tx:
         lines = (await erasing.export(tx, agent.key))["read_log"]
         assert "read_log" not in await erasing.export(tx, later.key)
-        assert [(line["actor"], line["kind"]) for line in lines] == [
-            (BRETAGNE, "roster"), (ADMIN, "enrolments"),
-        ]  # fmt: skip
+        assert {(line["actor"], line["kind"], line.get("purpose")) for line in lines} == {
+            (BRETAGNE, "roster", ORGANISING),
+            (ADMIN, "enrolments", "dossier de Zoe"),
+            (ADMIN, "roster", None),  # the purpose may be about somebody else of the roster
+        }
         await erasing._erase(tx, Subject(agent=agent.key, until=clock.now()))
     assert [tuple(row) for row in await rows("SELECT agent_id, purpose FROM read_log ORDER BY id")] == [
-        (None, ORGANISING), (None, None), (None, ORGANISING),
+        (None, ORGANISING), (None, None), (None, "dossier de Zoe"), (None, ORGANISING),
     ]  # fmt: skip
 
 
-async def test_why_several_were_read_together_is_told_none_of_them(
-    filled: Filled, front: Front, ask: Ask, erasing: Eraser, reads: Reads
-) -> None:
-    session, agent = filled
-    home, purpose = f"sessions/{session.session_id}", {"read-purpose": "appel de Zephyrine"}
-    for path in (f"{home}/roster", "enrolments?agent_id=A-1"):
-        assert (await ask("GET", f"/api/v1/{path}", by=ADMIN, headers=purpose)).status_code == 200
-    assert (await ask("GET", f"/api/v1/{home}/roster", by=BRETAGNE)).status_code == 200
-    async with erasing.database.quiet_transaction() as tx:
-        lines = (await erasing.export(tx, agent.key))["read_log"]
-    assert [(line["actor"], line["kind"], line.get("purpose")) for line in lines] == [
-        (ADMIN, "enrolments", "appel de Zephyrine"),
-        (BRETAGNE, "roster", ORGANISING),
-        (ADMIN, "roster", None),
-    ]
-    kept = [line[-1] for line in await reads()]
-    assert kept == ["appel de Zephyrine"] * 2 + [ORGANISING], "for who looks into it"
-
-
-async def test_staff_are_told_when_they_changed_an_enrolment_and_it_stays(
+async def test_staff_may_export_when_they_changed_an_enrolment_and_it_stays(
     filled: Filled, front: Front, ask: Ask, erasing: Eraser, rows: SelectRows
 ) -> None:
     session, agent = filled
@@ -218,12 +189,3 @@ async def test_staff_are_told_when_they_changed_an_enrolment_and_it_stays(
     kept = await rows("SELECT facts->>'author' AS author FROM enrolment_change")
     assert [row.author for row in kept] == [BRETAGNE]
     assert [row.author for row in await rows("SELECT author FROM correction")] == [BRETAGNE]
-
-
-async def test_a_line_is_neither_changed_nor_taken_away(filled: Filled, ask: Ask, database: Database) -> None:
-    session, _ = filled
-    await ask("GET", f"/api/v1/sessions/{session.session_id}/roster", by=BRETAGNE)
-    for statement in ("DELETE FROM read_log", "UPDATE read_log SET actor = 'nobody'"):
-        with pytest.raises(DBAPIError, match="append-only"):
-            async with database.quiet_transaction() as tx:
-                await tx.execute(text(statement))

@@ -1,15 +1,10 @@
 """What every process looks up again and again: it must cost the same however many rows have ended."""
 
-import importlib
-from typing import Any
-
-import pytest
 from sqlalchemy import event, text
 from sqlalchemy.engine import Connection
 
 from shared.process import Process
 from shared.process.jobs import housekeeping
-from tests.conftest import opened, settings_of
 
 OFTEN_SECONDS = 10.0
 ROWS = 4_000
@@ -58,16 +53,14 @@ FILLED = {
 """The tables that grow with the years, of each service, with rows most of which have ended."""
 
 
-@pytest.mark.parametrize("service", FILLED)
 async def test_no_job_of_every_ten_seconds_reads_a_table_whole_that_grows_with_the_years(
-    request: pytest.FixtureRequest, service: str
+    process: Process,
 ) -> None:
-    url, filled = request.getfixturevalue(f"{service}_url"), FILLED[service]
-    async with opened(url) as database, database.transaction() as tx:
+    filled = FILLED[process.name]
+    async with process.database.transaction() as tx:
         for table, statement in filled.items():
             await tx.execute(text(statement), {"rows": ROWS})
             await tx.execute(text(f"ANALYZE {table}"))
-    process = composed(service, url)
     read_whole: dict[str, set[str]] = {}
     running = ""
 
@@ -78,30 +71,10 @@ async def test_no_job_of_every_ten_seconds_reads_a_table_whole_that_grows_with_t
             read_whole[running] = whole
 
     event.listen(process.database._engine.sync_engine, "commit", look)
-    often = [
-        job
-        for job in (
-            *process.jobs,
-            *housekeeping(process.database, process.router, process.register, process.settings),
-        )
-        if job.every <= OFTEN_SECONDS
-    ]
-    try:
-        for job in often:
-            running = job.name
-            await job.run()
-    finally:
-        await process.database.close()
+    kept = housekeeping(process.database, process.router, process.register, process.settings)
+    often = [job for job in (*process.jobs, *kept) if job.every <= OFTEN_SECONDS]
+    for job in often:
+        running = job.name
+        await job.run()
     assert "measure" in {job.name for job in often}
     assert read_whole == {}
-
-
-def composed(service: str, url: str) -> Process:
-    """A service as it is composed, which does not run."""
-    settings: Any = importlib.import_module(f"services.{service}.settings").Settings
-    given = settings_of(service, url, "localhost:1")
-    values = {name.lower(): value for name, value in given.items()}
-    process: Process = importlib.import_module(f"services.{service}.app").compose(
-        settings.model_validate(values)
-    )
-    return process

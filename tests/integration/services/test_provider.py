@@ -30,6 +30,9 @@ class Begun:
     verifier: str = "a verifier of at least forty-three characters, as RFC 7636 asks"
 
 
+BEGUN = Begun()
+
+
 def settings_for(issuer: OidcIssuer) -> OidcSettings:
     return OidcSettings.model_validate(
         {
@@ -48,22 +51,25 @@ def provider(issuer: OidcIssuer) -> Provider:
     return provider
 
 
-async def answer_of(issuer: OidcIssuer, provider: Provider, begun: Begun, subject: str) -> dict[str, str]:
+async def address_at(provider: Provider) -> str:
+    """Where the browser is led to log in."""
+    return await provider.authorization_address(BEGUN, state="state", return_to=BACK)
+
+
+async def answer_of(issuer: OidcIssuer, provider: Provider) -> dict[str, str]:
     """What the browser comes back with after somebody has logged in."""
-    address = await provider.authorization_address(begun, state="state", return_to=BACK)
-    return dict(parse_qsl(urlsplit(await issuer.log_in(address, subject)).query))
+    return dict(parse_qsl(urlsplit(await issuer.log_in(await address_at(provider), "u-1")).query))
 
 
-async def identified(issuer: OidcIssuer, provider: Provider, subject: str = "u-1") -> Identity:
-    begun = Begun()
-    answer = await answer_of(issuer, provider, begun, subject)
-    return await provider.identify(begun, answer, return_to=BACK)
+async def identified(issuer: OidcIssuer, provider: Provider) -> Identity:
+    return await provider.identify(BEGUN, await answer_of(issuer, provider), return_to=BACK)
 
 
-async def test_somebody_whom_the_issuer_knows_is_identified(issuer: OidcIssuer, provider: Provider) -> None:
+async def test_a_person_of_the_issuer_has_the_role_of_a_rule_that_is_asked_for(
+    issuer: OidcIssuer, provider: Provider
+) -> None:
     await issuer.know("u-1", email="zoe@cnfpt.example", groups=["assistance"])
     identity = await identified(issuer, provider)
-    assert (identity.subject, identity.name) == ("u-1", "zoe@cnfpt.example")
     grant = provider.grant(identity, frozenset(Role))
     assert grant is not None
     assert (grant.role, grant.delegation) == (Role.SUPPORT, None)
@@ -108,9 +114,12 @@ WRONG = {
 }
 
 
-@pytest.mark.parametrize("what", WRONG)
-async def test_a_token_that_is_wrong_is_rejected(issuer: OidcIssuer, provider: Provider, what: str) -> None:
-    issuer.tampers = WRONG[what]
+@pytest.mark.parametrize("tampers", WRONG.values(), ids=WRONG)
+async def test_a_token_that_is_wrong_is_rejected(
+    issuer: OidcIssuer, provider: Provider, tampers: Tamper
+) -> None:
+    issuer.metadata = {"id_token_signing_alg_values_supported": ["none", "HS256", "RS256"]}
+    issuer.tampers = tampers
     with pytest.raises(LogInRejected):
         await identified(issuer, provider)
     issuer.tampers = None
@@ -125,38 +134,46 @@ async def test_another_key_is_not_the_issuers_even_under_its_name(
         await identified(issuer, provider)
 
 
-async def test_no_algorithm_counts_that_others_could_use_even_if_the_issuer_lists_it(
-    issuer: OidcIssuer, provider: Provider
+@pytest.mark.parametrize(
+    ("claims", "name"),
+    [
+        ({"email": "zoe@cnfpt.example"}, "zoe@cnfpt.example"),
+        ({"email": "zoe@cnfpt.example", "email_verified": False}, "zoe@cnfpt.example (u-1)"),
+        ({"name": "Zoé"}, "Zoé (u-1)"),
+        ({"preferred_username": "zoe"}, "zoe"),
+    ],
+    ids=["verified address", "other address", "chosen name", "user name"],
+)
+async def test_a_name_that_anybody_may_choose_is_shown_with_the_subject(
+    issuer: OidcIssuer, provider: Provider, claims: dict[str, object], name: str
 ) -> None:
-    issuer.metadata = {"id_token_signing_alg_values_supported": ["none", "HS256", "RS256"]}
-    issuer.tampers = headed(alg="none")
-    with pytest.raises(LogInRejected):
-        await identified(issuer, provider)
+    await issuer.know("u-1", **claims)
+    assert (await identified(issuer, provider)).name == name
 
 
 async def test_a_code_counts_once_and_with_its_verifier_alone(issuer: OidcIssuer, provider: Provider) -> None:
-    begun = Begun()
-    answer = await answer_of(issuer, provider, begun, "u-1")
-    await provider.identify(begun, answer, return_to=BACK)
+    answer = await answer_of(issuer, provider)
+    await provider.identify(BEGUN, answer, return_to=BACK)
     with pytest.raises(LogInRejected, match="400"):
-        await provider.identify(begun, answer, return_to=BACK)
-    answer = await answer_of(issuer, provider, begun, "u-1")
+        await provider.identify(BEGUN, answer, return_to=BACK)
+    answer = await answer_of(issuer, provider)
     stolen = Begun(verifier="of whoever has stolen the code, and not of whoever began the log-in")
     with pytest.raises(LogInRejected, match="400"):
         await provider.identify(stolen, answer, return_to=BACK)
 
 
 async def test_what_another_issuer_answers_is_rejected(issuer: OidcIssuer, provider: Provider) -> None:
-    begun = Begun()
-    answer = await answer_of(issuer, provider, begun, "u-1")
+    answer = await answer_of(issuer, provider)
     for more in ({"iss": "https://another.example"}, {"error": "access_denied"}, {"code": ""}):
         with pytest.raises(LogInRejected):
-            await provider.identify(begun, answer | more, return_to=BACK)
+            await provider.identify(BEGUN, answer | more, return_to=BACK)
     assert "/oauth2/token" not in issuer.requests
-    await provider.identify(begun, answer | {"iss": issuer.address}, return_to=BACK)
+    await provider.identify(BEGUN, answer | {"iss": issuer.address}, return_to=BACK)
 
 
-async def test_an_issuer_that_says_who_answers_must_say_it(issuer: OidcIssuer, provider: Provider) -> None:
+async def test_an_issuer_that_announces_its_name_in_answers_must_give_it(
+    issuer: OidcIssuer, provider: Provider
+) -> None:
     issuer.metadata = {"authorization_response_iss_parameter_supported": True}
     with pytest.raises(LogInRejected, match="which issuer"):
         await identified(issuer, provider)
@@ -188,25 +205,22 @@ async def test_a_discovery_document_that_cannot_be_believed_is_not_used(
 ) -> None:
     issuer.metadata = published
     with pytest.raises(ProviderAway):
-        await provider.authorization_address(Begun(), state="state", return_to=BACK)
+        await address_at(provider)
 
 
 async def test_what_the_issuer_publishes_is_asked_for_once_and_kept_while_it_is_away(
     issuer: OidcIssuer, provider: Provider, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def address() -> str:
-        return await provider.authorization_address(Begun(), state="state", return_to=BACK)
-
-    await asyncio.gather(*(address() for _ in range(5)))
+    await asyncio.gather(*(address_at(provider) for _ in range(5)))
     assert issuer.requests == ["/.well-known/openid-configuration", "/jwks"]
     issuer.failing = True
     later = clock.now() + timedelta(hours=2)
     monkeypatch.setattr(clock, "now", lambda: later)
-    assert await address() == await address()
+    assert await address_at(provider) == await address_at(provider)
     assert issuer.requests.count("/.well-known/openid-configuration") == 2
     issuer.failing = False
     later += provider_module.SPARED
-    await address()
+    await address_at(provider)
     assert issuer.requests.count("/jwks") == 2
 
 
@@ -216,12 +230,12 @@ async def test_an_issuer_that_is_away_is_asked_again_after_seconds_and_holds_up_
     issuer.failing = True
     for _ in range(3):
         with pytest.raises(ProviderAway):
-            await provider.authorization_address(Begun(), state="state", return_to=BACK)
+            await address_at(provider)
     assert len(issuer.requests) == 1
     issuer.failing = False
     later = clock.now() + provider_module.SPARED
     monkeypatch.setattr(clock, "now", lambda: later)
-    await provider.authorization_address(Begun(), state="state", return_to=BACK)
+    await address_at(provider)
 
 
 async def test_an_issuer_that_says_nothing_is_given_up(

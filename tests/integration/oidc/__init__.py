@@ -1,1 +1,0 @@
-"""Log-in at an issuer of OpenID Connect."""

@@ -1,0 +1,1 @@
+"""What the three services share, tried on each."""

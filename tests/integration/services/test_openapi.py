@@ -1,0 +1,83 @@
+"""The OpenAPI document is true: no request that it allows gets a 5xx or an answer outside of it."""
+
+import asyncio
+import hashlib
+import json
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
+from typing import NamedTuple
+
+import pytest
+
+from tests.conftest import opened
+from tests.integration.services.composed import compose
+from tests.integration.services.filled import FILL, Known
+from tests.support.documents import lacks, wrong_examples
+from tests.support.openapi import ask_anything, operations_of
+from tests.support.processes import SERVICES
+from tests.support.serving import serving
+
+MOST_RIGHTS = {"catalogue": "admin", "enrolment": "admin", "notifier": "support"}
+OPEN_TO_ALL = {
+    "catalogue": {
+        f"/api/v1/{things}{one}"
+        for things, one_thing in (("offers", "offer"), ("sessions", "session"), ("resources", "resource"))
+        for one in ("", f"/{{{one_thing}_id}}")
+    },
+    "enrolment": set[str](),
+    "notifier": set[str](),
+}
+APIS = {service: compose(service, "postgresql://nobody@localhost/nothing").api for service in SERVICES}
+OPERATIONS = {service: operations_of(api) for service, api in APIS.items()}
+
+
+class Served(NamedTuple):
+    address: str
+    known: Known
+
+
+@pytest.fixture(scope="module")
+def served(
+    request: pytest.FixtureRequest,
+    new_database: Callable[[str], str],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Served]:
+    """A service's HTTP, and the ids of what it has."""
+    service: str = request.param
+    url = new_database(service)
+    tokens = tmp_path_factory.mktemp("openapi") / "tokens.json"
+    entry = {"name": "all", "role": MOST_RIGHTS[service], "sha256": hashlib.sha256(b"all").hexdigest()}
+    tokens.write_text(json.dumps([entry]))
+    known: Known = {}
+
+    @asynccontextmanager
+    async def application(_address: str) -> AsyncIterator[object]:
+        async with opened(url) as database:
+            known.update(await FILL[service](database))
+        rates = {"enrolment_intake_rate": "10000/second"} if service == "enrolment" else {}
+        process = compose(service, url, api_tokens_file=tokens, **rates)
+        if service == "enrolment":  # nobody waits for an answer that does not come
+            ended = asyncio.Event()
+            ended.set()
+            await process.api.state.watch.run(ended)
+        yield process.api
+        await process.database.close()
+
+    with serving(application) as address:
+        yield Served(address, known)
+
+
+@pytest.mark.parametrize(
+    ("served", "service", "label"),
+    [(service, service, label) for service in SERVICES for label in OPERATIONS[service]],
+    indirect=["served"],
+)
+def test_no_answer_is_outside_of_the_document(served: Served, service: str, label: str) -> None:
+    ask_anything(OPERATIONS[service][label], served.address, token="all", known=served.known)
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_the_document_has_tokens_problems_and_examples(service: str) -> None:
+    document = APIS[service].openapi()
+    assert lacks(document, OPEN_TO_ALL[service]) == []
+    assert wrong_examples(document) == []
