@@ -24,7 +24,7 @@ from shared.messaging.broker import KafkaSettings
 from shared.messaging.consumer import Consumer
 from shared.messaging.portals.admission import Admission
 from shared.messaging.portals.registry import PortalsFile
-from tests.integration.messaging.test_outbox import connected, publish_all
+from tests.integration.messaging.relaying import connected, publish_all
 from tests.support.answers import rows
 from tests.support.builders import an_agent, open_now
 from tests.support.consuming import a_partition_check, a_record

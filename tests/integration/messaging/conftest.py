@@ -1,19 +1,26 @@
 """A database with the mechanisms' tables, and consumers that run inside the test."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Any
 
 import pytest
 from faststream import ContextRepo
+from typer.testing import CliRunner, Result
 
+from services.enrolment.app import DEFINITION
 from shared import clock
+from shared.cli import service_cli
 from shared.database import Database
 from shared.messaging.broker import KafkaSettings
 from shared.messaging.consumer import Consumer
 from shared.messaging.faststream import new_broker
 from shared.messaging.router import Router
+from tests.conftest import settings_of
+from tests.support.processes import SERVICES
 
+RunOperator = Callable[..., Awaitable[Result]]
 Consuming = Callable[[str, Database, Router], AbstractAsyncContextManager[list[Consumer]]]
 
 
@@ -56,3 +63,25 @@ def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 
     monkeypatch.setattr(clock, "pause", noted)
     return waited
+
+
+@pytest.fixture
+def services_set_up(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
+    """Have the environment name the worker's databases of all services."""
+    for service in SERVICES:
+        url = request.getfixturevalue(f"{service}_url")
+        for name, value in settings_of(service, url, "localhost:1").items():
+            monkeypatch.setenv(name, value)
+    return monkeypatch
+
+
+@pytest.fixture
+def operator(services_set_up: pytest.MonkeyPatch) -> RunOperator:
+    """``await operator("dead-letters", "list")``: a command of the enrolment service, or of ``app``."""
+    enrolment = service_cli(DEFINITION)
+
+    async def run(*arguments: str, app: Any = enrolment) -> Result:
+        # In a thread: the command line runs an event loop of its own.
+        return await asyncio.to_thread(lambda: CliRunner().invoke(app, arguments))
+
+    return run

@@ -17,19 +17,16 @@ from shared.events.enrolment import EnrolmentRefused, SessionChangedForAgent, Se
 from shared.events.outcomes import RejectionCode, RequestAccepted, RequestRejected
 from shared.events.reasons import Reason
 from shared.events.topics import Topic
-from shared.events.vocabulary import Agent, Contact
+from shared.events.vocabulary import Contact
 from shared.messaging import outbox, relay
-from shared.messaging.outbox import Outbox, OutboxEvent
-from shared.messaging.personal_data import ANSWERS, SENT
-from shared.personal_data import days_of, end_rows
+from shared.messaging.outbox import OutboxEvent
 from tests.conftest import Broker
-from tests.integration.messaging.test_outbox import connected, publish_all
+from tests.integration.messaging.relaying import connected, publish_all, write
 from tests.support.answers import rows
 from tests.support.builders import STARTS, an_agent
 from tests.support.rosters import a_roster, a_seat_request
 
 DECISIONS = Topic.ENROLMENT_DECISIONS.value
-OURS = Outbox("enrolment")
 
 
 @pytest.fixture
@@ -37,22 +34,18 @@ def database(answering: Database) -> Database:
     return answering
 
 
-def of_issuer(issuer: str, agent_id: str = "1001") -> Agent:
-    return an_agent(agent_id, issuer=issuer)
-
-
-def a_decision(agent: Agent) -> EnrolmentRefused:
-    roster = a_roster()
-    request = a_seat_request(roster, agent)
+def a_decision(issuer: str, agent_id: str = "1001") -> EnrolmentRefused:
+    agent = an_agent(agent_id, issuer=issuer)
+    request = a_seat_request(a_roster(), agent)
     return refusal_event(refused_enrolment(request, agent, Reason.SESSION_FULL), 1, request.key)
 
 
-def a_change(agent: Agent) -> SessionChangedForAgent:
+def a_change(issuer: str) -> SessionChangedForAgent:
     return SessionChangedForAgent(
         session_id=uuid.uuid4(),
         session_version=2,
         enrolment_id=uuid.uuid4(),
-        agent=agent,
+        agent=an_agent(issuer=issuer),
         changed=(SessionPart.DATES,),
         starts_at=STARTS,
         ends_at=STARTS + timedelta(hours=7),
@@ -88,11 +81,6 @@ def an_answer_about_training(request_source: str | None) -> BespokeRequestAnswer
     )
 
 
-async def write(database: Database, *events: Event | OutboxEvent) -> list[uuid.UUID]:
-    async with database.transaction() as tx:
-        return await OURS.publish(tx, events)
-
-
 async def heard(database: Database) -> list[tuple[str | None, str | None]]:
     """Topic and portal of each row."""
     return [(row.topic, row.portal) for row in await rows(database)]
@@ -108,11 +96,11 @@ OUEST = ("portal.answers.ouest", "ouest")
 @pytest.mark.parametrize(
     ("event", "hear"),
     [
-        (a_decision(of_issuer("iel")), [(DECISIONS, None), IEL, IEL_MOBILE]),
-        (a_decision(of_issuer("ouest")), [(DECISIONS, None), OUEST]),
-        (a_decision(of_issuer("cnfpt")), [(DECISIONS, None)]),
-        (a_change(of_issuer("iel")), [IEL, IEL_MOBILE]),
-        (a_change(of_issuer("cnfpt")), []),
+        (a_decision("iel"), [(DECISIONS, None), IEL, IEL_MOBILE]),
+        (a_decision("ouest"), [(DECISIONS, None), OUEST]),
+        (a_decision("cnfpt"), [(DECISIONS, None)]),
+        (a_change("iel"), [IEL, IEL_MOBILE]),
+        (a_change("cnfpt"), []),
         (a_rejection("iel"), [IEL]),
         (a_rejection("iel-mobile"), [IEL_MOBILE]),
         (a_rejection("gone"), []),
@@ -132,7 +120,7 @@ async def test_portals_of_the_agents_issuer_hear_decisions_and_the_sender_alone_
 
 async def test_an_answer_is_the_same_event_wherever_it_goes(database: Database) -> None:
     event_id, trace = uuid.uuid4(), "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
-    decision = a_decision(of_issuer("iel", "IEL-7"))
+    decision = a_decision("iel", "IEL-7")
 
     await write(database, OutboxEvent(decision, trace, event_id=event_id, misrouted=True))
 
@@ -148,7 +136,7 @@ async def test_an_answer_is_the_same_event_wherever_it_goes(database: Database) 
 
 
 async def test_answers_are_stored_in_the_order_of_their_events(database: Database) -> None:
-    events = [a_decision(of_issuer(("iel", "ouest", "cnfpt")[number % 3])) for number in range(300)]
+    events = [a_decision(("iel", "ouest", "cnfpt")[number % 3]) for number in range(300)]
     ids = await write(database, *events)
 
     for portal, issuer in (("iel", "iel"), ("iel-mobile", "iel"), ("ouest", "ouest")):
@@ -160,24 +148,16 @@ async def test_answers_are_stored_in_the_order_of_their_events(database: Databas
 
 
 async def test_a_rejection_is_ordered_by_its_record_and_an_acceptance_by_its_request(
-    database: Database,
+    database: Database, catalogue_database: Database
 ) -> None:
-    accepted = an_acceptance("iel")
-
-    await write(database, a_rejection("iel"), accepted)
-
+    accepted, rejected = an_acceptance("iel"), a_rejection("iel")
+    await write(database, rejected, accepted)
     assert [row.key for row in await rows(database)] == ["portal.enrolments-3-7", str(accepted.request_id)]
 
-
-async def test_a_service_that_answers_no_portal_says_it_on_the_topic_of_outcomes(
-    catalogue_database: Database,
-) -> None:
-    rejection = a_rejection("iel")
-
-    await write(catalogue_database, rejection)
+    await write(catalogue_database, rejected)  # which answers no portal
 
     [row] = await rows(catalogue_database)
-    assert (row.topic, row.portal, row.key) == ("requests.outcomes", None, str(rejection.request_id))
+    assert (row.topic, row.portal, row.key) == ("requests.outcomes", None, str(rejected.request_id))
 
 
 # ------------------------------------------------------------------------------------------ the feed
@@ -243,7 +223,7 @@ async def test_a_replay_publishes_under_the_same_numbers_and_leaves_what_is_read
     tansu: Broker, database: Database
 ) -> None:
     async with connected(database, tansu.bootstrap_servers) as a_relay:
-        await write(database, a_rejection("iel-mobile"), a_decision(of_issuer("cnfpt")))
+        await write(database, a_rejection("iel-mobile"), a_decision("cnfpt"))
         await a_relay.publish_unsent()
         async with database.transaction() as tx:
             heard_on_a_topic = (
@@ -282,15 +262,3 @@ async def test_numbers_appear_in_their_order_while_several_processes_give_them(
         await asyncio.wait_for(reading, 20)
 
     assert all(found == list(range(1, len(found) + 1)) for found in seen)
-
-
-async def test_answers_are_kept_for_30_days(database: Database) -> None:
-    await write(database, a_decision(of_issuer("ouest")))
-    async with database.transaction() as tx:
-        await tx.execute(text("UPDATE outbox SET sent_at = now(), created_at = now() - interval '29 days'"))
-        for retention in (SENT, ANSWERS):
-            await end_rows(tx, retention, days_of(retention, settings=None), clock.now())
-        assert list(await tx.scalars(text("SELECT portal FROM outbox"))) == ["ouest"]
-
-        await tx.execute(text("UPDATE outbox SET created_at = now() - interval '31 days'"))
-        assert await end_rows(tx, ANSWERS, outbox.ANSWERS_KEPT.days, clock.now()) == 1

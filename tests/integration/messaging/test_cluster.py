@@ -9,39 +9,26 @@ from typing import Any
 import pytest
 from aiokafka import AIOKafkaConsumer
 from aiokafka.errors import KafkaError
-from sqlalchemy import text
 
+import shared.process
 from local.kafka import KafkaBroker
 from local.tansu import TansuBroker
+from services.enrolment.app import DEFINITION
 from shared.database import Database
-from shared.events.enrolment import SessionOccupancyChanged
-from shared.messaging import cluster, outbox, topics
+from shared.messaging import cluster, topics
 from shared.messaging.broker import KafkaSettings
 from shared.messaging.cluster import EMBEDDED, Ours
-from shared.messaging.outbox import Outbox
 from shared.messaging.relay import Relay
-from tests.conftest import Eventually, settings_of
-from tests.support.processes import run_cli
+from shared.process import CannotRun
+from tests.conftest import Eventually
+from tests.integration.messaging.conftest import RunOperator
+from tests.integration.messaging.relaying import news, unsent, write
 
 Run = Callable[..., Any]
-KEPT = text("SELECT cluster_id FROM cluster")
-
-
-async def kept(database: Database) -> str:
-    async with database.quiet_transaction() as tx:
-        return str(await tx.scalar(KEPT))
 
 
 def settings(broker: KafkaBroker | TansuBroker) -> KafkaSettings:
     return KafkaSettings(kafka_bootstrap_servers=broker.bootstrap_servers)
-
-
-async def write(database: Database) -> None:
-    event = SessionOccupancyChanged(
-        session_id=uuid.uuid4(), version=1, capacity=1, enrolled=0, waiting=0, offered=0
-    )
-    async with database.transaction() as tx:
-        await Outbox("enrolment").publish(tx, [event])
 
 
 @contextmanager
@@ -59,43 +46,41 @@ async def test_the_first_cluster_is_kept_and_another_is_not(database: Database) 
     assert await cluster.keep(database, "second") == "second"
 
 
-async def test_embedded_brokers_come_and_go(database: Database) -> None:
+async def test_embedded_brokers_come_and_go(tansu: TansuBroker, database: Database) -> None:
     """They forget everything at each start, and all have one id; a trial may change from and to them."""
+    assert await cluster.id_at(settings(tansu)) == EMBEDDED
     await cluster.accept(database, "first")
     assert await cluster.keep(database, EMBEDDED) == EMBEDDED
     assert await cluster.keep(database, "second") == "second"
 
 
-async def test_every_embedded_broker_has_the_same_id(tansu: TansuBroker) -> None:
-    assert await cluster.id_at(settings(tansu)) == EMBEDDED
-
-
 async def test_a_service_does_not_start_on_another_cluster_until_an_operator_says_so(
-    kafka: KafkaBroker, enrolment_url: str, database: Database, run_service: Run
+    kafka: KafkaBroker, operator: RunOperator, database: Database, services_set_up: pytest.MonkeyPatch
 ) -> None:
+    services_set_up.setenv("KAFKA_BOOTSTRAP_SERVERS", kafka.bootstrap_servers)
+    services_set_up.setenv("ENROLMENT_PORT", "0")
+    services_set_up.setattr(shared.process, "tune_gc", lambda: None)
     await cluster.accept(database, "lost-with-its-disk")
     found = await cluster.id_at(settings(kafka))
-    environment = settings_of("enrolment", enrolment_url, kafka.bootstrap_servers)
 
-    ended = run_cli("enrolment", "serve", environment=environment | {"ENROLMENT_PORT": "0"})
-    assert ended.returncode == 1
-    assert ended.stderr.splitlines()[-1] == (
-        f"parcours: Kafka at {kafka.bootstrap_servers} is the cluster {found}; the outbox and the offsets of "
+    with pytest.raises(CannotRun) as ended:
+        await DEFINITION.compose(DEFINITION.settings()).run()
+
+    assert str(ended.value) == (
+        f"Kafka at {kafka.bootstrap_servers} is the cluster {found}; the outbox and the offsets of "
         "this database belong to lost-with-its-disk. Check KAFKA_BOOTSTRAP_SERVERS; if the cluster was made "
         "anew, run 'python -m services.enrolment outbox accept-cluster'."
     )
-
-    accepted = run_cli("enrolment", "outbox", "accept-cluster", environment=environment)
+    accepted = await operator("outbox", "accept-cluster")
     assert accepted.stdout == (
         f"{found} is the cluster of enrolment now. What it lacks: outbox replay --since …\n"
     )
-    run_service("enrolment", enrolment_url, kafka.bootstrap_servers)
-    assert await kept(database) == found
+    assert await cluster.keep(database, found) == found
 
 
 async def test_no_connection_to_another_cluster_is_used(kafka: KafkaBroker, database: Database) -> None:
     found = await cluster.id_at(settings(kafka))
-    await write(database)
+    await write(database, news(uuid.uuid4()))
     relay = Relay(database, settings(kafka), "test")
     consumer = AIOKafkaConsumer(bootstrap_servers=kafka.bootstrap_servers)
     with belonging_to("another") as others:
@@ -104,8 +89,7 @@ async def test_no_connection_to_another_cluster_is_used(kafka: KafkaBroker, data
                 await start()
     await consumer.stop()
     assert set(others) == {found}
-    async with database.quiet_transaction() as tx:
-        assert (await outbox.unsent(tx))[0] == 1
+    assert await unsent(database) == 1
 
     with belonging_to(found) as others:
         assert await relay.publish_unsent() == 1
@@ -125,7 +109,7 @@ async def test_another_cluster_at_the_same_address_ends_the_process(
 ) -> None:
     service = run_service("enrolment", enrolment_url, restarted_kafka.bootstrap_servers)
     restarted_kafka.kill()
-    await write(database)
+    await write(database, news(uuid.uuid4()))
 
     async def it_has_ended() -> bool:
         return service.process.exit_code is not None
@@ -137,5 +121,4 @@ async def test_another_cluster_at_the_same_address_ends_the_process(
     restarted_kafka.restart()
     assert service.process.exit_code == 1
     assert "belong to" in service.log.read_text().splitlines()[-1]
-    async with database.quiet_transaction() as tx:
-        assert (await outbox.unsent(tx))[0] == 1, "it is not sent, whatever the other acknowledges"
+    assert await unsent(database) == 1, "it is not sent, whatever the other acknowledges"

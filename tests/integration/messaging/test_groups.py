@@ -43,7 +43,7 @@ def lost(monkeypatch: pytest.MonkeyPatch) -> list[AIOKafkaAdminClient]:
     return clients
 
 
-async def test_kafka_says_who_reads_what_and_is_asked_again_where_a_connection_of_ours_is_lost(
+async def test_kafka_names_the_readers_and_is_asked_again_where_a_connection_of_ours_is_lost(
     kafka: KafkaBroker, database: Database, consuming: Consuming, lost: list[AIOKafkaAdminClient]
 ) -> None:
     groups = ConsumerGroups(KafkaSettings(kafka_bootstrap_servers=kafka.bootstrap_servers))
@@ -70,7 +70,7 @@ async def test_kafka_says_who_reads_what_and_is_asked_again_where_a_connection_o
         await groups.close()
 
 
-async def test_a_partition_that_a_group_leaves_out_is_known_and_told_and_read_once_that_ends(
+async def test_a_partition_that_a_group_leaves_out_is_known_and_read_once_that_ends(
     kafka: KafkaBroker, database: Database, consuming: Consuming, eventually: Eventually
 ) -> None:
     """Whoever leads a group shares its topic out: here a program that is not ours."""
@@ -126,6 +126,6 @@ async def test_a_group_that_nobody_is_in_reads_again_what_came_since(
     assert set((await rewind(settings, topics, begun)).values()) == {0}, "never forward, and never twice"
 
 
-async def test_who_gets_no_answer_knows_nothing() -> None:
+async def test_without_an_answer_of_kafka_nothing_is_known() -> None:
     groups = ConsumerGroups(KafkaSettings(kafka_bootstrap_servers=f"127.0.0.1:{free_port()}"))
     assert await groups.look({"enrolment.portal.enrolments": "portal.enrolments"}) is None

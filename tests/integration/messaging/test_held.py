@@ -1,10 +1,8 @@
-"""An event that the broker never takes stops none but the later ones of its key."""
+"""What a broker does not take is held back by key: its neighbours leave, and none overtakes another."""
 
 import asyncio
 import uuid
-import zlib
-from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -16,26 +14,12 @@ from sqlalchemy import text
 from local.kafka import KafkaBroker
 from shared.database import Database
 from shared.events.topics import MAX_RECORD_BYTES
-from shared.messaging import held, outbox, relay
-from shared.messaging.broker import KafkaSettings
+from shared.messaging import held, relay
 from shared.messaging.outbox import BUCKETS
 from shared.messaging.relay import Relay
-from tests.conftest import Broker, Eventually, settings_of
-from tests.support.processes import run_cli
-
-TOPIC = "enrolment.occupancy"
-ROW = text(
-    "INSERT INTO outbox (bucket, topic, key, event_id, type, source, data) "
-    "VALUES (:bucket, :topic, :key, gen_random_uuid(), 'fr.cnfpt.test.Event.v1', '/services/test', :data)"
-)
-
-
-async def write(database: Database, *events: tuple[str, str], topic: str = TOPIC) -> None:
-    """Write events, each a key and its data, in one transaction."""
-    async with database.transaction() as tx:
-        for key, data in events:
-            bucket = zlib.crc32(key.encode()) % BUCKETS
-            await tx.execute(ROW, {"bucket": bucket, "topic": topic, "key": key, "data": data})
+from tests.conftest import Broker, Eventually
+from tests.integration.messaging.conftest import RunOperator
+from tests.integration.messaging.relaying import TOPIC, connected, nodes, publish_all, unsent, write_rows
 
 
 def keys(count: int) -> list[str]:
@@ -46,26 +30,6 @@ async def held_back(database: Database) -> list[tuple[str, str]]:
     """The data of what is held back, shortened, and its state."""
     async with database.quiet_transaction() as tx:
         return [(event.data[:2], event.held) for event in await held.find(tx, limit=100)]
-
-
-@asynccontextmanager
-async def connected(database: Database, bootstrap_servers: str) -> AsyncIterator[Relay]:
-    a_relay = Relay(database, KafkaSettings(kafka_bootstrap_servers=bootstrap_servers), "test")
-    await a_relay.start()
-    try:
-        yield a_relay
-    finally:
-        await a_relay.close()
-
-
-async def publish_all(a_relay: Relay, database: Database) -> None:
-    """Pass until nothing is left but what is held back."""
-    async with asyncio.timeout(20):
-        while True:
-            await a_relay.publish_unsent()
-            async with database.quiet_transaction() as tx:
-                if (await outbox.unsent(tx))[0] == 0:
-                    return
 
 
 async def on_the_topic(bootstrap_servers: str, wanted: Sequence[str], topic: str = TOPIC) -> list[str]:
@@ -85,23 +49,32 @@ async def on_the_topic(bootstrap_servers: str, wanted: Sequence[str], topic: str
         await consumer.stop()
 
 
-async def create_topic(kafka: KafkaBroker, name: str, **config: str) -> None:
+async def create_topic(kafka: KafkaBroker, name: str, **config: str) -> list[str]:
+    """Create a topic; return those that there were."""
     admin = AIOKafkaAdminClient(bootstrap_servers=kafka.bootstrap_servers)
     await admin.start()
     try:
+        before = list(await admin.list_topics())
         topic = NewTopic(name, num_partitions=6, replication_factor=1, topic_configs=config)
         await admin.create_topics([topic])
+        return before
     finally:
         await admin.close()
 
 
-async def topics_of(kafka: KafkaBroker) -> list[str]:
-    admin = AIOKafkaAdminClient(bootstrap_servers=kafka.bootstrap_servers)
-    await admin.start()
-    try:
-        return list(await admin.list_topics())
-    finally:
-        await admin.close()
+def fail(a_relay: Relay, monkeypatch: pytest.MonkeyPatch, error: Exception, **what: Any) -> None:
+    """Have the broker refuse the records of this topic or value."""
+    assert a_relay._producer is not None
+    send = a_relay._producer.kafka.send
+
+    async def refuse(topic: str, **record: Any) -> Any:
+        if not what.items() <= ({"topic": topic} | record).items():
+            return await send(topic, **record)
+        answer = asyncio.get_running_loop().create_future()
+        answer.set_exception(error)
+        return answer
+
+    monkeypatch.setattr(a_relay._producer.kafka, "send", refuse)
 
 
 TOO_LARGE = "b1" + "x" * MAX_RECORD_BYTES
@@ -111,10 +84,10 @@ async def test_an_event_that_is_too_large_holds_back_its_key_alone(
     kafka: KafkaBroker, database: Database
 ) -> None:
     ours, other = keys(2)
-    await write(database, (ours, "a1"), (ours, TOO_LARGE), (ours, "c1"), (other, "d1"))
+    await write_rows(database, (ours, "a1"), (ours, TOO_LARGE), (ours, "c1"), (other, "d1"))
     async with connected(database, kafka.bootstrap_servers) as a_relay:
         await publish_all(a_relay, database)
-        await write(database, (ours, "e1"), (other, "f1"))
+        await write_rows(database, (ours, "e1"), (other, "f1"))
         await publish_all(a_relay, database)
 
     assert await held_back(database) == [("b1", "refused"), ("c1", "waiting"), ("e1", "waiting")]
@@ -123,25 +96,21 @@ async def test_an_event_that_is_too_large_holds_back_its_key_alone(
 
 
 async def test_an_operator_sees_it_tries_it_again_and_gives_it_up(
-    tansu: Broker, enrolment_url: str, database: Database
+    tansu: Broker, operator: RunOperator, database: Database
 ) -> None:
     [ours] = keys(1)
-    environment = settings_of("enrolment", enrolment_url, tansu.bootstrap_servers)
 
     async def command(*arguments: str) -> str:
-        done = await asyncio.to_thread(
-            lambda: run_cli("enrolment", "outbox", *arguments, environment=environment)
-        )
-        assert done.returncode == 0, done.stderr
+        done = await operator("outbox", *arguments)
+        assert done.exit_code == 0, done.stderr
         return done.stdout
 
-    await write(database, (ours, TOO_LARGE), (ours, "c1"))
+    await write_rows(database, (ours, TOO_LARGE), (ours, "c1"))
     async with connected(database, tansu.bootstrap_servers) as a_relay:
         await publish_all(a_relay, database)
 
         assert await command("status") == "0 unsent; held back: 1 refused, 1 waiting\n"
         [line, total] = (await command("list")).splitlines()
-        assert line.startswith("1\t")
         assert "4194304 are allowed in all" in line
         assert total == "1 refused"
         assert f"key       {ours}" in await command("show", "1", "--by", "zoe")
@@ -165,17 +134,16 @@ async def test_an_event_whose_topic_does_not_exist_waits_for_it_and_holds_nobody
 ) -> None:
     ours, other = keys(2)
     topic = f"portal.answers.p{uuid.uuid4().hex}"
-    await write(database, (ours, "a1"), topic=topic)
-    await write(database, (ours, "b1"), (other, "c1"))
+    await write_rows(database, (ours, "a1"), topic=topic)
+    await write_rows(database, (ours, "b1"), (other, "c1"))
     async with connected(database, kafka.bootstrap_servers) as a_relay:
         await publish_all(a_relay, database)
         assert sorted(await on_the_topic(kafka.bootstrap_servers, [ours, other])) == ["b1", "c1"]
         await a_relay.release_waiting()
         assert await held_back(database) == [("a1", "waiting")]
-        assert topic not in await topics_of(kafka), "nobody but the command makes topics"
 
-        await create_topic(kafka, topic)
-        await write(database, (ours, "d1"), topic=topic)
+        assert topic not in await create_topic(kafka, topic), "nobody but the command makes topics"
+        await write_rows(database, (ours, "d1"), topic=topic)
         await publish_all(a_relay, database)
         assert await held_back(database) == [("a1", "waiting"), ("d1", "waiting")], "none overtakes another"
         await a_relay.release_waiting()
@@ -189,11 +157,12 @@ async def test_events_without_a_topic_are_passed_over_once_and_not_at_each_pass(
 ) -> None:
     monkeypatch.setattr(relay, "PASS", 5)
     [ours] = keys(1)
-    await write(database, *((ours, f"{number}") for number in range(20)), topic="portal.answers.nobody")
-    await write(database, (ours, "b1"))
+    nowhere = "portal.answers.nobody"
+    await write_rows(database, *((ours, f"{number}") for number in range(20)), topic=nowhere)
+    await write_rows(database, (ours, "b1"))
     async with connected(database, tansu.bootstrap_servers) as a_relay:
         await publish_all(a_relay, database)
-        await write(database, (ours, "c1"))
+        await write_rows(database, (ours, "c1"))
         assert await a_relay.publish_unsent() == 1
     assert await on_the_topic(tansu.bootstrap_servers, [ours]) == ["b1", "c1"]
 
@@ -206,10 +175,9 @@ async def test_a_topic_that_takes_less_refuses_the_large_one_and_takes_its_neigh
     await create_topic(kafka, topic, **{"max.message.bytes": "50000"})
     small = keys(12)
     large = small[5]
-    await write(
-        database, *((key, "a1") for key in small), (large, "b1" + "x" * 60_000), (large, "c1"), topic=topic
-    )
-    await write(database, *((key, "d1") for key in small if key != large), topic=topic)
+    rows = [*((key, "a1") for key in small), (large, "b1" + "x" * 60_000), (large, "c1")]
+    await write_rows(database, *rows, topic=topic)
+    await write_rows(database, *((key, "d1") for key in small if key != large), topic=topic)
     async with connected(database, kafka.bootstrap_servers) as a_relay:
         await publish_all(a_relay, database)
 
@@ -222,32 +190,19 @@ async def test_what_the_brokers_rights_refuse_is_held_back_by_key(
     kafka: KafkaBroker, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ours, other = keys(2)
-    await write(database, (ours, "a1"), (ours, "b1"), (other, "c1"), topic="notifier.deliveries")
-    await write(database, (ours, "d1"))
+    topic = "notifier.deliveries"
+    await write_rows(database, (ours, "a1"), (ours, "b1"), (other, "c1"), topic=topic)
+    await write_rows(database, (ours, "d1"))
     async with connected(database, kafka.bootstrap_servers) as a_relay:
-        assert a_relay._producer is not None
-        send = a_relay._producer.kafka.send
-
-        async def without_rights(topic: str, **record: Any) -> Any:
-            if topic != "notifier.deliveries":
-                return await send(topic, **record)
-            answer = asyncio.get_running_loop().create_future()
-            answer.set_exception(TopicAuthorizationFailedError(topic))
-            return answer
-
         with monkeypatch.context() as patched:
-            patched.setattr(a_relay._producer.kafka, "send", without_rights)
+            fail(a_relay, patched, TopicAuthorizationFailedError(topic), topic=topic)
             assert await a_relay.publish_unsent() == 1
         assert await held_back(database) == [("a1", "refused"), ("b1", "waiting"), ("c1", "refused")]
 
         async with database.quiet_transaction() as tx:
             assert [await held.redrive(tx, event_id) for event_id in (1, 2, 3)] == [True, False, True]
         await publish_all(a_relay, database)
-    assert sorted(await on_the_topic(kafka.bootstrap_servers, [ours, other], "notifier.deliveries")) == [
-        "a1",
-        "b1",
-        "c1",
-    ]
+    assert sorted(await on_the_topic(kafka.bootstrap_servers, [ours, other], topic)) == ["a1", "b1", "c1"]
 
 
 async def test_what_was_acknowledged_is_marked_though_others_failed(
@@ -255,34 +210,22 @@ async def test_what_was_acknowledged_is_marked_though_others_failed(
 ) -> None:
     """And nothing that stands behind a failure in its key, so that it cannot overtake."""
     ours, other = keys(2)
-    await write(database, (ours, "a1"), (ours, "b1"), (other, "c1"))
+    await write_rows(database, (ours, "a1"), (ours, "b1"), (other, "c1"))
     async with connected(database, kafka.bootstrap_servers) as a_relay:
-        assert a_relay._producer is not None
-        send = a_relay._producer.kafka.send
-
-        async def fail_once(topic: str, **record: Any) -> Any:
-            if record["value"] != b"a1":
-                return await send(topic, **record)
-            answer = asyncio.get_running_loop().create_future()
-            answer.set_exception(NotLeaderForPartitionError())
-            return answer
-
         with monkeypatch.context() as patched:
-            patched.setattr(a_relay._producer.kafka, "send", fail_once)
+            fail(a_relay, patched, NotLeaderForPartitionError(), value=b"a1")
             with pytest.raises(NotLeaderForPartitionError):
                 await a_relay.publish_unsent()
-        async with database.quiet_transaction() as tx:
-            assert (await outbox.unsent(tx))[0] == 2
+        assert await unsent(database) == 2
         await publish_all(a_relay, database)
-    found = await on_the_topic(kafka.bootstrap_servers, [ours])
-    assert found[-2:] == ["a1", "b1"]
+    assert (await on_the_topic(kafka.bootstrap_servers, [ours]))[-2:] == ["a1", "b1"]
     assert await on_the_topic(kafka.bootstrap_servers, [other]) == ["c1"]
 
 
 async def test_a_refused_event_holds_back_nothing_of_its_key_on_another_topic(database: Database) -> None:
     [key] = keys(1)
-    await write(database, (key, "a1"))
-    await write(database, (key, "b1"), topic="portal.answers.iel")
+    await write_rows(database, (key, "a1"))
+    await write_rows(database, (key, "b1"), topic="portal.answers.iel")
     async with database.quiet_transaction() as tx:
         await held.hold(tx, {1: "too large"}, {2: "the topic does not exist"})
         topics = await held.waiting_topics(tx)
@@ -293,8 +236,7 @@ async def test_a_refused_event_holds_back_nothing_of_its_key_on_another_topic(da
 async def test_a_refused_event_is_let_go_only_after_the_pass_that_has_its_bucket(
     database: Database, eventually: Eventually
 ) -> None:
-    [key] = keys(1)
-    await write(database, (key, "a1"))
+    await write_rows(database, (keys(1)[0], "a1"))
     async with database.quiet_transaction() as tx:
         await held.hold(tx, {1: "too large"}, {})
 
@@ -325,21 +267,15 @@ _WAITING_FOR_A_PASS = text(
 async def test_a_pass_looks_up_the_keys_of_its_events_alone_and_only_where_one_is_held(
     database: Database, held_back: int, looked_up: int
 ) -> None:
-    await write(database, *[(key, "a1") for key in keys(1)])
+    await write_rows(database, (keys(1)[0], "a1"))
     async with database.transaction() as tx:
         await tx.execute(_HELD_EVENTS, {"number": held_back})
         await tx.execute(text("ANALYZE outbox"))
         unsent = text(f"EXPLAIN (ANALYZE, FORMAT JSON) {relay._UNSENT}")
         [plan] = (await tx.scalars(unsent, {"buckets": list(range(BUCKETS)), "most": 10})).one()
-    read = [node for node in _nodes(plan["Plan"]) if node.get("Alias") == "before"]
+    read = [node for node in nodes(plan["Plan"]) if node.get("Alias") == "before"]
     assert [node["Actual Loops"] for node in read] == [looked_up]
     assert sum(node["Actual Rows"] for node in read) == 0
-
-
-def _nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    yield plan
-    for part in plan.get("Plans", ()):
-        yield from _nodes(part)
 
 
 _HELD_EVENTS = text(

@@ -22,68 +22,62 @@ from tests.support.metrics import metric
 TOPIC = Topic.PORTAL_ENROLMENTS.value
 
 
-def batches(most: str) -> float:
-    """How many batches had so many records at most."""
-    return metric("parcours_batch_records_bucket", topic=TOPIC, le=most)
+def of_topic(name: str, **labels: str) -> float:
+    return metric(f"parcours_{name}", topic=TOPIC, **labels)
 
 
-def came_to() -> list[float]:
+def of_batches() -> list[float]:
+    """How many batches had one record, five and 500 at most; how many were timed."""
+    sizes = [of_topic("batch_records_bucket", le=most) for most in ("1.0", "5.0", "500.0")]
+    return [*sizes, of_topic("batch_seconds_count")]
+
+
+def of_events() -> list[float]:
     """How many events had their effect, came again, and are not known here."""
-    handled = metric("parcours_events_handled_total", topic=TOPIC)
-    duplicate = metric("parcours_events_duplicate_total", topic=TOPIC)
-    return [handled, duplicate, metric("parcours_events_ignored_total", topic=TOPIC)]
+    return [of_topic(f"events_{what}_total") for what in ("handled", "duplicate", "ignored")]
 
 
-async def test_the_size_of_each_batch_is_counted_and_its_time(database: Database) -> None:
-    handler = ConsumerHandler()
-    consumer = Consumer(handler.subscription, database)
-    before = [batches(most) for most in ("1.0", "5.0", "500.0")]
-    timed = metric("parcours_batch_seconds_count", topic=TOPIC)
-    await consumer.take(deliveries([handler.request("A-1")]))
-    await consumer.take(deliveries([handler.request(f"B-{number}") for number in range(6)]))
-    after = [batches(most) for most in ("1.0", "5.0", "500.0")]
-    assert [now - then for now, then in zip(after, before, strict=True)] == [1, 1, 2]
-    assert metric("parcours_batch_seconds_count", topic=TOPIC) == timed + 2
-
-
-async def test_events_are_counted_by_whether_they_had_an_effect_came_again_or_are_not_known(
+async def test_batches_are_counted_by_size_and_timed_and_events_by_what_came_of_them(
     database: Database,
 ) -> None:
     handler = ConsumerHandler()
     consumer = Consumer(handler.subscription, database)
     unknown: Sent = (str(handler.session_id), headers("fr.cnfpt.portal.Unheard.v1"), b"{}")
-    requests = [handler.request("A-1"), handler.request("A-2")]
-    before = came_to()
+    requests = [handler.request(f"A-{number}") for number in range(5)]
+    before = of_batches(), of_events()
     await consumer.take(deliveries([*requests, unknown]))
-    await consumer.take(deliveries([*requests, handler.request("A-3")]))
-    assert [now - then for now, then in zip(came_to(), before, strict=True)] == [3, 2, 1]
+    await consumer.take(deliveries([requests[0]]))
+    sizes, events = (
+        [now - then for now, then in zip(figures, old, strict=True)]
+        for figures, old in zip((of_batches(), of_events()), before, strict=True)
+    )
+    assert sizes == [1, 1, 2, 2]
+    assert events == [5, 1, 1]
 
 
 async def test_what_waits_to_be_published_is_measured_and_what_is_held_back_apart(
     database: Database,
 ) -> None:
-    row = "0, 'topic', 'key', gen_random_uuid(), 'type', 'source', '{}', now() - interval '1 minute'"
-    states = (None, None, None, "waiting", "waiting", "refused")
+    row = (
+        "INSERT INTO outbox (bucket, topic, key, event_id, type, source, data, created_at, held) VALUES "
+        "(0, 'topic', 'key', gen_random_uuid(), 'type', 'source', '{}', now() - interval '1 minute', :held)"
+    )
     async with database.transaction() as tx:
-        for held in states:
-            query = (
-                "INSERT INTO outbox (bucket, topic, key, event_id, type, source, data, created_at, held) "
-                f"VALUES ({row}, :held)"
-            )
-            await tx.execute(text(query), {"held": held})
+        for held in (None, None, None, "waiting", "waiting", "refused"):
+            await tx.execute(text(row), {"held": held})
     await measure(database)
-    assert metric("parcours_outbox_unsent") == 3
-    assert (metric("parcours_outbox_waiting"), metric("parcours_outbox_refused")) == (2, 1)
+    outbox = [metric(f"parcours_outbox_{which}") for which in ("unsent", "waiting", "refused")]
+    assert outbox == [3, 2, 1]
     assert 60 <= metric("parcours_outbox_oldest_seconds") < 3600
 
 
 async def test_a_dead_letter_is_counted_once_however_often_its_record_comes(database: Database) -> None:
     handler = ConsumerHandler(poison="poison")
     batch = deliveries([handler.request("poison"), (str(handler.session_id), [], b"no event")])
-    before = metric("parcours_events_parked_total", topic=TOPIC)
+    before = of_topic("events_parked_total")
     for _ in range(2):
         await Consumer(handler.subscription, database).take(batch)
-    assert metric("parcours_events_parked_total", topic=TOPIC) == before + 2
+    assert of_topic("events_parked_total") == before + 2
 
 
 async def test_what_operators_did_about_dead_letters_in_the_last_day_is_known(database: Database) -> None:

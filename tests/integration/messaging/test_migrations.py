@@ -33,20 +33,15 @@ async def database(new_database: Callable[[str], str]) -> AsyncIterator[Database
         yield database
 
 
-async def test_a_database_that_a_newer_version_has_migrated_will_do(
-    new_database: Callable[[str], str],
+async def test_a_database_that_a_newer_version_has_migrated_will_do_and_one_without_revisions_will_not(
+    database: Database,
 ) -> None:
-    url = new_database("enrolment")
-    async with opened(url) as database:
-        assert await migrations.missing(database, REVISIONS) is None
-        await run(database, "UPDATE alembic_version SET version_num = 'of tomorrow'")
-        assert await migrations.missing(database, REVISIONS) is None
-        await asyncio.to_thread(migrations.upgrade, url, REVISIONS, tables.metadata)
-        async with database.quiet_transaction() as tx:
-            assert await tx.scalar(text("SELECT version_num FROM alembic_version")) == "of tomorrow"
-
-
-async def test_a_database_without_revisions_will_not(database: Database) -> None:
+    assert await migrations.missing(database, REVISIONS) is None
+    await run(database, "UPDATE alembic_version SET version_num = 'of tomorrow'")
+    assert await migrations.missing(database, REVISIONS) is None
+    await asyncio.to_thread(migrations.upgrade, url_of(database), REVISIONS, tables.metadata)
+    async with database.quiet_transaction() as tx:
+        assert await tx.scalar(text("SELECT version_num FROM alembic_version")) == "of tomorrow"
     await run(database, "DELETE FROM alembic_version")
     assert "is at revision none, this version needs" in (await migrations.missing(database, REVISIONS) or "")
 
@@ -67,42 +62,42 @@ WITHOUT_REMOVED_NOTES = "ALTER TABLE note DROP COLUMN removed_by, DROP COLUMN re
 
 
 async def test_indexes_are_built_while_the_last_release_writes(
-    new_database: Callable[[str], str], eventually: Eventually
+    database: Database, eventually: Eventually
 ) -> None:
     """What an interrupted attempt left is replaced: here an index of that name."""
-    url = new_database("enrolment")
-    async with opened(url) as database:
-        await run(
-            database,
-            "UPDATE alembic_version SET version_num = '0006'",
-            WITHOUT_REMOVED_NOTES,
-            "DROP INDEX ix_enrolment_roster, ix_enrolment_name",
-            "CREATE INDEX ix_enrolment_name ON enrolment (version)",
-        )
-        async with migrating_behind("LOCK TABLE enrolment IN ROW EXCLUSIVE MODE", database, url, eventually):
-            await run(database, "SET LOCAL lock_timeout = '1s'", "UPDATE enrolment SET version = version + 1")
-        async with database.quiet_transaction() as tx:
-            assert not list(await tx.scalars(text("SELECT indexrelid FROM pg_index WHERE NOT indisvalid")))
-    drift = await asyncio.to_thread(migrations.drift, url, tables.metadata)
+    await run(
+        database,
+        "UPDATE alembic_version SET version_num = '0006'",
+        WITHOUT_REMOVED_NOTES,
+        "DROP INDEX ix_enrolment_roster, ix_enrolment_name",
+        "CREATE INDEX ix_enrolment_name ON enrolment (version)",
+    )
+    async with migrating_behind("LOCK TABLE enrolment IN ROW EXCLUSIVE MODE", database, eventually):
+        await run(database, "SET LOCAL lock_timeout = '1s'", "UPDATE enrolment SET version = version + 1")
+    async with database.quiet_transaction() as tx:
+        assert not list(await tx.scalars(text("SELECT indexrelid FROM pg_index WHERE NOT indisvalid")))
+    drift = await asyncio.to_thread(migrations.drift, url_of(database), tables.metadata)
     assert [each for each in drift if not is_left_behind("enrolment", each, LEFT_BEHIND)] == []
 
 
 async def test_a_migration_that_waits_for_a_table_lets_others_pass_and_tries_again(
-    new_database: Callable[[str], str], eventually: Eventually
+    database: Database, eventually: Eventually
 ) -> None:
-    url = new_database("enrolment")
-    async with opened(url) as database:
-        await run(
-            database,
-            "DROP TRIGGER enrolment_agent ON enrolment",
-            "DROP FUNCTION enrolment_forget_sought",
-            "ALTER TABLE enrolment DROP COLUMN sought",
-            "UPDATE alembic_version SET version_num = '0005'",
-            WITHOUT_REMOVED_NOTES,
-        )
-        async with migrating_behind("SELECT count(*) FROM enrolment", database, url, eventually):
-            await run(database, "SET LOCAL lock_timeout = '15s'", "SELECT count(*) FROM enrolment")
-        assert await migrations.missing(database, REVISIONS) is None
+    await run(
+        database,
+        "DROP TRIGGER enrolment_agent ON enrolment",
+        "DROP FUNCTION enrolment_forget_sought",
+        "ALTER TABLE enrolment DROP COLUMN sought",
+        "UPDATE alembic_version SET version_num = '0005'",
+        WITHOUT_REMOVED_NOTES,
+    )
+    async with migrating_behind("SELECT count(*) FROM enrolment", database, eventually):
+        await run(database, "SET LOCAL lock_timeout = '15s'", "SELECT count(*) FROM enrolment")
+    assert await migrations.missing(database, REVISIONS) is None
+
+
+def url_of(database: Database) -> str:
+    return database.url.render_as_string(hide_password=False)
 
 
 async def run(database: Database, *statements: str) -> None:
@@ -113,13 +108,12 @@ async def run(database: Database, *statements: str) -> None:
 
 
 @asynccontextmanager
-async def migrating_behind(
-    statement: str, database: Database, url: str, eventually: Eventually
-) -> AsyncIterator[None]:
+async def migrating_behind(statement: str, database: Database, eventually: Eventually) -> AsyncIterator[None]:
     """Hold what the statement locks while a migration waits for it; in the end the migration is done."""
     async with database.transaction() as slow:
         await slow.execute(text(statement))
-        migrated = asyncio.create_task(asyncio.to_thread(migrations.upgrade, url, REVISIONS, tables.metadata))
+        upgrade = asyncio.to_thread(migrations.upgrade, url_of(database), REVISIONS, tables.metadata)
+        migrated = asyncio.create_task(upgrade)
         await eventually(lambda: waits(database), "the migration waits for the table")
         yield
         assert not migrated.done()

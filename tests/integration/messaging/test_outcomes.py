@@ -3,6 +3,7 @@
 import logging
 import uuid
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -15,7 +16,7 @@ from services.enrolment import handlers as enrolment
 from services.notifier import handlers as notifier
 from shared import clock, security_log
 from shared.database import Database
-from shared.events import portal
+from shared.events import Event, portal
 from shared.events.cloudevents import Received, Record
 from shared.events.outcomes import RejectionCode, RequestAccepted, RequestRejected
 from shared.events.topics import Topic
@@ -27,6 +28,7 @@ from shared.messaging.giving_up import end_undecided
 from shared.messaging.portals.admission import Admission, admit
 from shared.messaging.portals.registry import PortalsFile
 from shared.messaging.router import Router, Tx
+from tests.conftest import opened
 from tests.support.answers import rows
 from tests.support.builders import an_agent, as_json, enrolment_request, headers
 from tests.support.consuming import a_record
@@ -55,7 +57,7 @@ def a_request(source: str = "/portals/iel", offset: int = 0, **changes: Any) -> 
         key=b"key",
         value=as_json(enrolment_request(uuid.uuid4(), an_agent()) | changes),
         headers=tuple(headers(portal.EnrolmentRequested.TYPE, event_id=REQUEST_ID, source=source)),
-        received_at=a_record(subscription()).received_at,
+        received_at=clock.now(),
     )
 
 
@@ -92,7 +94,7 @@ async def notified(database: Database) -> list[RequestRejected]:
 # ------------------------------------------------------------------------------------------ rejected
 
 
-async def test_the_sender_of_a_rejected_record_is_told_where_it_lies_and_what_is_wrong(
+async def test_the_sender_of_a_rejected_record_hears_where_it_lies_and_what_is_wrong(
     answering: Database, portals: PortalsFile
 ) -> None:
     await take(requests_of(), answering, portals, a_request(offset=7, session_id="x"))
@@ -129,35 +131,26 @@ async def test_whatever_stands_where_an_id_should_is_rejected_and_not_quoted(
 async def test_a_record_that_comes_again_is_rejected_once_and_another_by_itself(
     answering: Database, portals: PortalsFile
 ) -> None:
-    first, second = a_request(offset=1, session_id="x"), a_request(offset=2, session_id="x")
-
+    first, second = (a_request(offset=offset, session_id="x") for offset in (1, 2))
     await take(requests_of(), answering, portals, first, first)
     await take(requests_of(), answering, portals, first, second)
-
     assert [rejection.offset for rejection in await notified(answering)] == [1, 2]
 
 
-async def test_a_record_without_an_id_is_told_of_by_where_it_lies(
+async def test_a_record_without_an_id_is_named_by_where_it_lies(
     answering: Database, portals: PortalsFile
 ) -> None:
     record = a_request()
     without_id = tuple((name, value) for name, value in record.headers if name != "ce_id")
-
-    await take(requests_of(), answering, portals, Record(**{**_fields(record), "headers": without_id}))
-
+    await take(requests_of(), answering, portals, replace(record, headers=without_id))
     [rejection] = await notified(answering)
     assert (rejection.request_id, rejection.code) == (None, RejectionCode.UNREADABLE)
 
 
-def _fields(record: Record) -> dict[str, Any]:
-    return {name: getattr(record, name) for name in Record.__slots__}
-
-
-async def test_nobody_is_told_of_a_record_that_no_known_portal_sent(
+async def test_nobody_hears_of_a_record_that_no_known_portal_sent(
     answering: Database, portals: PortalsFile
 ) -> None:
     await take(requests_of(), answering, portals, a_request("/portals/unknown", session_id="x"))
-
     assert await rows(answering) == []
     async with answering.transaction() as tx:
         assert len(await dead_letters.find(tx, state="rejected", limit=10)) == 1
@@ -167,8 +160,7 @@ async def test_a_rejection_that_another_service_says_goes_to_enrolment_which_pas
     answering: Database, notifier_database: Database, portals: PortalsFile
 ) -> None:
     record = a_record(subscription(), REQUEST_ID, source="/portals/iel")
-    misspelt = Record(**{**_fields(record), "value": b'{"agent_id": "1001"}'})
-    await take(notifier.router, notifier_database, portals, misspelt)
+    await take(notifier.router, notifier_database, portals, replace(record, value=b'{"agent_id": "1001"}'))
     [row] = await rows(notifier_database)
     assert (row.topic, row.source, row.portal) == ("requests.outcomes", "/services/notifier", None)
 
@@ -185,21 +177,19 @@ async def test_a_rejection_that_another_service_says_goes_to_enrolment_which_pas
 # ------------------------------------------------------------------------------------------ accepted
 
 
-@pytest.mark.parametrize("event", [bespoke_request(), subscription()], ids=["bespoke", "subscription"])
+@pytest.mark.parametrize(
+    ("event", "router", "service"),
+    [(bespoke_request(), catalogue.router, "catalogue"), (subscription(), notifier.router, "notifier")],
+    ids=["bespoke", "subscription"],
+)
 async def test_a_request_that_no_decision_answers_is_accepted_once_for_each_portal_that_sent_it(
-    event: Any, catalogue_database: Database, notifier_database: Database, portals: PortalsFile
+    event: Event, router: Router, service: str, portals: PortalsFile, request: pytest.FixtureRequest
 ) -> None:
-    router, database = (
-        (catalogue.router, catalogue_database)
-        if isinstance(event, portal.BespokeTrainingRequested)
-        else (notifier.router, notifier_database)
-    )
     ours, theirs = (a_record(event, REQUEST_ID, source=f"/portals/{name}") for name in ("iel", "ouest"))
-
-    await take(router, database, portals, ours)
-    await take(router, database, portals, ours, theirs)
-
-    outcomes = [row for row in await rows(database) if row.type == RequestAccepted.TYPE]
+    async with opened(request.getfixturevalue(f"{service}_url")) as database:
+        await take(router, database, portals, ours)
+        await take(router, database, portals, ours, theirs)
+        outcomes = [row for row in await rows(database) if row.type == RequestAccepted.TYPE]
     accepted = [RequestAccepted.model_validate_json(row.data) for row in outcomes]
     assert [(answer.request_id, answer.portal) for answer in accepted] == [
         (REQUEST_ID, "iel"),
@@ -226,7 +216,7 @@ async def give_up(database: Database, router: Router) -> None:
     await decisions.discard(parked, actor="anne", reason="lost")
 
 
-async def test_the_sender_of_a_dead_letter_is_told_when_it_is_given_up_and_not_before(
+async def test_the_sender_of_a_dead_letter_hears_when_it_is_given_up_and_not_before(
     answering: Database, portals: PortalsFile
 ) -> None:
     router = requests_of(fails)
@@ -241,7 +231,7 @@ async def test_the_sender_of_a_dead_letter_is_told_when_it_is_given_up_and_not_b
     assert (rejection.code, rejection.offset) == (RejectionCode.INTERNAL, 5)
 
 
-async def test_what_nobody_decides_about_is_given_up_after_a_warning_and_the_sender_is_told_once(
+async def test_an_undecided_dead_letter_is_given_up_after_a_warning_and_its_sender_hears_once(
     answering: Database,
     portals: PortalsFile,
     monkeypatch: pytest.MonkeyPatch,
@@ -276,7 +266,7 @@ async def test_what_nobody_decides_about_is_given_up_after_a_warning_and_the_sen
     assert [tuple(line) for line in audit] == [("parcours", "discarded", "nobody decided within 30 days")]
 
 
-async def test_of_a_record_that_two_services_gave_up_one_tells_the_sender(
+async def test_the_sender_of_a_record_that_two_services_gave_up_hears_once(
     answering: Database, notifier_database: Database, portals: PortalsFile
 ) -> None:
     erasure = portal.AgentErasureRequested.model_validate(

@@ -105,11 +105,12 @@ HEAD = b"POST /body HTTP/1.1\r\nhost: x\r\ncontent-length: 10\r\n\r\n"
         ((b"GET /body HTTP/1.1\r\nx: " + b"x" * 999, b"x" * 999, b"x" * 999), b"431"),
     ],
 )
-async def test_who_sends_half_a_request_is_cut_off(
-    port: int, pieces: tuple[bytes, ...], status: bytes
+async def test_a_client_that_sends_half_a_request_is_cut_off(
+    port: int, pieces: tuple[bytes, ...], status: bytes, caplog: pytest.LogCaptureFixture
 ) -> None:
     answer = await sent(port, *pieces)
     assert answer[9:12] == status, answer
+    assert not [record for record in caplog.records if record.levelname == "ERROR"]
 
 
 CHUNKED = HEAD.replace(b"content-length: 10", b"transfer-encoding: chunked")
@@ -152,11 +153,6 @@ async def test_a_connection_stays_open_after_trailers(port: int) -> None:
     writer.close()
 
 
-async def test_a_request_with_two_hosts_is_refused(port: int) -> None:
-    two = HEAD.replace(b"host: x", b"host: x\r\nhost: y\r\nconnection: close")
-    assert (await sent(port, two + b"1234567890"))[9:12] == b"400"
-
-
 async def test_no_answer_says_which_program_serves(port: int) -> None:
     answer = await sent(port, HEAD.replace(b"host: x", b"host: x\r\nconnection: close"), b"1234567890")
     assert answer.startswith(b"HTTP/1.1 200 ")
@@ -184,7 +180,7 @@ async def test_a_body_that_comes_slowly_and_steadily_is_taken(port: int) -> None
     writer.close()
 
 
-async def test_who_does_not_take_an_answer_away_is_cut_off(
+async def test_a_client_that_does_not_take_an_answer_away_is_cut_off(
     served: tuple[Server, int], eventually: Eventually
 ) -> None:
     server, port = served
@@ -197,11 +193,6 @@ async def test_who_does_not_take_an_answer_away_is_cut_off(
     assert await reader.readexactly(12) == b"HTTP/1.1 200"
     await eventually(cut_off, "the connection is closed, though its client has not gone")
     writer.close()
-
-
-async def test_half_a_body_leaves_no_error_in_the_log(port: int, caplog: pytest.LogCaptureFixture) -> None:
-    assert (await sent(port, HEAD, b"12345"))[9:12] == b"408"
-    assert not [record for record in caplog.records if record.levelname == "ERROR"]
 
 
 async def test_many_slow_clients_keep_nobody_from_being_served(port: int) -> None:
@@ -218,9 +209,10 @@ async def test_many_slow_clients_keep_nobody_from_being_served(port: int) -> Non
         b"content-length: 4\r\ncontent-length: 5",
         b"transfer-encoding: xchunked",
         b"transfer-encoding: chunked, identity",
+        b"host: y\r\nconnection: close\r\ncontent-length: 0",
     ],
 )
-async def test_a_request_whose_end_can_be_read_in_two_ways_is_refused(port: int, lengths: bytes) -> None:
+async def test_a_request_that_can_be_read_in_two_ways_is_refused(port: int, lengths: bytes) -> None:
     hidden = b"0\r\n\r\nGET /large HTTP/1.1\r\nhost: x\r\n\r\n"
     answer = await sent(port, b"POST /body HTTP/1.1\r\nhost: x\r\n" + lengths + b"\r\n\r\n" + hidden)
     assert answer.startswith(b"HTTP/1.1 400 ")
