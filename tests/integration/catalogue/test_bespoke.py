@@ -250,4 +250,5 @@ async def test_the_requester_is_forgotten_a_year_after_the_last_answer_or_the_re
         for request_id in (settled, still_open, unread):
             request = await shown(ask, f"{PATH}/{request_id}", by=BRETAGNE)
             assert request["requester"] == known
-    assert {request[name] for name in ("message", "answer", "advisor")} == {None}
+    ended = await shown(ask, f"{PATH}/{unread}", by=BRETAGNE)
+    assert {ended[name] for name in ("message", "answer", "advisor")} == {None}

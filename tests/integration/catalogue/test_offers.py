@@ -68,8 +68,8 @@ async def test_an_offer_is_found_and_changed_and_its_history_says_it(ask: Ask, f
     assert (made["source"], made["choices"], made["title"]) == ("staff", [], NEW["title"])
     assert (await ask("GET", PATH, if_none_match=finances)).status_code == 304
     change = {"title": "Autrement", "terms": {"capacity": None}}
-    for _ in range(2):  # the same again leaves no entry
-        changed = await ask("PATCH", PATH, by=ADMIN, **change)
+    changed = await ask("PATCH", PATH, by=ADMIN, **change)
+    await ask("PATCH", PATH, by=ADMIN, **change)  # the same again leaves no entry
     assert changed.json() == made | {"title": "Autrement", "terms": made["terms"] | {"capacity": None}}
     problem(await ask("PATCH", PATH, by=ADMIN, if_match=finances, title="Encore"), 412)
     last, first = await listed(ask, f"{PATH}/history", by=CORSE)
