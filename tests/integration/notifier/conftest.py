@@ -1,28 +1,34 @@
 """A migrated database, a scripted relay, and deliverers between them."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime, time
 from typing import Any
 from uuid import UUID, uuid4
 
+import httpx
 import pytest
+from fastapi import FastAPI
 from sqlalchemy import text
+from typer.testing import CliRunner, Result
 
-from services.notifier import handlers, jobs
+from services.notifier import __main__, handlers, jobs
 from services.notifier.delivery.deliverer import Deliverer
 from services.notifier.delivery.outcomes import Timeouts
 from services.notifier.delivery.pool import SmtpPool
 from services.notifier.letters import timing
 from services.notifier.settings import SmtpServer, Tls
+from services.notifier.store import bounces
 from shared.database import Database
 from shared.events import Event
-from shared.events.catalogue import SessionScheduled
 from shared.events.enrolment import AgentEnrolled
+from tests.conftest import settings_of
+from tests.integration.notifier.events import enrolled, scheduled
 from tests.support.consuming import received, take
 from tests.support.smtp import ScriptedRelay, scripted_relay
-from tests.unit.notifier.builders import a_decision, a_renderer, a_session, an_agent
+from tests.unit.notifier.builders import a_decision, a_renderer
 
 
 @pytest.fixture
@@ -153,20 +159,43 @@ class Notifier:
         (row,) = await self.rows()
         return row
 
+    async def row_of(self, template: str) -> Any:
+        """Return the only letter of this type."""
+        (row,) = await self.rows(where=f"template = '{template}'")
+        return row
+
     async def states(self) -> list[str]:
         return [row.state for row in await self.rows("state, created_at, mail_id")]
 
     async def are(self, states: list[str]) -> bool:
-        """Whether the mails are in these states, in any order."""
+        """Return whether the mails are in these states, in any order."""
         return sorted(await self.states()) == states
 
     async def published(self) -> list[tuple[str, str]]:
-        """What stands in the outbox: type and data."""
-        async with self.database.quiet_transaction() as tx:
-            return [
-                (row.type, row.data)
-                for row in await tx.execute(text("SELECT type, data FROM outbox ORDER BY id"))
-            ]
+        """Return the events in the outbox: type and data."""
+        return [tuple(row) for row in await self.query("SELECT type, data FROM outbox ORDER BY id")]
+
+    async def events(self, kind: type[Event]) -> list[dict[str, Any]]:
+        """Return the data of the events of a kind in the outbox."""
+        return [json.loads(data) for name, data in await self.published() if name == kind.TYPE]
+
+    async def addressees(self, template: str) -> list[str]:
+        """Return the recipients of a letter, sorted."""
+        return sorted(row.recipient for row in await self.rows(where=f"template = '{template}'"))
+
+    async def waits(self) -> bool:
+        """Return whether a connection waits for a lock."""
+        return bool(
+            await self.query(
+                "SELECT 1 FROM pg_stat_activity "
+                "WHERE datname = current_database() AND wait_event_type = 'Lock'"
+            )
+        )
+
+    async def suppress(self, *addresses: str) -> None:
+        """Mails to these addresses came back."""
+        async with self.database.transaction() as tx:
+            await bounces.suppress_bad(tx, dict.fromkeys(addresses, uuid4()))
 
     async def change(self, sql: str, **values: Any) -> None:
         async with self.database.quiet_transaction() as tx:
@@ -178,24 +207,41 @@ def notifier(database: Database, relay: ScriptedRelay) -> Notifier:
     return Notifier(database, relay)
 
 
-Build = Callable[..., Notifier]
-
-
 @pytest.fixture
-async def queued(notifier: Notifier) -> Notifier:
-    """One mail in the queue, its session known."""
-    await notifier.hear(SessionScheduled.model_validate(a_session().model_dump()))
-    await notifier.hear(a_decision(AgentEnrolled))
+async def known(notifier: Notifier) -> Notifier:
+    """The session is known."""
+    await notifier.hear(scheduled())
     return notifier
 
 
+@pytest.fixture
+async def queued(known: Notifier) -> Notifier:
+    """One mail in the queue, its session known."""
+    await known.hear(a_decision(AgentEnrolled))
+    return known
+
+
 async def queue_many(notifier: Notifier, number: int) -> None:
-    decisions = [
-        a_decision(
-            AgentEnrolled,
-            enrolment_id=uuid4(),
-            agent=an_agent(agent_id=f"A-{n}", email=f"a{n}@ville.example"),
-        )
-        for n in range(number)
-    ]
-    await notifier.hear(*decisions)
+    await notifier.hear(*(enrolled(n) for n in range(number)))
+
+
+@asynccontextmanager
+async def browsing(app: FastAPI, **options: Any) -> AsyncIterator[httpx.AsyncClient]:
+    """A client of an application in this process."""
+    transport = httpx.ASGITransport(app=app)
+    async with httpx.AsyncClient(transport=transport, base_url="http://test", **options) as client:
+        yield client
+
+
+RunCommand = Callable[..., Awaitable[Result]]
+
+
+@pytest.fixture
+def command(notifier_url: str) -> RunCommand:
+    """A function that runs a command of the service in this process."""
+
+    async def run(*arguments: str, given: bytes = b"", **environment: str) -> Result:
+        runner = CliRunner(env=settings_of("notifier", notifier_url, "localhost:1") | environment)
+        return await asyncio.to_thread(lambda: runner.invoke(__main__.app, arguments, input=given))
+
+    return run

@@ -1,5 +1,6 @@
 """Subscribers in tests: what portals say of them, the page where people subscribe, what they get."""
 
+import re
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
@@ -21,6 +22,7 @@ from shared.web.links import Links, Purpose
 from shared.web.rendering import Sites
 from tests.integration.notifier.conftest import Notifier
 from tests.support.guards import a_guard
+from tests.unit.notifier.reading import body
 
 LINKS = Links(["a key for tests only"], dict.fromkeys(Purpose, "http://test"))
 OWNER = "zoe@ville.example"
@@ -66,8 +68,7 @@ async def at_the_hour(notifier: Notifier) -> list[str]:
     before = len(notifier.relay.taken)
     await notifier.change("UPDATE mail SET due_at = now() WHERE template = 'news'")
     await notifier.deliver()
-    bodies = [mail.message.get_body(("plain",)) for mail in notifier.relay.taken[before:]]
-    return [body.get_content() for body in bodies if body is not None]
+    return [body(mail.message, "text/plain") for mail in notifier.relay.taken[before:]]
 
 
 async def followers(notifier: Notifier) -> dict[tuple[str | None, str], list[str]]:
@@ -80,15 +81,27 @@ async def followers(notifier: Notifier) -> dict[tuple[str | None, str], list[str
 
 
 async def id_of(notifier: Notifier, agent: str | None) -> str:
-    """The subscriber who is this agent; None: who is none."""
+    """The subscriber that is this agent; for None, the owner of an address."""
     query = "SELECT subscriber_id FROM subscriber WHERE agent_id IS NOT DISTINCT FROM CAST(:agent AS varchar)"
     async with notifier.database.quiet_transaction() as tx:
         return str((await tx.execute(text(query), {"agent": agent})).scalar_one())
 
 
 async def subscriber_id(notifier: Notifier) -> str:
-    async with notifier.database.quiet_transaction() as tx:
-        return str((await tx.execute(text("SELECT subscriber_id FROM subscriber"))).scalar_one())
+    """The only subscriber."""
+    [row] = await notifier.query("SELECT subscriber_id FROM subscriber")
+    return str(row.subscriber_id)
+
+
+async def confirmation(notifier: Notifier) -> str:
+    """The link of the newest letter that asks whether to begin."""
+    row = (await notifier.rows(where="template = 'confirm-subscription'"))[-1]
+    return link(Purpose.CONFIRM, row.details["request"])
+
+
+def ticked(page: str) -> list[str]:
+    """The interests that are ticked on a page."""
+    return re.findall(r'value="([^"]*)"[^>]* checked', page)
 
 
 def a_process(notifier: Notifier, *, of_a_network: str = "100/hour", of_all: str = "100/hour") -> FastAPI:
@@ -117,7 +130,7 @@ async def client(notifier: Notifier) -> AsyncIterator[httpx.AsyncClient]:
 
 
 async def subscribe(api: FastAPI, address: str, visitor: str = "127.0.0.1") -> httpx.Response:
-    """Type an address into our page; ``visitor`` is the IP address of who does."""
+    """Type an address into our page; ``visitor`` is the IP address of the visitor."""
     async with visiting(api, visitor) as client:
         data = {"adresse": address, "interet": ["theme:enjeux-ia"]}
         return await client.post("/courriels/abonnement", data=data)
@@ -133,8 +146,7 @@ async def confirm(
     """Ask on the page, take the letter, follow its link and press the button."""
     response = await client.post(path, data={"adresse": address, "interet": chosen})
     assert response.status_code == 200
-    row = (await notifier.rows(where="template = 'confirm-subscription'"))[-1]
-    url = link(Purpose.CONFIRM, row.details["request"])
+    url = await confirmation(notifier)
     assert (await client.get(url)).status_code == 200
     return await client.post(url)
 

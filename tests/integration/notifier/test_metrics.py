@@ -10,7 +10,7 @@ from shared import clock
 from shared.events.catalogue import SessionScheduled
 from shared.events.enrolment import AgentEnrolled
 from tests.integration.notifier.conftest import Notifier
-from tests.integration.notifier.test_schedule import changed, session
+from tests.integration.notifier.events import changed, in_days, scheduled
 from tests.support.metrics import metric
 from tests.support.smtp import Drop, Reply, SmtpAction
 from tests.unit.notifier.builders import a_decision, a_session, an_agent
@@ -59,14 +59,14 @@ async def test_an_answer_is_timed_from_when_its_decision_was_received_to_the_las
 async def test_what_is_sent_once_more_on_purpose_and_what_is_no_answer_is_not_timed(
     notifier: Notifier,
 ) -> None:
-    await notifier.hear(session(40))
+    await notifier.hear(scheduled(**in_days(40)))
     await notifier.hear(a_decision(AgentEnrolled))
     await notifier.deliver()
     before, sent = in_time("+Inf"), came_to("sent", "session-changed")
     row = await notifier.row()
     async with notifier.database.transaction() as tx:
         assert await mails.resend(tx, row.mail_id, actor="nadia")
-    await notifier.hear(changed(41))
+    await notifier.hear(changed(**in_days(41)))
     await notifier.deliver()
     assert await notifier.states() == ["sent"] * 3
     assert came_to("sent", "session-changed") == sent + 1
@@ -117,9 +117,9 @@ async def test_open_mails_are_counted_by_template_and_state_and_no_longer_once_t
 
 
 async def test_letters_to_many_are_counted_while_they_are_put_into_the_queue(notifier: Notifier) -> None:
-    await notifier.hear(session(40))
+    await notifier.hear(scheduled(**in_days(40)))
     await notifier.hear(a_decision(AgentEnrolled))
-    await notifier.take(changed(41))
+    await notifier.take(changed(**in_days(41)))
     agents = metric("parcours_mails_fanned_out_total")
     await notifier.change(
         "UPDATE fan_out SET begun_at = now() - interval '1 hour' WHERE begun_at IS NOT NULL"

@@ -1,19 +1,16 @@
 """What stands in an agent's calendar once all letters have come, as a program that follows iTIP keeps it."""
 
-from collections.abc import Sequence
 from datetime import datetime, timedelta
-from email.message import EmailMessage
 from typing import Any
 
 import icalendar
 import pytest
 
 from services.notifier.letters import LetterType
-from shared.events.catalogue import SessionCancelled, SessionChanged, SessionScheduled
 from shared.events.enrolment import AgentEnrolled, EnrolmentWithdrawn
 from tests.integration.notifier.conftest import Notifier
-from tests.integration.notifier.test_schedule import noon
-from tests.unit.notifier.builders import a_decision, a_session
+from tests.integration.notifier.events import cancelled, changed, noon, scheduled
+from tests.unit.notifier.builders import a_decision
 from tests.unit.notifier.reading import body
 
 
@@ -24,18 +21,18 @@ def a_seance(title: str, days: int) -> dict[str, Any]:
 FIRST, SECOND, THIRD = a_seance("A", 40), a_seance("B", 41), a_seance("C", 42)
 
 
-def a_state(version: int, *modules: dict[str, Any]) -> dict[str, Any]:
-    period = {"starts_at": noon(40), "ends_at": noon(50)}
-    return a_session(title="IA", version=version, modules=modules, **period).model_dump()
+def with_seances(*modules: dict[str, Any]) -> dict[str, Any]:
+    return {"title": "IA", "modules": modules, "starts_at": noon(40), "ends_at": noon(50)}
 
 
 AgendaEntry = tuple[str, datetime]
 
 
-def calendar_after(mails: Sequence[EmailMessage]) -> dict[str, AgendaEntry]:
-    """Summary and start by UID: the highest SEQUENCE decides, whatever comes last (RFC 5546, 2.1.5)."""
+async def calendar_of(notifier: Notifier) -> dict[str, AgendaEntry]:
+    """Deliver all. Returns summary and start by UID: the highest SEQUENCE decides (RFC 5546, 2.1.5)."""
+    await notifier.deliver()
     entries: dict[str, tuple[int, AgendaEntry | None]] = {}
-    for mail in mails:
+    for mail in (taken.message for taken in notifier.relay.taken):
         if "text/calendar" not in [part.get_content_type() for part in mail.walk()]:
             continue
         calendar = icalendar.Calendar.from_ical(body(mail, "text/calendar"))
@@ -48,57 +45,39 @@ def calendar_after(mails: Sequence[EmailMessage]) -> dict[str, AgendaEntry]:
     return {uid: entry for uid, (_, entry) in entries.items() if entry is not None}
 
 
-async def all_mails(notifier: Notifier) -> list[EmailMessage]:
-    await notifier.deliver()
-    return [taken.message for taken in notifier.relay.taken]
-
-
 async def test_calendars_follow_the_seances_of_a_session(notifier: Notifier) -> None:
-    await notifier.hear(SessionScheduled.model_validate(a_state(1, FIRST, SECOND, THIRD)))
+    await notifier.hear(scheduled(**with_seances(FIRST, SECOND, THIRD)))
     await notifier.hear(a_decision(AgentEnrolled))
-    invited = calendar_after(await all_mails(notifier))
+    invited = await calendar_of(notifier)
     uids = {summary: uid for uid, (summary, _) in invited.items()}
     assert sorted(uids) == ["IA : A", "IA : B", "IA : C"]
 
-    await notifier.hear(SessionChanged.model_validate(a_state(2, FIRST, THIRD)))
-    after_one_less = await all_mails(notifier)
-    assert [row.template for row in await notifier.rows(where="state = 'sent'")] == [
-        LetterType.CONFIRMED,
-        LetterType.MODULE_CANCELLED,
-    ]
-    assert str(after_one_less[-1]["Subject"]).startswith("Une séance est annulée : « IA », ")
+    await notifier.hear(changed(**with_seances(FIRST, THIRD)))
     del invited[uids["IA : B"]]
-    assert calendar_after(after_one_less) == invited
+    assert await calendar_of(notifier) == invited
+    templates = [row.template for row in await notifier.rows(where="state = 'sent'")]
+    assert templates == [LetterType.CONFIRMED, LetterType.MODULE_CANCELLED]
 
-    await notifier.hear(
-        SessionChanged.model_validate(a_state(3, a_seance("A", 45), SECOND, a_seance("C", 43)))
-    )
-    at_last = calendar_after(await all_mails(notifier))
-    assert dict(at_last.values()) == {
-        "IA : A": noon(45),
-        "IA : B": noon(41),
-        "IA : C": noon(43),
-    }
-    assert {uids["IA : A"], uids["IA : C"]} < at_last.keys()
-    assert uids["IA : B"] not in at_last
+    moved = with_seances(a_seance("A", 45), SECOND, a_seance("C", 43))
+    await notifier.hear(changed(version=3, **moved))
+    at_last = await calendar_of(notifier)
+    assert dict(at_last.values()) == {"IA : A": noon(45), "IA : B": noon(41), "IA : C": noon(43)}
+    assert at_last.keys() & set(uids.values()) == {uids["IA : A"], uids["IA : C"]}
 
     await notifier.hear(a_decision(EnrolmentWithdrawn, version=2))
-    assert calendar_after(await all_mails(notifier)) == {}
+    assert await calendar_of(notifier) == {}
 
 
 @pytest.mark.parametrize("by", ["session_cancelled", "agent"])
 async def test_a_dropped_seance_is_cancelled_with_the_rest_when_its_own_letter_did_not_leave(
     notifier: Notifier, by: str
 ) -> None:
-    await notifier.hear(SessionScheduled.model_validate(a_state(1, FIRST, SECOND, THIRD)))
+    await notifier.hear(scheduled(**with_seances(FIRST, SECOND, THIRD)))
     await notifier.hear(a_decision(AgentEnrolled))
-    assert len(calendar_after(await all_mails(notifier))) == 3
-
-    await notifier.hear(SessionChanged.model_validate(a_state(2, FIRST, SECOND)))
+    assert len(await calendar_of(notifier)) == 3
+    await notifier.hear(changed(**with_seances(FIRST, SECOND)))
     if by == "session_cancelled":
-        cancelled = a_state(3, FIRST, SECOND) | {"status": "cancelled"}
-        await notifier.hear(SessionCancelled.model_validate(cancelled))
+        await notifier.hear(cancelled(version=3, **with_seances(FIRST, SECOND)))
     await notifier.hear(a_decision(EnrolmentWithdrawn, version=2, by=by))
-    assert calendar_after(await all_mails(notifier)) == {}
-    (row,) = await notifier.rows(where=f"template = '{LetterType.MODULE_CANCELLED}'")
-    assert row.state == "superseded"
+    assert await calendar_of(notifier) == {}
+    assert (await notifier.row_of(LetterType.MODULE_CANCELLED)).state == "superseded"

@@ -1,18 +1,15 @@
 """Subscribers of one address: its owner, who confirmed it, and the agents of whom portals say so."""
 
-import re
 from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
 import httpx
 import pytest
-from prometheus_client import REGISTRY
 
 from services.notifier.letters import Interest
 from services.notifier.service import subscriptions
 from services.notifier.store import subscriptions as store
-from shared.events.catalogue import SessionScheduled
 from shared.events.enrolment import AgentEnrolled
 from shared.events.portal import AgentCorrected
 from shared.web.links import Purpose
@@ -27,23 +24,31 @@ from tests.integration.notifier.subscribing import (
     changed,
     client,
     confirm,
+    confirmation,
     followers,
     id_of,
     link,
     news,
     preferences,
     statements,
+    ticked,
 )
-from tests.unit.notifier.builders import SESSION_ID, a_decision, a_session, an_agent
+from tests.support.metrics import metric
+from tests.unit.notifier.builders import SESSION_ID, a_decision, an_agent
 
 __all__ = ["client"]
+OTHER = f"theme:{OTHER_THEME}"
+
+
+def moves(agent: str, to: str = "x@x.example") -> AgentCorrected:
+    return AgentCorrected(agent_id=agent, email=to)
 
 
 @pytest.mark.parametrize(
     "events",
     [
         [changed("X-1", email=OWNER, theme=OTHER_THEME)],
-        [changed("X-1", email=OWNER, theme="enjeux-ia"), AgentCorrected(agent_id="X-1", email="x@x.example")],
+        [changed("X-1", email=OWNER, theme="enjeux-ia"), moves("X-1")],
         [
             changed("X-1", email=OWNER, theme="enjeux-ia"),
             changed("X-1", email="x@x.example", theme="enjeux-ia"),
@@ -72,66 +77,48 @@ async def test_an_agent_who_moves_away_takes_nothing_along_that_the_owner_confir
 ) -> None:
     await notifier.hear(changed("X-1", email=OWNER, theme=OTHER_THEME))
     await confirm(notifier, client, OWNER, CONFIRMED)
-    await notifier.hear(AgentCorrected(agent_id="X-1", email="x@x.example"))
-    assert await followers(notifier) == {
-        (None, OWNER): CONFIRMED,
-        ("X-1", "x@x.example"): [f"theme:{OTHER_THEME}"],
-    }
+    await notifier.hear(moves("X-1"))
+    assert await followers(notifier) == {(None, OWNER): CONFIRMED, ("X-1", "x@x.example"): [OTHER]}
     await notifier.hear(a_replay(themes=[OTHER_THEME]))
-    letters = {row.address: row for row in await notifier.rows(where="template = 'news'")}
-    assert letters.keys() == {OWNER, "x@x.example"}
-    assert letters["x@x.example"].details["subscriber"] == await id_of(notifier, "X-1")
+    letters = {
+        row.address: row.details["subscriber"] for row in await notifier.rows(where="template = 'news'")
+    }
+    assert letters == {OWNER: await id_of(notifier, None), "x@x.example": await id_of(notifier, "X-1")}
 
 
 async def test_one_portal_changes_nothing_that_anothers_agent_of_the_same_address_follows(
     notifier: Notifier,
 ) -> None:
     await notifier.hear(changed("A-1", email=OWNER, theme="enjeux-ia"), issuer="ouest")
-    await notifier.hear(changed("X-1", email=OWNER, theme=OTHER_THEME), issuer="iel")
-    await notifier.hear(AgentCorrected(agent_id="X-1", email="x@x.example"), issuer="iel")
-    await notifier.hear(AgentCorrected(agent_id="A-1", email="x@x.example"), issuer="iel")
-    await notifier.hear(changed("A-1", email=OWNER, subscribed=False), issuer="iel")
-    assert await followers(notifier) == {
-        ("A-1", OWNER): ["theme:enjeux-ia"],
-        ("X-1", "x@x.example"): [f"theme:{OTHER_THEME}"],
-    }
+    await notifier.hear(changed("X-1", email=OWNER, theme=OTHER_THEME), moves("X-1"), moves("A-1"))
+    await notifier.hear(changed("A-1", email=OWNER, subscribed=False))
+    expected = {("A-1", OWNER): ["theme:enjeux-ia"], ("X-1", "x@x.example"): [OTHER]}
+    assert await followers(notifier) == expected
 
 
-async def test_a_mailbox_gets_one_letter_a_day_for_its_owner_and_the_agents_there(
+async def test_a_mailbox_gets_one_letter_a_day_of_what_its_owner_and_the_agents_there_follow(
     notifier: Notifier, client: httpx.AsyncClient
 ) -> None:
     await confirm(notifier, client, "Zoe@Ville.example", ["theme:enjeux-ia"])
     for agent in ("A-1", "A-2"):
         await notifier.hear(changed(agent, email=OWNER, theme="enjeux-ia", delegation="bretagne"))
-    await notifier.hear(a_dossier(title="Un dossier"), a_replay(title="Un replay", themes=[OTHER_THEME]))
-    assert await news(notifier) == {f"abonnement-{await id_of(notifier, None)}": 2}
-    (body,) = await at_the_hour(notifier)
-    assert "Un dossier" in body
-    assert "Un replay" in body
+    replays = [a_replay(title=title, themes=[OTHER_THEME]) for title in ("Un replay", "Un autre")]
+    await notifier.hear(a_dossier(title="Un dossier"), *replays)
+    assert await news(notifier) == {f"abonnement-{await id_of(notifier, None)}": 3}
+    await notifier.hear(moves("A-1"))
+    (letter,) = await at_the_hour(notifier)
+    assert ("Un dossier" in letter, "Un replay" in letter) == (True, True), "A-2 still follows it there"
 
 
-async def test_what_nobody_at_the_mailbox_follows_any_more_is_not_in_its_letter(
-    notifier: Notifier, client: httpx.AsyncClient
-) -> None:
-    await confirm(notifier, client, OWNER, ["theme:enjeux-ia"])
-    await notifier.hear(changed("A-1", email=OWNER, delegation="bretagne"))
-    await notifier.hear(a_dossier(title="Un dossier"), a_replay(title="Un replay", themes=[OTHER_THEME]))
-    await notifier.hear(AgentCorrected(agent_id="A-1", email="a-1@ville.example"))
-    (body,) = await at_the_hour(notifier)
-    assert "Un dossier" in body
-    assert "Un replay" not in body
-
-
-async def test_who_was_enrolled_and_also_subscribed_by_address_gets_what_the_owner_confirmed(
-    notifier: Notifier, client: httpx.AsyncClient
+async def test_an_owner_hears_of_a_replay_though_a_portals_agent_of_the_address_was_enrolled(
+    known: Notifier, client: httpx.AsyncClient
 ) -> None:
     """What a portal says of its agent's enrolment is no reason to leave the owner out."""
-    await notifier.hear(SessionScheduled.model_validate(a_session().model_dump()))
-    await notifier.hear(a_decision(AgentEnrolled, agent=an_agent(email=OWNER)))
-    await notifier.hear(changed("IEL-0048151", email=OWNER, theme="enjeux-ia"))
-    await confirm(notifier, client, OWNER, ["theme:enjeux-ia"])
-    await notifier.hear(a_replay(session_id=SESSION_ID))
-    assert await news(notifier) == {f"abonnement-{await id_of(notifier, None)}": 1}
+    await known.hear(a_decision(AgentEnrolled, agent=an_agent(email=OWNER)))
+    await known.hear(changed("IEL-0048151", email=OWNER, theme="enjeux-ia"))
+    await confirm(known, client, OWNER, ["theme:enjeux-ia"])
+    await known.hear(a_replay(session_id=SESSION_ID))
+    assert await news(known) == {f"abonnement-{await id_of(known, None)}": 1}
 
 
 async def test_links_of_the_owner_show_and_end_all_that_the_mailbox_gets(
@@ -142,25 +129,21 @@ async def test_links_of_the_owner_show_and_end_all_that_the_mailbox_gets(
     await notifier.hear(changed("A-2", theme=OTHER_THEME))
     await notifier.hear(a_dossier())
     owner = await id_of(notifier, None)
-    url = preferences(owner, OWNER)
-    assert (await client.get(url)).text.count(" checked") == 3
+    url, kept = preferences(owner, OWNER), ["delegation:bretagne", "theme:enjeux-ia"]
+    assert sorted(ticked((await client.get(url)).text)) == [*kept, OTHER]
 
-    kept = ["theme:enjeux-ia", "delegation:bretagne"]
-    assert (await client.post(url, data={"interet": kept})).status_code == 200
-    assert await followers(notifier) == {
-        (None, OWNER): sorted(kept),
-        ("A-1", "Zoe@Ville.example"): ["delegation:bretagne"],
-        ("A-2", "a-2@ville.example"): [f"theme:{OTHER_THEME}"],
-    }
+    await client.post(url, data={"interet": kept})
+    of_others = {("A-2", "a-2@ville.example"): [OTHER]}
+    of_agent = {("A-1", "Zoe@Ville.example"): kept[:1]}
+    assert await followers(notifier) == {(None, OWNER): kept} | of_agent | of_others
     await notifier.hear(changed("A-1", email=OWNER, subscribed=False))
-    assert (await followers(notifier))[None, OWNER] == sorted(kept), "the owner has saved it"
+    assert (await followers(notifier))[None, OWNER] == kept, "the owner has saved it"
 
     await notifier.hear(changed("A-1", email=OWNER, theme=OTHER_THEME))
     assert (await client.post(link(Purpose.UNSUBSCRIBE, owner))).status_code == 200
-    assert list(await followers(notifier)) == [("A-2", "a-2@ville.example")]
+    assert await followers(notifier) == of_others
     assert len(await notifier.query("SELECT 1 FROM subscriber")) == 1
-    assert await at_the_hour(notifier) == []
-    assert (await client.get(url)).status_code == 410
+    assert (await at_the_hour(notifier), (await client.get(url)).status_code) == ([], 410)
 
 
 async def test_the_link_of_an_agent_shows_and_ends_nothing_of_the_owner_of_the_address_it_moved_to(
@@ -170,9 +153,8 @@ async def test_the_link_of_an_agent_shows_and_ends_nothing_of_the_owner_of_the_a
     await confirm(notifier, client, OWNER, CONFIRMED)
     await notifier.hear(changed("X-1", email="x@x.example", theme=OTHER_THEME))
     agent = await id_of(notifier, "X-1")
-    await notifier.hear(AgentCorrected(agent_id="X-1", email=OWNER))
-    shown = (await client.get(preferences(agent, OWNER))).text
-    assert re.findall('value="([^"]*)" id="[^"]*" checked', shown) == [f"theme:{OTHER_THEME}"]
+    await notifier.hear(moves("X-1", OWNER))
+    assert ticked((await client.get(preferences(agent, OWNER))).text) == [OTHER]
     assert (await client.post(link(Purpose.UNSUBSCRIBE, agent))).status_code == 200
     assert await followers(notifier) == {(None, OWNER): CONFIRMED}
 
@@ -181,8 +163,7 @@ async def test_an_old_link_of_confirmation_shows_nothing_of_an_agent(
     notifier: Notifier, client: httpx.AsyncClient
 ) -> None:
     await confirm(notifier, client, OWNER, CONFIRMED)
-    (row,) = await notifier.rows(where="template = 'confirm-subscription'")
-    url = link(Purpose.CONFIRM, row.details["request"])
+    url = await confirmation(notifier)
     await client.post(link(Purpose.UNSUBSCRIBE, await id_of(notifier, None)))
     await notifier.hear(changed("A-1", email=OWNER, theme=OTHER_THEME))
     assert (await client.post(url)).status_code == 410
@@ -201,7 +182,7 @@ async def claim(notifier: Notifier, agents: range, address: str = OWNER) -> None
         SELECT subscriber_id, CAST(:interest AS varchar) FROM claimed""",
         address=address,
         agents=[f"X-{number}" for number in agents],
-        interest=f"theme:{OTHER_THEME}",
+        interest=OTHER,
     )
 
 
@@ -246,7 +227,7 @@ async def test_what_many_agents_of_one_address_follow_is_read_without_looking_at
     async with notifier.database.quiet_transaction() as tx:
         with statements(tx) as asked:
             followed = await store.followed(tx, readers)
-        assert followed == dict.fromkeys(readers, (Interest.parse(f"theme:{OTHER_THEME}"),))
+        assert followed == dict.fromkeys(readers, (Interest.parse(OTHER),))
         [(statement, parameters)] = asked
         explained = await (await tx.connection()).exec_driver_sql(
             f"EXPLAIN (ANALYZE, FORMAT JSON) {statement}", parameters
@@ -262,60 +243,44 @@ def rows_of(plan: dict[str, Any]) -> float:
 
 
 @pytest.fixture
-def two_of_an_address(monkeypatch: pytest.MonkeyPatch) -> None:
+async def crowded(notifier: Notifier, monkeypatch: pytest.MonkeyPatch) -> Notifier:
+    """An address with as many agents of an issuer as may be."""
     monkeypatch.setattr(subscriptions, "AGENTS_OF_AN_ADDRESS", 2)
-
-
-def not_kept(issuer: str) -> float:
-    return REGISTRY.get_sample_value("parcours_subscriptions_not_kept_total", {"issuer": issuer}) or 0.0
-
-
-@pytest.mark.usefixtures("two_of_an_address")
-async def test_so_many_agents_of_an_issuer_may_follow_with_one_address(notifier: Notifier) -> None:
-    before = not_kept("iel")
-    for agent in ("A-1", "A-2", "A-3"):
+    for agent in ("A-1", "A-2"):
         await notifier.hear(changed(agent, email=OWNER, theme="enjeux-ia"))
-    await notifier.hear(changed("M-1", email=OWNER, theme="enjeux-ia"), issuer="martinique")
-    await notifier.hear(changed("A-1", email=OWNER.upper(), theme=OTHER_THEME))
-    assert await followers(notifier) == {
-        ("A-1", OWNER.upper()): ["theme:enjeux-ia", f"theme:{OTHER_THEME}"],
+    return notifier
+
+
+def not_kept() -> float:
+    return metric("parcours_subscriptions_not_kept_total", issuer="iel")
+
+
+async def test_so_many_agents_of_an_issuer_may_follow_with_one_address(crowded: Notifier) -> None:
+    before = not_kept()
+    await crowded.hear(changed("A-3", email=OWNER, theme="enjeux-ia"))
+    await crowded.hear(moves("A-4", OWNER))  # who follows nothing
+    await crowded.hear(changed("M-1", email=OWNER, theme="enjeux-ia"), issuer="martinique")
+    await crowded.hear(changed("A-1", email=OWNER.upper(), theme=OTHER_THEME))
+    assert await followers(crowded) == {
+        ("A-1", OWNER.upper()): ["theme:enjeux-ia", OTHER],
         ("A-2", OWNER): ["theme:enjeux-ia"],
         ("M-1", OWNER): ["theme:enjeux-ia"],
     }
-    assert not_kept("iel") == before + 1
+    assert not_kept() == before + 1
 
-    await notifier.hear(changed("A-2", email=OWNER, subscribed=False))
-    await notifier.hear(changed("A-3", email=OWNER, theme="enjeux-ia"))
-    assert ("A-3", OWNER) in await followers(notifier)
+    await crowded.hear(changed("A-2", email=OWNER, subscribed=False))
+    await crowded.hear(changed("A-3", email=OWNER, theme="enjeux-ia"))
+    assert ("A-3", OWNER) in await followers(crowded)
 
 
-@pytest.mark.usefixtures("two_of_an_address")
 @pytest.mark.parametrize(
     "event",
-    [
-        AgentCorrected(agent_id="A-3", email=OWNER),
-        changed("A-3", email=OWNER, theme=OTHER_THEME),
-    ],
+    [moves("A-3", OWNER), changed("A-3", email=OWNER, theme=OTHER_THEME)],
     ids=["corrected", "named with another"],
 )
-async def test_who_moves_to_an_address_that_has_as_many_agents_as_may_follows_nothing(
-    notifier: Notifier, event: Any
-) -> None:
-    for agent in ("A-1", "A-2"):
-        await notifier.hear(changed(agent, email=OWNER, theme="enjeux-ia"))
-    await notifier.hear(changed("A-3", theme="enjeux-ia"))
-    await notifier.hear(a_dossier())
-    await notifier.hear(event)
-    assert set(await followers(notifier)) == {("A-1", OWNER), ("A-2", OWNER)}
-    assert await news(notifier) == {"A-1": 1, "A-2": 1}, "the address of before is not theirs any more"
-
-
-@pytest.mark.usefixtures("two_of_an_address")
-async def test_a_correction_of_who_follows_nothing_is_no_subscription_too_many(notifier: Notifier) -> None:
-    before = not_kept("iel")
-    for agent in ("A-1", "A-2"):
-        await notifier.hear(changed(agent, email=OWNER, theme="enjeux-ia"))
-    await notifier.hear(AgentCorrected(agent_id="A-3", email=OWNER))
-    await notifier.hear(AgentCorrected(agent_id="A-1", email=OWNER, given_name="Zoé"))
-    assert set(await followers(notifier)) == {("A-1", OWNER), ("A-2", OWNER)}
-    assert not_kept("iel") == before
+async def test_an_agent_who_moves_to_a_crowded_address_follows_nothing(crowded: Notifier, event: Any) -> None:
+    await crowded.hear(changed("A-3", theme="enjeux-ia"))
+    await crowded.hear(a_dossier())
+    await crowded.hear(event)
+    assert set(await followers(crowded)) == {("A-1", OWNER), ("A-2", OWNER)}
+    assert await news(crowded) == {"A-1": 1, "A-2": 1}, "the address of before is not theirs any more"

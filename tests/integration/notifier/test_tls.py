@@ -1,7 +1,8 @@
-"""The connection is protected as the settings say, never as the relay happens to offer."""
+"""The relay and the mailbox of returns are reached as the settings say, never as they happen to offer."""
 
 import ssl
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 
 import pytest
@@ -9,12 +10,19 @@ from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
 
 from local.ports import free_port
+from services.notifier import jobs
 from services.notifier.delivery.outcomes import Timeouts, Verdict
 from services.notifier.delivery.pool import SmtpPool
+from services.notifier.delivery.returns import ReturnMailbox
+from services.notifier.letters.bounces import ReturnPath
 from services.notifier.render import Outgoing
-from services.notifier.settings import SmtpServer, Tls
+from services.notifier.settings import ImapServer, SmtpServer, Tls
+from tests.integration.notifier.conftest import Notifier
 from tests.support.certificates import Authority
+from tests.support.imap import ImapMailbox, mailbox
+from tests.support.metrics import metric
 from tests.support.smtp import scripted_relay
+from tests.unit.notifier.reports import OUT_OF_OFFICE
 
 MAIL = Outgoing("a@b.example", "c@d.example", b"Subject: x\r\nMessage-ID: <1@b>\r\n\r\n.dot\r\n")
 
@@ -23,10 +31,12 @@ async def yes() -> bool:
     return True
 
 
-async def send(port: int, tls: Tls, **settings: str) -> Verdict:
-    relay = SmtpServer("127.0.0.1", port, tls, **settings)
+async def send(
+    port: int, tls: Tls, *, mail: Outgoing = MAIL, username: str = "", password: str = ""
+) -> Verdict:
+    relay = SmtpServer("127.0.0.1", port, tls, username, password)
     pool = SmtpPool(relay, size=1, timeouts=Timeouts(connect=3, command=3, data=3, final=3))
-    outcome = await pool.send(MAIL, yes)
+    outcome = await pool.send(mail, yes)
     await pool.close()
     return outcome.verdict
 
@@ -41,24 +51,30 @@ def certificate(authority: Authority) -> ssl.SSLContext:
     return authority.server("IP:127.0.0.1")
 
 
-async def test_none_stays_plain_even_where_starttls_is_offered() -> None:
+@pytest.mark.parametrize(
+    ("tls", "offers", "password", "commands"),
+    [
+        (Tls.STARTTLS, (), "", {"EHLO", "QUIT"}),
+        (Tls.STARTTLS, ("STARTTLS",), "", {"EHLO", "STARTTLS", "QUIT"}),
+        (Tls.IMPLICIT, (), "", set()),
+        (Tls.NONE, (), "secret", {"EHLO", "QUIT"}),
+    ],
+    ids=["STARTTLS not offered", "STARTTLS refused", "no TLS there", "no authentication there"],
+)
+async def test_nothing_goes_in_the_clear_that_should_not(
+    tls: Tls, offers: tuple[str, ...], password: str, commands: set[str]
+) -> None:
+    async with scripted_relay(offers=offers) as relay:
+        sent = await send(relay.port, tls, username="u" if password else "", password=password)
+    assert (sent, relay.taken) == (Verdict.RETRY, [])
+    assert {command.split()[0] for command in relay.commands} <= commands
+
+
+async def test_none_stays_plain_even_where_starttls_is_offered_and_a_line_with_a_dot_arrives_whole() -> None:
     async with scripted_relay(offers=("STARTTLS",)) as relay:
         assert await send(relay.port, Tls.NONE) is Verdict.SENT
     assert "STARTTLS" not in relay.commands
-
-
-async def test_starttls_sends_nothing_in_the_clear_where_it_is_not_offered() -> None:
-    async with scripted_relay() as relay:
-        assert await send(relay.port, Tls.STARTTLS) is Verdict.RETRY
-    assert relay.taken == []
-    assert not any(command.startswith("MAIL") for command in relay.commands)
-
-
-async def test_a_relay_that_says_no_to_starttls_gets_nothing() -> None:
-    async with scripted_relay(offers=("STARTTLS",)) as relay:
-        assert await send(relay.port, Tls.STARTTLS) is Verdict.RETRY
-    assert "STARTTLS" in relay.commands
-    assert relay.taken == []
+    assert relay.taken[0].content == MAIL.content
 
 
 @dataclass
@@ -117,53 +133,88 @@ async def test_starttls_and_authentication_go_to_a_relay_whose_certificate_is_kn
 ) -> None:
     if known:
         monkeypatch.setenv("SSL_CERT_FILE", str(authority.file))
-    login = {"username": "parcours", "password": password} if password else {}
-    assert await send(submission.port, Tls.STARTTLS, **login) is verdict
+    login = "parcours" if password else ""
+    assert await send(submission.port, Tls.STARTTLS, username=login, password=password) is verdict
     assert submission.taken == ([MAIL.content] if verdict is Verdict.SENT else [])
 
 
-async def test_a_certificate_that_nobody_vouched_for_is_refused(certificate: ssl.SSLContext) -> None:
-    async with scripted_relay(tls=certificate) as relay:
-        assert await send(relay.port, Tls.IMPLICIT) is Verdict.RETRY
-    assert relay.commands == []
-
-
+@pytest.mark.parametrize("known", [True, False])
 async def test_implicit_tls_goes_to_a_relay_whose_certificate_is_known(
-    certificate: ssl.SSLContext, authority: Authority, monkeypatch: pytest.MonkeyPatch
+    certificate: ssl.SSLContext, authority: Authority, monkeypatch: pytest.MonkeyPatch, *, known: bool
 ) -> None:
-    monkeypatch.setenv("SSL_CERT_FILE", str(authority.file))
+    if known:
+        monkeypatch.setenv("SSL_CERT_FILE", str(authority.file))
     async with scripted_relay(tls=certificate) as relay:
-        assert await send(relay.port, Tls.IMPLICIT) is Verdict.SENT
+        assert await send(relay.port, Tls.IMPLICIT) is (Verdict.SENT if known else Verdict.RETRY)
+    assert bool(relay.commands) is known
 
 
-async def test_implicit_tls_does_not_speak_to_a_relay_without() -> None:
-    async with scripted_relay() as relay:
-        assert await send(relay.port, Tls.IMPLICIT) is Verdict.RETRY
-    assert relay.taken == []
-
-
-async def test_a_password_never_goes_to_a_relay_that_offers_no_authentication() -> None:
-    async with scripted_relay() as relay:
-        assert await send(relay.port, Tls.NONE, username="u", password="secret") is Verdict.RETRY
-    assert not any("secret" in command for command in relay.commands)
-
-
-@pytest.mark.parametrize(("offers", "verdict"), [(("SMTPUTF8",), Verdict.SENT), ((), Verdict.FAILED)])
+@pytest.mark.parametrize(
+    ("offers", "verdict", "envelopes"),
+    [
+        (("SMTPUTF8",), Verdict.SENT, ["MAIL FROM:<a@b.example> SMTPUTF8"]),
+        ((), Verdict.FAILED, []),
+    ],
+)
 async def test_an_address_with_accents_goes_only_to_a_relay_that_offers_smtputf8(
-    offers: tuple[str, ...], verdict: Verdict
+    offers: tuple[str, ...], verdict: Verdict, envelopes: list[str]
 ) -> None:
-    mail = Outgoing("a@b.example", "zoé@d.example", MAIL.content)
     async with scripted_relay(offers=offers) as relay:
-        pool = SmtpPool(SmtpServer("127.0.0.1", relay.port), size=1)
-        assert (await pool.send(mail, yes)).verdict is verdict
-        assert (await pool.send(MAIL, yes)).verdict is Verdict.SENT
-        await pool.close()
-    envelopes = [command for command in relay.commands if command.startswith("MAIL")]
-    plain = "MAIL FROM:<a@b.example>"
-    assert envelopes == ([f"{plain} SMTPUTF8", plain] if offers else [plain])
+        mail = Outgoing("a@b.example", "zoé@d.example", MAIL.content)
+        assert await send(relay.port, Tls.NONE, mail=mail) is verdict
+        assert await send(relay.port, Tls.NONE) is Verdict.SENT
+    sent = [command for command in relay.commands if command.startswith("MAIL")]
+    assert sent == [*envelopes, "MAIL FROM:<a@b.example>"]
 
 
-async def test_a_line_that_begins_with_a_dot_arrives_whole() -> None:
-    async with scripted_relay() as relay:
-        await send(relay.port, Tls.NONE)
-    assert relay.taken[0].content == MAIL.content
+RETURNS = ReturnPath("retours@cnfpt.example", ["a key"])
+Opened = Callable[[ssl.SSLContext], AbstractAsyncContextManager[ImapMailbox]]
+WAYS = [
+    pytest.param(Tls.IMPLICIT, lambda server: mailbox(OUT_OF_OFFICE, tls=server), id="implicit"),
+    pytest.param(Tls.STARTTLS, lambda server: mailbox(OUT_OF_OFFICE, starttls=server), id="starttls"),
+]
+
+
+async def read_returns(notifier: Notifier, box: ImapMailbox, tls: Tls) -> None:
+    returns = ReturnMailbox(ImapServer("127.0.0.1", box.port, tls, "user", "secret", "INBOX"))
+    await jobs.read_returns(notifier.database, returns, RETURNS)
+
+
+@pytest.mark.parametrize(("tls", "opened"), WAYS)
+@pytest.mark.parametrize(
+    ("trusted", "name", "why"),
+    [
+        (True, "IP:127.0.0.1", None),
+        (True, "DNS:mail.example", "IP address mismatch"),
+        (False, "IP:127.0.0.1", "unable to get local issuer"),
+    ],
+)
+async def test_the_password_goes_under_tls_to_a_mailbox_whose_certificate_is_known(
+    *,
+    notifier: Notifier,
+    authority: Authority,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    tls: Tls,
+    opened: Opened,
+    trusted: bool,
+    name: str,
+    why: str | None,
+) -> None:
+    if trusted:
+        monkeypatch.setenv("SSL_CERT_FILE", str(authority.file))
+    async with opened(authority.server(name)) as box:
+        await read_returns(notifier, box, tls)
+    assert {command for command, secure in box.commands if not secure} <= {"CAPABILITY", "STARTTLS"}
+    if why is None:
+        assert box.seen == {1}
+        assert metric("parcours_certificate_end_timestamp_seconds", certificate="imap") > 0
+    else:
+        assert why in caplog.text
+        assert (box.seen, "LOGIN" in {command for command, _ in box.commands}) == (set(), False)
+
+
+async def test_a_mailbox_that_offers_no_starttls_gets_no_password(notifier: Notifier) -> None:
+    async with mailbox(OUT_OF_OFFICE) as box:
+        await read_returns(notifier, box, Tls.STARTTLS)
+    assert "LOGIN" not in {command for command, _ in box.commands}

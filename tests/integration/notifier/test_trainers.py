@@ -1,4 +1,4 @@
-"""Letters and calendars name who speaks or teaches in a session, as its newest state has it."""
+"""Letters and calendars name the trainers of the newest state of a session; trainers get letters too."""
 
 from datetime import timedelta
 from typing import Any
@@ -6,187 +6,144 @@ from uuid import UUID, uuid4
 
 from services.notifier.personal_data import TRAINERS
 from shared import clock
-from shared.events.catalogue import SessionCancelled, SessionChanged, SessionScheduled, SessionTrainersChanged
-from shared.events.enrolment import AgentEnrolled
+from shared.events.catalogue import SessionTrainersChanged
 from shared.personal_data import end_rows
 from tests.integration.notifier.conftest import Notifier
-from tests.support.builders import an_agent
-from tests.unit.notifier.builders import SESSION_ID, a_decision, a_session
+from tests.integration.notifier.events import cancelled, changed, enrolled, in_days, scheduled
+from tests.unit.notifier.builders import SESSION_ID, a_session
 from tests.unit.notifier.reading import body
 
 ZOE, LEO = uuid4(), uuid4()
 NAMES = {ZOE: "Zoé Durand", LEO: "Léo Petit"}
+TO_ZOE, TO_LEO = (f"{trainer}@exemple.fr" for trainer in (ZOE, LEO))
 
 
-def in_session(*trainers: UUID, version: int = 1) -> dict[str, Any]:
-    return a_session(version=version, trainer_ids=trainers).model_dump()
+def led_by(*trainers: UUID, **changes: Any) -> dict[str, Any]:
+    """A session to come with these trainers."""
+    return {"trainer_ids": trainers, **in_days(30), **changes}
 
 
-def to_come(*trainers: UUID, version: int = 1) -> dict[str, Any]:
-    start = clock.now() + timedelta(days=30)
-    when = {"starts_at": start, "ends_at": start + timedelta(hours=7)}
-    return a_session(version=version, trainer_ids=trainers, **when).model_dump()
-
-
-def named(*trainers: UUID, version: int = 1, **names: str) -> SessionTrainersChanged:
+def named(*trainers: UUID, version: int = 1, name: str | None = None) -> SessionTrainersChanged:
     people = [
-        {"trainer_id": trainer, "name": names.get("name", NAMES[trainer]), "email": f"{trainer}@exemple.fr"}
+        {"trainer_id": trainer, "name": name or NAMES[trainer], "email": f"{trainer}@exemple.fr"}
         for trainer in trainers
     ]
-    return SessionTrainersChanged.model_validate(
-        {"session_id": SESSION_ID, "session_version": version, "trainers": people}
-    )
+    values = {"session_id": SESSION_ID, "session_version": version, "trainers": people}
+    return SessionTrainersChanged.model_validate(values)
 
 
-async def a_letter(notifier: Notifier) -> tuple[str, str]:
-    """What somebody who enrols now reads of it: the text, and the calendar with its lines unfolded."""
-    number = len(notifier.relay.taken)
-    agent = an_agent(f"A-{number}", email=f"a{number}@ville.example", issuer="iel")
-    await notifier.hear(a_decision(AgentEnrolled, enrolment_id=uuid4(), agent=agent))
+async def a_letter(notifier: Notifier, number: int = 1) -> tuple[str, str]:
+    """What an agent who enrols now reads: the text, and the calendar with its lines unfolded."""
+    await notifier.hear(enrolled(number))
     await notifier.deliver()
     mail = notifier.relay.taken[-1].message
-    calendar = body(mail, "text/calendar")
-    return body(mail, "text/plain"), calendar.replace("\r\n ", "").replace("\n ", "")
+    return body(mail, "text/plain"), body(mail, "text/calendar").replace("\n ", "")
 
 
-async def test_a_letter_and_its_calendar_name_who_speaks_and_say_no_address(notifier: Notifier) -> None:
-    await notifier.hear(SessionScheduled.model_validate(in_session(LEO, ZOE)))
-    await notifier.hear(named(ZOE, LEO))
+async def test_a_letter_and_its_calendar_name_the_trainers_once_known_without_addresses(
+    notifier: Notifier,
+) -> None:
+    await notifier.hear(scheduled(trainer_ids=(LEO, ZOE)))
     for part in await a_letter(notifier):
+        assert "Intervention" not in part
+    await notifier.hear(named(ZOE, LEO))
+    await notifier.change("DELETE FROM mail WHERE template = 'trainer-named'")
+    for part in await a_letter(notifier, 2):
         assert "Intervention\u00a0: Léo Petit et Zoé Durand" in part
         assert "@exemple.fr" not in part
 
 
-async def test_who_is_a_trainer_no_more_is_not_named_whichever_topic_is_read_first(
+async def test_a_former_trainer_is_not_named_whichever_topic_is_read_first(
     notifier: Notifier,
 ) -> None:
-    await notifier.hear(SessionScheduled.model_validate(in_session(ZOE, LEO)))
+    await notifier.hear(scheduled(trainer_ids=(ZOE, LEO)))
     await notifier.hear(named(ZOE, LEO))
-    await notifier.hear(SessionChanged.model_validate(in_session(LEO, version=2)))
+    await notifier.hear(changed(trainer_ids=(LEO,)))
     text, _ = await a_letter(notifier)
     assert "Intervention\u00a0: Léo Petit\n" in text
-    await notifier.hear(named(LEO, version=2))
     await notifier.hear(named(LEO, name="Léon Petit", version=3))
     await notifier.hear(named(LEO, version=2))
     assert await notifier.query("SELECT name FROM trainer") == [("Léon Petit",)]
 
 
-async def test_a_letter_about_a_session_whose_trainers_are_not_known_names_nobody(notifier: Notifier) -> None:
-    await notifier.hear(SessionScheduled.model_validate(in_session(ZOE)))
-    for part in await a_letter(notifier):
-        assert "Intervention" not in part
-
-
-async def to_trainers(notifier: Notifier) -> list[tuple[str, str]]:
-    """To whom letters to trainers are, and what became of them."""
-    found = await notifier.rows(where="template = 'trainer-named'")
-    return sorted((row.address, row.state) for row in found)
+async def letters(notifier: Notifier, template: str = "trainer-named") -> list[tuple[str, str]]:
+    """The addresses of letters to trainers, with their states."""
+    rows = await notifier.rows(where=f"template = '{template}'")
+    return sorted((row.address, row.state) for row in rows)
 
 
 async def test_each_trainer_has_one_letter_however_often_they_are_named(notifier: Notifier) -> None:
-    await notifier.hear(SessionScheduled.model_validate(to_come(ZOE, LEO)))
+    await notifier.hear(scheduled(**led_by(ZOE, LEO)))
     await notifier.hear(named(ZOE))
-    await notifier.hear(named(ZOE, LEO, version=1))
+    await notifier.hear(named(ZOE, LEO))
     await notifier.deliver()
-    mails = [taken.message for taken in notifier.relay.taken]
-    assert sorted(str(mail["To"]) for mail in mails) == sorted(
-        f"{NAMES[trainer]} <{trainer}@exemple.fr>" for trainer in (ZOE, LEO)
-    )
-    for mail in mails:
-        assert "Vous intervenez dans la session" in body(mail, "text/plain")
-        assert "METHOD:REQUEST" in body(mail, "text/calendar")
+    assert await letters(notifier) == sorted([(TO_ZOE, "sent"), (TO_LEO, "sent")])
     # Said again with each change, also once the letter is not kept any more.
     await notifier.change("DELETE FROM mail")
-    await notifier.hear(SessionChanged.model_validate(to_come(ZOE, LEO, version=2)))
+    await notifier.hear(changed(**led_by(ZOE, LEO)))
     await notifier.hear(named(ZOE, LEO, version=2))
-    assert await to_trainers(notifier) == []
+    assert await letters(notifier) == []
 
 
-async def test_a_letter_to_who_teaches_no_more_or_in_what_takes_no_place_is_not_sent(
+async def test_a_former_trainer_and_trainers_of_a_cancelled_session_get_no_letter(
     notifier: Notifier,
 ) -> None:
-    await notifier.hear(SessionScheduled.model_validate(to_come(ZOE, LEO)))
+    await notifier.hear(scheduled(**led_by(ZOE, LEO)))
     await notifier.hear(named(ZOE, LEO))
-    await notifier.hear(SessionChanged.model_validate(to_come(LEO, version=2)))
+    await notifier.hear(changed(**led_by(LEO)))
     await notifier.deliver()
-    assert await to_trainers(notifier) == sorted(
-        [(f"{ZOE}@exemple.fr", "superseded"), (f"{LEO}@exemple.fr", "sent")]
-    )
+    assert await letters(notifier) == sorted([(TO_ZOE, "superseded"), (TO_LEO, "sent")])
     await notifier.hear(named(ZOE, version=3))
     await notifier.change("DELETE FROM mail")
-    await notifier.hear(SessionChanged.model_validate(to_come(ZOE, LEO, version=3) | {"status": "cancelled"}))
+    await notifier.hear(changed(**led_by(ZOE, LEO), version=3, status="cancelled"))
     await notifier.hear(named(LEO, ZOE, version=3))
     await notifier.deliver()
-    assert {state for _, state in await to_trainers(notifier)} == {"superseded"}
+    assert {state for _, state in await letters(notifier)} == {"superseded"}
 
 
 async def test_a_letter_to_a_trainer_waits_for_the_state_that_names_them(notifier: Notifier) -> None:
-    await notifier.hear(SessionScheduled.model_validate(to_come()))
+    await notifier.hear(scheduled(**led_by()))
     await notifier.hear(named(ZOE, version=2))
     await notifier.deliver()
-    assert await to_trainers(notifier) == [(f"{ZOE}@exemple.fr", "pending")]
-    await notifier.hear(SessionChanged.model_validate(to_come(ZOE, version=2)))
+    assert await letters(notifier) == [(TO_ZOE, "pending")]
+    await notifier.hear(changed(**led_by(ZOE)))
     await notifier.deliver()
-    assert await to_trainers(notifier) == [(f"{ZOE}@exemple.fr", "sent")]
+    assert await letters(notifier) == [(TO_ZOE, "sent")]
 
 
-async def test_trainers_are_told_where_and_when_it_moves_and_that_it_is_cancelled(notifier: Notifier) -> None:
-    first = to_come(ZOE)
-    moved = first | {"version": 2, "trainer_ids": (ZOE, LEO), "venue": "Quimper"}
-    await notifier.hear(SessionScheduled.model_validate(first))
+async def test_trainers_get_a_letter_when_their_session_moves_or_is_cancelled(notifier: Notifier) -> None:
+    moved = led_by(ZOE, LEO, venue="Quimper")
+    await notifier.hear(scheduled(**led_by(ZOE)))
     await notifier.hear(named(ZOE))
-    await notifier.hear(SessionChanged.model_validate(moved))
+    await notifier.hear(changed(**moved))
     await notifier.hear(named(ZOE, LEO, version=2))
-    await notifier.hear(SessionChanged.model_validate(moved | {"version": 3, "capacity": 7}))
+    await notifier.hear(changed(**moved, version=3, capacity=7))
     await notifier.deliver()
-    cancelled = moved | {"version": 4, "status": "cancelled", "cancellation_reason": "Salle fermée."}
-    await notifier.hear(SessionCancelled.model_validate(cancelled))
-    await notifier.hear(SessionCancelled.model_validate(cancelled))
+    assert await letters(notifier, "trainer-session-changed") == [(TO_ZOE, "sent")]
+    gone = cancelled(**moved, version=4, cancellation_reason="Salle fermée.")
+    await notifier.hear(gone)
+    await notifier.hear(gone)
     await notifier.deliver()
-    mails = [
-        (
-            taken.recipient.partition("@")[0],
-            str(taken.message["Subject"]).partition("«")[0].rstrip(" \u00a0:"),
-        )
-        for taken in notifier.relay.taken
-    ]
-    assert sorted(mails) == sorted(
-        [
-            (str(ZOE), "Vous intervenez dans une session"),
-            (str(ZOE), "La session où vous intervenez change de lieu"),
-            (str(LEO), "Vous intervenez dans une session"),
-            *((str(who), "La session où vous deviez intervenir est annulée") for who in (ZOE, LEO)),
-        ]
-    )
+    both = sorted([(TO_ZOE, "sent"), (TO_LEO, "sent")])
+    assert await letters(notifier) == await letters(notifier, "trainer-session-cancelled") == both
     calendars = [body(taken.message, "text/calendar") for taken in notifier.relay.taken]
     uids = {line for calendar in calendars for line in calendar.splitlines() if line.startswith("UID:")}
     assert uids == {f"UID:{ZOE}", f"UID:{LEO}"}
-    assert sum("DESCRIPTION:Salle fermée." in calendar for calendar in calendars) == 2
-    assert sum("METHOD:CANCEL" in calendar for calendar in calendars) == 2
 
 
-async def test_a_seance_that_is_taken_out_is_told_to_trainers_too(notifier: Notifier) -> None:
-    first = to_come(ZOE)
-    start = first["starts_at"]
-    half = {"starts_at": start, "ends_at": start + timedelta(hours=3)}
-    both = [{"title": "Matin", **half}, {"title": "Atelier", **half}]
-    await notifier.hear(SessionScheduled.model_validate(first | {"modules": both}))
+async def test_trainers_get_a_letter_when_a_seance_is_taken_out(notifier: Notifier) -> None:
+    both = [{"title": title, **in_days(30)} for title in ("Matin", "Atelier")]
+    await notifier.hear(scheduled(**led_by(ZOE, modules=both)))
     await notifier.hear(named(ZOE))
-    await notifier.hear(SessionChanged.model_validate(first | {"modules": both[:1], "version": 2}))
+    await notifier.hear(changed(**led_by(ZOE, modules=both[:1])))
     await notifier.deliver()
-    (letter,) = [
-        body(taken.message, "text/plain")
-        for taken in notifier.relay.taken
-        if "a changé" in str(taken.message["Subject"])
-    ]
-    assert "- Atelier (" in letter
+    assert await letters(notifier, "trainer-session-changed") == [(TO_ZOE, "sent")]
 
 
 async def test_trainers_are_kept_ninety_days_after_the_end(notifier: Notifier) -> None:
-    await notifier.hear(SessionScheduled.model_validate(in_session(ZOE)))
+    await notifier.hear(scheduled(trainer_ids=(ZOE,)))
     await notifier.hear(named(ZOE))
+    days = (clock.now() - a_session().ends_at) // timedelta(days=1)
     async with notifier.database.transaction() as tx:
-        ends = a_session().ends_at
-        days = (clock.now() - ends).days
         assert await end_rows(tx, TRAINERS, days + 1, clock.now()) == 0
         assert await end_rows(tx, TRAINERS, days - 1, clock.now()) == 1
