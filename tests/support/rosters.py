@@ -38,7 +38,7 @@ from shared.events.portal import QuestionAnswer
 from shared.events.vocabulary import Agent, AgentKey, Contact
 from tests.support.builders import DURING, a_session, an_agent
 
-RENNES, NANTES, AJACCIO = "21350238800019", "21440109300015", "21200004600012"
+RENNES, NANTES, BREST, AJACCIO = "21350238800019", "21440109300015", "21290019300010", "21200004600012"
 
 
 def agents(number: int, **changes: Any) -> list[Agent]:
@@ -65,7 +65,7 @@ def a_roster(
 def a_waiting_list(
     waiting: Sequence[Enrolment], groups: Mapping[int, WaitingGroup] | None = None
 ) -> SessionWaitingList:
-    """The waiting list of these, all loaded; ``groups`` are those that wait as one."""
+    """The waiting list of these enrolments, all loaded; ``groups`` wait as one place."""
     places = [enrolment.place for enrolment in waiting]
     return SessionWaitingList(len(waiting), waiting, places, groups=groups)
 
@@ -246,11 +246,6 @@ def _count_by_employer_anew(roster: SessionRoster) -> None:
 
 
 # ------------------------------------------------------------ what is so
-
-
-def names_of(events: Iterable[Decision]) -> list[tuple[str, str]]:
-    """The names of events and of their agents, in order."""
-    return [(type(event).__name__, event.agent.agent_id) for event in events]
 
 
 def state_of(roster: SessionRoster, agent: Agent) -> State:

@@ -3,148 +3,123 @@
 The table is compared with the transitions there are: a new one without a scenario fails.
 """
 
-from itertools import pairwise, product
+from itertools import product
 
 import pytest
 
-from services.enrolment.rules.session_roster import SessionRoster
 from services.enrolment.rules.states import TRANSITIONS, Cause, State
 from shared.events.enrolment import DECISIONS
-from tests.support.rosters import state_of
-from tests.support.standings import (
-    CAME,
-    EXCUSED,
-    MISSED,
-    STANDING,
-    Act,
-    bring_forward,
-    cancel,
-    deny,
-    end_the_line,
-    grant,
-    put_first,
-    raise_capacity,
-    raise_capacity_with_offers,
-    say_no,
-    say_yes,
-    seen,
-    select,
-    turn_down,
-    when_full,
-    where_candidates_are_selected,
-    withdraw,
-)
+from tests.support.scenarios import Play, play
 
 _S = State
-ACTS: dict[tuple[State, State], Act] = {
-    (_S.PENDING_APPROVAL, _S.ENROLLED): grant,
-    (_S.PENDING_APPROVAL, _S.WAITLISTED): when_full(grant),
-    (_S.PENDING_APPROVAL, _S.PENDING_SELECTION): where_candidates_are_selected(grant),
-    (_S.PENDING_APPROVAL, _S.REFUSED): deny,
-    (_S.PENDING_APPROVAL, _S.WITHDRAWN): withdraw,
-    (_S.PENDING_APPROVAL, _S.SESSION_CANCELLED): cancel,
-    (_S.PENDING_SELECTION, _S.ENROLLED): select,
-    (_S.PENDING_SELECTION, _S.WAITLISTED): when_full(select),
-    (_S.PENDING_SELECTION, _S.REFUSED): turn_down,
-    (_S.PENDING_SELECTION, _S.WITHDRAWN): withdraw,
-    (_S.PENDING_SELECTION, _S.SESSION_CANCELLED): cancel,
-    (_S.WAITLISTED, _S.WAITLISTED): put_first,
-    (_S.WAITLISTED, _S.OFFERED): raise_capacity_with_offers,
-    (_S.WAITLISTED, _S.ENROLLED): raise_capacity,
-    (_S.WAITLISTED, _S.NOT_OBTAINED): end_the_line,
-    (_S.WAITLISTED, _S.WITHDRAWN): withdraw,
-    (_S.WAITLISTED, _S.SESSION_CANCELLED): cancel,
-    (_S.OFFERED, _S.OFFERED): bring_forward,
-    (_S.OFFERED, _S.ENROLLED): say_yes,
-    (_S.OFFERED, _S.LAPSED): say_no,
-    (_S.OFFERED, _S.WITHDRAWN): withdraw,
-    (_S.OFFERED, _S.SESSION_CANCELLED): cancel,
-    (_S.ENROLLED, _S.WITHDRAWN): withdraw,
-    (_S.ENROLLED, _S.SESSION_CANCELLED): cancel,
-    (_S.ENROLLED, _S.ENROLLED): seen(MISSED),
-    (_S.ENROLLED, _S.ATTENDED): seen(CAME),
-    (_S.ENROLLED, _S.ABSENT): seen(MISSED, EXCUSED),
-    (_S.ENROLLED, _S.ABSENT_JUSTIFIED): seen(EXCUSED, EXCUSED),
-    (_S.ENROLLED, _S.CERTIFIED): seen(MISSED, CAME),
+AGENT_IN: dict[State, str] = {
+    _S.PENDING_APPROVAL: "approval=employer | ask a > P",
+    _S.PENDING_SELECTION: "approval=selection | ask a > S",
+    _S.WAITLISTED: "seats=0 | ask a > W",
+    _S.OFFERED: "seats=0 list=offer | ask a | seats=1 > O",
+    _S.ENROLLED: "modules=2 | ask a | at ends > E",
+    _S.ATTENDED: "modules=2 | ask a | at ends | see a came > A",
+    _S.ABSENT: "modules=2 | ask a | at ends | see a missed missed > M",
+    _S.ABSENT_JUSTIFIED: "modules=2 | ask a | at ends | see a excused excused > J",
+    _S.CERTIFIED: "modules=2 | ask a | at ends | see a came missed > C",
+    _S.REFUSED: "seats=0 list=none | ask a > R session_full",
+    _S.LAPSED: "seats=0 list=offer | ask a | seats=1 | no a > L",
+    _S.NOT_OBTAINED: "seats=0 | ask a | due starts+grace > N",
+    _S.WITHDRAWN: "seats=0 | ask a | leave a > X",
+    _S.SESSION_CANCELLED: "seats=0 | ask a | status=cancelled > Z",
+}
+"""How an agent comes to a state."""
+
+STEPS: dict[tuple[State, State], str] = {
+    (_S.PENDING_APPROVAL, _S.ENROLLED): "agree a > E",
+    (_S.PENDING_APPROVAL, _S.WAITLISTED): "seats=0 | agree a > W",
+    (_S.PENDING_APPROVAL, _S.PENDING_SELECTION): "approval=employer_then_selection | agree a > S",
+    (_S.PENDING_APPROVAL, _S.REFUSED): "deny a > R approval_denied",
+    (_S.PENDING_APPROVAL, _S.WITHDRAWN): "leave a > X",
+    (_S.PENDING_APPROVAL, _S.SESSION_CANCELLED): "status=cancelled > Z",
+    (_S.PENDING_SELECTION, _S.ENROLLED): "rank a > E",
+    (_S.PENDING_SELECTION, _S.WAITLISTED): "seats=0 | rank a > W",
+    (_S.PENDING_SELECTION, _S.REFUSED): "rank not a > R not_selected",
+    (_S.PENDING_SELECTION, _S.WITHDRAWN): "leave a > X",
+    (_S.PENDING_SELECTION, _S.SESSION_CANCELLED): "status=cancelled > Z",
+    (_S.WAITLISTED, _S.WAITLISTED): "prefer a 1 > W",
+    (_S.WAITLISTED, _S.OFFERED): "seats=1 list=offer > O",
+    (_S.WAITLISTED, _S.ENROLLED): "seats=1 > E",
+    (_S.WAITLISTED, _S.NOT_OBTAINED): "due starts+grace > N",
+    (_S.WAITLISTED, _S.WITHDRAWN): "leave a > X",
+    (_S.WAITLISTED, _S.SESSION_CANCELLED): "status=cancelled > Z",
+    (_S.OFFERED, _S.OFFERED): "starts=during+5day > O",
+    (_S.OFFERED, _S.ENROLLED): "yes a > E",
+    (_S.OFFERED, _S.LAPSED): "no a > L",
+    (_S.OFFERED, _S.WITHDRAWN): "leave a > X",
+    (_S.OFFERED, _S.SESSION_CANCELLED): "status=cancelled > Z",
+    (_S.ENROLLED, _S.WITHDRAWN): "leave a @during > X",
+    (_S.ENROLLED, _S.SESSION_CANCELLED): "status=cancelled > Z",
+    (_S.ENROLLED, _S.ENROLLED): "see a missed > E",
+    (_S.ENROLLED, _S.ATTENDED): "see a came > A",
+    (_S.ENROLLED, _S.ABSENT): "modules=1 | see a missed > M",
+    (_S.ENROLLED, _S.ABSENT_JUSTIFIED): "modules=1 | see a excused > J",
+    (_S.ENROLLED, _S.CERTIFIED): "modules=1 | see a came > C",
     # Corrections, and modules that were added or taken out after the first were recorded.
-    (_S.ATTENDED, _S.ENROLLED): seen(MISSED),
-    (_S.ATTENDED, _S.ATTENDED): seen(CAME, first=1, of=3),
-    (_S.ATTENDED, _S.ABSENT): seen(MISSED, of=1),
-    (_S.ATTENDED, _S.ABSENT_JUSTIFIED): seen(EXCUSED, of=1),
-    (_S.ATTENDED, _S.CERTIFIED): seen(MISSED, first=1),
-    (_S.ABSENT, _S.ENROLLED): seen(EXCUSED, of=3),
-    (_S.ABSENT, _S.ATTENDED): seen(CAME, of=3),
-    (_S.ABSENT, _S.ABSENT): seen(EXCUSED),
-    (_S.ABSENT, _S.ABSENT_JUSTIFIED): seen(EXCUSED, EXCUSED),
-    (_S.ABSENT, _S.CERTIFIED): seen(CAME),
-    (_S.ABSENT_JUSTIFIED, _S.ENROLLED): seen(MISSED, of=3),
-    (_S.ABSENT_JUSTIFIED, _S.ATTENDED): seen(CAME, of=3),
-    (_S.ABSENT_JUSTIFIED, _S.ABSENT): seen(MISSED),
-    (_S.ABSENT_JUSTIFIED, _S.ABSENT_JUSTIFIED): seen(EXCUSED, first=2, of=3),
-    (_S.ABSENT_JUSTIFIED, _S.CERTIFIED): seen(CAME),
-    (_S.CERTIFIED, _S.ENROLLED): seen(MISSED, of=3),
-    (_S.CERTIFIED, _S.ATTENDED): seen(EXCUSED, first=1, of=3),
-    (_S.CERTIFIED, _S.ABSENT): seen(MISSED),
-    (_S.CERTIFIED, _S.ABSENT_JUSTIFIED): seen(EXCUSED, of=1),
-    (_S.CERTIFIED, _S.CERTIFIED): seen(CAME, first=1),
+    (_S.ATTENDED, _S.ENROLLED): "see a missed > E",
+    (_S.ATTENDED, _S.ATTENDED): "modules=3 | see a - came > A",
+    (_S.ATTENDED, _S.ABSENT): "modules=1 | see a missed > M",
+    (_S.ATTENDED, _S.ABSENT_JUSTIFIED): "modules=1 | see a excused > J",
+    (_S.ATTENDED, _S.CERTIFIED): "see a - missed > C",
+    (_S.ABSENT, _S.ENROLLED): "modules=3 | see a excused > E",
+    (_S.ABSENT, _S.ATTENDED): "modules=3 | see a came > A",
+    (_S.ABSENT, _S.ABSENT): "see a excused > M",
+    (_S.ABSENT, _S.ABSENT_JUSTIFIED): "see a excused excused > J",
+    (_S.ABSENT, _S.CERTIFIED): "see a came > C",
+    (_S.ABSENT_JUSTIFIED, _S.ENROLLED): "modules=3 | see a missed > E",
+    (_S.ABSENT_JUSTIFIED, _S.ATTENDED): "modules=3 | see a came > A",
+    (_S.ABSENT_JUSTIFIED, _S.ABSENT): "see a missed > M",
+    (_S.ABSENT_JUSTIFIED, _S.ABSENT_JUSTIFIED): "modules=3 | see a - - excused > J",
+    (_S.ABSENT_JUSTIFIED, _S.CERTIFIED): "see a came > C",
+    (_S.CERTIFIED, _S.ENROLLED): "modules=3 | see a missed > E",
+    (_S.CERTIFIED, _S.ATTENDED): "modules=3 | see a - excused > A",
+    (_S.CERTIFIED, _S.ABSENT): "see a missed > M",
+    (_S.CERTIFIED, _S.ABSENT_JUSTIFIED): "modules=1 | see a excused > J",
+    (_S.CERTIFIED, _S.CERTIFIED): "see a - came > C",
 }
 
 LEGAL = {(before, after) for before, afters in TRANSITIONS.items() for after in afters}
 
 
-def test_every_state_has_its_transitions_and_somebody_who_stands_there() -> None:
-    assert set(TRANSITIONS) == set(STANDING) == set(State)
+def walk(before: State, after: State) -> Play:
+    """Bring an agent to the first state, then to the second."""
+    return play(f"{AGENT_IN[before]} | {STEPS[before, after]}")
 
 
-def test_every_transition_of_the_lifecycle_has_a_scenario_and_every_scenario_is_of_the_lifecycle() -> None:
-    assert set(ACTS) == LEGAL
+def test_every_state_and_every_transition_has_a_scenario() -> None:
+    assert set(TRANSITIONS) == set(AGENT_IN) == set(State)
+    assert set(STEPS) == LEGAL
 
 
-@pytest.mark.parametrize(("before", "after"), ACTS, ids=str)
+@pytest.mark.parametrize(("before", "after"), STEPS, ids=str)
 def test_the_lifecycle_is_walked(before: State, after: State) -> None:
-    roster, agent = STANDING[before]()
-    assert state_of(roster, agent) is before
-    version, moves = roster.latest[agent.key].version, len(roster.changes)
-    ACTS[before, after](roster, agent)
-    states = [change.enrolment.state for change in roster.changes[moves:] if change.enrolment.agent == agent]
-    assert (before, after) in pairwise([before, *states])
-    assert roster.latest[agent.key].version == version + len(states)
-    the_counts_agree(roster)
+    version = play(AGENT_IN[before]).enrolment("a").version
+    played = walk(before, after)
+    versions = [change.enrolment.version for change in played.roster.changes]
+    assert versions == [version + number for number, _ in enumerate(versions, 1)]
+    assert (played.enrolment("a").state, played.enrolment("a").version) == (after, versions[-1])
 
 
 @pytest.mark.parametrize(("before", "after"), sorted(set(product(State, State)) - LEGAL), ids=str)
 def test_nothing_else_ever_happens(before: State, after: State) -> None:
-    roster, agent = STANDING[before]()
-    was, moves = roster.latest[agent.key], len(roster.changes)
+    played = play(AGENT_IN[before])
+    was = played.enrolment("a")
     with pytest.raises(ValueError, match=f"that is {before} never becomes {after}"):
-        roster.move(was, after, Cause.SEAT_FREED)
-    assert (roster.latest[agent.key], len(roster.changes)) == (was, moves)
-    the_counts_agree(roster)
-
-
-def the_counts_agree(roster: SessionRoster) -> None:
-    states = [enrolment.state for enrolment in roster.latest.values()]
-    assert roster.seats.enrolled == sum(state.has_seat for state in states)
-    assert roster.seats.offered == states.count(State.OFFERED)
-    assert len(roster.waiting_list) == states.count(State.WAITLISTED)
+        played.roster.move(was, after, Cause.SEAT_FREED)
+    assert played.enrolment("a") is was
 
 
 def test_what_has_ended_moves_no_more_and_what_is_live_can_end() -> None:
     for state, afters in TRANSITIONS.items():
         assert bool(afters) is state.is_live
-    assert {state for state in State if state.has_seat} == {
-        _S.ENROLLED,
-        _S.ATTENDED,
-        _S.ABSENT,
-        _S.ABSENT_JUSTIFIED,
-        _S.CERTIFIED,
-    }
+    seen = {_S.ATTENDED, _S.ABSENT, _S.ABSENT_JUSTIFIED, _S.CERTIFIED}
+    assert {state for state in State if state.has_seat} == {_S.ENROLLED, *seen}
 
 
 def test_every_event_is_published() -> None:
-    published = set()
-    for (before, _), act in ACTS.items():
-        roster, agent = STANDING[before]()
-        act(roster, agent)
-        published |= {type(event) for event, _ in roster.decisions}
-    assert published == set(DECISIONS)
+    assert {type(event) for step in STEPS for event in walk(*step).events} == set(DECISIONS)
