@@ -2,7 +2,6 @@
 
 import os
 import uuid
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 
@@ -11,7 +10,6 @@ from hypothesis import HealthCheck, settings
 from hypothesis.stateful import RuleBasedStateMachine, run_state_machine_as_test
 
 from services.enrolment.rules.answering import decide
-from services.enrolment.rules.enrolments import Enrolment
 from services.enrolment.rules.expiry import expire
 from services.enrolment.rules.organising import (
     AttendanceMark,
@@ -21,135 +19,70 @@ from services.enrolment.rules.organising import (
     record_attendance,
 )
 from services.enrolment.rules.requests import Request
-from services.enrolment.rules.seats import Seats
 from services.enrolment.rules.session_changes import apply_state
 from services.enrolment.rules.session_roster import SessionRoster
-from services.enrolment.rules.states import State
-from services.enrolment.rules.waiting_list import WaitingGroup
 from shared.events.catalogue import SessionState
 from shared.events.enrolment import OrganiserNotice
 from shared.events.vocabulary import AgentKey
 from tests.support.attendance_machine import AttendanceMachine, RecordingWorld
+from tests.support.builders import DURING
 from tests.support.enrolment_machine import EnrolmentMachine, GroupsMachine, World
 from tests.support.enrolment_model import POLICY, EnrolmentEvent
 from tests.support.moving_machine import MovingMachine, SeveralSessions
 from tests.support.nominations_machine import NominationsMachine
-from tests.support.rosters import a_waiting_list, decide_in, ranks
+from tests.support.rosters import decide_in, ranks, reopened
 
 
 class RulesAlone:
-    """A store that is a dictionary: every roster has everybody at hand."""
+    """One session in memory. Every roster has everybody at hand, and each call is a transaction."""
 
     def __init__(self, session: SessionState) -> None:
-        self.session = session
-        self.enrolments: dict[uuid.UUID, Enrolment] = {}
-        self.next_ticket = 1
-        self.occupancy_version = 0
-        self.close_judged_for: datetime | None = None
+        self.roster = SessionRoster(session, DURING, POLICY)
         self.seen: set[uuid.UUID] = set()
-        self.groups: dict[int, WaitingGroup] = {}
-        self.changed_at: dict[uuid.UUID, datetime] = {}
-        self.attendance: dict[uuid.UUID, dict[int, str]] = {}
-        self.cancelled_at: datetime | None = None
 
     def apply_state(self, session: SessionState, now: datetime) -> list[EnrolmentEvent]:
-        roster = self._open(now)
-        apply_state(roster, session)
-        decide_in(roster, [])
-        return self._close(roster)
+        apply_state(self.opened(now), session)
+        decide_in(self.roster, [])
+        return self.published()
 
     def ask(self, requests: Sequence[Request], now: datetime) -> list[EnrolmentEvent]:
         fresh = [request for request in requests if request.request_id not in self.seen]
         self.seen |= {request.request_id for request in fresh}
-        roster = self._open(now)
-        decide_in(roster, fresh)
-        assert [answer.request for answer in roster.results] == fresh
-        return self._close(roster)
+        decide_in(self.opened(now), fresh)
+        assert [answer.request for answer in self.roster.results] == fresh
+        return self.published()
 
     def expire(self, now: datetime) -> list[EnrolmentEvent]:
-        roster = self._open(now)
-        expire(roster, now)
-        return self._close(roster)
+        expire(self.opened(now), now)
+        return self.published()
 
     def rank(
         self, ranked: Sequence[AgentKey], not_selected: Sequence[AgentKey], now: datetime
     ) -> tuple[RankingFault | OrganisingFault | None, list[EnrolmentEvent]]:
-        roster = self._open(now)
-        fault = ranks(roster, ranked, not_selected)
-        return fault, self._close(roster)
+        return ranks(self.opened(now), ranked, not_selected), self.published()
 
     def prioritise(
         self, agent: AgentKey, priority: int, now: datetime
     ) -> tuple[OrganisingFault | None, list[EnrolmentEvent]]:
-        roster = self._open(now)
-        fault = prioritise(roster, agent, priority, "Anne Conseil", "Reporté de la session précédente")
-        return fault, self._close(roster)
+        fault = prioritise(self.opened(now), agent, priority, "Anne Conseil", "Reporté")
+        return fault, self.published()
 
     def record(
         self, marks: Sequence[AttendanceMark], now: datetime
     ) -> tuple[Mapping[int, OrganisingFault], list[EnrolmentEvent]]:
-        roster = self._open(now)
-        faults = record_attendance(roster, marks, "Anne Conseil")
-        return faults, self._close(roster)
+        return record_attendance(self.opened(now), marks, "Anne Conseil"), self.published()
 
-    def _open(self, now: datetime) -> SessionRoster:
-        everybody = list(self.enrolments.values())
-        seats = Seats(
-            sum(enrolment.state.has_seat for enrolment in everybody),
-            sum(enrolment.state is State.OFFERED for enrolment in everybody),
-        )
-        for enrolment in everybody:
-            if enrolment.state.holds_seat:
-                seats.take(enrolment.agent.employer)
-        waiting = [enrolment for enrolment in everybody if enrolment.state is State.WAITLISTED]
-        ended = {enrolment.agent.key: enrolment for enrolment in everybody if not enrolment.state.is_live}
-        return SessionRoster(
-            session=self.session,
-            now=now,
-            policy=POLICY,
-            seats=seats,
-            waiting_list=a_waiting_list(waiting, self.groups),
-            next_ticket=self.next_ticket,
-            occupancy_version=self.occupancy_version,
-            close_judged_for=self.close_judged_for,
-            vacancies=self._vacancies(),
-            attendance=self.attendance,
-            cancelled_at=self.cancelled_at,
-            latest=ended
-            | {enrolment.agent.key: enrolment for enrolment in everybody if enrolment.state.is_live},
-        )
+    def opened(self, now: datetime) -> SessionRoster:
+        self.roster = reopened(self.roster)
+        self.roster.now = now
+        self.roster.notices.clear()
+        return self.roster
 
-    def _vacancies(self) -> Counter[str]:
-        """Of each authority, how many have left since the close, but for who has come since."""
-        closes_at, vacancies = self.session.enrolment_closes_at, Counter[str]()
-        for enrolment_id, enrolment in self.enrolments.items():
-            came_before = enrolment.received_at < closes_at
-            if enrolment.state.is_live and not came_before:
-                vacancies[enrolment.agent.employer.siret] -= 1
-            if (
-                enrolment.state is State.WITHDRAWN
-                and came_before
-                and self.changed_at[enrolment_id] >= closes_at
-            ):
-                vacancies[enrolment.agent.employer.siret] += 1
-        return vacancies
-
-    def _close(self, roster: SessionRoster) -> list[EnrolmentEvent]:
-        self.session = roster.session
-        self.next_ticket = roster.next_ticket
-        for enrolment_id, enrolment in roster.changed.items():
-            self.enrolments.pop(enrolment_id, None)
-            self.enrolments[enrolment_id] = enrolment
-            self.changed_at[enrolment_id] = roster.now
-        self.close_judged_for = roster.close_judged_for
-        self.attendance, self.cancelled_at = roster.attendance, roster.cancelled_at
-        self.groups = roster.waiting_list.groups
-        decisions = [decision for decision, _ in roster.decisions]
-        notices = [notice for notice in roster.notices if isinstance(notice, OrganiserNotice)]
-        published: list[EnrolmentEvent] = [*decisions, *notices]
-        occupancy = roster.occupancy()
-        self.occupancy_version = roster.occupancy_version
-        return [*published, occupancy] if occupancy is not None else published
+    def published(self) -> list[EnrolmentEvent]:
+        notices = [notice for notice in self.roster.notices if isinstance(notice, OrganiserNotice)]
+        occupancy = self.roster.occupancy()
+        decisions = [decision for decision, _ in self.roster.decisions]
+        return [*decisions, *notices, *([occupancy] if occupancy else [])]
 
 
 class RulesMachine(EnrolmentMachine):
@@ -194,11 +127,10 @@ class SeveralByRulesAlone:
     def ask(self, requests: Sequence[Request], now: datetime) -> list[EnrolmentEvent]:
         fresh = [request for request in requests if request.request_id not in self.seen]
         self.seen |= {request.request_id for request in fresh}
-        rosters = {session_id: store._open(now) for session_id, store in self.stores.items()}
+        rosters = {session_id: store.opened(now) for session_id, store in self.stores.items()}
         decide(rosters, fresh)
-        answered = [answer.request for roster in rosters.values() for answer in roster.results]
-        assert len(answered) == len(fresh)
-        return [event for key, store in self.stores.items() for event in store._close(rosters[key])]
+        assert sum(len(roster.results) for roster in rosters.values()) == len(fresh)
+        return [event for store in self.stores.values() for event in store.published()]
 
     def expire(self, now: datetime) -> list[EnrolmentEvent]:
         return [event for store in self.stores.values() for event in store.expire(now)]
