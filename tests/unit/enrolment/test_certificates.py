@@ -3,7 +3,7 @@
 import io
 import re
 import threading
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 from unittest.mock import patch
 
@@ -83,33 +83,56 @@ def roles(pdf: bytes) -> list[str]:
     return found
 
 
-def test_it_says_who_attended_what_when_how_long_and_by_whose_word() -> None:
-    text = text_of(render(a_certificate(venue="Rennes, 2 rue du Test")))
-    for phrase in (
-        "Attestation de participation",
-        "La délégation Bretagne du CNFPT atteste que",
-        "Zoé Durand",
-        "Ville de Rennes",
-        "Les fondamentaux de l’IA",
-        "du lundi 17 mars 2025 au vendredi 11 avril 2025",
-        "Lieu : Rennes, 2 rue du Test",
-        "mardi 18 mars 2025 de 9 h 30 à 12 h, heure de Paris",
-        "Durée totale suivie : 5 h.",
-        "Attestation établie le lundi 14 avril 2025.",
-        "Référence : 6f0c2f0e-6a0e-5d0e-9d0c-0d6d1f9f2a11",
-    ):
-        assert phrase in text, phrase
+MARKUP = '#read("attestation.typ") *x* $y$ <z> @w \\ // = "é'
+ONE_DAY: dict[str, Any] = {
+    "modules": (),
+    "starts_at": datetime(2025, 4, 3, 7, tzinfo=UTC),
+    "ends_at": datetime(2025, 4, 3, 13, tzinfo=UTC),
+}
 
 
-def test_dates_are_written_in_the_zone_of_the_session() -> None:
-    text = text_of(render(a_certificate(timezone="Indian/Reunion")))
-    assert "mardi 18 mars 2025 de 12 h 30 à 15 h, heure de La Réunion" in text
+@pytest.mark.parametrize(
+    ("certificate", "phrases"),
+    [
+        (
+            {"venue": "Rennes, 2 rue du Test"},
+            [
+                "Attestation de participation",
+                "La délégation Bretagne du CNFPT atteste que",
+                "Zoé Durand",
+                "Ville de Rennes",
+                "Les fondamentaux de l’IA",
+                "du lundi 17 mars 2025 au vendredi 11 avril 2025",
+                "Lieu : Rennes, 2 rue du Test",
+                "mardi 18 mars 2025 de 9 h 30 à 12 h, heure de Paris",
+                "Durée totale suivie : 5 h.",
+                "Attestation établie le lundi 14 avril 2025.",
+                "Référence : 6f0c2f0e-6a0e-5d0e-9d0c-0d6d1f9f2a11",
+                "Code de vérification : 7KMPT-2XWZ9, à saisir sur https://parcours.example/attestations",
+                "territoriale : La délégation Bretagne du CNFPT",
+            ],
+        ),
+        ({"timezone": "Indian/Reunion"}, ["mardi 18 mars 2025 de 12 h 30 à 15 h, heure de La Réunion"]),
+        (ONE_DAY, ["Durée totale suivie : 6 h."]),
+        ({"given_name": "Жанна"}, ["Жанна"]),
+        ({"given_name": MARKUP}, [f"{MARKUP} Durand"]),
+    ],
+    ids=["all", "its zone", "the length of a day", "another script", "markup as text"],
+)
+def test_the_certificate_says(certificate: dict[str, Any], phrases: list[str]) -> None:
+    text = text_of(render(a_certificate(**certificate)))
+    assert [phrase for phrase in phrases if phrase not in text] == []
 
 
-def test_a_session_attended_as_a_whole_has_no_table() -> None:
+def test_a_longer_session_attended_as_a_whole_has_no_table_and_no_length() -> None:
     pdf = render(a_certificate(modules=()))
-    assert "Séances suivies" not in text_of(pdf)
+    assert "Durée" not in text_of(pdf)
     assert "/Table" not in roles(pdf)
+
+
+def test_a_person_may_sign_for_the_delegation() -> None:
+    signed = Signature("Ada Durand, directrice", "https://x.example")
+    assert "Ada Durand, directrice" in text_of(render(a_certificate(), signed))
 
 
 def test_it_is_tagged_in_french_with_a_title_that_is_shown() -> None:
@@ -123,8 +146,7 @@ def test_it_is_tagged_in_french_with_a_title_that_is_shown() -> None:
     assert metadata.title == "Attestation de participation – Les fondamentaux de l’IA"
     tags = roles(pdf)
     assert [tag for tag in tags if re.fullmatch(r"/H[0-9]", tag)] == ["/H1", "/H2"]
-    assert tags.count("/TH") == 3
-    assert tags.count("/TD") == 6
+    assert (tags.count("/TH"), tags.count("/TD")) == (3, 6)
 
 
 def test_it_claims_pdf_ua_and_pdf_a_which_the_typesetter_checked() -> None:
@@ -137,21 +159,13 @@ def test_the_same_certificate_is_the_same_file() -> None:
     assert render(a_certificate()) == render(a_certificate())
 
 
-def test_markup_in_a_name_is_text() -> None:
-    name = '#read("attestation.typ") *x* $y$ <z> @w \\ // = "é'
-    assert f"{name} Durand" in text_of(render(a_certificate(given_name=name)))
-
-
 def test_a_long_word_stays_on_the_page() -> None:
-    pdf = render(a_certificate(family_name="W" * 300, modules=(module("W" * 300, 18),)))
-    for page in opened(pdf).pages:
-        right_edge = float(page.mediabox.right)
+    certificate = a_certificate(family_name="W" * 300, modules=(module("W" * 300, 18),))
+    for page in opened(render(certificate)).pages:
         ends: list[float] = []
         page.extract_text(visitor_text=lambda _text, cm, tm, *_: ends.append(cm[4] + tm[4]))  # noqa: B023 called at once
-        assert max(ends) < right_edge
-    assert (
-        certificates.texts_of(a_certificate(family_name="W" * 300), SIGNATURE)["name"].count("\u200b") == 12
-    )
+        assert max(ends) < float(page.mediabox.right)
+    assert certificates.texts_of(certificate, SIGNATURE)["name"].count("\u200b") == 12
 
 
 @pytest.mark.parametrize("character", ["日", "😀", "\U0010fffd", "\ue000", "\x07"])
@@ -159,11 +173,7 @@ def test_a_character_without_a_glyph_is_shown_as_missing(character: str) -> None
     assert "Zo\ufffd Durand" in text_of(render(a_certificate(given_name=f"Zo{character}")))
 
 
-def test_a_name_in_another_script_that_the_typeface_has_is_left_alone() -> None:
-    assert "Жанна" in text_of(render(a_certificate(given_name="Жанна")))
-
-
-@settings(max_examples=60)
+@settings(max_examples=30)
 @given(st.text(max_size=80), st.text(max_size=80))
 def test_whatever_a_name_is_made_of_there_is_a_certificate(given_name: str, title: str) -> None:
     assert render(a_certificate(given_name=given_name, session_title=title)).startswith(b"%PDF-")
@@ -175,31 +185,21 @@ async def test_it_is_made_beside_the_event_loop() -> None:
     assert made_in != threading.current_thread().name
 
 
-def test_the_certificate_says_who_signs_and_where_its_code_is_verified() -> None:
-    text = text_of(render(a_certificate()))
-    assert "Code de vérification : 7KMPT-2XWZ9, à saisir sur https://parcours.example/attestations" in text
-    assert "territoriale : La délégation Bretagne du CNFPT" in text
-    signed = text_of(render(a_certificate(), Signature("Ada Durand, directrice", "https://x.example")))
-    assert "Ada Durand, directrice" in signed
-
-
-def test_a_session_of_a_day_without_seances_has_its_length_and_a_longer_one_none() -> None:
-    begins = datetime(2025, 4, 3, 7, 30, tzinfo=UTC)
-    day = a_certificate(modules=(), starts_at=begins, ends_at=begins + timedelta(hours=6))
-    assert "Durée totale suivie : 6 h." in text_of(render(day))
-    assert "Durée" not in text_of(render(a_certificate(modules=())))
-
-
-@pytest.mark.parametrize("typed", ["7KMPT-2XWZ9", "7kmpt2xwz9", " 7KMPT 2XWZ9 "])
-def test_a_code_is_read_however_it_is_typed(typed: str) -> None:
-    assert read_code(typed) == "7KMPT2XWZ9"
-
-
 @pytest.mark.parametrize(
-    "typed", ["", "7KMPT-2XWZ", "7KMPT-2XWZ99", "0KMPT-2XWZ9", "ÉKMPT-2XWZ9", "x" * 10_000]
+    ("typed", "code"),
+    [
+        ("7KMPT-2XWZ9", "7KMPT2XWZ9"),
+        ("7kmpt2xwz9", "7KMPT2XWZ9"),
+        (" 7KMPT 2XWZ9 ", "7KMPT2XWZ9"),
+        ("", None),
+        ("7KMPT-2XWZ", None),
+        ("7KMPT-2XWZ99", None),
+        ("0KMPT-2XWZ9", None),
+        ("ÉKMPT-2XWZ9", None),
+    ],
 )
-def test_what_is_no_code_is_none(typed: str) -> None:
-    assert read_code(typed) is None
+def test_a_code_is_read_however_it_is_typed(typed: str, code: str | None) -> None:
+    assert read_code(typed) == code
 
 
 def test_a_new_code_is_one() -> None:
@@ -208,11 +208,17 @@ def test_a_new_code_is_one() -> None:
     assert all(read_code(written(code)) == code for code in codes)
 
 
-@pytest.mark.parametrize("typed", ["Zoé Le Goff-Durand", "LE GOFF DURAND  zoe", "zoë le goff durand"])
-def test_a_name_matches_without_accents_hyphens_or_order(typed: str) -> None:
-    assert is_name_of(an_agent(given_name="Zoé", family_name="Le Goff-Durand"), typed)
-
-
-@pytest.mark.parametrize("typed", ["Zoé", "Durand", "Zoé Durand", "", "Zoé Le Goff Durand Martin"])
-def test_a_part_of_a_name_does_not_match(typed: str) -> None:
-    assert not is_name_of(an_agent(given_name="Zoé", family_name="Le Goff-Durand"), typed)
+@pytest.mark.parametrize(
+    ("typed", "matches"),
+    [
+        ("Zoé Le Goff-Durand", True),
+        ("LE GOFF DURAND  zoe", True),
+        ("zoë le goff durand", True),
+        ("Zoé", False),
+        ("Zoé Durand", False),
+        ("", False),
+        ("Zoé Le Goff Durand Martin", False),
+    ],
+)
+def test_a_whole_name_matches_without_accents_hyphens_or_order(typed: str, matches: bool) -> None:
+    assert is_name_of(an_agent(given_name="Zoé", family_name="Le Goff-Durand"), typed) is matches

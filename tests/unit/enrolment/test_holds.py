@@ -43,46 +43,42 @@ def held(
 # ------------------------------------------------------------ in working hours
 
 
-def test_a_hold_that_ends_on_a_working_day_lasts_to_the_minute() -> None:
-    assert held(local("2025-03-17T10:07")) == "2025-03-19 10:07:00"
-
-
 @pytest.mark.parametrize(
     ("offered", "until"),
     [
-        ("2025-03-17T07:59:59", "2025-03-19 12:00:00"),
+        ("2025-03-17T10:07", "2025-03-19 10:07:00"),  # on a working day: to the minute
+        ("2025-03-17T07:59:59", "2025-03-19 12:00:00"),  # in the night: the next noon
         ("2025-03-17T08:00", "2025-03-19 08:00:00"),
         ("2025-03-17T19:59:59", "2025-03-19 19:59:59"),
         ("2025-03-17T20:00", "2025-03-20 12:00:00"),
-        ("2025-03-17T23:30", "2025-03-20 12:00:00"),
         ("2025-03-18T00:00", "2025-03-20 12:00:00"),
-    ],
-)
-def test_a_hold_that_would_end_in_the_night_ends_at_the_next_noon(offered: str, until: str) -> None:
-    assert held(local(offered)) == until
-
-
-@pytest.mark.parametrize("offered", ["2025-03-20T09:00", "2025-03-21T09:00", "2025-03-19T21:00"])
-def test_a_hold_that_would_end_at_a_weekend_ends_on_monday_at_noon(offered: str) -> None:
-    assert held(local(offered)) == "2025-03-24 12:00:00"
-
-
-@pytest.mark.parametrize(
-    ("offered", "until"),
-    [
+        ("2025-03-19T21:00", "2025-03-24 12:00:00"),  # at a weekend: Monday noon
+        ("2025-03-20T09:00", "2025-03-24 12:00:00"),
+        ("2025-03-21T09:00", "2025-03-24 12:00:00"),
         ("2025-04-19T10:00", "2025-04-22 12:00:00"),  # Easter Monday, after the weekend
-        ("2025-04-29T10:00", "2025-05-02 12:00:00"),  # 1 May, a Thursday
         ("2025-05-06T10:00", "2025-05-09 12:00:00"),  # 8 May, a Thursday
         ("2025-05-27T10:00", "2025-05-30 12:00:00"),  # Ascension, a Thursday
-        ("2025-12-23T10:00", "2025-12-26 12:00:00"),  # Christmas
         ("2025-12-30T20:30", "2026-01-02 12:00:00"),  # New Year, after the evening before
-        ("2025-11-09T10:00", "2025-11-12 12:00:00"),  # 11 November, a Tuesday
     ],
 )
-def test_a_hold_that_would_end_on_a_public_holiday_ends_on_the_next_working_day_at_noon(
+def test_a_hold_that_would_end_in_the_night_or_on_a_day_off_ends_at_the_next_noon(
     offered: str, until: str
 ) -> None:
     assert held(local(offered)) == until
+
+
+@pytest.mark.parametrize(
+    ("offered", "hours", "until"),
+    [
+        ("2025-03-28T15:00", 67, "2025-03-31 11:00:00"),  # clocks go forward
+        ("2025-03-28T01:30", 49, "2025-03-31 12:00:00"),  # an hour that there is not, at night
+        ("2025-10-24T15:00", 67, "2025-10-27 09:00:00"),  # clocks go back
+        ("2025-10-24T15:00", 65, "2025-10-27 12:00:00"),  # at 7: the night
+        ("2025-10-24T15:00", 66, "2025-10-27 08:00:00"),
+    ],
+)
+def test_hours_are_real_hours_when_clocks_change(offered: str, hours: int, until: str) -> None:
+    assert held(local(offered), hours=hours) == until
 
 
 @pytest.mark.parametrize(
@@ -116,43 +112,29 @@ def test_an_organiser_that_is_no_department_keeps_the_national_holidays(organise
     assert held(local("2025-05-06T10:00"), organiser=organiser) == "2025-05-09 12:00:00"
 
 
-# ------------------------------------------------------------ when clocks change
-
-
-def test_hours_are_real_hours_when_clocks_go_forward() -> None:
-    assert held(local("2025-03-28T15:00"), hours=67) == "2025-03-31 11:00:00"
-
-
-def test_hours_are_real_hours_when_clocks_go_back() -> None:
-    assert held(local("2025-10-24T15:00"), hours=67) == "2025-10-27 09:00:00"
-    assert held(local("2025-10-24T15:00"), hours=65) == "2025-10-27 12:00:00"  # at 7: the night
-    assert held(local("2025-10-24T15:00"), hours=66) == "2025-10-27 08:00:00"
-
-
-def test_an_hour_that_there_is_not_is_at_night_and_ends_on_monday_at_noon() -> None:
-    assert held(local("2025-03-28T01:30"), hours=49) == "2025-03-31 12:00:00"
-
-
 # ------------------------------------------------------------ never too late
 
 
-def test_no_seat_is_offered_at_the_last_moment() -> None:
-    session, policy = a_session(), Policy()
-    assert last_moment_to_offer(session, policy) == STARTS - timedelta(hours=48)
-    assert hold_until(session, STARTS - timedelta(hours=48), policy) is None
-    assert hold_until(session, STARTS - timedelta(hours=49), policy) is not None
+@pytest.mark.parametrize(
+    ("policy", "before_start", "offers"),
+    [
+        (Policy(), 48, False),
+        (Policy(), 49, True),
+        (Policy(last_offer=timedelta(hours=2)), 3, True),
+        (Policy(last_offer=timedelta(hours=3)), 3, False),
+    ],
+)
+def test_no_seat_is_offered_at_the_last_moment_which_can_be_chosen(
+    policy: Policy, before_start: int, offers: bool
+) -> None:
+    until = hold_until(a_session(), STARTS - timedelta(hours=before_start), policy)
+    assert (until is not None) is offers
 
 
 def test_a_hold_ends_at_the_last_moment_even_in_the_night() -> None:
     session = a_session(starts_at="2025-05-15T01:00:00Z")
     offered = datetime(2025, 5, 12, 9, tzinfo=UTC)
     assert hold_until(session, offered, Policy()) == datetime(2025, 5, 13, 1, tzinfo=UTC)
-
-
-def test_the_last_moment_is_a_choice() -> None:
-    offered = STARTS - timedelta(hours=3)
-    assert hold_until(a_session(), offered, Policy(last_offer=timedelta(hours=2))) is not None
-    assert hold_until(a_session(), offered, Policy(last_offer=timedelta(hours=3))) is None
 
 
 def test_a_rehearsal_shortens_every_hold() -> None:

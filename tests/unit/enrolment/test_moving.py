@@ -10,71 +10,56 @@ from services.enrolment.rules.agent_schedule import AgentSchedule
 from services.enrolment.rules.policy import Policy
 from services.enrolment.rules.requests import Position, RequestResult
 from services.enrolment.rules.session_roster import SessionRoster
-from services.enrolment.rules.states import State
+from services.enrolment.rules.states import Cause
 from shared.events.enrolment import AgentEnrolled, EnrolmentRefused, EnrolmentWithdrawn
 from shared.events.outcomes import RequestRejected
 from shared.events.reasons import Reason
 from shared.events.vocabulary import Agent, Limits
-from tests.support.builders import CLOSES, DURING, OPENS, STARTS, a_question, an_agent
+from tests.support.builders import CLOSES, STARTS, a_question
 from tests.support.rosters import (
     NANTES,
-    RENNES,
-    a_nomination,
     a_roster,
     a_seat_request,
     a_swap,
     a_withdrawal,
-    agents,
     an_agent_of,
     decided,
     decided_together,
     enrol,
-    names_of,
     since,
     state_of,
 )
+from tests.support.scenarios import play
 
-EARLIER: dict[str, Any] = {}
 LATER: dict[str, Any] = {
     "starts_at": STARTS + timedelta(days=7),
     "ends_at": STARTS + timedelta(days=7, hours=7),
 }
 
 
-def who_has_a_seat(**here: Any) -> tuple[SessionRoster, Agent]:
-    roster, agent = a_roster(**here), an_agent()
-    enrol(roster, agent)
-    return roster, agent
+def a_seated_agent() -> tuple[SessionRoster, Agent]:
+    played = play("seats=2 | ask a > E")
+    return played.roster, played.agents["a"]
 
 
 def moved(here: SessionRoster, there: SessionRoster, agent: Agent, **request: Any) -> RequestResult:
-    [answer] = decided_together([here, there], a_swap(here, there, agent, **request))
-    return answer
+    [result] = decided_together([here, there], a_swap(here, there, agent, **request))
+    return result
 
 
-# ------------------------------------------------------------ a seat there frees the one here
-
-
-def test_a_seat_there_frees_the_one_here() -> None:
-    here, agent = who_has_a_seat()
-    there = a_roster()
-    answer = moved(here, there, agent)
-    assert (answer.state, answer.reason) == (State.ENROLLED, None)
-    assert (state_of(here, agent), state_of(there, agent)) == (State.WITHDRAWN, State.ENROLLED)
-    assert (here.seats.taken, there.seats.taken) == (0, 1)
-
-
-def test_the_freed_seat_goes_to_the_first_who_waits_here() -> None:
-    here, (agent, waiting) = a_roster(capacity=1), agents(2)
-    enrol(here, agent, waiting)
-    moved(here, a_roster(), agent)
-    assert state_of(here, waiting) is State.ENROLLED
+def test_a_seat_there_frees_the_one_here_for_the_first_in_line() -> None:
+    here, there = play("seats=1 | ask ab"), a_roster(capacity=3)
+    result = moved(here.roster, there, here.agents["a"])
+    assert (here.states, state_of(there, here.agents["a"])) == ("XE", "enrolled")
+    assert (here.roster.seats.taken, there.seats.taken) == (1, 1)
+    assert here.roster.changes[0].cause is Cause.MOVED
+    assert (result.state, result.numbers["capacity"], result.numbers["enrolled"]) == ("enrolled", 3, 0)
+    assert result.numbers["to_session_id"] == str(there.session.session_id)
 
 
 def test_the_portal_hears_both_decisions_and_only_that_of_the_new_seat_has_its_request() -> None:
-    here, agent = who_has_a_seat()
-    there = a_roster()
-    before = len(here.decisions)
+    here, agent = a_seated_agent()
+    there, before = a_roster(), len(here.decisions)
     swap = a_swap(here, there, agent)
     decided_together([here, there], swap)
     [gained], [left] = since(there, 0), since(here, before)
@@ -86,232 +71,158 @@ def test_the_portal_hears_both_decisions_and_only_that_of_the_new_seat_has_its_r
     assert (gained.moved_from.enrolment_id, gained.moved_from.version) == (left.enrolment_id, left.version)
 
 
-def test_one_may_move_back() -> None:
-    here, agent = who_has_a_seat()
+def test_an_agent_may_move_back() -> None:
+    here, agent = a_seated_agent()
     there = a_roster()
     moved(here, there, agent)
-    assert moved(there, here, agent).state == State.ENROLLED
-    assert (state_of(here, agent), state_of(there, agent)) == (State.ENROLLED, State.WITHDRAWN)
+    assert moved(there, here, agent).state == "enrolled"
+    assert (state_of(here, agent), state_of(there, agent)) == ("enrolled", "withdrawn")
 
 
-def test_two_who_cross_do_not_get_seats_that_only_the_other_would_free() -> None:
-    here, there = a_roster(capacity=1), a_roster(capacity=1)
-    one_agent, other_agent = agents(2)
-    enrol(here, one_agent)
-    enrol(there, other_agent)
-    answers = decided_together(
-        [here, there], a_swap(here, there, one_agent), a_swap(there, here, other_agent)
-    )
-    assert [answer.reason for answer in answers] == [Reason.SESSION_FULL] * 2
+def test_agents_who_cross_do_not_get_seats_that_only_the_other_would_free() -> None:
+    here, there = play("seats=1 | ask a"), play("seats=1 | ask b")
+    swap = a_swap(here.roster, there.roster, here.agents["a"])
+    back = a_swap(there.roster, here.roster, there.agents["b"])
+    results = decided_together([here.roster, there.roster], swap, back)
+    assert [result.reason for result in results] == [Reason.SESSION_FULL] * 2
 
 
-def test_the_answer_says_the_seats_of_the_session_where_one_was_wanted() -> None:
-    here, agent = who_has_a_seat()
-    there = a_roster(capacity=3)
-    numbers = moved(here, there, agent).numbers
-    assert (numbers["capacity"], numbers["enrolled"]) == (3, 0)
-    assert numbers["to_session_id"] == str(there.session.session_id)
+def test_moving_twice_at_once_moves_once() -> None:
+    here, agent = a_seated_agent()
+    there, elsewhere = a_roster(), a_roster()
+    swaps = a_swap(here, there, agent), a_swap(here, elsewhere, agent)
+    results = decided_together([here, there, elsewhere], *swaps)
+    assert [result.reason for result in results] == [None, Reason.NOT_ENROLLED]
+    assert (there.seats.taken, elsewhere.seats.taken) == (1, 0)
 
 
 # ------------------------------------------------------------ anything but a seat: nothing changes
 
-
-def nothing_changes(
-    here: SessionRoster, there: SessionRoster, agent: Agent, reason: Reason, **request: Any
-) -> None:
-    before, seats, waiting = len(here.decisions), here.seats.taken, len(there.waiting_list)
-    state = state_of(here, agent)
-    answer = moved(here, there, agent, **request)
-    assert (answer.state, answer.reason) == (State.REFUSED, reason)
-    [refusal] = since(here, before)
-    assert isinstance(refusal, EnrolmentRefused)
-    assert (refusal.asked, refusal.reason) == ("swap", reason)
-    assert refusal.to_session_id == there.session.session_id
-    assert refusal.request_id == answer.request.request_id
-    assert state_of(here, agent) is state
-    assert (here.seats.taken, len(there.waiting_list)) == (seats, waiting)
-    assert not [event for event in since(there, 0) if event.request_id == answer.request.request_id]
-
-
-@pytest.mark.parametrize("waiting_list", ["none", "automatic", "offer"])
-def test_a_full_session_refuses_and_gives_no_place_in_line(waiting_list: str) -> None:
-    here, agent = who_has_a_seat()
-    there = a_roster(capacity=1, waiting_list=waiting_list)
-    enrol(there, an_agent())
-    nothing_changes(here, there, agent, Reason.SESSION_FULL)
-
-
-def test_who_moves_is_behind_the_line_there() -> None:
-    here, agent = who_has_a_seat()
-    there, (seated, waiting) = a_roster(capacity=1), agents(2)
-    enrol(there, seated, waiting)
-    answers = decided_together([here, there], a_withdrawal(there, seated), a_swap(here, there, agent))
-    assert answers[1].reason is Reason.SESSION_FULL
-    assert state_of(there, waiting) is State.ENROLLED
+HERE, THERE = "seats=2 | ask a > E", "seats=2"
 
 
 @pytest.mark.parametrize(
-    ("reason", "there", "received_at"),
+    ("reason", "here", "there"),
     [
-        (Reason.DEADLINE_PASSED, {}, CLOSES),
-        (Reason.NOT_OPEN_YET, {"enrolment_opens_at": OPENS + timedelta(days=30)}, DURING),
-        (Reason.SESSION_CANCELLED, {"status": "cancelled"}, DURING),
-        (Reason.NOT_ELIGIBLE, {"audience": {"functions": ["dirigeant"]}}, DURING),
-        (Reason.NOT_ELIGIBLE, {"format": "bespoke", "audience": {"sirets": [NANTES]}}, DURING),
-        (Reason.NOT_NOMINATED, {"format": "bespoke", "audience": {"sirets": [RENNES]}}, DURING),
-        (Reason.APPROVAL_DENIED, {"approval": "employer"}, DURING),
-        (Reason.NOT_SELECTED, {"approval": "selection"}, DURING),
-        (Reason.ANSWER_MISSING, {"questions": [a_question(required=True)]}, DURING),
-        (Reason.APPROVAL_DENIED, {"approval": "employer_then_selection"}, DURING),
+        (Reason.SESSION_FULL, HERE, "seats=1 list=none | ask b"),
+        (Reason.SESSION_FULL, HERE, "seats=1 list=automatic | ask b"),
+        (Reason.SESSION_FULL, HERE, "seats=1 list=offer | ask b"),
+        (Reason.SESSION_FULL, HERE, "seats=1 list=offer | ask bc | leave b > XO"),
+        (Reason.SESSION_FULL, HERE, "seats=1 list=none reserved=corse:1@starts"),
+        (Reason.SESSION_FULL, HERE, "seats=2 | ask b | wait cd > EWW"),
+        (Reason.QUOTA_REACHED, HERE, "quota=1 | ask b"),
+        (Reason.NOT_OPEN_YET, HERE, "opens=during+day"),
+        (Reason.DEADLINE_PASSED, HERE, "closes=during"),
+        (Reason.SESSION_CANCELLED, HERE, "status=cancelled"),
+        (Reason.NOT_ELIGIBLE, HERE, "for=dirigeants"),
+        (Reason.NOT_NOMINATED, HERE, "private"),
+        (Reason.APPROVAL_DENIED, HERE, "approval=employer"),
+        (Reason.APPROVAL_DENIED, HERE, "approval=employer_then_selection"),
+        (Reason.NOT_SELECTED, HERE, "approval=selection"),
+        (Reason.NOT_ENROLLED, "seats=0 | ask a > W", THERE),
+        (Reason.NOT_ENROLLED, "seats=2 | ask a | leave a > X", THERE),
+        (Reason.DEADLINE_PASSED, "closes=starts | ask a | at starts", "closes=starts+5day"),
     ],
 )
-def test_what_refuses_a_new_request_there_or_has_it_wait_refuses_the_move(
-    reason: Reason, there: dict[str, Any], received_at: Any
-) -> None:
-    here, agent = who_has_a_seat()
-    nothing_changes(here, a_roster(**there), agent, reason, received_at=received_at)
+def test_without_a_seat_there_nothing_changes(reason: Reason, here: str, there: str) -> None:
+    leaves, wanted = play(here), play(there)
+    before = leaves.states, wanted.states, len(leaves.roster.decisions), len(wanted.roster.decisions)
+    result = moved(leaves.roster, wanted.roster, leaves.agents["a"])
+    assert (result.state, result.reason) == ("refused", reason)
+    [refusal] = since(leaves.roster, before[2])
+    assert isinstance(refusal, EnrolmentRefused)
+    assert (refusal.asked, refusal.reason) == ("swap", reason)
+    assert (refusal.request_id, refusal.to_session_id) == (
+        result.request.request_id,
+        wanted.roster.session.session_id,
+    )
+    assert (leaves.states, wanted.states, len(wanted.roster.decisions)) == (before[0], before[1], before[3])
 
 
-def test_who_is_there_already_stays_in_both() -> None:
-    here, agent = who_has_a_seat()
+def test_an_agent_who_is_there_already_stays_in_both() -> None:
+    here, agent = a_seated_agent()
     there = a_roster()
     enrol(there, agent)
-    before = len(there.decisions)
-    answer = moved(here, there, agent)
-    assert answer.reason is Reason.ALREADY_ENROLLED
-    assert (state_of(here, agent), state_of(there, agent)) == (State.ENROLLED, State.ENROLLED)
-    assert since(there, before) == []
+    assert moved(here, there, agent).reason is Reason.ALREADY_ENROLLED
+    assert (state_of(here, agent), state_of(there, agent)) == ("enrolled", "enrolled")
 
 
-def test_an_authority_that_has_its_quota_there_gets_no_seat_by_a_move() -> None:
-    here, agent = a_roster(), an_agent_of()
-    enrol(here, agent)
-    there = a_roster(quota_per_authority=1)
-    enrol(there, an_agent_of())
-    nothing_changes(here, there, agent, Reason.QUOTA_REACHED)
-
-
-def test_reserved_seats_are_kept_from_who_moves() -> None:
-    here, agent = a_roster(), an_agent_of("corse", "21200004600012")
-    enrol(here, agent)
-    reserved = [{"delegation": "bretagne", "seats": 1, "release_at": STARTS}]
-    there = a_roster(capacity=1, reserved_seats=reserved, waiting_list="none")
-    nothing_changes(here, there, agent, Reason.SESSION_FULL)
-
-
-def test_once_the_session_has_begun_one_leaves_it_no_more() -> None:
-    here, agent = who_has_a_seat(enrolment_closes_at=STARTS)
-    there = a_roster(enrolment_closes_at=STARTS + timedelta(days=5), **LATER)
-    nothing_changes(here, there, agent, Reason.DEADLINE_PASSED, received_at=STARTS)
-
-
-def test_who_waits_here_has_nothing_to_give_up() -> None:
-    here, (seated, agent) = a_roster(capacity=1), agents(2)
-    enrol(here, seated, agent)
-    nothing_changes(here, a_roster(), agent, Reason.NOT_ENROLLED)
-
-
-def test_who_has_left_has_nothing_to_give_up() -> None:
-    here, agent = who_has_a_seat()
-    decided(here, a_withdrawal(here, agent))
-    nothing_changes(here, a_roster(), agent, Reason.NOT_ENROLLED)
-
-
-def test_moving_twice_at_once_moves_once() -> None:
-    here, agent = who_has_a_seat()
-    there, elsewhere = a_roster(), a_roster()
-    answers = decided_together(
-        [here, there, elsewhere], a_swap(here, there, agent), a_swap(here, elsewhere, agent)
-    )
-    assert [answer.reason for answer in answers] == [None, Reason.NOT_ENROLLED]
-    assert (there.seats.taken, elsewhere.seats.taken) == (1, 0)
+def test_an_agent_who_moves_is_behind_the_line_there() -> None:
+    here, there = play(HERE), play("seats=1 | ask bc")
+    leaving = a_withdrawal(there.roster, there.agents["b"])
+    swap = a_swap(here.roster, there.roster, here.agents["a"])
+    assert decided_together([here.roster, there.roster], leaving, swap)[1].reason is Reason.SESSION_FULL
+    assert there.states == "XE"
 
 
 # ------------------------------------------------------------ what portals alone hear of
 
 
-def asked_by_a_portal(here: SessionRoster, there: SessionRoster, agent: Agent, **sender: Any) -> list[Any]:
-    swap = replace(
-        a_swap(here, there, agent),
-        portal="iel",
-        source="/portals/iel",
-        position=Position("portal.enrolments", 0, 7),
-        **sender,
-    )
+def rejected(here: SessionRoster, there: SessionRoster, agent: Agent, **sender: Any) -> RequestRejected:
+    """Return the only outcome of a portal's request: no decision answers it."""
+    portal: dict[str, Any] = {
+        "portal": "iel",
+        "source": "/portals/iel",
+        "position": Position("portal.enrolments", 0, 7),
+    }
     before = len(here.decisions)
-    decided_together([here, there], swap)
+    decided_together([here, there], replace(a_swap(here, there, agent), **portal, **sender))
     assert since(here, before) == []
-    return [outcome for outcome, _ in here.outcomes]
+    [(outcome, _)] = here.outcomes
+    assert isinstance(outcome, RequestRejected)
+    return outcome
 
 
 def test_a_session_of_another_offer_is_a_mistake_of_the_portal() -> None:
-    here, agent = who_has_a_seat()
-    [rejected] = asked_by_a_portal(here, a_roster(offer_id="les-fondamentaux-de-l-ia"), agent)
-    assert isinstance(rejected, RequestRejected)
-    assert (rejected.code, rejected.problems[0].pointer) == ("invalid", "/to_session_id")
-    assert state_of(here, agent) is State.ENROLLED
+    here, agent = a_seated_agent()
+    outcome = rejected(here, a_roster(offer_id="les-fondamentaux-de-l-ia"), agent)
+    assert (outcome.code, outcome.problems[0].pointer) == ("invalid", "/to_session_id")
+    assert state_of(here, agent) == "enrolled"
 
 
-def test_who_was_never_here_is_nobodys() -> None:
-    [rejected] = asked_by_a_portal(a_roster(), a_roster(), an_agent())
-    assert (rejected.code, rejected.problems[0].pointer) == ("not_yours", "/agent_id")
-
-
-def test_a_portal_moves_nobody_whom_it_may_not_speak_for() -> None:
-    here, agent = who_has_a_seat()
+def test_a_portal_moves_only_agents_whom_it_may_speak_for() -> None:
+    here, agent = a_seated_agent()
     limits = Limits(sirets=frozenset({NANTES}))
-    [rejected] = asked_by_a_portal(here, a_roster(), agent, limits=limits)
-    assert rejected.code == "not_yours"
-    assert state_of(here, agent) is State.ENROLLED
+    assert rejected(here, a_roster(), agent, limits=limits).code == "not_yours"
+    assert state_of(here, agent) == "enrolled"
+    assert rejected(a_roster(), a_roster(), an_agent_of()).problems[0].pointer == "/agent_id"
 
 
 # ------------------------------------------------------------ other rules go on
 
 
-def test_two_sessions_at_one_time_are_no_overlap_for_who_leaves_the_one() -> None:
-    schedule, policy, agent = AgentSchedule(), Policy(overlap_check=True), an_agent()
-    here, there, third = (a_roster(schedule=schedule, policy=policy) for _ in range(3))
+def test_two_sessions_at_one_time_are_no_overlap_for_an_agent_who_leaves_the_first() -> None:
+    schedule, policy, agent = AgentSchedule(), Policy(overlap_check=True), an_agent_of()
+    here, there = (a_roster(schedule=schedule, policy=policy) for _ in range(2))
     decided(here, a_seat_request(here, agent))
     assert moved(here, there, agent).reason is None
-    assert moved(there, third, agent).reason is None
-    assert moved(third, here, agent).reason is None, "who has left is expected there no more"
+    assert moved(there, here, agent).reason is None, "the agent who has left is expected there no more"
 
 
-def test_who_is_expected_in_a_third_session_at_that_time_is_refused() -> None:
-    schedule, policy, agent = AgentSchedule(), Policy(overlap_check=True), an_agent()
-    here, there = (a_roster(schedule=schedule, policy=policy, **dates) for dates in (EARLIER, LATER))
-    third = a_roster(schedule=schedule, policy=policy, **LATER)
+def test_an_agent_who_is_expected_in_a_third_session_at_that_time_is_refused() -> None:
+    schedule, policy, agent = AgentSchedule(), Policy(overlap_check=True), an_agent_of()
+    here, there, third = (a_roster(schedule=schedule, policy=policy, **dates) for dates in ({}, LATER, LATER))
     for roster in (here, third):
         decided(roster, a_seat_request(roster, agent))
     assert moved(here, there, agent).reason is Reason.OVERLAPPING_SESSION
 
 
-def test_a_trainee_who_moves_after_the_list_closed_can_be_replaced() -> None:
-    private: dict[str, Any] = {"format": "bespoke", "audience": {"sirets": [RENNES]}}
-    here, agent, newcomer = a_roster(**private), an_agent(), an_agent()
-    decided(here, a_nomination(here, [agent]))
-    there = a_roster(enrolment_closes_at=CLOSES + timedelta(days=30), **LATER)
-    assert moved(here, there, agent, received_at=CLOSES).state == State.ENROLLED
-    decided(here, a_nomination(here, [newcomer], received_at=CLOSES))
-    assert names_of(since(here, 0))[-1] == ("AgentEnrolled", newcomer.agent_id)
+def test_a_trainee_who_moves_after_the_close_can_be_replaced() -> None:
+    here, there = (
+        play("private | nominate a | at closes"),
+        a_roster(enrolment_closes_at=CLOSES + timedelta(days=30), **LATER),
+    )
+    assert moved(here.roster, there, here.agents["a"]).state == "enrolled"
+    here.step("nominate b > XE")
 
 
-# ------------------------------------------------------------ the questions there
-
-
-def test_who_moves_answers_the_questions_there() -> None:
-    here, agent = who_has_a_seat()
+def test_the_questions_there_are_asked_if_there_is_a_seat() -> None:
+    here, agent = a_seated_agent()
+    there = a_roster(capacity=0, questions=[a_question(kind="text", required=True)])
+    assert moved(here, there, agent).reason is Reason.SESSION_FULL
     there = a_roster(questions=[a_question(kind="text", required=True)])
     missing = moved(here, there, agent)
     assert (missing.reason, missing.numbers["question"]) == (Reason.ANSWER_MISSING, "repas")
-    assert here.latest[agent.key].state is State.ENROLLED
-    answer = moved(here, there, agent, answers={"repas": "Rien"})
-    assert answer.state == State.ENROLLED
+    assert moved(here, there, agent, answers={"repas": "Rien"}).state == "enrolled"
     [[kept]] = there.question_answers.values()
     assert kept.value == "Rien"
-
-
-def test_what_there_is_no_seat_for_is_not_asked_about() -> None:
-    here, agent = who_has_a_seat()
-    there = a_roster(capacity=0, questions=[a_question(required=True)])
-    assert moved(here, there, agent).reason is Reason.SESSION_FULL

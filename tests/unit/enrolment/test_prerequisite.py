@@ -1,13 +1,13 @@
-"""A session may require the certificate of an offer: who has none is refused, whoever asks for them."""
+"""A session may require the certificate of an offer, whoever requests the seat."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from services.enrolment.rules.requests import ByHand
+from services.enrolment.rules.requests import ByHand, Request
 from services.enrolment.rules.session_roster import SessionRoster
-from services.enrolment.rules.states import State
 from shared.events.reasons import Reason
 from shared.events.vocabulary import Agent
 from tests.support.builders import an_agent
@@ -20,67 +20,55 @@ from tests.support.rosters import (
     changed,
     decided_together,
     enrol,
-    state_of,
+    states_of,
 )
 
 REQUIRED = {"offer_id": "mooc-ia", "title": "Les fondamentaux de l’IA"}
 
 
-def requiring(*certified: Agent, **session: Any) -> SessionRoster:
-    roster = a_roster(prerequisite=REQUIRED, **session)
-    roster.certified = {(agent.key, "mooc-ia") for agent in certified}
-    return roster
+def by_hand(roster: SessionRoster, agent: Agent) -> Request:
+    hand = ByHand("Anne Conseil", above_capacity="Une chaise de plus")
+    return replace(a_seat_request(roster, agent), by_hand=hand)
 
 
-def test_who_has_the_certificate_of_the_offer_gets_a_seat_and_another_does_not() -> None:
-    agent, other = an_agent(), an_agent()
-    roster = requiring(agent)
-    assert answer_to(roster, a_seat_request(roster, agent)).state == State.ENROLLED
-    assert answer_to(roster, a_seat_request(roster, other)).reason is Reason.PREREQUISITE_MISSING
+@pytest.mark.parametrize(
+    ("offer_id", "session", "request_of", "reason"),
+    [
+        ("mooc-ia", {}, a_seat_request, None),
+        ("webinaires-ia", {}, a_seat_request, Reason.PREREQUISITE_MISSING),
+        (None, {}, a_seat_request, Reason.PREREQUISITE_MISSING),
+        (None, {"approval": "employer"}, a_seat_request, Reason.PREREQUISITE_MISSING),
+        (None, {"approval": "selection"}, a_seat_request, Reason.PREREQUISITE_MISSING),
+        (None, {}, by_hand, Reason.PREREQUISITE_MISSING),
+    ],
+)
+def test_only_the_certificate_of_the_required_offer_counts(
+    offer_id: str | None,
+    session: dict[str, Any],
+    request_of: Callable[[SessionRoster, Agent], Request],
+    reason: Reason | None,
+) -> None:
+    roster, agent = a_roster(prerequisite=REQUIRED, **session), an_agent()
+    roster.certified = {(agent.key, offer_id)} if offer_id else set()
+    assert answer_to(roster, request_of(roster, agent)).reason is reason
 
 
-def test_the_certificate_of_another_offer_is_not_enough() -> None:
-    agent = an_agent()
-    roster = requiring()
-    roster.certified = {(agent.key, "webinaires-ia")}
-    assert answer_to(roster, a_seat_request(roster, agent)).reason is Reason.PREREQUISITE_MISSING
-
-
-@pytest.mark.parametrize("approval", ["employer", "selection", "employer_then_selection"])
-def test_nobody_agrees_to_or_ranks_who_lacks_the_certificate(approval: str) -> None:
-    roster = requiring(approval=approval)
-    assert answer_to(roster, a_seat_request(roster)).reason is Reason.PREREQUISITE_MISSING
-
-
-def test_of_a_group_those_with_the_certificate_get_seats() -> None:
-    agent, other = an_agent(), an_agent()
-    roster = requiring(agent)
+def test_of_a_group_the_agents_with_the_certificate_get_seats() -> None:
+    roster, agent, other = a_roster(prerequisite=REQUIRED), an_agent(), an_agent()
+    roster.certified = {(agent.key, "mooc-ia")}
     answer_to(roster, a_group_request(roster, (agent, other)))
-    assert state_of(roster, agent) is State.ENROLLED
-    assert (state_of(roster, other), roster.latest[other.key].reason) == (
-        State.REFUSED,
-        Reason.PREREQUISITE_MISSING,
-    )
+    assert states_of(roster, (agent, other)) == ["enrolled", "refused"]
 
 
-def test_who_moves_needs_it_too() -> None:
-    agent, here, there = an_agent(), a_roster(), requiring()
+def test_an_agent_who_moves_needs_it_too() -> None:
+    agent, here, there = an_agent(), a_roster(), a_roster(prerequisite=REQUIRED)
     enrol(here, agent)
-    decided_together([here, there], a_swap(here, there, agent))
-    assert here.results[-1].reason is Reason.PREREQUISITE_MISSING
-    assert state_of(here, agent) is State.ENROLLED
+    [result] = decided_together([here, there], a_swap(here, there, agent))
+    assert result.reason is Reason.PREREQUISITE_MISSING
 
 
-def test_no_organiser_enrols_by_hand_who_lacks_it() -> None:
-    roster = requiring()
-    by_hand = ByHand("Anne Conseil", above_capacity="Une chaise de plus")
-    request = replace(a_seat_request(roster), by_hand=by_hand)
-    assert answer_to(roster, request).reason is Reason.PREREQUISITE_MISSING
-
-
-def test_who_has_a_place_keeps_it_when_a_certificate_comes_to_be_required() -> None:
+def test_enrolments_stay_when_a_certificate_comes_to_be_required() -> None:
     roster, seated, waiting = a_roster(capacity=1), an_agent(), an_agent()
     enrol(roster, seated, waiting)
     changed(roster, prerequisite=REQUIRED, capacity=2)
-    assert state_of(roster, seated) is State.ENROLLED
-    assert state_of(roster, waiting) is State.ENROLLED
+    assert states_of(roster, (seated, waiting)) == ["enrolled", "enrolled"]

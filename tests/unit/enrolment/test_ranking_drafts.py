@@ -1,4 +1,4 @@
-"""Drafts of a ranking: who stands where, moved by a step, shown in part."""
+"""Drafts of a ranking: places, moved by a step, shown in part."""
 
 from uuid import UUID, uuid4
 
@@ -32,12 +32,12 @@ def test_a_step_stays_within_the_ranked_and_numbers_them_anew(
     assert after == a_draft(*order)
 
 
-def test_who_was_not_selected_is_ranked_by_a_step() -> None:
+def test_a_candidate_who_was_not_selected_is_ranked_by_a_step() -> None:
     after = stepped(a_draft(FIRST, not_selected=(SECOND, THIRD)), IDS, SECOND, 1)
     assert after == a_draft(FIRST, SECOND, not_selected=(THIRD,))
 
 
-def test_who_was_not_shown_stays_as_in_the_draft_that_is_kept() -> None:
+def test_a_candidate_who_was_not_shown_stays_as_in_the_stored_draft() -> None:
     kept = a_draft(FIRST, SECOND, not_selected=(THIRD,))
     change = DraftChange(3, frozenset((SECOND, FOURTH)), {FOURTH: 1}, frozenset())
     assert change.on(kept, IDS) == RankingDraft(3, {FIRST: 1, FOURTH: 1}, frozenset((THIRD,)))
@@ -54,14 +54,14 @@ def test_a_step_is_taken_in_what_was_typed() -> None:
     assert change.on(a_draft(), IDS) == a_draft(SECOND, FIRST)
 
 
-def test_equal_ranks_are_told_and_go_by_receipt() -> None:
+def test_equal_ranks_are_ties_and_go_by_receipt() -> None:
     order = arranged(RankingDraft(1, {SECOND: 1, FIRST: 1, THIRD: 2}), IDS)
     assert order.ranked == [FIRST, SECOND, THIRD]
     assert order.ties == {1: [FIRST, SECOND]}
     assert order.undecided == [FOURTH]
 
 
-def test_who_stands_as_before_does_not_differ() -> None:
+def test_a_candidate_at_the_same_place_does_not_differ() -> None:
     before = a_draft(FIRST, SECOND, THIRD, not_selected=(FOURTH,))
     assert differing(before, before, IDS) == []
     assert differing(before, a_draft(FIRST, THIRD, not_selected=(SECOND,)), IDS) == [THIRD, SECOND, FOURTH]
