@@ -1,9 +1,9 @@
 """A portal corrects an agent's address or names: every enrolment says it, with a history."""
 
 import asyncio
-import json
+from collections.abc import Callable
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 from uuid import uuid4
 
@@ -15,7 +15,7 @@ from services.enrolment.handlers import router
 from services.enrolment.personal_data import UNUSED_CORRECTIONS
 from services.enrolment.rules.links import LinkState
 from services.enrolment.rules.policy import Policy
-from services.enrolment.rules.requests import GroupRequest, SeatRequest, Swap
+from services.enrolment.rules.requests import GroupRequest, Request, SeatRequest, Swap
 from services.enrolment.service import corrections, links, requests
 from services.enrolment.service.explain import explain
 from services.enrolment.service.links import AgentLink
@@ -27,11 +27,22 @@ from shared.personal_data import end_rows
 from shared.read_log import Reading
 from tests.conftest import Eventually
 from tests.integration.enrolment.conftest import Front, SelectRows
+from tests.integration.enrolment.seating import session_with
 from tests.support.builders import an_agent, open_now
 from tests.support.consuming import received, take
+from tests.support.locks import lock_wait_in
 
 AGENT = an_agent("IEL-1", email="faute@exemple.fr", issuer="iel")
-CORRECTED = "fr.cnfpt.enrolment.AgentDetailsCorrected.v1"
+NAMESAKE = an_agent("IEL-1", email="autre@exemple.fr", issuer="ouest")
+STALE = AGENT.model_copy(update={"email": "stale@exemple.fr"})
+RIGHT: dict[str, Any] = {"email": "zoe@exemple.fr", "family_name": "Durand-Martin"}
+HOUR = timedelta(hours=1)
+BY_SUPPORT = "/services/notifier"
+DONE = {LinkState.WITHDRAWN, LinkState.MOVED, LinkState.SEAT_TAKEN}
+DECISIONS = (
+    "SELECT split_part(type, '.', 4) AS type, CAST(data AS jsonb) AS data FROM outbox "
+    "WHERE topic = 'enrolment.decisions' ORDER BY id"
+)
 
 
 @pytest.fixture
@@ -40,115 +51,97 @@ def database(answering: Database) -> Database:
 
 
 async def correct(
-    database: Database, issuer: str = "iel", source: str = "/portals/iel", **changes: Any
+    database: Database,
+    *,
+    issuer: str = "iel",
+    source: str = "/portals/iel",
+    ago: timedelta = timedelta(0),
+    **changes: Any,
 ) -> None:
+    """Take a correction in; ``ago`` is not zero for a correction that was parked and is redriven."""
     event = AgentCorrected.model_validate({"agent_id": "IEL-1", "issuer": issuer, **changes})
-    corrected = replace(received(event, issuer=issuer), source=source)
+    corrected = replace(received(event, received_at=clock.now() - ago, issuer=issuer), source=source)
     await take(router, database, [corrected], policy=Policy())
+
+
+async def enrolments(rows: SelectRows) -> list[tuple[str, str, str]]:
+    """The state, address and family name of each enrolment."""
+    found = await rows(
+        "SELECT state, agent->>'email', agent->>'family_name' FROM enrolment ORDER BY issuer, received_at"
+    )
+    return [tuple(row) for row in found]
+
+
+async def corrections_published(rows: SelectRows) -> list[tuple[str | None, str | None]]:
+    """The address and given name of each."""
+    decisions = [row.data for row in await rows(DECISIONS) if row.type == "AgentDetailsCorrected"]
+    return [(data.get("email"), data.get("given_name")) for data in decisions]
+
+
+async def make_requests_older(rows: SelectRows, by: timedelta) -> None:
+    await rows("UPDATE enrolment SET received_at = received_at - CAST(:by AS interval) RETURNING 1", by=by)
 
 
 async def test_every_enrolment_of_the_agent_is_corrected_and_the_correction_kept(
     database: Database, front: Front, rows: SelectRows
 ) -> None:
-    sessions = open_now(), open_now()
-    other = an_agent("IEL-1", issuer="ouest", email="autre@exemple.fr")
-    await front.publish(*sessions)
-    for session in sessions:
-        await front.enrol(session, AGENT)
-    await front.enrol(sessions[0], other)
+    await session_with(front, AGENT, NAMESAKE)
+    await session_with(front, AGENT)
+    await rows("INSERT INTO bad_address VALUES ('iel', 'IEL-1', now()) RETURNING 1")
 
-    await correct(database, email="zoe@exemple.fr", family_name="Durand-Martin")
+    await correct(database, **RIGHT)
+    await correct(database)  # says nothing
 
-    for session in sessions:
-        agent = (await front.of(session, AGENT)).agent
-        assert (agent["email"], agent["given_name"], agent["family_name"]) == (
-            "zoe@exemple.fr",
-            "Zoé",
-            "Durand-Martin",
-        )
-    assert (await front.of(sessions[0], other)).agent["email"] == "autre@exemple.fr"
-    [kept] = await rows("SELECT * FROM correction")
-    assert kept.before == [{"email": "faute@exemple.fr", "family_name": "Durand"}]
-    assert kept.after == {"email": "zoe@exemple.fr", "family_name": "Durand-Martin"}
-    assert kept.request_source == "/portals/iel"
+    corrected = ("enrolled", "zoe@exemple.fr", "Durand-Martin")
+    assert await enrolments(rows) == [corrected, corrected, ("enrolled", "autre@exemple.fr", "Durand")]
+    before = [{"email": "faute@exemple.fr", "family_name": "Durand"}]
+    assert await rows("SELECT before, after, request_source FROM correction") == [
+        (before, RIGHT, "/portals/iel")
+    ]
+    assert await rows("SELECT 1 FROM bad_address") == [], "the address is tried again"
 
 
 async def test_it_is_published_once_after_the_decisions_of_before(
     database: Database, front: Front, rows: SelectRows
 ) -> None:
-    session = open_now()
-    await front.publish(session)
-    await front.enrol(session, AGENT)
+    session = await session_with(front, AGENT)
     await correct(database, email="zoe@exemple.fr")
     await correct(database, email="zoe@exemple.fr")  # says nothing new
     await front.withdraw(session, AGENT)
-    published = await rows("SELECT type, data FROM outbox WHERE topic = 'enrolment.decisions' ORDER BY id")
-    assert [row.type.split(".")[3] for row in published] == [
-        "AgentEnrolled",
-        "AgentDetailsCorrected",
-        "EnrolmentWithdrawn",
+    published = [
+        (row.type, row.data.get("email") or row.data["agent"]["email"]) for row in await rows(DECISIONS)
     ]
-    emails = [
-        data.get("email") or data["agent"]["email"] for data in (json.loads(row.data) for row in published)
+    assert published == [
+        ("AgentEnrolled", "faute@exemple.fr"),
+        ("AgentDetailsCorrected", "zoe@exemple.fr"),
+        ("EnrolmentWithdrawn", "zoe@exemple.fr"),
     ]
-    assert emails == ["faute@exemple.fr", "zoe@exemple.fr", "zoe@exemple.fr"]
 
 
-async def test_a_bad_address_is_tried_again(database: Database, front: Front, rows: SelectRows) -> None:
-    session = open_now()
-    await front.publish(session)
-    await front.enrol(session, AGENT)
-    await rows("INSERT INTO bad_address VALUES ('iel', 'IEL-1', now()) RETURNING 1")
-    await correct(database, email="zoe@exemple.fr")
-    assert await rows("SELECT 1 FROM bad_address") == []
-
-
-@pytest.mark.parametrize("issuer", ["iel", "ouest"])
-async def test_of_somebody_who_is_in_no_session_nothing_is_published(
-    database: Database, front: Front, rows: SelectRows, issuer: str
-) -> None:
-    session = open_now()
-    await front.publish(session)
-    await front.enrol(session, an_agent(f"other-{uuid4()}", issuer="iel"))
-    await correct(database, issuer, email="zoe@exemple.fr")
-    assert await rows("SELECT 1 FROM outbox WHERE type = :type", type=CORRECTED) == []
-
-
-async def test_a_correction_of_nobody_ends_when_no_request_can_wait_for_it_any_more(
+async def test_a_correction_of_nobody_is_not_published_and_ends_when_no_request_can_wait_for_it(
     database: Database, front: Front, rows: SelectRows
 ) -> None:
-    session = open_now()
-    await front.publish(session)
-    await front.enrol(session, AGENT)
+    await session_with(front, AGENT)
     await correct(database, email="zoe@exemple.fr")
-    await correct(database, "ouest", email="autre@exemple.fr")
+    await correct(database, issuer="ouest", email="autre@exemple.fr")
+    assert len(await corrections_published(rows)) == 1
     async with database.transaction() as tx:
         assert await end_rows(tx, UNUSED_CORRECTIONS, 90, clock.now() + timedelta(days=89)) == 0
         assert await end_rows(tx, UNUSED_CORRECTIONS, 90, clock.now() + timedelta(days=91)) == 1
-    assert [row.issuer for row in await rows("SELECT issuer FROM correction")] == ["iel"]
+    assert await rows("SELECT issuer FROM correction") == [("iel",)]
 
 
-RIGHT = {"email": "zoe@exemple.fr", "family_name": "Durand-Martin"}
+# ------------------------------------------------------------------------------ what is decided late
 
 
-async def enrolled_as(rows: SelectRows) -> list[tuple[str, str, str]]:
-    found = await rows(
-        "SELECT state, agent->>'email' AS email, agent->>'family_name' AS name FROM enrolment ORDER BY issuer"
-    )
-    return [(row.state, row.email, row.name) for row in found]
-
-
-@pytest.mark.parametrize("group", [False, True])
+@pytest.mark.parametrize("group", [False, True], ids=["an agent", "a group"])
 async def test_a_request_that_waits_for_its_session_is_decided_as_corrected_meanwhile(
     database: Database, front: Front, rows: SelectRows, group: bool
 ) -> None:
-    session, namesake = open_now(), an_agent("IEL-1", issuer="ouest", email="autre@exemple.fr")
+    session = open_now()
     asked = uuid4(), clock.now(), session.session_id
-    if group:
-        await front.answer(GroupRequest(*asked, (AGENT,), all_or_nothing=True))
-    else:
-        await front.answer(SeatRequest(*asked, AGENT, approved=False))
-    await front.enrol(session, namesake)
+    await front.answer(GroupRequest(*asked, (AGENT,), True) if group else SeatRequest(*asked, AGENT, False))
+    await front.enrol(session, NAMESAKE)
     await correct(database, email="zoe@exempel.fr")
     await correct(database, **RIGHT)
 
@@ -156,14 +149,12 @@ async def test_a_request_that_waits_for_its_session_is_decided_as_corrected_mean
     async with database.transaction() as tx:
         await requests.process_waiting(tx, Policy(), clock.now())
 
-    assert await enrolled_as(rows) == [
+    assert await enrolments(rows) == [
         ("enrolled", "zoe@exemple.fr", "Durand-Martin"),
         ("enrolled", "autre@exemple.fr", "Durand"),
     ]
-    [decided] = await rows(
-        "SELECT data FROM outbox WHERE type LIKE '%AgentEnrolled%' AND key LIKE '%IEL-1' LIMIT 1"
-    )
-    assert json.loads(decided.data)["agent"]["email"] == "zoe@exemple.fr"
+    decided = [row.data["agent"] for row in await rows(DECISIONS)]
+    assert [agent["email"] for agent in decided if agent["issuer"] == "iel"] == ["zoe@exemple.fr"]
 
 
 async def test_a_request_whose_session_never_comes_is_refused_as_corrected_meanwhile(
@@ -172,127 +163,81 @@ async def test_a_request_whose_session_never_comes_is_refused_as_corrected_meanw
     await front.enrol(open_now(), AGENT)
     await correct(database, **RIGHT)
     async with database.transaction() as tx:
-        await requests.refuse_unknown(tx, clock.now() + timedelta(hours=1), clock.now())
-    assert await enrolled_as(rows) == [("refused", "zoe@exemple.fr", "Durand-Martin")]
+        await requests.refuse_unknown(tx, clock.now() + HOUR, clock.now())
+    assert await enrolments(rows) == [("refused", "zoe@exemple.fr", "Durand-Martin")]
 
 
 @pytest.mark.parametrize(
-    ("after", "email"),
-    [(timedelta(minutes=-1), "zoe@exemple.fr"), (timedelta(minutes=1), "faute@exemple.fr")],
+    ("ago", "email"), [(HOUR, "zoe@exemple.fr"), (-HOUR, "faute@exemple.fr")], ids=["older", "newer"]
 )
-async def test_a_request_is_decided_as_corrected_by_what_came_after_it_such_as_one_that_is_redriven(
-    database: Database, front: Front, rows: SelectRows, after: timedelta, email: str
+async def test_a_request_is_decided_as_corrected_by_what_came_after_it_such_as_a_redriven_request(
+    database: Database, front: Front, rows: SelectRows, ago: timedelta, email: str
 ) -> None:
     """What a portal says later is its newest word."""
-    session = open_now()
-    await front.publish(session)
+    session = await session_with(front)
     await correct(database, **RIGHT)
     event = EnrolmentRequested(session_id=session.session_id, agent=AGENT)
-    request = received(event, received_at=clock.now() + after, issuer="iel")
+    request = received(event, received_at=clock.now() - ago, issuer="iel")
     await take(router, database, [request], policy=Policy())
-    assert [row[1] for row in await enrolled_as(rows)] == [email]
+    assert [row[1] for row in await enrolments(rows)] == [email]
 
 
-async def an_hour_ago(rows: SelectRows) -> None:
-    """Let all requests of before be an hour old."""
-    await rows("UPDATE enrolment SET received_at = received_at - interval '1 hour' RETURNING 1")
+def a_seat(session: SessionState, another: SessionState) -> Request:
+    return SeatRequest(uuid4(), clock.now(), another.session_id, STALE, False)
 
 
-async def correct_late(database: Database, **changes: Any) -> None:
-    """Correct the agent as asked half an hour ago, such as by what was parked and is redriven."""
-    event = AgentCorrected.model_validate({"agent_id": "IEL-1", **changes})
-    request = received(event, received_at=clock.now() - timedelta(minutes=30), issuer="iel")
-    await take(router, database, [request], policy=Policy())
+def the_same_seat(session: SessionState, another: SessionState) -> Request:
+    return SeatRequest(uuid4(), clock.now(), session.session_id, STALE, False)
 
 
-async def addresses(rows: SelectRows) -> list[str]:
-    return [row[1] for row in await enrolled_as(rows)]
+def seats_for_a_group(session: SessionState, another: SessionState) -> Request:
+    return GroupRequest(uuid4(), clock.now(), another.session_id, (STALE,), True)
 
 
-STALE = AGENT.model_copy(update={"email": "stale@exemple.fr"})
+def to_move(session: SessionState, another: SessionState) -> Request:
+    return Swap(uuid4(), clock.now(), session.session_id, AGENT.key, another.session_id)
 
 
-async def in_the_first_of_two(front: Front, rows: SelectRows) -> tuple[SessionState, SessionState]:
-    """Two sessions of an offer; the agent has been in the first for an hour."""
-    first = open_now()
-    second = open_now(offer_id=first.offer_id)
-    await front.publish(first, second)
-    await front.enrol(first, AGENT)
-    await an_hour_ago(rows)
-    return first, second
+@pytest.mark.parametrize(
+    ("asks_for", "says"),
+    [
+        (a_seat, "stale@exemple.fr"),
+        (the_same_seat, "zoe@exemple.fr"),
+        (seats_for_a_group, "zoe@exemple.fr"),
+        (to_move, "zoe@exemple.fr"),
+    ],
+)
+async def test_a_correction_that_is_read_after_a_newer_request_yields_only_to_a_seat_request_that_is_granted(
+    database: Database,
+    front: Front,
+    rows: SelectRows,
+    *,
+    asks_for: Callable[[SessionState, SessionState], Request],
+    says: str,
+) -> None:
+    """The newest word is what such a request says; all services hear the same."""
+    session = await session_with(front, AGENT)
+    another = await session_with(front, offer_id=session.offer_id)
+    await make_requests_older(rows, HOUR)
+    await front.answer(asks_for(session, another))
+    await correct(database, ago=HOUR / 2, email="zoe@exemple.fr", given_name="Zoey")
+    assert {address for _, address, _ in await enrolments(rows)} == {says}
+    assert [address for address, _ in await corrections_published(rows)] == [says]
 
 
-async def test_one_that_is_read_after_a_newer_request_gives_all_enrolments_what_that_says(
+async def test_a_correction_that_is_read_after_a_newer_one_changes_only_what_that_does_not_say(
     database: Database, front: Front, rows: SelectRows
 ) -> None:
-    """The newest word is what the request says; all services hear the same."""
-    _, second = await in_the_first_of_two(front, rows)
-    await front.enrol(second, AGENT.model_copy(update={"email": "newest@exemple.fr"}))
-    await correct_late(database, email="zoe@exemple.fr", given_name="Zoey")
-    assert await addresses(rows) == ["newest@exemple.fr"] * 2
-    [published] = await rows(f"SELECT data FROM outbox WHERE type = '{CORRECTED}'")
-    data = json.loads(published.data)
-    assert (data["email"], data.get("given_name")) == ("newest@exemple.fr", "Zoé")
-
-
-async def test_a_refused_request_says_nothing_of_how_an_agent_is_written_to(
-    database: Database, front: Front, rows: SelectRows
-) -> None:
-    first, _ = await in_the_first_of_two(front, rows)
-    await front.enrol(first, STALE)  # is there already
-    await correct_late(database, email="zoe@exemple.fr")
-    assert ("enrolled", "zoe@exemple.fr", "Durand") in await enrolled_as(rows)
-
-
-@pytest.mark.parametrize("asked", ["for a group", "to move"])
-async def test_who_asks_for_several_or_moves_says_less_of_each_than_a_correction(
-    database: Database, front: Front, rows: SelectRows, asked: str
-) -> None:
-    first, second = await in_the_first_of_two(front, rows)
-    if asked == "to move":
-        await front.answer(Swap(uuid4(), clock.now(), first.session_id, AGENT.key, second.session_id))
-    else:
-        group = uuid4(), clock.now(), second.session_id, (STALE,)
-        await front.answer(GroupRequest(*group, all_or_nothing=True))
-    await correct_late(database, email="zoe@exemple.fr")
-    assert await addresses(rows) == ["zoe@exemple.fr"] * 2
-
-
-async def test_one_that_is_read_after_a_newer_one_changes_only_what_that_does_not_say(
-    database: Database, front: Front, rows: SelectRows
-) -> None:
-    """As when it was parked and is redriven: the newest word of a portal is what it said last."""
-    session = open_now()
-    await front.publish(session)
-    await front.enrol(session, AGENT)
-    await an_hour_ago(rows)
+    session = await session_with(front, AGENT)
+    await make_requests_older(rows, HOUR)
     await correct(database, email="zoe@exemple.fr")
-    for older, changes in (
-        (30, {"email": "typo@exemple.fr", "given_name": "Zoey"}),
-        (20, {"email": "a@exemple.fr"}),
-    ):
-        event = AgentCorrected.model_validate({"agent_id": "IEL-1", **changes})
-        request = received(event, received_at=clock.now() - timedelta(minutes=older), issuer="iel")
-        await take(router, database, [request], policy=Policy())
+    await correct(database, ago=HOUR / 2, email="typo@exemple.fr", given_name="Zoey")
+    await correct(database, ago=HOUR / 3, email="a@exemple.fr")
 
     agent = (await front.of(session, AGENT)).agent
     assert (agent["email"], agent["given_name"]) == ("zoe@exemple.fr", "Zoey")
-    published = await rows(f"SELECT data FROM outbox WHERE type = '{CORRECTED}' ORDER BY id")
-    stated = [
-        (data.get("email"), data.get("given_name")) for data in (json.loads(row.data) for row in published)
-    ]
-    assert stated == [("zoe@exemple.fr", None), (None, "Zoey")]
+    assert await corrections_published(rows) == [("zoe@exemple.fr", None), (None, "Zoey")]
     assert len(await rows("SELECT 1 FROM correction")) == 3
-
-
-async def test_a_correction_of_nothing_changes_nothing(
-    database: Database, front: Front, rows: SelectRows
-) -> None:
-    session = open_now()
-    await front.publish(session)
-    await front.enrol(session, AGENT)
-    await correct(database)
-    assert await rows("SELECT 1 FROM correction") == []
 
 
 async def test_a_batch_locks_the_sessions_of_all_corrections_in_the_order_of_decisions(
@@ -300,53 +245,44 @@ async def test_a_batch_locks_the_sessions_of_all_corrections_in_the_order_of_dec
 ) -> None:
     first, second = sorted((open_now(), open_now()), key=lambda session: session.session_id)
     await front.publish(first, second)
-    await front.enrol(first, an_agent("IEL-1", issuer="iel"))
+    await front.enrol(first, AGENT)
     await front.enrol(second, an_agent("IEL-2", issuer="iel"))
-    corrections = [
+    batch = [
         received(AgentCorrected(agent_id=agent_id, family_name="Martin"), issuer="iel")
         for agent_id in ("IEL-2", "IEL-1")
     ]
     lock = text("SELECT FROM session WHERE session_id = :id FOR UPDATE NOWAIT")
-
-    async def waits() -> bool:
-        async with database.quiet_transaction() as other:
-            return bool(await other.scalar(_WAITS))
-
     async with asyncio.TaskGroup() as tasks, database.transaction() as tx:
         await tx.execute(lock, {"id": first.session_id})
-        tasks.create_task(take(router, database, corrections, policy=Policy()))
-        await eventually(waits, "the batch waits for the first session")
+        tasks.create_task(take(router, database, batch, policy=Policy()))
+        await eventually(lock_wait_in(database), "the batch waits for the first session")
         await tx.execute(lock, {"id": second.session_id})
 
 
-_WAITS = text(
-    "SELECT EXISTS (SELECT FROM pg_stat_activity "
-    "WHERE datname = current_database() AND wait_event_type = 'Lock')"
-)
+# ------------------------------------------------------------------------------ acts by a link
 
 
-async def acted(
-    database: Database, front: Front, session: SessionState, act: str, now: datetime
-) -> LinkState:
-    """Use a link of the agent's letters."""
-    enrolment = await front.of(session, AGENT)
+async def act_by_link(database: Database, front: Front, session: SessionState, act: str) -> LinkState:
+    enrolment, now = await front.of(session, AGENT), clock.now()
     link = AgentLink(enrolment.enrolment_id, lambda _address: True)
+    there = await session_with(front, offer_id=session.offer_id)
+    state: LinkState
     async with database.transaction() as tx:
-        if act == "withdraw":
-            state, _ = await links.withdraw(tx, link, Policy(), now)
-        elif act == "move":
-            there = session.model_copy(update={"session_id": uuid4()})
-            await front.publish(there)
-            state, _ = await links.move_to(tx, link, there.session_id, (), policy=Policy(), now=now)
-        else:
-            version, accepted = enrolment.version, act == "accept"
-            state, _ = await links.reply_to_offer(
-                tx, link, version, accepted=accepted, policy=Policy(), now=now
-            )
+        match act:
+            case "withdraw":
+                state, _ = await links.withdraw(tx, link, Policy(), now)
+            case "move":
+                state, _ = await links.move_to(tx, link, there.session_id, (), policy=Policy(), now=now)
+            case _:
+                version = enrolment.version
+                state, _ = await links.reply_to_offer(
+                    tx, link, version, accepted=True, policy=Policy(), now=now
+                )
     return state
 
 
-async def facts_of(rows: SelectRows) -> dict[str, Any]:
+async def address_facts(rows: SelectRows) -> dict[str, str]:
+    """What the last change of the agent's enrolment says of the address."""
     [change] = await rows(
         "SELECT facts FROM enrolment_change WHERE agent_id = 'IEL-1' ORDER BY version DESC LIMIT 1"
     )
@@ -354,80 +290,54 @@ async def facts_of(rows: SelectRows) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(
-    ("act", "state"),
+    ("act", "source", "days", "email", "is_kept"),
     [
-        ("withdraw", LinkState.WITHDRAWN),
-        ("move", LinkState.MOVED),
-        ("accept", LinkState.SEAT_TAKEN),
-        ("decline", LinkState.SEAT_LEFT),
+        ("withdraw", BY_SUPPORT, 29, "mine@exemple.fr", True),
+        ("move", BY_SUPPORT, 1, "mine@exemple.fr", True),
+        ("accept", BY_SUPPORT, 1, "mine@exemple.fr", True),
+        ("withdraw", BY_SUPPORT, 31, "mine@exemple.fr", False),
+        ("withdraw", BY_SUPPORT, 1, None, False),
+        ("withdraw", "/portals/iel", 1, "mine@exemple.fr", False),
     ],
 )
-async def test_what_a_link_does_is_kept_with_who_of_support_corrected_its_address(
-    database: Database, front: Front, rows: SelectRows, act: str, state: LinkState
-) -> None:
-    offers = {"capacity": 1, "waiting_list": "offer"} if act in ("accept", "decline") else {}
-    session, other = open_now(**offers), an_agent("B-1", issuer="iel")
-    await front.publish(session)
-    if offers:
-        await front.enrol(session, other)
-    await front.enrol(session, AGENT)
-    if offers:
-        await front.withdraw(session, other)
-    await correct(database, source="/services/notifier", email="mine@exemple.fr")
-    [correction] = await rows("SELECT request_id, received_at FROM correction")
-
-    assert await acted(database, front, session, act, clock.now()) is state
-
-    assert await facts_of(rows) == {
-        "address_corrected_by": "support",
-        "address_corrected_at": correction.received_at.isoformat(),
-        "address_corrected_request": str(correction.request_id),
-    }
-    async with database.transaction() as tx:
-        enrolment = await front.of(session, AGENT)
-        explained = await explain(tx, str(enrolment.enrolment_id), Reading.by_command("x"))
-    assert "address corrected by support" in "\n".join(lines_of(explained[0]))
-
-
-@pytest.mark.parametrize(
-    ("source", "days", "email", "is_kept"),
-    [
-        ("/services/notifier", 29, "mine@exemple.fr", True),
-        ("/services/notifier", 31, "mine@exemple.fr", False),
-        ("/services/notifier", 1, None, False),
-        ("/portals/iel", 1, "mine@exemple.fr", False),
-    ],
-)
-async def test_only_an_address_that_staff_corrected_in_the_last_month_is_told_beside_an_act(
+async def test_what_a_link_does_is_kept_beside_a_correction_of_its_address_by_support_in_the_last_month(
     database: Database,
     front: Front,
     rows: SelectRows,
     *,
+    act: str,
     source: str,
     days: int,
     email: str | None,
     is_kept: bool,
 ) -> None:
-    session = open_now()
-    await front.publish(session)
-    await front.enrol(session, AGENT)
-    await correct(database, source=source, email=email, family_name="Martin")
-    await rows(
-        "UPDATE correction SET received_at = now() - make_interval(days => :days) RETURNING 1", days=days
-    )
-    await acted(database, front, session, "withdraw", clock.now())
-    assert bool(await facts_of(rows)) is is_kept
+    seated = [an_agent("B-1", issuer="iel")] if act == "accept" else []
+    session = await session_with(front, *seated, AGENT, capacity=1, waiting_list="offer")
+    for agent in seated:
+        await front.withdraw(session, agent)
+    await make_requests_older(rows, timedelta(days=60))
+    await correct(database, source=source, ago=timedelta(days=days), email=email, family_name="Martin")
+
+    assert await act_by_link(database, front, session, act) in DONE
+
+    [correction] = await rows("SELECT request_id, received_at FROM correction")
+    kept = {
+        "address_corrected_by": "support",
+        "address_corrected_at": correction.received_at.isoformat(),
+        "address_corrected_request": str(correction.request_id),
+    }
+    assert await address_facts(rows) == (kept if is_kept else {})
+    async with database.transaction() as tx:
+        [explained, *_] = await explain(tx, AGENT.agent_id, Reading.by_command("x"))
+    assert ("address corrected by support" in "\n".join(lines_of(explained))) is is_kept
 
 
-async def test_the_agents_own_correction_after_that_of_staff_hides_nothing(
+async def test_the_agents_own_correction_after_a_correction_by_staff_hides_nothing(
     database: Database, front: Front, rows: SelectRows
 ) -> None:
-    session = open_now()
-    await front.publish(session)
-    await front.enrol(session, AGENT)
-    await correct(database, source="/services/notifier", email="mine@exemple.fr")
+    session = await session_with(front, AGENT)
+    await correct(database, source=BY_SUPPORT, email="mine@exemple.fr")
     async with database.transaction() as tx:
-        await corrections.lock_sessions_of(tx, AGENT.key)
         await corrections.correct_by_agent(tx, AGENT.key, {"email": "also.mine@exemple.fr"}, clock.now())
-    await acted(database, front, session, "withdraw", clock.now())
-    assert (await facts_of(rows))["address_corrected_by"] == "support"
+    await act_by_link(database, front, session, "withdraw")
+    assert (await address_facts(rows))["address_corrected_by"] == "support"
