@@ -1,6 +1,7 @@
-"""Who tries many tokens or links, or asks too often, is told to wait by every process, and leaves traces."""
+"""Many wrong tokens or links, or too many requests, meet the limit of all processes and leave traces."""
 
 import logging
+import re
 import time
 from collections.abc import AsyncIterator, Callable
 from datetime import timedelta
@@ -49,10 +50,9 @@ def visiting(app: FastAPI, visitor: str = "192.0.2.1") -> httpx.AsyncClient:
 
 
 @pytest.fixture
-async def two_processes(application: ToApplication) -> AsyncIterator[list[httpx.AsyncClient]]:
-    processes = [application(link_signing_key=KEY) for _ in range(2)]
-    async with visiting(processes[0]) as first, visiting(processes[1]) as second:
-        yield [first, second]
+async def client(application: ToApplication) -> AsyncIterator[httpx.AsyncClient]:
+    async with visiting(application(link_signing_key=KEY)) as client:
+        yield client
 
 
 async def send(client: httpx.AsyncClient, token: str) -> httpx.Response:
@@ -62,65 +62,54 @@ async def send(client: httpx.AsyncClient, token: str) -> httpx.Response:
     return await client.post("/api/v1/events", json=body, headers=headers)
 
 
-async def test_450_wrong_tokens_leave_traces_and_meet_the_limit_of_all_processes(
-    two_processes: list[httpx.AsyncClient], written: Written, application: ToApplication
+async def test_wrong_tokens_leave_traces_and_meet_the_limit_of_all_processes(
+    application: ToApplication, written: Written
 ) -> None:
     before = counted("token", "refused"), counted("limit", "refused")
-    answers = [await send(two_processes[number % 2], f"wrong-{number}") for number in range(450)]
-    assert [answer.status_code for answer in answers] == [401] * 100 + [429] * 350
+    first, second = [application(refused_rate="20/hour") for _ in range(2)]
+    async with visiting(first) as one, visiting(second) as another:
+        answers = [await send([one, another][number % 2], f"wrong-{number}") for number in range(50)]
+        assert (await send(one, PORTAL)).status_code == 202, "a right token is never refused for others"
+    assert [answer.status_code for answer in answers] == [401] * 20 + [429] * 30
     assert {answer.headers["content-type"] for answer in answers} == {"application/problem+json"}
-    waits = [int(answer.headers["retry-after"]) for answer in answers[100:]]
-    assert 0 < min(waits) <= max(waits) <= 600
-    assert (counted("token", "refused") - before[0], counted("limit", "refused") - before[1]) == (100, 350)
-    lines = [line for line in written() if line["event"] != "keys"]  # a registry written again
-    assert [line["event"] for line in lines] == ["token"] * 100 + ["limit"] * 2, "one of each process"
+    assert all(0 < int(answer.headers["retry-after"]) <= 3600 for answer in answers[20:])
+    assert (counted("token", "refused") - before[0], counted("limit", "refused") - before[1]) == (20, 30)
+    lines = [line for line in written() if line["outcome"] == "refused"]
+    assert [line["event"] for line in lines] == ["token"] * 20 + ["limit"] * 2, "one of each process"
     assert {line["where"] for line in lines} == {"/api/v1/events"}
     assert len({line["address"] for line in lines}) == 1
-    for client in two_processes:
-        assert (await send(client, PORTAL)).status_code == 202, "a right token is never refused for others"
-    async with visiting(application(), "198.51.100.7") as elsewhere:
+    async with visiting(first, "198.51.100.7") as elsewhere:
         assert (await send(elsewhere, "wrong")).status_code == 401
 
 
 async def test_the_security_log_names_no_person_and_no_secret(
-    two_processes: list[httpx.AsyncClient], written: Written
+    client: httpx.AsyncClient, written: Written
 ) -> None:
-    client = two_processes[0]
-    await send(client, f"a-wrong-token-{MARK.encode().hex()}")
-    stolen = {"authorization": "Bearer portail-corse"}
-    foreign = attributes(source=f"/portals/{MARK.encode().hex()}")
-    ce = {f"ce-{name}": value for name, value in foreign.items()}
-    refused = await client.post(
-        "/api/v1/events", json=enrolment_request(uuid4(), an_agent(MARK)), headers=ce | stolen
-    )
-    assert refused.status_code == 403
+    secret = MARK.encode().hex()
+    await send(client, f"a-wrong-token-{secret}")
+    foreign = attributes(source=f"/portals/{secret}")
+    headers = {f"ce-{name}": value for name, value in foreign.items()}
+    headers["authorization"] = "Bearer portail-corse"
+    body = enrolment_request(uuid4(), an_agent(MARK))
+    assert (await client.post("/api/v1/events", json=body, headers=headers)).status_code == 403
     advisor = {"authorization": "Bearer advisor-bretagne"}
     assert (await client.get(f"/api/v1/requests/{uuid4()}", headers=advisor)).status_code == 403
     await client.get(f"/inscriptions/desistement/{MARK}")
+    await client.get("/attestations/attestation")
     lines = written()
-    organiser, by_link = lines[4], lines[5]
-    assert [(line["event"], line["outcome"], line["who"]) for line in lines] == [
-        ("token", "refused", ""),
-        ("token", "ok", "portal:portail-corse"),
-        ("right", "refused", "portal:portail-corse"),
-        ("token", "ok", organiser["who"]),
-        ("right", "refused", organiser["who"]),
-        ("link", "refused", ""),
+    organiser = lines[4]["who"]
+    assert organiser.startswith("organiser:")
+    assert [(line["event"], line["outcome"], line["who"], line["where"]) for line in lines] == [
+        ("token", "refused", "", "/api/v1/events"),
+        ("token", "ok", "portal:portail-corse", "/api/v1/events"),
+        ("right", "refused", "portal:portail-corse", "/api/v1/events"),
+        ("token", "ok", organiser, "/api/v1/requests/{ce_id}"),
+        ("right", "refused", organiser, "/api/v1/requests/{ce_id}"),
+        ("link", "refused", "", "/inscriptions/desistement/{token}"),
+        ("link", "refused", "", "/attestations/{code}"),
     ]
-    assert organiser["who"].startswith("organiser:")
-    assert organiser["where"] == "/api/v1/requests/{ce_id}"
-    assert by_link["where"] == "/inscriptions/desistement/{token}"
-    for line in lines:
-        logged = str({name: value for name, value in line.items() if name != "pathname"})
-        for secret in (
-            MARK,
-            MARK.encode().hex(),
-            "marquise@",
-            "wrong-token",
-            "192.0.2",
-            "Bearer",
-        ):
-            assert secret not in logged
+    logged = str([{name: value for name, value in line.items() if name != "pathname"} for line in lines])
+    assert not re.search(f"{MARK}|{secret}|marquise@|wrong-token|192\\.0\\.2|Bearer", logged)
 
 
 async def test_a_right_token_is_a_line_once_an_hour_for_each_address_that_sends_it(
@@ -134,8 +123,8 @@ async def test_a_right_token_is_a_line_once_an_hour_for_each_address_that_sends_
         ("192.0.2.1", 3_700),
     ):
         with monkeypatch.context() as patched:
-            now = time.monotonic()
-            moved = SimpleNamespace(monotonic=lambda seconds=now + later: seconds)
+            now = time.monotonic() + later
+            moved = SimpleNamespace(monotonic=lambda now=now: now)
             patched.setattr("shared.guard.time", moved)  # and not the time of all that runs in this process
             async with visiting(app, visitor) as client:
                 assert (await send(client, PORTAL)).status_code == 202
@@ -143,16 +132,7 @@ async def test_a_right_token_is_a_line_once_an_hour_for_each_address_that_sends_
     assert [(line["outcome"], line["who"]) for line in lines] == [("ok", f"portal:{PORTAL}")] * 3
 
 
-@pytest.mark.parametrize("code", ["s", "t", "attestation", "É"])
-async def test_a_route_is_said_whatever_stands_in_its_place(
-    two_processes: list[httpx.AsyncClient], written: Written, code: str
-) -> None:
-    await two_processes[0].get(f"/attestations/{code}")
-    [line] = written()
-    assert (line["event"], line["where"]) == ("link", "/attestations/{code}")
-
-
-@pytest.mark.parametrize("purpose", [Purpose.WITHDRAW, Purpose.CERTIFICATE, Purpose.OFFER])
+@pytest.mark.parametrize("purpose", [Purpose.WITHDRAW, Purpose.CERTIFICATE])
 async def test_links_that_we_did_not_sign_and_links_opened_without_end_meet_a_limit(
     application: ToApplication, purpose: Purpose
 ) -> None:
@@ -165,7 +145,6 @@ async def test_links_that_we_did_not_sign_and_links_opened_without_end_meet_a_li
         assert statuses == [410, 410, 429]
         forged = [await client.get(f"{purpose.value}/forged-{number}") for number in range(4)]
     assert [answer.status_code for answer in forged] == [404, 404, 404, 429]
-    assert "Trop de demandes" in forged[-1].text
     assert int(forged[-1].headers["retry-after"]) > 0
 
 
@@ -191,7 +170,7 @@ async def test_a_large_limit_costs_a_statement_for_each_hundredth_of_it_and_lets
     assert asked <= 100 + 2 * 2
 
 
-async def test_who_waits_for_the_end_of_the_window_may_go_on(database: Database) -> None:
+async def test_a_visitor_who_waits_for_the_end_of_the_window_may_go_on(database: Database) -> None:
     rate = Rate.parse("2/minute")
     await a_guard(database).take(A_VISIT, "intake", rate, PORTAL, number=2)
     with pytest.raises(LimitMet) as limit:
@@ -201,9 +180,7 @@ async def test_who_waits_for_the_end_of_the_window_may_go_on(database: Database)
     await a_guard(database).take(A_VISIT, "intake", rate, PORTAL, number=2)
 
 
-@pytest.mark.parametrize(
-    "written", ["", "0/minute", "10", "10/fortnight", "1/0 minutes", "-1/hour", "1.5/hour"]
-)
+@pytest.mark.parametrize("written", ["", "0/minute", "10", "10/fortnight", "1/0 minutes", "-1/hour"])
 def test_what_is_no_rate_is_refused(written: str) -> None:
     with pytest.raises(ValueError, match="is not a rate"):
         Rate.parse(written)
