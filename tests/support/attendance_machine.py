@@ -67,11 +67,15 @@ class AttendanceMachine(RuleBasedStateMachine):
         self.cancelled_at: datetime | None = None
         self.world = self.new_world()
         self.world.apply_state(self.session, self.now)
-        session_id = self.session.session_id
+        session_id = self.session_id
         self.world.ask(
             [SeatRequest(uuid.uuid4(), self.now, session_id, agent, True) for agent in AGENTS[1:3]], self.now
         )
         self.now = STARTS - timedelta(hours=1)
+
+    @property
+    def session_id(self) -> uuid.UUID:
+        return self.session.session_id
 
     # ------------------------------------------------------------------------------------ what happens
 

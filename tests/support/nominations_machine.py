@@ -85,6 +85,10 @@ class NominationsMachine(RuleBasedStateMachine):
         self.check(self.world.apply_state(self.session, self.now), [])
         self.nominate_for(AUTHORITIES[0], tuple(AGENTS[:2]))
 
+    @property
+    def session_id(self) -> uuid.UUID:
+        return self.session.session_id
+
     # ------------------------------------------------------------------------------------ what is asked
 
     @rule(named=_lists_of(0) | _lists_of(0) | _lists_of(1))
@@ -126,7 +130,7 @@ class NominationsMachine(RuleBasedStateMachine):
     def ask_alone(self, agent: Agent) -> None:
         """Who is not named gets no seat, of the authority or not."""
         self.known.add(agent.key)
-        request = SeatRequest(uuid.uuid4(), self.now, self.session.session_id, agent, approved=True)
+        request = SeatRequest(uuid.uuid4(), self.now, self.session_id, agent, approved=True)
         self.answer(request, [(agent.key, self.refusal_of_who_asks(agent))])
 
     @precondition(lambda self: self.requests_made)
@@ -237,11 +241,11 @@ class NominationsMachine(RuleBasedStateMachine):
     # ------------------------------------------------------------------------------------ how it is played
 
     def nominate_for(self, siret: str, named: tuple[Agent, ...]) -> None:
-        request = Nomination(uuid.uuid4(), self.now, self.session.session_id, named, siret)
+        request = Nomination(uuid.uuid4(), self.now, self.session_id, named, siret)
         self.answer(request, self.expected_of_list(request))
 
     def ask_to_leave(self, agent: AgentKey) -> None:
-        request = Withdrawal(uuid.uuid4(), self.now, self.session.session_id, agent, None)
+        request = Withdrawal(uuid.uuid4(), self.now, self.session_id, agent, None)
         self.answer(request, self.expected_of_withdrawal(request))
 
     def answer(self, request: Request, expected: Sequence[tuple[AgentKey, str]]) -> None:

@@ -14,6 +14,7 @@ from shared.read_log import Reading
 from shared.references import reference_of
 from tests.support.builders import CLOSES, an_agent
 from tests.support.enrolment_on_postgres import New, PostgresSession
+from tests.support.rosters import agents
 
 READING = Reading.by_command("exploitante")
 
@@ -27,6 +28,10 @@ def explained(session: PostgresSession, identifier: object) -> str:
     return "\n".join(line for explanation in explanations for line in lines_of(explanation))
 
 
+def says_in_order(text: str, *parts: str) -> bool:
+    return re.search(".*".join(map(re.escape, parts)), text, re.DOTALL) is not None
+
+
 def test_a_refusal_says_which_rule_by_which_numbers_and_when_the_request_was_received(
     a_session_on_postgres: New,
 ) -> None:
@@ -34,109 +39,77 @@ def test_a_refusal_says_which_rule_by_which_numbers_and_when_the_request_was_rec
     session.enrol(an_agent())
     request = SeatRequest(*session.members(), an_agent(), False)
     session.ask(request)
-    published = explained(session, request.request_id)
-    for part in (
+    said = explained(session, request.request_id)
+    assert says_in_order(
+        said,
         f"request {request.request_id} (SeatRequest)",
-        "received 2025-03-20 10:00:00.000Z, by which deadlines are judged",
-        "refused, session_full: no seat was free for this agent, and there is no waiting list",
+        "received 2025-03-20 10:00:00.000Z",
+        "refused, session_full",
         "capacity 1, enrolled 1, offered 0, waiting 0",
         "event EnrolmentRefused ",
         "published not yet",
-    ):
-        assert part in published, published
-    assert request.agent.email not in published
-    assert request.agent.family_name not in published
+    ), said
+    assert request.agent.email not in said
+    assert request.agent.family_name not in said
 
 
 def test_what_another_service_answered_to_a_request_explains_it(a_session_on_postgres: New) -> None:
     """Such as a request for bespoke training, of which enrolment keeps the answers alone."""
     session, request_id = a_session_on_postgres(), uuid4()
+    answers = [("accepted", None), ("rejected", "not_valid"), ("agreed", None)]
 
     async def keep() -> None:
+        insert = text(
+            "INSERT INTO request_outcome (event_id, request_id, request_source, at, state, code) "
+            "VALUES (gen_random_uuid(), :request, '/portals/iel', now(), :state, :code)"
+        )
         async with session.world.database.transaction() as tx:
-            for state, code in (("accepted", None), ("rejected", "not_valid"), ("agreed", None)):
-                await tx.execute(
-                    text(
-                        "INSERT INTO request_outcome (event_id, request_id, request_source, at, state, code) "
-                        "VALUES (gen_random_uuid(), :request, '/portals/iel', now(), :state, :code)"
-                    ),
-                    {"request": request_id, "state": state, "code": code},
-                )
+            for state, code in answers:
+                await tx.execute(insert, {"request": request_id, "state": state, "code": code})
 
     session.world.runner.run(keep())
-    published = explained(session, request_id)
-    assert published.startswith(f"request {request_id}, answered by another service\n")
+    said = explained(session, request_id)
+    assert said.startswith(f"request {request_id}")
     for part in ("sent by /portals/iel", ": accepted", ": rejected, not_valid", ": agreed"):
-        assert part in published, published
+        assert part in said
 
 
-def test_the_explanation_of_an_agent_goes_from_the_request_through_each_move_to_where_they_stand(
+def test_an_agents_explanation_goes_from_the_request_through_each_move_and_a_sessions_counts_answers(
     a_session_on_postgres: New,
 ) -> None:
-    session = a_session_on_postgres(capacity=1, waiting_list="offer")
-    seated, agent = an_agent(), an_agent()
+    session = a_session_on_postgres(capacity=1, waiting_list="offer", quota_per_authority=5)
+    seated, agent = agents(2)
     session.enrol(seated, agent)
     session.withdraw(seated)
     session.ask(OfferAnswer(*session.members(), agent.key, True))
-    published = explained(session, agent.agent_id)
-    steps = [
-        "is enrolled, version 3",
-        "waitlisted; before it: capacity 1, enrolled 1, offered 0, waiting 0",
-        "offered: first in line that may take the seat that was free; after it: capacity 1, enrolled 0",
-        "enrolled: answered yes in time",
-        "event AgentWaitlisted",
-        "event SeatOffered",
-        "event AgentEnrolled",
-        "OfferAnswer",
-    ]
-    places = [published.find(step) for step in steps]
-    assert -1 not in places, published
-    assert places == sorted(places), published
-
-
-def test_an_enrolment_is_explained_by_its_id_and_by_the_reference_that_a_letter_names(
-    a_session_on_postgres: New,
-) -> None:
-    session = a_session_on_postgres(capacity=2)
-    agent = an_agent()
-    session.enrol(agent, an_agent())
-    [enrolment_id] = re.findall(r"enrolment (\S+) of", explained(session, agent.agent_id))
+    said = explained(session, agent.agent_id)
+    assert says_in_order(
+        said,
+        *("is enrolled, version 3", "waitlisted", "before it: capacity 1, enrolled 1, offered 0, waiting 0"),
+        *("offered", "after it: capacity 1, enrolled 0", "enrolled: answered yes in time"),
+        *("event AgentWaitlisted", "event SeatOffered", "event AgentEnrolled", "OfferAnswer"),
+    ), said
+    [enrolment_id] = re.findall(r"enrolment (\S+) of", said)
     for identifier in (reference_of(UUID(enrolment_id)), enrolment_id):
-        explanation = explained(session, identifier)
-        assert re.findall(r"enrolment (\S+) of", explanation) == [enrolment_id]
-        assert "is enrolled, version 1" in explanation
-
-
-def test_the_explanation_of_a_session_counts_its_answers_and_shows_its_moves(
-    a_session_on_postgres: New,
-) -> None:
-    session = a_session_on_postgres(capacity=1, quota_per_authority=5)
-    seated, waiting = an_agent(), an_agent()
-    session.enrol(seated, waiting)
+        by_id = explained(session, identifier)
+        assert re.findall(r"enrolment (\S+) of", by_id) == [enrolment_id]
+        assert "is enrolled, version 3" in by_id
     session.now = CLOSES
     session.enrol(an_agent())
-    session.withdraw(seated)
-    published = explained(session, session.world.session_id)
-    for part in (
-        "capacity 1: 1 enrolled, 0 offered; 0 waiting",
-        "at most 5 seats for one authority",
-        "1 SeatRequest: refused, deadline_passed",
-        f"{waiting.agent_id} enrolled: first in line",
-    ):
-        assert part in published, published
-
-
-def test_of_somebody_unknown_there_is_no_explanation(a_session_on_postgres: New) -> None:
-    session = a_session_on_postgres()
+    assert says_in_order(
+        explained(session, session.world.session_id),
+        *("capacity 1: 1 enrolled, 0 offered; 0 waiting", "at most 5 seats for one authority"),
+        *("1 SeatRequest: refused, deadline_passed", f"{agent.agent_id} enrolled: answered yes in time"),
+    )
     assert explained(session, "IEL-INCONNU") == ""
 
 
 def test_an_explanation_reads_no_table_but_that_of_requests_from_end_to_end(
     a_session_on_postgres: New,
 ) -> None:
-    session = a_session_on_postgres(capacity=1, waiting_list="automatic")
-    agent = an_agent()
-    session.enrol(agent, an_agent())
+    session = a_session_on_postgres(capacity=1)
+    agent, other = agents(2)
+    session.enrol(agent, other)
     request = Withdrawal(*session.members(), agent.key, None)
     session.ask(request)
 

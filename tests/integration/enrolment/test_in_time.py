@@ -1,11 +1,7 @@
-"""An answer given in time is good, however late the service comes to read it."""
+"""A request received in time is good, however late the service comes to read it."""
 
-import uuid
-from collections.abc import Awaitable, Callable
-from datetime import datetime, timedelta
-
-import httpx
-from sqlalchemy import text
+from datetime import timedelta
+from uuid import uuid4
 
 from local.kafka import KafkaBroker
 from services.enrolment.rules.policy import Policy
@@ -15,90 +11,77 @@ from services.enrolment.service import sessions
 from shared import clock
 from shared.database import Database
 from shared.events.portal import EnrolmentRequested, SeatOfferAnswered
-from tests.conftest import RunService
+from tests.conftest import Eventually, RunService
+from tests.integration.enrolment.conftest import SelectRows
+from tests.integration.enrolment.records import announce, request_record
 from tests.support.builders import an_agent, as_json, enrolment_request, headers, open_now
-from tests.support.kafka import KafkaPortal, collect
+from tests.support.kafka import KafkaPortal
 
 HELD = timedelta(hours=1)
+SOON = timedelta(seconds=0.1)
 
 
-async def test_a_service_that_was_away_reads_the_answers_before_it_lets_offers_lapse(
+async def test_a_service_that_was_away_judges_requests_by_the_time_that_the_broker_received_them(
     kafka: KafkaBroker,
     enrolment_url: str,
     database: Database,
     run_service: RunService,
-    eventually: Callable[..., Awaitable[None]],
+    eventually: Eventually,
+    *,
+    rows: SelectRows,
 ) -> None:
-    session, seated = open_now(capacity=1, waiting_list="offer"), an_agent()
+    """It reads all answers before it lets offers lapse, and waits for unknown sessions before it refuses."""
+    full, seated = open_now(capacity=1, waiting_list="offer"), an_agent()
     waiting = an_agent(issuer="essai")  # of the portal that sends the answer
-    policy = Policy(longest_hold=HELD)
-    begun = clock.now() - 2 * HELD
-
-    async def ask(now: datetime, *requests: Request) -> None:
-        async with database.transaction() as tx:
-            await service.process(tx, requests, policy, now)
-
-    def members(now: datetime) -> tuple[uuid.UUID, datetime, uuid.UUID]:
-        return uuid.uuid4(), now, session.session_id
+    policy, begun = Policy(longest_hold=HELD), clock.now() - 2 * HELD
+    closing, unknown = open_now(), open_now()
+    answer_id, in_time, late, in_vain = [uuid4() for _ in range(4)]
 
     async with database.transaction() as tx:
-        await sessions.apply_states(tx, {session.session_id: session}, policy, begun)
-    await ask(
-        begun, SeatRequest(*members(begun), seated, False), SeatRequest(*members(begun), waiting, False)
-    )
-    key, answer_id = str(session.session_id), uuid.uuid4()
-    answer = {"session_id": str(session.session_id), "agent_id": waiting.agent_id, "accepted": True}
+        await sessions.apply_states(tx, {full.session_id: full}, policy, begun)
+        asked: list[Request] = [
+            SeatRequest(uuid4(), begun, full.session_id, agent, False) for agent in (seated, waiting)
+        ]
+        await service.process(tx, asked, policy, begun)
+    key, session_id = str(full.session_id), str(full.session_id)
+    answer = {"session_id": session_id, "agent_id": waiting.agent_id, "accepted": True}
     # Behind more than one batch of others, all of which are read when the offer is over.
-    others = [
-        (key, headers(EnrolmentRequested.TYPE), as_json(enrolment_request(session.session_id)))
-        for _ in range(1_200)
-    ]
-    record = headers(SeatOfferAnswered.TYPE, event_id=answer_id), as_json(answer)
+    others = [request_record(full) for _ in range(600)]
+    old = headers(EnrolmentRequested.TYPE, event_id=in_time, ce_time=b"1999-01-01T00:00:00Z")
     async with KafkaPortal(kafka.bootstrap_servers) as portal:
-        await portal.send("portal.enrolments", [*others, (key, *record)])
-        offered = clock.now() - HELD + timedelta(seconds=0.1)  # so it is over once the broker has the answer
-        await ask(offered, Withdrawal(*members(offered), seated.key, None))
+        records = [
+            *others,
+            (key, headers(SeatOfferAnswered.TYPE, event_id=answer_id), as_json(answer)),
+            (str(closing.session_id), old, as_json(enrolment_request(closing.session_id))),
+            request_record(unknown, request_id=in_vain),
+        ]
+        await portal.send("portal.enrolments", records)
+        over = clock.now() + SOON  # the broker has the requests
+        await announce(portal, closing.model_copy(update={"enrolment_closes_at": over}))
+        async with database.transaction() as tx:
+            withdrawal = Withdrawal(uuid4(), over - HELD, full.session_id, seated.key, None)
+            await service.process(tx, [withdrawal], policy, over - HELD)
 
-    async def is_over() -> bool:
-        return clock.now() > offered + HELD
+        async def is_over() -> bool:
+            return clock.now() > over + SOON
 
-    await eventually(is_over, "the offer is over")
-    run_service("enrolment", enrolment_url, kafka.bootstrap_servers, ENROLMENT_GRACE_SECONDS="0")
+        await eventually(is_over, "the offer and the deadline")
+        await portal.send("portal.enrolments", [request_record(closing, request_id=late)])
 
-    async def outcome() -> str | None:
-        async with database.quiet_transaction() as tx:
-            found: str | None = await tx.scalar(
-                text("SELECT outcome FROM request WHERE request_id = :id"), {"id": answer_id}
-            )
-            return found
+    away = {"ENROLMENT_GRACE_SECONDS": "0", "ENROLMENT_PENDING_SESSION_SECONDS": "2"}
+    run_service("enrolment", enrolment_url, kafka.bootstrap_servers, **away)
 
-    async def is_answered() -> bool:
-        return await outcome() is not None
+    async def all_are_decided() -> bool:
+        return len(await rows(outcomes, ids=[answer_id, in_time, late, in_vain])) == 4
 
-    await eventually(is_answered, "the answer is answered")
-    assert await outcome() == "enrolled"
-
-
-async def test_a_request_for_a_session_that_never_comes_is_refused_unknown_session(
-    kafka: KafkaBroker, enrolment_url: str, run_service: RunService
-) -> None:
-    session, request_id = open_now(), uuid.uuid4()
-    record = (
-        headers(EnrolmentRequested.TYPE, event_id=request_id),
-        as_json(enrolment_request(session.session_id)),
+    outcomes = (
+        "SELECT request_id, outcome, reason FROM request WHERE request_id = ANY(:ids) AND outcome IS NOT NULL"
     )
-    service = run_service(
-        "enrolment", enrolment_url, kafka.bootstrap_servers, ENROLMENT_PENDING_SESSION_SECONDS="0.5"
-    )
-    async with KafkaPortal(kafka.bootstrap_servers) as portal:
-        await portal.send("portal.enrolments", [(str(session.session_id), *record)])
-        found = await collect(
-            kafka.bootstrap_servers,
-            "enrolment.decisions",
-            lambda found: any(decision.data["request_id"] == str(request_id) for decision in found),
-        )
-    [refused] = [decision for decision in found if decision.data["request_id"] == str(request_id)]
-    assert (refused.type, refused.data["reason"]) == ("EnrolmentRefused", "unknown_session")
-    async with httpx.AsyncClient() as client:
-        answer = await client.get(f"{service.url}/api/v1/requests/{request_id}")
-    assert answer.json()["reason"] == "unknown_session"
+    await eventually(all_are_decided, "the requests are decided")
+    decided = await rows(outcomes, ids=[answer_id, in_time, late, in_vain])
+    assert {row.request_id: (row.outcome, row.reason) for row in decided} == {
+        answer_id: ("enrolled", None),
+        in_time: ("enrolled", None),
+        late: ("refused", "deadline_passed"),
+        in_vain: ("refused", "unknown_session"),
+    }

@@ -1,7 +1,9 @@
 """A request from the portal's record to the decision on its topic, through a running service."""
 
 import asyncio
+import json
 import uuid
+from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -10,16 +12,18 @@ import pytest
 from aiokafka import AIOKafkaProducer
 
 from local.kafka import KafkaBroker
-from shared.events.catalogue import SessionScheduled, SessionState
+from shared.events.catalogue import SessionState
 from shared.events.cloudevents import STRUCTURED
-from shared.events.portal import EnrolmentRequested, WithdrawalRequested
+from shared.events.portal import EnrolmentRequested, GroupEnrolmentRequested, WithdrawalRequested
 from tests.conftest import running_services
 from tests.integration.enrolment.conftest import INTAKE_KEY, a_portals_file, a_tokens_file
+from tests.integration.enrolment.records import announce, decisions_about, request_record
 from tests.support.builders import an_agent, as_json, enrolment_request, headers, open_now
-from tests.support.kafka import KafkaPortal, PublishedRecord, collect
+from tests.support.kafka import KafkaPortal, collect
 from tests.support.processes import ServiceProcess
 
 PORTAL = "portail-bretagne"
+LONG_NAME = "é" * 100
 
 
 @pytest.fixture(scope="module")
@@ -28,122 +32,62 @@ def service(
 ) -> Iterator[ServiceProcess]:
     """One enrolment for all these tests. Use new ids."""
     folder = tmp_path_factory.mktemp("requests")
-    tokens = a_tokens_file(folder)
+    files = {
+        "API_TOKENS_FILE": str(a_tokens_file(folder)),
+        "PORTALS_FILE": str(a_portals_file(folder)),
+        "INTAKE_SIGNING_KEY": INTAKE_KEY,
+    }
     with running_services(folder) as run_service:
-        url = new_database("enrolment")
-        files = {"API_TOKENS_FILE": str(tokens), "PORTALS_FILE": str(a_portals_file(folder))}
-        yield run_service("enrolment", url, kafka.bootstrap_servers, **files, INTAKE_SIGNING_KEY=INTAKE_KEY)
+        yield run_service("enrolment", new_database("enrolment"), kafka.bootstrap_servers, **files)
 
 
-def session_record(session: SessionState) -> tuple[str, Any, bytes]:
-    return (
-        str(session.session_id),
-        headers(SessionScheduled.TYPE, source="/services/catalogue"),
-        session.model_dump_json().encode(),
-    )
+async def post(client: httpx.AsyncClient, event_type: str, data: dict[str, Any]) -> str:
+    """Send an event by HTTP, with every accent escaped: six bytes for each. Return its id."""
+    event = {
+        "specversion": "1.0",
+        "id": str(uuid.uuid4()),
+        "source": f"/portals/{PORTAL}",
+        "type": event_type,
+        "data": data,
+    }
+    sent = {"authorization": f"Bearer {PORTAL}", "content-type": STRUCTURED}
+    answer = await client.post("/api/v1/events", content=json.dumps(event), headers=sent)
+    assert answer.status_code == 202, answer.text
+    return str(answer.json()["request_id"])
 
 
-def request_record(
-    session: SessionState, agent: Any, request_id: uuid.UUID | None = None
-) -> tuple[str, Any, bytes]:
-    return (
-        str(session.session_id),
-        headers(EnrolmentRequested.TYPE, event_id=request_id),
-        as_json(enrolment_request(session.session_id, agent)),
-    )
-
-
-def decided(session: SessionState, number: int) -> Callable[[list[PublishedRecord]], bool]:
-    """Whether so many decisions about this session have come."""
-    return lambda found: len(of(session, found)) >= number
-
-
-def of(session: SessionState, found: list[PublishedRecord]) -> list[PublishedRecord]:
-    return [decision for decision in found if decision.data["session_id"] == str(session.session_id)]
-
-
-async def outcome_of(service: ServiceProcess, request_id: uuid.UUID) -> dict[str, Any] | None:
-    async with httpx.AsyncClient() as client:
-        answer = await client.get(f"{service.url}/api/v1/requests/{request_id}")
-    if answer.status_code == 404:
-        assert answer.headers["content-type"] == "application/problem+json"
-        return None
-    document: dict[str, Any] = answer.raise_for_status().json()
-    return document
-
-
-async def test_a_request_is_answered_once_with_its_own_id(
+async def test_requests_are_answered_once_in_order_with_their_ids_and_a_withdrawal_promotes_the_first(
     kafka: KafkaBroker, service: ServiceProcess
 ) -> None:
-    session, agent, request_id = open_now(capacity=1), an_agent(), uuid.uuid4()
-    async with KafkaPortal(kafka.bootstrap_servers) as portal:
-        await portal.send("catalogue.sessions", [session_record(session)])
-        await portal.send("portal.enrolments", [request_record(session, agent, request_id)])
-
-        found = of(
-            session, await collect(kafka.bootstrap_servers, "enrolment.decisions", decided(session, 1))
-        )
-
-    assert [decision.type for decision in found] == ["AgentEnrolled"]
-    assert found[0].data["request_id"] == str(request_id)
-    assert found[0].key == agent.agent_id
-    assert found[0].headers["ce_subject"] == agent.agent_id
-    assert found[0].headers["ce_source"] == "/services/enrolment"
-    answer = await outcome_of(service, request_id)
-    assert answer is not None
-    assert (answer["state"], answer["outcome"], answer["reason"]) == ("answered", "enrolled", None)
-
-
-async def test_a_full_session_queues_in_order_and_a_withdrawal_promotes_the_first(
-    kafka: KafkaBroker, service: ServiceProcess
-) -> None:
-    session = open_now(capacity=1)
+    session, request_id = open_now(capacity=1), uuid.uuid4()
     first, second, third = an_agent(), an_agent(), an_agent()
-    withdrawal = (
-        str(session.session_id),
-        headers(WithdrawalRequested.TYPE),
-        as_json({"session_id": str(session.session_id), "agent_id": first.agent_id}),
-    )
+    leaving = as_json({"session_id": str(session.session_id), "agent_id": first.agent_id})
     async with KafkaPortal(kafka.bootstrap_servers) as portal:
-        await portal.send("catalogue.sessions", [session_record(session)])
-        await portal.send(
-            "portal.enrolments",
-            [*(request_record(session, agent) for agent in (first, second, third)), withdrawal],
-        )
+        await announce(portal, session)
+        records = [
+            request_record(session, first, request_id),
+            *(request_record(session, agent) for agent in (second, third)),
+            (str(session.session_id), headers(WithdrawalRequested.TYPE), leaving),
+        ]
+        await portal.send("portal.enrolments", records)
+        found = await decisions_about(kafka, [session], 5)
 
-        found = of(
-            session, await collect(kafka.bootstrap_servers, "enrolment.decisions", decided(session, 5))
-        )
-
-    by_agent = {
-        agent.agent_id: [decision.type for decision in found if decision.key == agent.agent_id]
+    of_agents = {
+        agent.agent_id: [
+            (each.type, each.data.get("position")) for each in found if each.key == agent.agent_id
+        ]
         for agent in (first, second, third)
     }
-    assert by_agent == {
-        first.agent_id: ["AgentEnrolled", "EnrolmentWithdrawn"],
-        second.agent_id: ["AgentWaitlisted", "AgentEnrolled"],
-        third.agent_id: ["AgentWaitlisted"],
+    assert of_agents == {
+        first.agent_id: [("AgentEnrolled", None), ("EnrolmentWithdrawn", None)],
+        second.agent_id: [("AgentWaitlisted", 1), ("AgentEnrolled", None)],
+        third.agent_id: [("AgentWaitlisted", 2)],
     }
-    positions = [decision.data["position"] for decision in found if decision.type == "AgentWaitlisted"]
-    assert sorted(positions) == [1, 2]
-
-
-async def test_a_request_that_overtakes_its_session_waits_for_it(
-    kafka: KafkaBroker, service: ServiceProcess, eventually: Any
-) -> None:
-    session, agent, request_id = open_now(), an_agent(), uuid.uuid4()
-    async with KafkaPortal(kafka.bootstrap_servers) as portal:
-        await portal.send("portal.enrolments", [request_record(session, agent, request_id)])
-
-        async def is_pending() -> bool:
-            answer = await outcome_of(service, request_id)
-            return answer is not None and answer["state"] == "pending"
-
-        await eventually(is_pending, "the request waits")
-        await portal.send("catalogue.sessions", [session_record(session)])
-        found = await collect(kafka.bootstrap_servers, "enrolment.decisions", decided(session, 1))
-
-    assert [decision.type for decision in of(session, found)] == ["AgentEnrolled"]
+    [answer] = [decision for decision in found if decision.data["request_id"] == str(request_id)]
+    assert (answer.headers["ce_subject"], answer.headers["ce_source"]) == (
+        first.agent_id,
+        "/services/enrolment",
+    )
 
 
 async def test_a_request_that_its_portal_took_back_with_its_transaction_was_never_made(
@@ -151,58 +95,90 @@ async def test_a_request_that_its_portal_took_back_with_its_transaction_was_neve
 ) -> None:
     session, taken_back, requesting = open_now(), an_agent(), an_agent()
     async with KafkaPortal(kafka.bootstrap_servers) as portal:
-        await portal.send("catalogue.sessions", [session_record(session)])
+        await announce(portal, session)
         key, head, value = request_record(session, taken_back)
+        assert key is not None
         producer = AIOKafkaProducer(
             bootstrap_servers=kafka.bootstrap_servers, transactional_id=f"portal-{uuid.uuid4()}"
         )
         await producer.start()
         await producer.begin_transaction()
-        await producer.send_and_wait("portal.enrolments", value, key=key.encode(), headers=head)
+        await producer.send_and_wait("portal.enrolments", value, key=key.encode(), headers=list(head))
         await producer.abort_transaction()
         await producer.stop()
         await portal.send("portal.enrolments", [request_record(session, requesting)])
-
-        found = of(
-            session, await collect(kafka.bootstrap_servers, "enrolment.decisions", decided(session, 1))
-        )
-
+        found = await decisions_about(kafka, [session], 1)
     assert [decision.key for decision in found] == [requesting.agent_id]
 
 
-async def test_a_request_by_http_is_answered_with_its_own_id_like_one_from_kafka(
+async def test_a_request_by_http_is_answered_with_its_own_id_on_the_topic_and_in_the_feed(
     kafka: KafkaBroker, service: ServiceProcess
 ) -> None:
     session, agent = open_now(capacity=1), an_agent()
     async with KafkaPortal(kafka.bootstrap_servers) as portal:
-        await portal.send("catalogue.sessions", [session_record(session)])
-    request_id = str(uuid.uuid4())
-    event = {
-        "specversion": "1.0",
-        "id": request_id,
-        "source": f"/portals/{PORTAL}",
-        "type": EnrolmentRequested.TYPE,
-        "data": enrolment_request(session.session_id, agent),
-    }
-    sent = {"authorization": f"Bearer {PORTAL}", "content-type": STRUCTURED}
-    async with httpx.AsyncClient(base_url=service.url, headers=sent) as client:
-        accepted = await client.post("/api/v1/events", content=as_json(event))
-        assert accepted.status_code == 202, accepted.text
-        assert accepted.json()["request_id"] == request_id
-        heard: list[dict[str, Any]] = []
-        after = 0
+        await announce(portal, session)
+    heard: dict[str, Any] = {}
+    by_portal = {"authorization": f"Bearer {PORTAL}"}
+    async with httpx.AsyncClient(base_url=service.url, headers=by_portal, timeout=30) as client:
+        data = enrolment_request(session.session_id, agent)
+        request_id, after = await post(client, EnrolmentRequested.TYPE, data), 0
         async with asyncio.timeout(20):
-            while request_id not in (event["data"]["request_id"] for event in heard):
-                page = (await client.get(f"/api/v1/answers?after={after}&wait=20", timeout=30)).json()
-                heard, after = page["items"], page["next"]
-    assert heard[-1]["data"]["agent"]["agent_id"] == agent.agent_id
-    found = of(session, await collect(kafka.bootstrap_servers, "enrolment.decisions", decided(session, 1)))
-    assert [(decision.type, decision.data["request_id"]) for decision in found] == [
-        ("AgentEnrolled", request_id)
-    ]
-    outcome = await outcome_of(service, uuid.UUID(request_id))
-    assert outcome is not None
+            while request_id not in heard:
+                page = (await client.get(f"/api/v1/answers?after={after}&wait=20")).json()
+                heard |= {event["data"]["request_id"]: event for event in page["items"]}
+                after = page["next"]
+        outcome = (await client.get(f"/api/v1/requests/{request_id}")).json()
+    [decision] = await decisions_about(kafka, [session], 1)
+    assert (decision.type, decision.data["request_id"]) == ("AgentEnrolled", request_id)
+    assert decision.headers["ce_id"] == heard[request_id]["id"]
     assert (outcome["state"], outcome["outcome"]) == ("answered", "enrolled")
-    assert [event["id"] for event in heard if event["data"]["request_id"] == request_id] == [
-        decision.headers["ce_id"] for decision in found
-    ]
+
+
+# ------------------------------------------------------------------------------------- as large as it may be
+
+
+def a_group(session: SessionState, prefix: str) -> dict[str, Any]:
+    names = {"given_name": LONG_NAME, "family_name": LONG_NAME}
+    agents = [an_agent(f"{prefix}-{number:03d}", **names) for number in range(500)]
+    return {
+        "session_id": str(session.session_id),
+        "agents": [agent.model_dump(mode="json") for agent in agents],
+        "requested_by": {"name": LONG_NAME, "email": "rh@ville-exemple.fr"},
+        "all_or_nothing": False,
+    }
+
+
+async def test_a_group_of_500_with_long_names_goes_through_and_single_requests_beside_it_too(
+    kafka: KafkaBroker, service: ServiceProcess
+) -> None:
+    session = open_now(capacity=2_000)
+    key, ids = str(session.session_id), [f"{way}{uuid.uuid4().hex[:8]}" for way in ("K", "H")]
+    alone = [[an_agent(f"{prefix}-alone-{number}") for number in range(4)] for prefix in ids]
+    by_kafka, by_http = [a_group(session, prefix) for prefix in ids]
+    group = key, headers(GroupEnrolmentRequested.TYPE), as_json(by_kafka)
+    first, *others = [request_record(session, agent) for agent in alone[0]]
+    async with (
+        KafkaPortal(kafka.bootstrap_servers) as portal,
+        httpx.AsyncClient(base_url=service.url, timeout=30) as client,
+    ):
+        await announce(portal, session)
+        sent = [(EnrolmentRequested.TYPE, enrolment_request(key, agent)) for agent in alone[1]]
+        await asyncio.gather(
+            portal.send("portal.enrolments", [first, group, *others]),
+            post(client, GroupEnrolmentRequested.TYPE, by_http),
+            *(post(client, event_type, data) for event_type, data in sent),
+        )
+
+    decided = await decisions_about(kafka, [session], 1_008)
+    expected = {agent["agent_id"] for sent_group in (by_kafka, by_http) for agent in sent_group["agents"]} | {
+        agent.agent_id for agents in alone for agent in agents
+    }
+    assert {decision.key for decision in decided} == expected
+    assert Counter(decision.type for decision in decided) == {"AgentEnrolled": 1_008}
+    requests = await collect(
+        kafka.bootstrap_servers,
+        "portal.enrolments",
+        lambda found: sum(request.key == key for request in found) >= 10,
+    )
+    published = [request.id for request in requests if request.key == key]
+    assert len(published) == len(set(published)) == 10, "nothing is published twice"

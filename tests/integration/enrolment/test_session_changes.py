@@ -12,10 +12,15 @@ from services.enrolment.store import session_changes as store
 from shared.database import Database
 from shared.events.catalogue import SessionState
 from shared.events.enrolment import SessionChangedForAgent
-from shared.events.vocabulary import Agent
 from tests.integration.enrolment.conftest import Front
+from tests.integration.enrolment.seating import session_with
 from tests.support.answers import rows
 from tests.support.builders import a_session, an_agent, open_now
+
+AGENTS = [an_agent(f"{place:03}", issuer="iel") for place in range(5)]
+BREST = {"venue": "Brest, 1 quai du Test"}
+LINK = {"join_url": "https://visio.exemple.fr/7"}
+MODULE = {"title": "Matin", "starts_at": "2030-01-01T08:00Z", "ends_at": "2030-01-01T09:00Z"}
 
 
 @pytest.fixture
@@ -23,83 +28,67 @@ def database(answering: Database) -> Database:
     return answering
 
 
-def of_iel(number: int) -> list[Agent]:
-    return [an_agent(f"{place:03}", issuer="iel") for place in range(number)]
+async def change(front: Front, session: SessionState, **changes: Any) -> SessionState:
+    changed = a_session(**(session.model_dump() | {"version": session.version + 1} | changes))
+    await front.publish(changed)
+    return changed
 
 
-def changed(session: SessionState, **changes: Any) -> SessionState:
-    return a_session(**(session.model_dump() | {"version": session.version + 1} | changes))
-
-
-async def slice_of(database: Database, most: int = 100) -> int | None:
+async def notify(database: Database, most: int = 100) -> int | None:
     async with database.transaction() as tx:
         return await session_changes.next_slice(tx, most=most)
 
 
-async def notified(database: Database, portal: str = "iel") -> Sequence[SessionChangedForAgent]:
+async def published(database: Database, portal: str = "iel") -> Sequence[SessionChangedForAgent]:
     found = await rows(database, f"portal = '{portal}' AND type = '{SessionChangedForAgent.TYPE}'")
     return [SessionChangedForAgent.model_validate_json(row.data) for row in found]
 
 
-async def test_everybody_who_has_a_seat_or_waits_is_told_and_nobody_who_left(
+async def test_all_agents_with_a_seat_or_a_place_in_line_are_notified_and_none_who_left(
     database: Database, front: Front
 ) -> None:
-    session, (seated, waiting, gone) = open_now(capacity=1), of_iel(3)
-    await front.publish(session)
-    await front.enrol(session, seated, waiting, gone, an_agent("001", issuer="ouest"))
+    seated, waiting, gone, *_ = AGENTS
+    session = await session_with(front, seated, waiting, gone, an_agent(issuer="ouest"), capacity=1)
     await front.withdraw(session, gone)
-    later = changed(
-        session, starts_at=session.starts_at + timedelta(days=1), ends_at=session.ends_at + timedelta(days=1),
-        venue="Brest, 1 quai du Test", join_url="https://visio.exemple.fr/7",
-    )  # fmt: skip
-    await front.publish(later)
+    a_day_later = {name: getattr(session, name) + timedelta(days=1) for name in ("starts_at", "ends_at")}
+    later = await change(front, session, **a_day_later, **BREST, **LINK)
 
-    assert await slice_of(database) == 3
-    assert await slice_of(database) is None
+    assert [await notify(database), await notify(database)] == [3, None]
 
-    first, second = await notified(database)
+    first, second = await published(database)
     assert (first.agent, second.agent) == (seated, waiting)
     assert first.join_url is second.join_url is None, "the link is in letters alone"
     assert first.enrolment_id == (await front.of(session, seated)).enrolment_id
     assert (first.session_id, first.session_version) == (session.session_id, later.version)
     assert first.changed == second.changed == ("dates", "place", "link")
     assert (first.starts_at, first.ends_at, first.venue) == (later.starts_at, later.ends_at, later.venue)
-    assert await notified(database, "iel-mobile") == [first, second]
-    assert [event.agent.issuer for event in await notified(database, "ouest")] == ["ouest"]
+    assert await published(database, "iel-mobile") == [first, second]
+    assert [event.agent.issuer for event in await published(database, "ouest")] == ["ouest"]
 
 
 @pytest.mark.parametrize(
-    ("change", "heard"),
+    ("changes", "parts"),
     [
-        ({"venue": "Brest, 1 quai du Test"}, ["place"]),
-        ({"join_url": "https://visio.exemple.fr/7"}, ["link"]),
-        ({"modules": [{"title": "Matin", "starts_at": "2030-01-01T08:00Z", "ends_at": "2030-01-01T09:00Z"}]},
-         ["dates"]),
-        ({"capacity": 7, "title": "Autre titre"}, None),
-        ({"status": "cancelled", "venue": "Brest, 1 quai du Test"}, None),
+        (BREST, [["place"]]),
+        (LINK, [["link"]]),
+        ({"modules": [MODULE]}, [["dates"]]),
+        ({"capacity": 7, "title": "Autre titre"}, []),
+        ({"status": "cancelled"} | BREST, []),
     ],
-    ids=["place", "link", "modules", "nothing they must hear", "cancelled"],
-)  # fmt: skip
-async def test_only_dates_place_and_link_are_told(
-    database: Database, front: Front, change: dict[str, Any], heard: list[str] | None
+    ids=["place", "link", "modules", "nothing for agents", "cancelled"],
+)
+async def test_only_changes_of_dates_place_and_link_are_published(
+    database: Database, front: Front, changes: dict[str, Any], parts: list[list[str]]
 ) -> None:
-    session, (agent,) = open_now(), of_iel(1)
-    await front.publish(session)
-    await front.enrol(session, agent)
-
-    await front.publish(changed(session, **change))
-
-    assert await slice_of(database) == (None if heard is None else 1)
-    assert [list(event.changed) for event in await notified(database)] == ([heard] if heard else [])
+    await change(front, await session_with(front, AGENTS[0]), **changes)
+    await notify(database)
+    assert [list(event.changed) for event in await published(database)] == parts
 
 
-async def test_a_large_session_is_told_slice_by_slice_each_agent_once(
+async def test_a_large_session_is_notified_slice_by_slice_each_agent_once(
     database: Database, front: Front
 ) -> None:
-    session, agents = open_now(), of_iel(5)
-    await front.publish(session)
-    await front.enrol(session, *agents)
-    await front.publish(changed(session, venue="Brest, 1 quai du Test"))
+    await change(front, await session_with(front, *AGENTS), **BREST)
 
     # A process that dies within a slice leaves it to be done: nothing of it is kept.
     async def die_within_a_slice() -> None:
@@ -109,67 +98,46 @@ async def test_a_large_session_is_told_slice_by_slice_each_agent_once(
 
     with pytest.raises(RuntimeError, match="killed"):
         await die_within_a_slice()
-    assert [await slice_of(database, most=2) for _ in range(4)] == [2, 2, 1, None]
+    assert [await notify(database, most=2) for _ in range(4)] == [2, 2, 1, None]
+    assert [event.agent for event in await published(database)] == AGENTS
 
-    assert [event.agent for event in await notified(database)] == agents
 
-
-async def test_a_newer_change_begins_again_and_tells_of_both(database: Database, front: Front) -> None:
-    session, agents = open_now(), of_iel(3)
-    await front.publish(session)
-    await front.enrol(session, *agents)
-    second = changed(session, venue="Brest, 1 quai du Test")
-    await front.publish(second)
-    assert await slice_of(database, most=2) == 2
-    third = changed(second, join_url="https://visio.exemple.fr/7")
-    await front.publish(third)
-
-    assert await slice_of(database) == 3
-
-    *_, last = await notified(database)
-    assert len(await notified(database)) == 5
-    assert (last.session_version, last.changed) == (third.version, ("place", "link"))
+async def test_a_newer_change_begins_again_and_names_both(database: Database, front: Front) -> None:
+    session = await session_with(front, *AGENTS)
+    second = await change(front, session, **BREST)
+    assert await notify(database, most=2) == 2
+    third = await change(front, second, **LINK)
+    assert await notify(database) == 5
+    events = await published(database)
+    assert len(events) == 7
+    assert (events[-1].session_version, events[-1].changed) == (third.version, ("place", "link"))
 
 
 async def test_a_session_that_changes_again_lets_others_go_first(database: Database, front: Front) -> None:
-    restless, other = open_now(), open_now()
-    for session in (restless, other):
-        await front.publish(session)
-        await front.enrol(session, *of_iel(3))
-        await front.publish(changed(session, venue="Brest, 1 quai du Test"))
-    assert await slice_of(database, most=2) == 2
-    await front.publish(changed(restless, version=restless.version + 2, venue="Quimper, 2 quai du Test"))
-
-    assert await slice_of(database) == 3
-
-    *_, last = await notified(database)
-    assert last.session_id == other.session_id
+    restless, other = [await session_with(front, *AGENTS) for _ in range(2)]
+    changed = await change(front, restless, **BREST)
+    await change(front, other, **BREST)
+    assert await notify(database, most=2) == 2
+    await change(front, changed, venue="Quimper, 2 quai du Test")
+    await notify(database)
+    assert (await published(database))[-1].session_id == other.session_id
 
 
-async def test_a_session_cancelled_meanwhile_has_nothing_left_to_tell(
+async def test_a_session_cancelled_meanwhile_has_no_change_left_to_publish(
     database: Database, front: Front
 ) -> None:
-    session, agents = open_now(), of_iel(2)
-    await front.publish(session)
-    await front.enrol(session, *agents)
-    moved = changed(session, venue="Brest, 1 quai du Test")
-    await front.publish(moved)
-    await front.publish(changed(moved, status="cancelled"))
-
-    assert await slice_of(database) == 0
-    assert await slice_of(database) is None
-    assert await notified(database) == []
+    moved = await change(front, await session_with(front, *AGENTS), **BREST)
+    await change(front, moved, status="cancelled")
+    assert [await notify(database), await notify(database)] == [0, None]
+    assert await published(database) == []
 
 
 async def test_a_slice_reads_its_own_agents_alone(database: Database) -> None:
     """By the index of live enrolments, not by sorting all of the session for each slice."""
+    parameters = {"session": open_now().session_id, "issuer": "", "agent": "", "most": 10}
     async with database.transaction() as tx:
         for way in ("seqscan", "bitmapscan", "sort"):  # whatever the planner believes of a small table
             await tx.execute(text(f"SET LOCAL enable_{way} = off"))
-        plan = await tx.scalars(
-            text(f"EXPLAIN {store._NEXT.text}"),
-            {"session": open_now().session_id, "issuer": "", "agent": "", "most": 10},
-        )
-        lines = "\n".join(plan)
-    assert "uq_enrolment_live" in lines
-    assert "Sort" not in lines
+        plan = "\n".join(await tx.scalars(text(f"EXPLAIN {store._NEXT.text}"), parameters))
+    assert "uq_enrolment_live" in plan
+    assert "Sort" not in plan
