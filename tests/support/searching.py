@@ -14,10 +14,13 @@ async def columns_with(database: Database, metadata: MetaData, mark: str = MARK)
     found = set()
     async with database.quiet_transaction() as tx:
         for table in metadata.tables.values():
-            for column in table.columns:
-                query = f"SELECT EXISTS (SELECT FROM {table.name} WHERE {_as_text(column)} ILIKE :mark)"
-                if await tx.scalar(text(query), {"mark": f"%{mark}%"}):
-                    found.add((table.name, column.name))
+            having = ", ".join(f"bool_or({_as_text(column)} ILIKE :mark)" for column in table.columns)
+            row = (await tx.execute(text(f"SELECT {having} FROM {table.name}"), {"mark": f"%{mark}%"})).one()
+            found |= {
+                (table.name, column.name)
+                for column, has_mark in zip(table.columns, row, strict=True)
+                if has_mark
+            }
     return found
 
 
