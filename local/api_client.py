@@ -1,5 +1,3 @@
-"""The services' HTTP APIs as an organiser's program calls them, and the pages behind links in letters."""
-
 import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -13,7 +11,7 @@ _MORE_ATTEMPTS = 5
 
 
 class ApiClient:
-    """One service's API. A refusal, or no answer, raises `LocalStackError`."""
+    """A refusal, or no answer, raises `LocalStackError`."""
 
     def __init__(self, service: str, client: httpx.AsyncClient) -> None:
         self._service = service
@@ -22,7 +20,6 @@ class ApiClient:
     @classmethod
     @asynccontextmanager
     async def connect(cls, service: str, url: str, token: str) -> AsyncIterator["ApiClient"]:
-        """Give a client of the API at `url`."""
         async with httpx.AsyncClient(
             base_url=url,
             headers={"Authorization": f"Bearer {token}"},
@@ -36,7 +33,7 @@ class ApiClient:
     async def call(
         self, method: str, path: str, body: Mapping[str, Any] | str | None = None
     ) -> dict[str, Any]:
-        """Return the answer to a request. A `body` is JSON, or a sheet (CSV) if it is a text."""
+        """A `body` is JSON, or a sheet (CSV) if it is a text."""
         content = {"content": body} if isinstance(body, str) else {"json": body}
         headers = {"Content-Type": "text/csv; charset=utf-8"} if isinstance(body, str) else {}
         request = self._client.build_request(method, path, headers=headers, **content)
@@ -61,11 +58,9 @@ class ApiClient:
             raise LocalStackError(f"the {self._service} did not answer {what}: {error}") from error
 
     async def exists(self, path: str) -> bool:
-        """Say whether the API has something at this path."""
         return (await self._client.get(path)).is_success
 
     async def items(self, path: str) -> list[dict[str, Any]]:
-        """Return a whole list, however many pages it has."""
         items: list[dict[str, Any]] = []
         query = f"{path}?limit=100"
         while True:
@@ -77,9 +72,9 @@ class ApiClient:
 
 
 async def submit_page(link: str, **fields: str) -> bool:
-    """Open the page behind a link in a mail and press its button, as its reader would.
+    """Open the page behind a link in a mail and press its button.
 
-    Returns False if the service is away for the moment: its reader tries again.
+    Returns False if the service is away for the moment: the reader tries again.
     """
     async with httpx.AsyncClient(timeout=30, trust_env=False) as browser:
         try:

@@ -1,8 +1,7 @@
 """Child processes: started with a log file, stopped by pid, never left behind.
 
-Owns every `Popen` of the local stack. Each child is its own session, so that Ctrl-C in the terminal
-reaches the supervisor alone and the parts stop in order; each is watched (`watchdog.py`), so that a
-killed supervisor leaves nothing running.
+Each child is its own session, so that Ctrl-C in the terminal reaches the supervisor alone and the parts stop
+in order. Each is watched (`watchdog.py`), so that a killed supervisor leaves nothing running.
 """
 
 import atexit
@@ -22,8 +21,6 @@ from local import clock, watchdog
 
 @dataclass(frozen=True)
 class Account:
-    """A user of this machine that a child runs as."""
-
     name: str
     uid: int
     gid: int
@@ -44,7 +41,6 @@ class _Watchdog:
         self._write(f"-{pid}\n")
 
     def end(self) -> None:
-        """End the watchdog, which ends the children that are still watched."""
         if self._process is not None and self._owner == os.getpid():
             self._process.communicate()
 
@@ -72,8 +68,6 @@ atexit.register(_watchdog.end)
 
 @dataclass
 class Child:
-    """One running child process and its log."""
-
     name: str
     process: subprocess.Popen[bytes]
     log_file: Path
@@ -92,10 +86,7 @@ class Child:
         account: Account | None = None,
         stop_signal: int = signal.SIGTERM,
     ) -> "Child":
-        """Start `command` with both outputs appended to `log_file`; `account` is who runs it (root only).
-
-        `stop_signal` is the one that means "finish and leave" to this program.
-        """
+        """`account` is who runs it (root only). `stop_signal` makes this program finish and leave."""
         log_file.parent.mkdir(parents=True, exist_ok=True)
         with log_file.open("ab") as log:
             process = subprocess.Popen(
@@ -125,11 +116,10 @@ class Child:
         return code
 
     def running(self) -> bool:
-        """Say whether the process is alive."""
         return self.exit_code() is None
 
     def listens_on(self, port: int) -> bool:
-        """Say whether this very process listens there: an answer from the port may be a stranger's."""
+        """An answer from the port may be a stranger's."""
         try:
             sockets = psutil.Process(self.pid).net_connections(kind="tcp")
         except psutil.Error:
@@ -137,12 +127,11 @@ class Child:
         return any(socket.status == psutil.CONN_LISTEN and socket.laddr[1] == port for socket in sockets)
 
     def ask_to_stop(self) -> None:
-        """Send the stop signal and return at once."""
         if self.running():
             self.process.send_signal(self.stop_signal)
 
     def stop(self, grace_seconds: float = 10.0) -> int:
-        """Ask it to stop, kill it after `grace_seconds`, and return its exit code."""
+        """Kill it after `grace_seconds`. Return its exit code."""
         self.ask_to_stop()
         try:
             code = self.process.wait(grace_seconds)
@@ -152,7 +141,7 @@ class Child:
         return code
 
     def kill(self) -> int:
-        """End it with SIGKILL, as a crash would, and return its exit code."""
+        """SIGKILL is like a crash."""
         if self.process.poll() is None:
             self.process.kill()
         code = self.process.wait()
@@ -160,7 +149,6 @@ class Child:
         return code
 
     def last_lines(self, count: int = 15) -> str:
-        """Return the end of its log, for an error message."""
         try:
             lines = self.log_file.read_text(errors="replace").splitlines()
         except OSError:

@@ -1,9 +1,8 @@
-"""A clock that is moved for all children of this process, by libfaketime: no program knows of it.
+"""Moves the clock of all children of this process by libfaketime: no program knows of it.
 
-While it is `lent` each child reads the time of day through a file, and so do its children in turn
-(`children.py` hands it on to those with an environment of their own). Waiting, timeouts and the times of
-files stay as they are; so does the clock of this process. A static program (the embedded broker) does not
-notice.
+While it is `lent` each child reads the time of day through a file, and so do its children (`children.py`
+passes it on to those with an environment of their own). Waiting, timeouts and the times of files stay as
+they are; so does the clock of this process. A static program (the embedded broker) does not notice.
 """
 
 import contextlib
@@ -33,11 +32,11 @@ _PLACES = (
     "/usr/lib64/faketime/libfaketimeMT.so.1",
     "/usr/local/lib/faketime/libfaketimeMT.so.1",
 )
-"""Where Debian and its relatives, Fedora, and a build by hand have it."""
+"""Paths of Debian and its relatives, Fedora, and a build by hand."""
 
 
 def library(places: Sequence[str] = _PLACES) -> Path:
-    """Return libfaketime. Raises `LocalStackError`, which says what to install, where there is none."""
+    """Raises `LocalStackError`, which says what to install."""
     for place in places:
         for found in sorted(Path("/").glob(place.lstrip("/"))):
             return found
@@ -48,14 +47,14 @@ def library(places: Sequence[str] = _PLACES) -> Path:
 
 
 def lent() -> dict[str, str]:
-    """Return what a child with an environment of its own needs to have the clock; nothing where none is."""
+    """Return what a child with an environment of its own needs for the clock."""
     if _FILE not in os.environ:
         return {}
     return {name: os.environ[name] for name in (_LIBRARY, _FILE, *_FIXED)}
 
 
 def remove_left(memory: Path = Path("/dev/shm")) -> None:  # noqa: S108 - where POSIX shared memory is on Linux
-    """Remove the shared memory that the library leaves behind where its process has ended."""
+    """Remove shared memory that the library leaves behind when its process ends."""
     for left in memory.glob("*faketime_s[eh]m_*"):
         pid = left.name.rpartition("_")[2]
         if pid.isdigit() and not psutil.pid_exists(int(pid)):
@@ -64,7 +63,7 @@ def remove_left(memory: Path = Path("/dev/shm")) -> None:  # noqa: S108 - where 
 
 
 class MovedClock:
-    """The clock of all children that are started while it is `lent`. It only goes forward."""
+    """The clock of all children started while it is `lent`. It only goes forward."""
 
     def __init__(self, file: Path, moment: datetime) -> None:
         self._file = file
@@ -74,7 +73,6 @@ class MovedClock:
     @classmethod
     @contextlib.contextmanager
     def lend(cls, moment: datetime) -> Iterator["MovedClock"]:
-        """Lend all children a clock that shows this moment now."""
         before = {name: os.environ.get(name) for name in (_LIBRARY, _FILE, *_FIXED)}
         preloaded = library()
         folder = Path(tempfile.mkdtemp(prefix="parcours-clock-"))
@@ -92,11 +90,10 @@ class MovedClock:
             remove_left()
 
     def now(self) -> datetime:
-        """Return what the children take for now."""
         return datetime.now(UTC) + self._offset
 
     def set(self, moment: datetime) -> None:
-        """Move the clock forward to a moment; one that is past moves nothing."""
+        """A past moment moves nothing."""
         ahead = moment - self.now()
         if ahead > timedelta(0):
             self._move(self._offset + _whole(ahead))

@@ -1,4 +1,4 @@
-"""The secrets of the local stack: made once, kept below `.local`, readable by their owner alone."""
+"""The secrets of the local stack: made once, stored below `.local`, readable by their owner alone."""
 
 import base64
 import hashlib
@@ -11,17 +11,17 @@ from pathlib import Path
 
 
 def link_signing_key(directory: Path) -> str:
-    """Return the key that signs the links in mails; links stay valid from one run to the next."""
+    """Links stay valid from one run to the next."""
     return _kept(directory / "link-signing-key", secrets.token_urlsafe(32))
 
 
 def intake_signing_key(directory: Path) -> str:
-    """Return the key that the services sign with for what portals send by HTTP."""
+    """The services sign with it what portals send by HTTP."""
     return _kept(directory / "intake-signing-key", _new_signing_secret())
 
 
 def portals_file(directory: Path, names: Sequence[str], issuer: str) -> Path:
-    """Return the registry of portals, with these in it, which sign and speak for the agents of one issuer.
+    """The portals sign, and have agents of one issuer.
 
     Each keeps its key from one run to the next. Portals that somebody added to the file stay.
     """
@@ -46,7 +46,7 @@ def portals_file(directory: Path, names: Sequence[str], issuer: str) -> Path:
 
 
 def signing_secret(registry: Path, portal: str) -> tuple[str, str] | None:
-    """Return the id and the secret of a portal's first key; None where the registry has no such portal."""
+    """Return the id and secret of a portal's first key."""
     try:
         portals = json.loads(registry.read_text())
     except (OSError, ValueError):
@@ -56,10 +56,7 @@ def signing_secret(registry: Path, portal: str) -> tuple[str, str] | None:
 
 
 def api_tokens_file(directory: Path) -> Path:
-    """Return the file of API tokens, with the demonstration's own token in it.
-
-    The clear token is in `demo-token`. Tokens that somebody added to the file stay.
-    """
+    """The clear token is in `demo-token`. Tokens that somebody added to the file stay."""
     demo_token = _kept(directory / "demo-token", secrets.token_urlsafe(32))
     path = directory / "api-tokens.json"
     digest = hashlib.sha256(demo_token.encode()).hexdigest()
@@ -83,7 +80,6 @@ def _new_signing_secret() -> str:
 
 
 def _kept(path: Path, secret: str) -> str:
-    """Return the secret that is kept in the file; this one from now on, where there is none."""
     try:
         return path.read_text().strip()
     except FileNotFoundError:

@@ -14,7 +14,7 @@ from local.failures import LocalStackError
 
 
 class Folder:
-    """The folder of one stack. The databases and Kafka's records are in `data`, everything else in `path`."""
+    """Databases and Kafka's records are in `data`, everything else in `path`."""
 
     def __init__(self, path: Path, data: Path | None) -> None:
         self.path = path.absolute()
@@ -24,11 +24,10 @@ class Folder:
 
     @property
     def taken(self) -> bool:
-        """Whether this stack holds the lock of the folder."""
         return self._lock is not None
 
     def take(self) -> None:
-        """Keep other stacks out. Raises `LocalStackError` when one is in it, or it cannot be written."""
+        """Raises `LocalStackError` if another stack is in the folder, or if it cannot be written."""
         try:
             self.path.mkdir(parents=True, exist_ok=True)
             unprivileged.close_to_others(self.path)
@@ -54,18 +53,16 @@ class Folder:
         self.description.unlink(missing_ok=True)  # left by a stack that was killed
 
     def release(self) -> None:
-        """Release the lock, so that another stack may use the folder."""
         if self._lock is not None:
             self.description.unlink(missing_ok=True)
             self._lock.close()
             self._lock = None
 
     def log(self, part: str, number: int = 1) -> Path:
-        """Return the log of a part's process."""
         return self.path / "logs" / f"{part}-{number}.log"
 
     def set_logs_aside(self) -> None:
-        """Move the logs of the run before to `logs/previous`: logs are those of one run."""
+        """Move logs to `logs/previous`: logs are those of one run."""
         previous = self.path / "logs" / "previous"
         shutil.rmtree(previous, ignore_errors=True)
         previous.mkdir(parents=True)
@@ -73,17 +70,15 @@ class Folder:
             log.rename(previous / log.name)
 
     def empty_data(self) -> None:
-        """Remove databases and records; never the folder itself."""
+        """Never remove the folder itself."""
         if self.data == self.path:
             raise ValueError("a fresh stack needs a data folder of its own")
         remove_data(self.data)
 
     def describe(self, description: Mapping[str, object]) -> None:
-        """Write `stack.json`."""
         write_privately(self.description, json.dumps(description, indent=2) + "\n")
 
 
 def remove_data(data: Path) -> None:
-    """Remove the databases and records of a stack that is stopped, wherever they are."""
     unprivileged.remove_data(data / "postgres")
     shutil.rmtree(data, ignore_errors=True)

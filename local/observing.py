@@ -1,6 +1,6 @@
-"""What happens in Parcours, read from outside: topics, mails, databases, consumer groups.
+"""Reads topics, mails, databases and consumer groups from outside.
 
-Reads only: topics without a consumer group, databases in read-only sessions. Judges nothing.
+It reads topics without a consumer group, databases in read-only sessions, and judges nothing.
 """
 
 import asyncio
@@ -32,17 +32,16 @@ _GROUPS = {
         *("catalogue.sessions", "catalogue.resources", "catalogue.bespoke", "catalogue.trainers"),
     ),
 }
-"""The topics that each service reads, each in a consumer group of its own."""
 
 Take = Callable[[str, datetime, Any], None]
-"""Called with an event: its type without owner and version, its time, its data."""
+"""Called with an event's type without owner and version, its time, and its data."""
 
 
 @contextlib.asynccontextmanager
 async def following(topic: str, connection: Mapping[str, Any], take: Take) -> AsyncIterator[None]:
-    """Call `take` with each event of a topic, from the beginning and once by its id, until the end.
+    """Call `take` with each event of a topic, from the beginning and once by its id.
 
-    `connection` says how aiokafka reaches the broker.
+    `connection` has aiokafka's options.
     """
     consumer = AIOKafkaConsumer(topic, **connection, auto_offset_reset="earliest")
     await consumer.start()
@@ -57,7 +56,7 @@ async def following(topic: str, connection: Mapping[str, Any], take: Take) -> As
 
 
 async def _end_of(task: asyncio.Task[None]) -> None:
-    """Wait for the end of a task that may be cancelled. Raises what the task raised."""
+    """Raises what the task raised."""
     await asyncio.wait([task])
     if not task.cancelled():
         task.result()
@@ -75,8 +74,6 @@ async def _read(consumer: AIOKafkaConsumer, take: Take) -> None:
 
 @dataclass(frozen=True)
 class Letter:
-    """A mail in the mailbox. The mailbox names each file by its arrival."""
-
     path: Path
     address: str
     message_id: str
@@ -87,7 +84,6 @@ class Letter:
         return datetime.strptime(self.path.name[:15], "%Y%m%dT%H%M%S").replace(tzinfo=UTC)
 
     def read(self) -> ReadMail:
-        """Open the mail."""
         return open_mail(self.path.read_bytes())
 
 
@@ -100,7 +96,7 @@ class Mailbox:
         self.letters: list[Letter] = []
 
     def look(self) -> int:
-        """Read what is new and return how many letters came in all."""
+        """Return how many letters came in all."""
         for name in sorted(self._names() - self._known):
             if name.endswith(".eml"):
                 self._known.add(name)
@@ -116,16 +112,13 @@ class Mailbox:
         return set(os.listdir(self._directory))  # noqa: PTH208
 
     def by_address(self) -> Counter[str]:
-        """Return how many letters came to each address."""
         return Counter(letter.address for letter in self.letters)
 
     def to(self, address: str) -> list[Letter]:
-        """Return the letters to an address, the newest last."""
         self.look()
         return [letter for letter in self.letters if letter.address == address]
 
     def link_to(self, address: str, page: str) -> str | None:
-        """Return the newest link to a page in the letters to this address, or None if there is none."""
         for letter in reversed(self.to(address)):
             found = re.search(rf"https?://\S+{re.escape(page)}/\S+", letter.read().text or "")
             if found is not None:
@@ -135,7 +128,6 @@ class Mailbox:
 
 @contextlib.asynccontextmanager
 async def reading(url: str) -> AsyncIterator[asyncpg.Connection]:
-    """Give a read-only connection to a service's database."""
     connection = await asyncpg.connect(
         url.replace("postgresql+asyncpg://", "postgresql://"),
         server_settings={"default_transaction_read_only": "on"},
@@ -147,7 +139,7 @@ async def reading(url: str) -> AsyncIterator[asyncpg.Connection]:
 
 
 async def all_is_read(connection: Mapping[str, Any]) -> bool:
-    """Say whether every consumer group of the services has read its topics to the end.
+    """Return whether every consumer group has read its topics to the end.
 
     Only then can a record that was sent twice have shown its effect.
     """
@@ -176,7 +168,7 @@ async def all_is_read(connection: Mapping[str, Any]) -> bool:
 
 
 async def _holds_records(consumer: AIOKafkaConsumer, offsets: Mapping[TopicPartition, int]) -> bool:
-    """Say whether records follow these offsets, not only markers of transactions, which nobody commits."""
+    """Markers of transactions do not count, because nobody commits them."""
     consumer.assign(list(offsets))
     for partition, offset in offsets.items():
         consumer.seek(partition, offset)

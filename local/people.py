@@ -1,4 +1,4 @@
-"""Invented agents of invented authorities, with names as France has them."""
+"""Invented agents of invented authorities, with French names."""
 
 import unicodedata
 from dataclasses import dataclass
@@ -42,8 +42,6 @@ TOWNS = {
 
 @dataclass(frozen=True)
 class Authority:
-    """A local authority, whose training officer speaks for it."""
-
     siret: str
     name: str
     delegation: str
@@ -52,20 +50,17 @@ class Authority:
 
     @classmethod
     def of_delegation(cls, delegation: str, mark: str = "") -> "Authority":
-        """Return the authority that a delegation has here; `mark` is a part of its addresses."""
+        """`mark` is a part of the authority's addresses."""
         domain = f"{plain(TOWNS[delegation])}{mark}.example"
         return cls(siret(list(TOWNS).index(delegation)), TOWNS[delegation], delegation, domain)
 
     @property
     def officer(self) -> dict[str, str]:
-        """The training officer, as a contact."""
         return {"name": self.officer_name, "email": f"formation@{self.domain}"}
 
 
 @dataclass(frozen=True)
 class Agent:
-    """A local civil servant, as a portal describes them to Parcours."""
-
     agent_id: str
     email: str
     given_name: str
@@ -78,7 +73,6 @@ class Agent:
         return f"{self.given_name} {self.family_name}"
 
     def as_json(self) -> dict[str, Any]:
-        """Return the agent block of a request."""
         employer = self.employer
         return {
             "agent_id": self.agent_id,
@@ -91,7 +85,7 @@ class Agent:
 
 
 class Population:
-    """Invents agents, each once; `run` tells the agents of one demonstration from those of another."""
+    """`run` distinguishes the agents of two demonstrations."""
 
     def __init__(self, run: str, random: Random) -> None:
         self._run = run
@@ -99,7 +93,6 @@ class Population:
         self._count = 0
 
     def agent(self, delegation: str | None = None, function: str = "agent") -> Agent:
-        """Return a new agent, of the given delegation or of any."""
         self._count += 1
         place = delegation if delegation in TOWNS else self._random.choice(list(TOWNS))
         given, family = self._random.choice(GIVEN_NAMES), self._random.choice(FAMILY_NAMES)
@@ -109,18 +102,17 @@ class Population:
 
 
 def siret(number: int) -> str:
-    """Return an invented SIRET: a SIREN and a place of business, each with a right check digit."""
+    """Return an invented SIRET with right check digits."""
     return _checked(_checked(f"2199{number:04d}") + "0001")
 
 
 def _checked(digits: str) -> str:
-    """Append the Luhn digit."""
     doubled = [sum(divmod(2 * int(digit), 10)) for digit in digits[::-2]]
     return f"{digits}{-(sum(doubled) + sum(map(int, digits[-2::-2]))) % 10}"
 
 
 def plain(text: str) -> str:
-    """The text as an address has it: ASCII, in lower case, hyphens between its words."""
+    """Return ASCII in lower case, with hyphens between words."""
     folded = unicodedata.normalize("NFKD", text.replace("œ", "oe").replace("Œ", "Oe").replace("æ", "ae"))
     kept = "".join(c if c.isascii() and c.isalnum() else " " for c in folded if not unicodedata.combining(c))
     return "-".join(kept.lower().split())

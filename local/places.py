@@ -1,4 +1,4 @@
-"""Where the local stack keeps what it writes: everything below `.local` of the project's folder."""
+"""Everything that the local stack writes is below `.local` of the project's folder."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Choosing TCP ports: the standard one when nobody has it, a free one otherwise."""
+"""Chooses the standard TCP port if it is free, otherwise another."""
 
 import random
 import socket
@@ -11,7 +11,6 @@ FIRST, LAST = 20_000, 32_000
 
 
 def is_free(port: int) -> bool:
-    """Say whether a server could listen on `port` now; nothing holds it afterwards."""
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as listener:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -25,14 +24,11 @@ def is_free(port: int) -> bool:
 
 
 _given: set[int] = set()
-"""What this process has given: nothing may listen there yet."""
+"""Nothing may listen on these ports yet."""
 
 
 def free_port() -> int:
-    """Return a port that is free at this moment, and was not returned before.
-
-    Chosen at random so that parallel test runs rarely meet.
-    """
+    """Choose at random, so that parallel test runs rarely meet."""
     for _ in range(500):
         port = random.randint(FIRST, LAST)
         if port not in _given and is_free(port):
@@ -42,5 +38,4 @@ def free_port() -> int:
 
 
 def standard_or_free(standard: int) -> int:
-    """Return `standard` when it is free, else any free port."""
     return standard if is_free(standard) else free_port()

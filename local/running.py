@@ -29,7 +29,6 @@ _STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 def run(options: StackOptions, say: Callable[[str], None]) -> None:
-    """Run the stack, with the example portal, until SIGINT, SIGTERM or SIGHUP."""
     options = replace(options, example_portal=True, offer_day=offer_day)
     with signals_interrupt(), contextlib.suppress(KeyboardInterrupt):
         say("Starting Parcours …")
@@ -43,7 +42,7 @@ def run(options: StackOptions, say: Callable[[str], None]) -> None:
 
 
 def best_broker(say: Callable[[str], None]) -> BrokerKind:
-    """Return Apache Kafka where it can run, else the embedded broker, and say which and why."""
+    """Return Apache Kafka where it can run, else the embedded broker, and say why."""
     if os.environ.get("KAFKA_BOOTSTRAP_SERVERS"):
         return "embedded"  # which is not started either
     problem = missing_tools()
@@ -56,7 +55,7 @@ def best_broker(say: Callable[[str], None]) -> BrokerKind:
 
 @contextlib.contextmanager
 def signals_interrupt() -> Iterator[None]:
-    """Turn the first SIGINT, SIGTERM or SIGHUP into a `KeyboardInterrupt`; nothing disturbs the stop."""
+    """Turn the first signal into a `KeyboardInterrupt`; nothing disturbs the stop."""
 
     def interrupt(_number: int, _frame: FrameType | None) -> None:
         for number in _STOP_SIGNALS:
@@ -90,7 +89,6 @@ def offer_day(directory: Path, today: date | None = None) -> date:
 
 
 def settings(directory: Path) -> dict[str, str]:
-    """Return what the commands of the services need to reach the stack that runs in `directory`."""
     try:
         stack = json.loads((directory / "stack.json").read_text())
     except FileNotFoundError:
@@ -110,7 +108,6 @@ def settings(directory: Path) -> dict[str, str]:
 
 
 def links(stack: Stack) -> str:
-    """Return what to open, as lines."""
     lines = ["", "Parcours is ready:"]
     lines += [
         f"  {'the offer':<10} {stack.url('catalogue')}",

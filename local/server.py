@@ -1,5 +1,3 @@
-"""What all servers of the stack have in common: a child process, started, stopped and started again."""
-
 from abc import ABC, abstractmethod
 from types import TracebackType
 from typing import ClassVar, Self
@@ -10,7 +8,7 @@ from local.readiness import wait_until
 
 
 class LocalServer(ABC):
-    """A server in a child process; a context manager that stops it. `title` is its name in messages."""
+    """A server in a child process. The context manager stops it. `title` is its name in messages."""
 
     title: ClassVar[str]
     start_seconds: ClassVar[float] = 20.0
@@ -19,38 +17,37 @@ class LocalServer(ABC):
 
     @property
     def pid(self) -> int:
-        """The process id. Raises `LocalStackError` when it does not run."""
+        """Raises `LocalStackError` when it does not run."""
         return self.child.pid
 
     @property
     def child(self) -> Child:
-        """The process. Raises `LocalStackError` when it was stopped."""
+        """Raises `LocalStackError` when it was stopped."""
         if self._child is None:
             raise LocalStackError(f"{self.title} is not running")
         return self._child
 
     def running(self) -> bool:
-        """Say whether the process is alive."""
         return self._child is not None and self._child.running()
 
     def stop(self) -> None:
-        """Send its stop signal and wait, kill it after `grace_seconds`; its data on disk stays."""
+        """Kill it after `grace_seconds`; its data on disk stays."""
         if self._child is not None:
             self._child.stop(self.grace_seconds)
             self._child = None
 
     def kill(self) -> None:
-        """End it with SIGKILL, as a crash or a power cut would; `restart` recovers."""
+        """SIGKILL is like a crash or a power cut; `restart` recovers."""
         if self._child is not None:
             self._child.kill()
 
     def restart(self) -> None:
-        """Start again on the same ports and data, whether it was stopped, killed or is running."""
+        """Keep ports and data."""
         self.stop()
         self.launch()
 
     def launch(self) -> None:
-        """Start the process and return once it answers; else end it and raise `LocalStackError`."""
+        """Return once it answers; else end it and raise `LocalStackError`."""
         self._child = self.start_process()
         try:
             wait_until(
@@ -69,7 +66,7 @@ class LocalServer(ABC):
 
     @abstractmethod
     def answers(self) -> bool:
-        """Say whether it does its work; a stranger's answer from its port does not count."""
+        """A stranger's answer from its port does not count."""
 
     def __enter__(self) -> Self:
         return self

@@ -21,7 +21,7 @@ BrokerKind = Literal["embedded", "kafka"]
 
 
 class Servers:
-    """What the services run on. Those that `environment` names are None here."""
+    """Servers that `environment` names are None."""
 
     def __init__(
         self, folder: Folder, broker: BrokerKind, environment: Mapping[str, str], *, durable: bool
@@ -35,7 +35,6 @@ class Servers:
         self._durable = durable
 
     def start(self) -> None:
-        """Start them side by side."""
         starts: list[Callable[[], None]] = []
         if not all(self._environment.get(database_variable(service)) for service in SERVICES):
             starts.append(self._start_postgres)
@@ -46,31 +45,26 @@ class Servers:
         in_parallel(*starts)
 
     def stop(self) -> None:
-        """Stop them: the mailbox, the broker, Postgres."""
         for server in reversed(self.started().values()):
             server.stop()
 
     def started(self) -> dict[str, LocalServer]:
-        """Return those that were started, by name, in order."""
         servers = {"postgres": self.postgres, "kafka": self.broker, "mailbox": self.mailbox}
         return {name: server for name, server in servers.items() if server is not None}
 
     @property
     def kafka(self) -> str:
-        """The broker's bootstrap servers."""
         if self.broker is not None:
             return self.broker.bootstrap_servers
         return self._environment["KAFKA_BOOTSTRAP_SERVERS"]
 
     @property
     def smtp(self) -> tuple[str, int]:
-        """Where mails are handed over."""
         if self.mailbox is not None:
             return self.mailbox.smtp_host, self.mailbox.smtp_port
         return self._environment["SMTP_HOST"], int(self._environment.get("SMTP_PORT", "25"))
 
     def database_url(self, service: str) -> str:
-        """The URL of a service's database, with its role and password."""
         given = self._environment.get(database_variable(service))
         if given:
             return given
@@ -79,7 +73,7 @@ class Servers:
         return self.postgres.url(f"parcours_{service}", f"parcours_{service}")
 
     def ports(self) -> dict[str, tuple[int, int]]:
-        """Return by name the standard port of what was started, and the port that it has."""
+        """Return by name the standard port and the actual port."""
         found: dict[str, tuple[int, int]] = {}
         if self.broker is not None:
             found["Kafka"] = KAFKA_PORT, self.broker.port
@@ -115,12 +109,11 @@ class Servers:
 
 
 def database_variable(service: str) -> str:
-    """Return the setting that names a service's database."""
     return f"{service.upper()}_DATABASE_URL"
 
 
 def in_parallel(*work: Callable[[], object]) -> None:
-    """Do all of it at once, each part in a thread. Once all are done, raise the first error, if any."""
+    """Use a thread for each part. Once all are done, raise the first error."""
     with ThreadPoolExecutor(max_workers=max(1, len(work))) as pool:
         running = [pool.submit(start) for start in work]
     for part in running:
@@ -128,7 +121,7 @@ def in_parallel(*work: Callable[[], object]) -> None:
 
 
 def on_a_port(standard: int, start: Callable[[int], S]) -> S:
-    """Start a server on its standard port or a free one; once more when somebody took the port meanwhile."""
+    """Try another port once if somebody took the port meanwhile."""
     port = standard_or_free(standard)
     try:
         return start(port)

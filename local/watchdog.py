@@ -1,7 +1,7 @@
-"""A small watchdog process that ends the children of a supervisor that was killed with -9.
+"""Ends the children of a supervisor that was killed with -9.
 
-Run as a script with a pipe on standard input: `+PID SIGNAL` has a process watched, `-PID` no longer. The pipe
-closes when the supervisor is gone, however it went; whoever is still watched then gets its signal, and
+Run as a script with a pipe on standard input: `+PID SIGNAL` watches a process, `-PID` ends the watch. The
+pipe closes when the supervisor is gone, however it went. Watched processes then get their signal, and
 SIGKILL five seconds later. Linux' PR_SET_PDEATHSIG would be shorter, but it fires when the starting *thread*
 ends, is lost when the child changes its user (Postgres started by root), does not exist on macOS, and cannot
 let Postgres shut down properly.
@@ -18,7 +18,6 @@ GRACE_SECONDS = 5.0
 
 
 def watch() -> None:
-    """Follow the pipe until it closes, then end what is left."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     watched: dict[int, int] = {}
@@ -32,7 +31,7 @@ def watch() -> None:
 
 
 def end_all(watched: dict[int, int]) -> None:
-    """Signal the processes, the last started first, and kill those that stay."""
+    """The last started process is signalled first. Kill those that stay."""
     for pid in reversed(list(watched)):
         _send(pid, watched[pid])
     deadline = time.monotonic() + GRACE_SECONDS

@@ -1,5 +1,3 @@
-"""`demo`: a day of enrolments on databases of its own, compared with the model to the last mail."""
-
 import asyncio
 import json
 import time
@@ -31,9 +29,9 @@ IMPATIENCE = {
 
 
 def demo(options: StackOptions, say: Say) -> int:
-    """Play the demonstration and return the exit code: 0 when the model and the system agree.
+    """Return 0 if the model and the system agree.
 
-    Runs on databases and a broker of its own, made anew, so that what `run` keeps stays as it is.
+    The demonstration runs on new databases and a new broker, so that the data of `run` stays.
     """
     began = time.monotonic()
     if options.environment.get("SMTP_HOST"):
@@ -69,7 +67,6 @@ def demo(options: StackOptions, say: Say) -> int:
 
 
 async def _play(stack: Stack, portals: Path, say: Say, began: float) -> bool:
-    """Play the day, write `demo.json`, say the summary, and return whether all is as it should be."""
     async with Day.begin(stack, signing_keys(portals, PORTALS), say, began) as day:
         await day.play()
         observed = await day.observed()

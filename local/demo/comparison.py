@@ -1,4 +1,4 @@
-"""What differs from the reference model: lost, duplicated, overbooked or otherwise wrong. Pure."""
+"""Differences from the reference model: lost, duplicated, overbooked or otherwise wrong. Pure."""
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
@@ -16,14 +16,13 @@ _STATES = (
 
 
 class Differences:
-    """How many differences there are of each kind. `details` names the first of each."""
+    """`details` names the first difference of each kind."""
 
     def __init__(self) -> None:
         self.counts: Counter[str] = Counter()
         self.details: list[str] = []
 
     def add(self, kind: str, count: int, what: str) -> None:
-        """Count differences of a kind: lost, duplicated, overbooked or wrong."""
         if count:
             self.counts[kind] += count
             self.details.append(f"{kind}: {count} {what}")
@@ -31,14 +30,14 @@ class Differences:
     def add_between(
         self, expected: Counter[Any], found: Counter[Any], kinds: tuple[str, str], what: str
     ) -> None:
-        """Count what is missing as the first of two kinds, and what is too many as the second."""
+        """Count missing items as the first of two kinds, and surplus items as the second."""
         for kind, differing in zip(kinds, (expected - found, found - expected), strict=True):
             self.add(kind, differing.total(), f"{what}, such as {list(differing)[:3]}")
 
 
 @dataclass(frozen=True)
 class Observed:
-    """Everything that happened. `selection` is the reply to the organiser's rankings.
+    """`selection` is the reply to the organiser's rankings.
 
     `malformed` counts the unreadable records that were sent.
     """
@@ -51,7 +50,6 @@ class Observed:
 
 
 def compare(model: ReferenceModel, observed: Observed) -> Differences:
-    """Compare everything."""
     differences, databases = Differences(), observed.databases
     compare_answers(model, observed.decisions, differences)
     compare_offers(model, observed.decisions, differences)
@@ -72,9 +70,9 @@ def compare(model: ReferenceModel, observed: Observed) -> Differences:
 
 
 def compare_answers(model: ReferenceModel, decisions: DecisionLog, differences: Differences) -> None:
-    """Compare the decisions topic with the model: every request is answered once, and as it should be.
+    """Every request has one right answer for each of its agents.
 
-    A request about several agents has an answer for each of them. Each demand for a seat is one enrolment.
+    Each demand for a seat is one enrolment.
     """
     missing = [key for key in model.answers if not decisions.answers.get(key)]
     differences.add("lost", len(missing), f"requests without an answer, such as {missing[:3]}")
@@ -104,7 +102,6 @@ def compare_answers(model: ReferenceModel, decisions: DecisionLog, differences: 
 
 
 def compare_offers(model: ReferenceModel, decisions: DecisionLog, differences: Differences) -> None:
-    """Check that the ends of the offers add up, and are as in the model."""
     offers = decisions.offers
     ended = sum(count for state, count in offers.items() if state != "made")
     unexplained = offers["made"] - ended - decisions.open_offers()
@@ -115,7 +112,7 @@ def compare_offers(model: ReferenceModel, decisions: DecisionLog, differences: D
 def compare_mails(
     model: ReferenceModel, mails: Mailbox, superseded: Counter[str], differences: Differences
 ) -> None:
-    """Compare the mailbox with the model: every letter that is due, once.
+    """Every due letter came once.
 
     A letter counts as received if it was superseded before it left, like the confirmation of an agent who
     has withdrawn since.
@@ -129,7 +126,6 @@ def compare_mails(
 def compare_seats(
     model: ReferenceModel, seats: Mapping[str, Counter[tuple[str, str]]], differences: Differences
 ) -> None:
-    """Compare the enrolment database with the model: who has a seat, has an offer and waits."""
     for state, group in (("enrolled", "enrolled"), ("offered", "offered"), ("waitlisted", "waiting")):
         expected = Counter(
             (session_id, agent_id)
@@ -143,7 +139,7 @@ def compare_seats(
 def compare_moments(
     model: ReferenceModel, changes: Iterable[EnrolmentChange], differences: Differences
 ) -> None:
-    """Go through the decisions in order and count by how many seats each session was ever exceeded.
+    """Count by how many seats each session was ever exceeded.
 
     An offered seat is taken. An agent whom the organiser gave a seat above the capacity does not count.
     """
@@ -165,13 +161,12 @@ def compare_moments(
 
 
 def answers_received(model: ReferenceModel, decisions: DecisionLog) -> int:
-    """Return how many of the answers that are due have come."""
     to_requests = sum(key in model.answers for key in decisions.answers)
     return to_requests + min(model.other_answers.total(), len(decisions.answers) - to_requests)
 
 
 def figures(model: ReferenceModel, observed: Observed, differences: Differences) -> dict[str, Any]:
-    """Return the content of `demo.json`, without its `seconds`."""
+    """Return `demo.json`, without its `seconds`."""
     decisions = observed.decisions
     verdicts = Counter(last.verdict.state for last in decisions.enrolments.values())
     reasons = Counter(last.verdict.reason for last in decisions.enrolments.values() if last.verdict.reason)

@@ -1,7 +1,7 @@
-"""The day, played on a running stack: what is published and called in which order, and what is waited for.
+"""The day on a running stack: acts, and waits for their effects.
 
-What takes time (an offer that lapses, a request for an unknown session, letters on their way) goes on while
-the next acts are played.
+Slow effects (an offer that lapses, a request for an unknown session, letters on their way) go on while the
+next acts are played.
 """
 
 import asyncio
@@ -44,11 +44,11 @@ OFFER_PAGE = "/inscriptions/offre"
 
 
 class TimeIsUp(Exception):
-    """What was waited for does not come; the comparison says what is missing."""
+    """An effect does not come; the comparison says what is missing."""
 
 
 class Day:
-    """One day on a running stack. `play` it, then compare `model` with what is `observed`."""
+    """`play` it, then compare `model` with `observed`."""
 
     def __init__(
         self,
@@ -78,10 +78,7 @@ class Day:
     async def begin(
         cls, stack: Stack, keys: Mapping[str, SigningKey], say: Say, began: float
     ) -> AsyncIterator["Day"]:
-        """Give a day that is connected to the broker and the APIs.
-
-        `keys` has the key of each portal; the command `began` at this time.
-        """
+        """`keys` has the key of each portal; the command `began` at this time."""
         async with AsyncExitStack() as connections:
             enter = connections.enter_async_context
             portals = [
@@ -102,7 +99,7 @@ class Day:
             )
 
     async def play(self) -> None:
-        """Play the day, and wait until all is answered and mailed, as long as something comes of it."""
+        """Wait until all is answered and mailed, as long as something arrives."""
         try:
             await self._play()
         except TimeIsUp as late:
@@ -110,7 +107,6 @@ class Day:
         self._show_progress(last=True)
 
     async def observed(self) -> Observed:
-        """Return what happened until now."""
         url = self._stack.database_url
         databases = await read_databases(url("enrolment"), url("notifier"), self.model.requests)
         self._mails.look()
@@ -142,7 +138,7 @@ class Day:
     # --------------------------------------------------------------------------------------- the acts
 
     async def _publish_sessions(self) -> DemoSessions:
-        """Publish the small sessions, and choose the sessions of the day from all there are."""
+        """Publish the small sessions, and choose the sessions of the day."""
         now = utc_now()
 
         async def publish(draft: Mapping[str, Any]) -> CatalogueSession:
@@ -159,7 +155,6 @@ class Day:
         return chosen
 
     async def _request_seats(self, script: RequestScript) -> None:
-        """Publish the requests of agents, groups and an authority, and records that cannot be read."""
         trainees = script.trainees()
         bespoke = requests.bespoke(trainees[0].employer, "enjeux-ia", len(trainees))
         await self._publish([bespoke])
@@ -174,7 +169,6 @@ class Day:
         await self._wait_for_answers(but_unknown=True)
 
     async def _agree_on_private_session(self, bespoke: Request) -> CatalogueSession:
-        """Let the delegation propose a private session, then agree; return it."""
         path = f"/api/v1/bespoke-requests/{bespoke.id}"
         await self._wait_until("the authority's request", lambda: self._catalogue.exists(path))
         advisor = {"name": "Claire Hébrard", "email": "conseil.occitanie@cnfpt.example"}
@@ -191,7 +185,6 @@ class Day:
         return session
 
     async def _rank(self, script: RequestScript, part: str) -> None:
-        """Let the organiser of a small session rank the candidates."""
         session_id = script.modelled(part).terms.session_id
         ranked, not_selected = script.ranking(part)
         ranking = {"ranked": ranked, "not_selected": not_selected}
@@ -201,7 +194,6 @@ class Day:
         self.model.select(session_id, ranked, not_selected)
 
     async def _enrol_by_hand(self, script: RequestScript, session: CatalogueSession) -> None:
-        """Let the organiser enrol by hand, by the rules or with a reason above the capacity."""
         for agent, reason in script.by_hand():
             wanted = {name: value for name, value in agent.as_json().items() if name != "agent_id"}
             path = f"/api/v1/sessions/{session.session_id}/enrolments"
@@ -211,14 +203,12 @@ class Day:
         await self._publish(script.after_hand())
 
     async def _answer_offers(self, script: RequestScript) -> None:
-        """Let agents decline their offers, the next ones accept theirs, and one agent not answer."""
         for declining in (True, False):
             await self._wait_for_consequences("offered")
             await self._publish(script.answers_to_offers(declining=declining))
         await self._wait_for_answers(but_unknown=True)
 
     async def _change_sessions(self, script: RequestScript, sessions: DemoSessions) -> None:
-        """Play what needs no offer, while an offer lapses."""
         await self._rank(script, "two_steps")
         await self._cancel(sessions.of_part("to_cancel"))
         await self._release_reserved_seats(sessions.of_part("reserved"))
@@ -233,7 +223,6 @@ class Day:
         self.model.cancel(session.session_id)
 
     async def _release_reserved_seats(self, session: CatalogueSession) -> None:
-        """Let the clock release the reserved seats while agents wait, sooner than was planned."""
         release_at = (utc_now() + timedelta(seconds=2)).isoformat()
         reserved = [
             {"delegation": reservation.delegation, "seats": reservation.seats, "release_at": release_at}
@@ -243,7 +232,6 @@ class Day:
         self.model.release_reserved_seats(session.session_id)
 
     async def _close_enrolment(self, sessions: Sequence[CatalogueSession]) -> None:
-        """Let enrolment end in sessions that have started, sooner than was planned."""
         for session in sessions:
             closes_at = utc_now() + timedelta(seconds=2)
             await self._change(session, enrolment_closes_at=closes_at.isoformat())
@@ -253,7 +241,7 @@ class Day:
         await self._catalogue.call("PATCH", f"/api/v1/sessions/{session.session_id}", fields)
 
     async def _correct(self, agents: Sequence[Agent]) -> None:
-        """Correct addresses, once the letters to the old addresses have been sent."""
+        """The letters to the old addresses have been sent."""
 
         async def all_came() -> bool:
             self._mails.look()
@@ -277,13 +265,11 @@ class Day:
         self.model.publish_replay(session.session_id)
 
     async def _let_offers_lapse(self, script: RequestScript, session: CatalogueSession) -> None:
-        """Let an offer without an answer lapse, and the next agent take the seat."""
         self.model.let_offers_lapse(session.session_id)
         await self._wait_for_consequences("lapsed", "offered")
         await self._publish(script.acceptance_after_lapse())
 
     async def _accept_by_link(self, script: RequestScript, session: CatalogueSession) -> None:
-        """Accept an offer by the link in its letter, once the letters before it have been sent."""
         await self._wait_for_mails(but_unknown=True)
         agent = next(iter(self.model.sessions[session.session_id].waiting.values()))
         await self._publish(script.freeing_a_seat())
@@ -299,7 +285,7 @@ class Day:
     # ------------------------------------------------------------------------------------- publishing
 
     async def _publish(self, requests: Sequence[Request]) -> None:
-        """Send requests, an agent's always through the same portal, and have the model answer them."""
+        """An agent's requests always go through the same portal."""
         shares: list[list[Request]] = [[] for _ in self._portals]
         for request in requests:
             number = int(request.agents[0].agent_id[-5:]) if request.agents else 0
@@ -333,9 +319,9 @@ class Day:
         await self._wait_until("answers", all_answered)
 
     async def _wait_for_consequences(self, *states: str) -> None:
-        """Return once all consequences with these states have come, from requests or from the clock.
+        """Return once all consequences with these states have come.
 
-        The others do not count: one fault elsewhere must not end the day for what comes after it.
+        The others do not count: one fault elsewhere must not end the day for the later acts.
         """
 
         async def all_came() -> bool:
@@ -355,7 +341,7 @@ class Day:
         await self._wait_until("mails", all_settled)
 
     async def _wait_until(self, what: str, condition: Callable[[], Awaitable[bool]]) -> None:
-        """Return when the condition is true. Raises `TimeIsUp` when nothing has come for too long."""
+        """Raises `TimeIsUp` when nothing has come for too long."""
         began = time.monotonic()
         while not await condition():
             if time.monotonic() - max(began, self._progress.made_at) > PATIENCE_SECONDS:

@@ -1,4 +1,4 @@
-"""What the demonstration observes: the decisions topic, and the databases at the end of the day."""
+"""Reads the decisions topic, and the databases at the end of the day."""
 
 import contextlib
 import json
@@ -29,8 +29,6 @@ _STATES = {
 
 @dataclass(frozen=True)
 class EnrolmentChange:
-    """A decision that changed an enrolment."""
-
     verdict: Verdict
     session_id: str
     enrolment_id: str
@@ -38,14 +36,13 @@ class EnrolmentChange:
 
 
 def verdict_of(name: str, decision: Mapping[str, Any]) -> Verdict:
-    """Return what a decision, named as its type, says in the model's terms."""
     if name == "EnrolmentWithdrawn" and decision["by"] == "session_cancelled":
         return Verdict("cancelled")
     return Verdict(_STATES[name], decision["reason"] if name == "EnrolmentRefused" else None)
 
 
 def change_by(name: str, decision: Mapping[str, Any]) -> EnrolmentChange | None:
-    """Return the change of an enrolment; None for the refusal of a withdrawal or of a reply to an offer."""
+    """Return None for the refusal of a withdrawal or of a reply to an offer."""
     if name == _CORRECTED or decision.get("asked", "enrolment") != "enrolment":
         return None
     agent_id = decision["agent"]["agent_id"]
@@ -72,13 +69,11 @@ class DecisionLog:
     @classmethod
     @contextlib.asynccontextmanager
     async def follow(cls, connection: Mapping[str, Any]) -> AsyncIterator["DecisionLog"]:
-        """Give the log, which is read on until the end."""
         log = cls()
         async with following(DECISIONS, connection, lambda name, _, decision: log.add(name, decision)):
             yield log
 
     def add(self, name: str, decision: Mapping[str, Any]) -> None:
-        """Count a decision, or the correction of an address, named as its type."""
         if name == _CORRECTED:
             self.corrections[decision["agent_id"], decision["email"]] += 1
             return
@@ -101,18 +96,16 @@ class DecisionLog:
                 self.offers["declined" if decision.get("cause") == "declined" else ended] += 1
 
     def open_offers(self) -> int:
-        """Return how many offers are open."""
         return sum(last.verdict.state == "offered" for last in self.enrolments.values())
 
 
 @dataclass(frozen=True)
 class Databases:
-    """What the services' databases say at the end of the day.
+    """The services' databases at the end of the day.
 
-    `seats` has by state the (session_id, agent_id) of its enrolments. `decided` counts the requests with a
-    decision, `parked` the unreadable records, `unsent_mails` the mails that should have gone, by state.
-    `changes` are in the order in which they were decided. `superseded` counts, by address, the mails that
-    were outdated when they became due.
+    `seats` has by state the (session_id, agent_id) of its enrolments. `parked` counts the unreadable
+    records, `unsent_mails` the mails that should have gone, by state. `superseded` counts, by address, the
+    mails that were outdated when they became due.
     """
 
     seats: Mapping[str, Counter[tuple[str, str]]]
@@ -124,7 +117,6 @@ class Databases:
 
 
 async def read_databases(enrolment_url: str, notifier_url: str, request_ids: Iterable[str]) -> Databases:
-    """Read both at the end of the day."""
     async with reading(enrolment_url) as enrolment, reading(notifier_url) as notifier:
         return await _read(enrolment, notifier, request_ids)
 
@@ -164,12 +156,10 @@ _SUPERSEDED = "SELECT address FROM mail WHERE state = 'superseded' AND due_at <=
 
 
 async def superseded_mails(notifier_url: str) -> Counter[str]:
-    """Count, by address, the mails that were not sent because they were outdated when they became due."""
     async with reading(notifier_url) as notifier:
         return Counter([row["address"] for row in await notifier.fetch(_SUPERSEDED)])
 
 
 async def is_empty(enrolment_url: str) -> bool:
-    """Say whether no request was ever answered in this database."""
     async with reading(enrolment_url) as database:
         return not await database.fetchval("SELECT EXISTS (SELECT FROM request)")

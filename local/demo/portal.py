@@ -23,19 +23,16 @@ from local.portal.signing import SIGNED, SigningKey
 
 Headers = list[tuple[str, bytes | None]]
 Record = tuple[bytes | None, bytes | None, Headers]
-"""Key, value, headers."""
 Clock = Callable[[], datetime]
 
 _STRANGE_HEADERS: Headers = [("x-trace", None), ("x-note", b"\xff\xfe")]
 
 
 def utc_now() -> datetime:
-    """Return this moment."""
     return datetime.now(UTC)
 
 
 def signing_keys(registry: Path, names: Collection[str]) -> dict[str, SigningKey]:
-    """Return the key of each of these portals in a registry, by the portal's name."""
     return {
         entry["portal"]: SigningKey.of(key["id"], key["secret"])
         for entry in json.loads(registry.read_text())
@@ -45,8 +42,6 @@ def signing_keys(registry: Path, names: Collection[str]) -> dict[str, SigningKey
 
 
 class Portal:
-    """One portal, connected to the broker. `now` is its clock."""
-
     def __init__(
         self, name: str, key: SigningKey, producer: AIOKafkaProducer, now: Clock, random: Random
     ) -> None:
@@ -68,10 +63,10 @@ class Portal:
         now: Clock = utc_now,
         random: Random | None = None,
     ) -> AsyncIterator["Portal"]:
-        """Give a portal that is connected as aiokafka's `connection` says.
+        """Connect to the broker. `connection` has aiokafka's options.
 
-        An `idempotent` producer sends a record again to the offset where it lay first, which is where the
-        model puts it. The embedded broker cannot do that.
+        An `idempotent` producer sends a record again to its first offset, where the model expects it. The
+        embedded broker cannot do that.
         """
         producer = AIOKafkaProducer(
             **connection,
@@ -84,7 +79,7 @@ class Portal:
             yield cls(name, key, producer, now, random or Random())
 
     async def publish(self, requests: Iterable[Request]) -> list[SentRequest]:
-        """Send requests in their order and return them once the broker has acknowledged all."""
+        """Return the requests once the broker has acknowledged all."""
         sending = []
         for request in requests:
             sent_at = self._now()
@@ -99,7 +94,6 @@ class Portal:
         ]
 
     async def publish_raw(self, records: Sequence[Record]) -> None:
-        """Send records to the topic of enrolments as they are."""
         await asyncio.gather(*[await self._send(ENROLMENTS, record) for record in records])
 
     async def _send(self, topic: str, record: Record) -> "asyncio.Future[Any]":
@@ -111,7 +105,7 @@ class Portal:
 def record_of(
     request: Request, source: str, key: SigningKey, sent_at: datetime, *, structured: bool = False
 ) -> tuple[bytes, bytes, Headers]:
-    """Return the signed record of a request, in one of the two modes of CloudEvents' Kafka binding."""
+    """Use one of the two modes of CloudEvents' Kafka binding."""
     envelope = signed(request, source, key, sent_at)
     value, headers = envelope.value, dict(envelope.headers)
     if structured:
@@ -129,7 +123,7 @@ def record_of(
 
 
 def malformed_records(good: Request, source: str, signing_key: SigningKey) -> list[Record]:
-    """Return what a broken program sends: spoilt copies of a good request, in the good one's partition.
+    """Spoil copies of a good request, in the good one's partition.
 
     Each is signed as well as possible, so that its content is refused. Only the last has a wrong signature.
     """
@@ -137,7 +131,7 @@ def malformed_records(good: Request, source: str, signing_key: SigningKey) -> li
     data, agent = good.data, good.data["agent"]
 
     def spoilt(content: bytes | None = value, **changed_headers: bytes | None) -> Record:
-        """Return the record with other content or headers, and with its own id: it is another event."""
+        """The changed record has its own id: it is another event."""
         changes = {"ce_id": str(uuid.uuid4()).encode(), **changed_headers}
         given = {name: changes.get(name, kept) for name, kept in headers}
         attributes = {name: (given[f"ce_{name}"] or b"").decode(errors="replace") for name in SIGNED}

@@ -1,5 +1,3 @@
-"""How far the day is, said to a person."""
-
 import sys
 import time
 from collections.abc import Callable
@@ -8,10 +6,7 @@ Say = Callable[[str], None]
 
 
 class Progress:
-    """Says how far it is: on a terminal in one line that changes, else every few seconds.
-
-    ``made_at``: the monotonic time at which the counts had last changed.
-    """
+    """On a terminal the progress is one line that changes, otherwise a line every few seconds."""
 
     def __init__(self, say: Say, began: float) -> None:
         self.say = say
@@ -23,7 +18,6 @@ class Progress:
         self._terminal = sys.stdout.isatty()
 
     def show(self, counts: Callable[[], str], *, last: bool) -> None:
-        """Show the counts, unless they were shown a moment ago; the last ones always."""
         now = time.monotonic()
         if now - self._shown_at < (0.25 if self._terminal else 3) and not last:
             return

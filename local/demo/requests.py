@@ -1,7 +1,7 @@
 """The requests of the day, in acts. Seeded, so that a day can be played again.
 
-The acts are separate because a later act depends on answers: agents withdraw from seats that they hold,
-answer offers that they have, and ask for a session that is known to be cancelled.
+Later acts depend on answers: agents withdraw from their seats, answer their offers, and request a session
+that is known to be cancelled.
 """
 
 import uuid
@@ -28,8 +28,6 @@ _CROWD_OF = {
 
 
 class RequestScript:
-    """Writes the requests of each act."""
-
     def __init__(
         self, model: ReferenceModel, sessions: DemoSessions, people: Population, random: Random
     ) -> None:
@@ -41,7 +39,6 @@ class RequestScript:
     # ---------------------------------------------------------------------- first act: many want a seat
 
     def trainees(self) -> list[Agent]:
-        """Six agents of an authority that wants training of its own."""
         return [self._people.agent("occitanie") for _ in range(6)]
 
     def crowd(self) -> list[Request]:
@@ -110,7 +107,7 @@ class RequestScript:
         return [self._seat(session), *(self._seat(session, agent) for agent in elsewhere)]
 
     def nominations(self, session: CatalogueSession, trainees: Sequence[Agent]) -> list[Request]:
-        """The authority's list, with a stranger on it; then anew, one agent in another's place."""
+        """The authority's list has a stranger; a second list replaces one agent."""
         authority = trainees[0].employer
         stranger, newcomer = self._people.agent("corse"), self._people.agent(authority.delegation)
         return [
@@ -119,7 +116,6 @@ class RequestScript:
         ]
 
     def malformed(self) -> Request:
-        """A good request, to be spoilt."""
         return self._seat(self._sessions.of_part("popular"))
 
     # ------------------------------------------------------------------ second act: seats change hands
@@ -132,7 +128,7 @@ class RequestScript:
         return candidates[:ranked], candidates[ranked:]
 
     def withdrawals(self) -> list[Request]:
-        """Some give up a seat or a place in line; some of them change their mind and queue anew."""
+        """Some give up a seat or a place in line; some of them queue anew."""
         own = {session.session_id for part in _OF_THEIR_OWN for session in self._sessions.small[part]}
         asked: list[Request] = []
         for session_id, session in self._model.sessions.items():
@@ -162,20 +158,20 @@ class RequestScript:
         ]
 
     def by_hand(self) -> list[tuple[Agent, str | None]]:
-        """Three telephone the organiser: for the last seat, for one above the capacity, and to wait."""
+        """Three agents telephone: for the last seat, for one above the capacity, and to wait."""
         organiser = self._sessions.of_part("by_hand").organiser
         reasons = (None, "Une chaise de plus a été installée", None)
         return [(self._people.agent(organiser), reason) for reason in reasons]
 
     def after_hand(self) -> list[Request]:
-        """The first agent leaves their seat, which was one too many: nobody follows."""
+        """The first agent leaves a seat above the capacity: nobody follows."""
         session = self.modelled("by_hand")
         return [requests.withdrawal(session.terms.session_id, next(iter(session.enrolled.values())))]
 
     # ------------------------------------------------------------------------- third act: offers and after
 
     def answers_to_offers(self, *, declining: bool) -> list[Request]:
-        """Agents answer their offers, every third declines; in the session of offers the first is silent."""
+        """Every third agent declines; in the session of offers the first is silent."""
         silent = self._sessions.of_part("offers").session_id
         return [
             requests.offer_answer(session_id, agent, accepted=not declining or number % 3 > 0)
@@ -184,7 +180,6 @@ class RequestScript:
         ]
 
     def acceptance_after_lapse(self) -> list[Request]:
-        """The next agent in line takes the seat of an offer that lapsed."""
         session = self.modelled("offers")
         return [
             requests.offer_answer(session.terms.session_id, agent, accepted=True)
@@ -192,26 +187,22 @@ class RequestScript:
         ]
 
     def with_new_addresses(self) -> list[Agent]:
-        """Return two agents: the next in line for an offer, and one who gets the letter of a replay."""
+        """Return the next in line for an offer, and an agent who gets the letter of a replay."""
         waiting = self.modelled("by_link").waiting
         return [next(iter(waiting.values())), *self._some(self.modelled("recorded").enrolled, most=1)]
 
     def freeing_a_seat(self) -> list[Request]:
-        """An agent leaves, so that the first in line has an offer to accept by the link in a letter."""
         return self._withdrawals_from("by_link", 1)
 
     def after_cancellation(self) -> list[Request]:
-        """Some want a seat in the cancelled session all the same."""
         return [self._seat(self._sessions.of_part("to_cancel")) for _ in range(15)]
 
     def after_close(self) -> list[Request]:
-        """One comes too late."""
         return [self._seat(self._sessions.of_part("full"))]
 
     # ------------------------------------------------------------------------------------------ one request
 
     def modelled(self, part: str) -> SessionModel:
-        """Return the model of the only small session that plays this part."""
         return self._model.sessions[self._sessions.of_part(part).session_id]
 
     def _seat(self, session: CatalogueSession, agent: Agent | None = None) -> Request:
@@ -227,7 +218,7 @@ class RequestScript:
 
 
 def _number_for(session: CatalogueSession) -> int:
-    """Enough to fill a small session and queue, a part of a large one."""
+    """Fill a small session and queue, or a part of a large one."""
     capacity = _capacity(session)
     return 28 if capacity is None or capacity > 58 else capacity + 12
 

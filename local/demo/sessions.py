@@ -1,4 +1,4 @@
-"""The sessions of the demonstration: those of the real offer, and small ones that fill within seconds."""
+"""Sessions of the real offer, and small sessions that fill within seconds."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ _OFFERS = {
 }
 WITH_CONTACT = "inset-angers"
 ORGANISERS_ADDRESS = "organisation.angers@cnfpt.example"
-"""The only organiser with an address, which is told what its sessions need."""
+"""Only this organiser has an address."""
 
 # How far a session's dates must be from now, so that no clock decides what the model cannot know.
 _MARGIN = timedelta(minutes=10)
@@ -31,7 +31,7 @@ _IN_EUROPE = 13  # of the delegations, which come first: the others have clocks 
 
 @dataclass(frozen=True)
 class DemoSessions:
-    """The sessions of the day: of the real offer by kind, and the `small` ones by the part they play."""
+    """The real sessions by kind, and the `small` ones by the part they play."""
 
     mooc: Sequence[CatalogueSession]
     local_events: Sequence[CatalogueSession]
@@ -42,12 +42,10 @@ class DemoSessions:
     small: Mapping[str, Sequence[CatalogueSession]]
 
     def of_part(self, part: str) -> CatalogueSession:
-        """Return the only small session that plays this part."""
         (session,) = self.small[part]
         return session
 
     def all(self) -> list[CatalogueSession]:
-        """Return every session for which there are requests, once."""
         groups = (
             self.mooc, self.local_events, self.webinars, self.selective, self.not_yet_open, self.closed,
             *self.small.values(),
@@ -58,7 +56,6 @@ class DemoSessions:
 def choose_sessions(
     documents: Sequence[Mapping[str, Any]], small: Mapping[str, Sequence[CatalogueSession]], now: datetime
 ) -> DemoSessions:
-    """Choose among all published sessions, as the API showed them, beside the small ones."""
     small_ids = {session.session_id for group in small.values() for session in group}
     real = [
         CatalogueSession.of(document)
@@ -94,7 +91,7 @@ def choose_sessions(
 
 
 def _has_letters_now(document: Mapping[str, Any], now: datetime) -> bool:
-    """Say whether a reminder or joining instructions go out about now: nobody can count who gets them."""
+    """Nobody can count the letters of a session with a reminder or joining instructions about now."""
     zone = ZoneInfo(document["timezone"])
     start = datetime.fromisoformat(document["starts_at"]).astimezone(zone)
     moments = [start - timedelta(days=days) for days in _LETTERS_DAYS_BEFORE]
@@ -108,7 +105,6 @@ def daytime_zone(now: datetime) -> str:
 
 
 def small_sessions(now: datetime) -> dict[str, list[dict[str, Any]]]:
-    """Return the sessions to draft, by the part that they play."""
     parts = yaml.safe_load(Path(__file__).with_name("sessions.yaml").read_text())
     return {
         part: [_draft(now, number, **terms) for number in terms.pop("numbers")]
@@ -117,7 +113,6 @@ def small_sessions(now: datetime) -> dict[str, list[dict[str, Any]]]:
 
 
 def private_session(now: datetime) -> dict[str, Any]:
-    """Return what a delegation and an authority agree on."""
     starts_at = _morning(now + timedelta(days=60))
     return {
         "offer_id": "sur-mesure-enjeux-ia",
@@ -133,7 +128,7 @@ def private_session(now: datetime) -> dict[str, Any]:
 def _draft(
     now: datetime, number: int, *, kind: str, title: str, begun: bool = False, reserved: int = 0, **terms: Any
 ) -> dict[str, Any]:
-    """Return a session as the catalogue takes it. Its number gives its day, and its usual organiser."""
+    """The number gives the session's day and usual organiser."""
     starts_at = _morning(now + timedelta(days=30 + number))
     closes_at = starts_at - timedelta(days=5)
     if begun:
@@ -163,7 +158,6 @@ def _draft(
 
 
 def _morning(moment: datetime) -> datetime:
-    """Return half past nine of that day in Paris, or of the Monday after a weekend."""
     local = moment.astimezone(_PARIS)
     weekend = 7 - local.weekday() if local.weekday() > 4 else 0
     return (local + timedelta(days=weekend)).replace(hour=9, minute=30, second=0)

@@ -1,5 +1,3 @@
-"""The demonstration's summary: the state of every demand for a seat, by format. Pure."""
-
 import textwrap
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -27,14 +25,13 @@ COLUMNS = {
     "lapsed": "lapsed",
     "not_obtained": "no seat",
 }
-"""The states of a demand for a seat, and their columns: in each row they add up to the demands."""
+"""In each row the columns add up to the demands."""
 _WIDTH = 100
 
 
 def summary(
     figures: Mapping[str, Any], model: ReferenceModel, observed: Observed, details: Sequence[str]
 ) -> str:
-    """Return the table, the totals, and the differences if there are any. `figures`: as in `demo.json`."""
     offers, selection = figures["offers"], Counter(figures["selection"])
     totals = [
         "",
@@ -70,7 +67,6 @@ def summary(
 
 
 def _table(model: ReferenceModel, observed: Observed) -> list[str]:
-    """Return the rows: a format's sessions, its demands for seats by their state now, and its mails."""
     demands: Counter[str] = Counter()
     for session_id, number in model.demands().items():
         demands[model.format_of(session_id)] += number
@@ -95,7 +91,6 @@ def _table(model: ReferenceModel, observed: Observed) -> list[str]:
 
 
 def _reasons(model: ReferenceModel, observed: Observed) -> list[str]:
-    """Return the refusals of each format, by reason."""
     lines = ["", "refused, by reason"]
     for key, name in FORMATS.items():
         reasons = Counter(

@@ -1,4 +1,4 @@
-"""Apache Kafka itself as a local broker: durable, broker-stamped, idempotent (`broker.py`, `pom.xml`)."""
+"""Apache Kafka as a local broker: durable, broker-stamped, idempotent."""
 
 from local.kafka.broker import KafkaBroker, missing_tools, prepare
 

@@ -1,8 +1,7 @@
 """Apache Kafka 4.3 (KRaft, one node) as a child process on 127.0.0.1.
 
-Owns its libraries (fetched once by Maven into `.local/kafka/libs`), the archive of their classes beside them,
-its configuration, its data and its life. Topics are created by the catalogue's `topics create`, never here
-and never by accident.
+Maven fetches its libraries once into `.local/kafka/libs`; an archive of their classes is beside them. The
+catalogue's `topics create` creates topics, never this module.
 """
 
 import contextlib
@@ -76,7 +75,7 @@ _JAVA_OPTIONS = (
 
 
 def missing_tools() -> str | None:
-    """Return the one line that says what is missing to run Apache Kafka here, or None."""
+    """Return one line about missing tools, or None."""
     needed = ["java"] if _libraries_are_there() else ["java", "mvn"]
     missing = [tool for tool in needed if shutil.which(tool) is None]
     if not missing:
@@ -88,8 +87,6 @@ def missing_tools() -> str | None:
 
 
 class KafkaBroker(LocalServer):
-    """A running Kafka. Its data stays when it is stopped."""
-
     title = "Apache Kafka"
     start_seconds = 60.0
     grace_seconds = 20.0
@@ -102,7 +99,7 @@ class KafkaBroker(LocalServer):
 
     @classmethod
     def start(cls, directory: Path, port: int | None = None, *, log_file: Path | None = None) -> Self:
-        """Start the broker whose data lives in `directory`/data, made at the first start and kept.
+        """The data in `directory`/data is made at the first start and stays.
 
         `port` None: a free one. Raises `LocalStackError` without Java or Maven, or when it does not come up.
         """
@@ -123,7 +120,6 @@ class KafkaBroker(LocalServer):
     @classmethod
     @contextlib.contextmanager
     def temporary(cls) -> Iterator["KafkaBroker"]:
-        """Give a fresh broker, removed with its data at the end."""
         with (
             tempfile.TemporaryDirectory(prefix="parcours-test-kafka-") as directory,
             cls.start(Path(directory)) as broker,
@@ -133,7 +129,6 @@ class KafkaBroker(LocalServer):
 
     @property
     def bootstrap_servers(self) -> str:
-        """Where clients connect."""
         return f"{LOOPBACK}:{self.port}"
 
     def start_process(self) -> Child:
@@ -154,18 +149,16 @@ class KafkaBroker(LocalServer):
         return self.child.listens_on(self.port) and kafka_answers(self.bootstrap_servers)
 
     def properties(self) -> str:
-        """Return its configuration."""
         data = self.directory / "data"
         return _PROPERTIES.format(
             host=LOOPBACK, port=self.port, controller_port=self._controller_port, data=data
         )
 
     def format_options(self) -> tuple[str, ...]:
-        """Return what its data begins with, as options of `kafka-storage format`."""
+        """Options of `kafka-storage format`."""
         return ()
 
     def java_options(self) -> tuple[str, ...]:
-        """Return options of `java` that this broker has beside those of all."""
         return ()
 
     def _format(self, properties: Path) -> None:
@@ -191,7 +184,7 @@ class KafkaBroker(LocalServer):
 
 
 class _ArchivingBroker(KafkaBroker):
-    """A broker that writes to its directory, at its end, what Java made of the classes that it used."""
+    """At its end it writes to its directory what Java made of the used classes."""
 
     @property
     def archive(self) -> Path:
@@ -202,7 +195,7 @@ class _ArchivingBroker(KafkaBroker):
 
 
 def prepare() -> None:
-    """Have Kafka's libraries and the archive of their classes in `.local/kafka`; both are made once."""
+    """Libraries and archive are both made once."""
     if _libraries_are_there() and _archive().exists():
         return
     LIBRARIES.parent.mkdir(parents=True, exist_ok=True)
@@ -238,7 +231,7 @@ def _fetch_libraries() -> None:
 
 
 def _archive_classes() -> None:
-    """Start and stop a broker for its archive, which spares each later start a third of its work."""
+    """The archive spares each later start a third of its work."""
     with tempfile.TemporaryDirectory(prefix="classes-", dir=LIBRARIES.parent) as draft:
         directory = Path(draft)
         broker = _ArchivingBroker(directory, free_port(), free_port(), directory / "kafka.log")
@@ -251,7 +244,7 @@ def _archive_classes() -> None:
 
 
 def _archive() -> Path:
-    """The archive that fits these libraries and this Java: another one would be refused."""
+    """Java would refuse an archive of other libraries or another Java."""
     java = Path(shutil.which("java") or "java").resolve()
     changed = java.stat().st_mtime_ns if java.exists() else 0
     fits = sha256(f"{_pom_digest()} {java} {changed}".encode()).hexdigest()[:16]
@@ -270,7 +263,7 @@ def _pom_digest() -> str:
 
 
 def _controller_port(directory: Path) -> int:
-    """The controller's address is stored in its own quorum: the same port at each start, while it is free."""
+    """The quorum stores the controller's address: keep the port while it is free."""
     path = directory / "controller-port"
     try:
         port = int(path.read_text())

@@ -1,6 +1,5 @@
-"""The mailbox: an SMTP server that delivers nothing, keeps each mail as a file and shows it on a page.
+"""The mailbox: an SMTP server that delivers nothing, stores each mail as a file and shows it on a page.
 
-`reception.py` takes the mails, `index.py` lists them, `reading.py` opens one, `pages.py` shows them,
-`serving.py` runs the process and `server.py` starts and stops it. Strangers write the mails: all their text
-is escaped, or shown in a frame without scripts, forms or network.
+`reception.py` takes the mails, `index.py` lists them, `reading.py` opens one, `pages.py` shows them.
+Strangers write the mails: all their text is escaped, or shown in a frame without scripts, forms or network.
 """

@@ -1,4 +1,4 @@
-"""The mails of one directory: the files are the truth, the list in memory makes ten thousand searchable."""
+"""The files are the truth; the list in memory makes ten thousand mails searchable."""
 
 import itertools
 import os
@@ -19,7 +19,7 @@ _HEAD_BYTES = 16_384  # a longer header block is listed by its beginning
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One mail of the list. Its file's `name` sorts by arrival; searches compare the `folded` text."""
+    """The file's `name` sorts by arrival; searches compare the `folded` text."""
 
     name: str
     received_at: datetime
@@ -30,7 +30,7 @@ class Entry:
 
 
 class MailIndex:
-    """The mails of one directory. A header block is parsed when a page needs it, so reception stays fast."""
+    """A header block is parsed when a page needs it, so reception stays fast."""
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
@@ -43,7 +43,7 @@ class MailIndex:
         self._unread = sorted(path.name for path in directory.glob("*.eml"))
 
     def keep(self, mail: bytes) -> str:
-        """Write a mail to its file, atomically, and return the file's name."""
+        """Write the file atomically, and return its name."""
         moment = time.time_ns()
         stamp = datetime.fromtimestamp(moment // 1_000_000_000, UTC).strftime("%Y%m%dT%H%M%S")
         name = f"{stamp}.{moment % 1_000_000_000:09d}Z-{next(self._numbers):08d}-{self._run}.eml"
@@ -61,7 +61,7 @@ class MailIndex:
         return name
 
     def find(self, query: str = "") -> Sequence[Entry]:
-        """Return the mails whose recipient, sender or subject contain every word, newest first.
+        """Each word must occur in recipient, sender or subject. Sort the newest first.
 
         Accents and case do not count.
         """
@@ -71,7 +71,6 @@ class MailIndex:
         return [entry for entry in reversed(self._entries) if all(word in entry.folded for word in wanted)]
 
     def read(self, name: str) -> bytes | None:
-        """Return a mail's bytes, or None if there is no such mail (any more)."""
         # The name comes from an address: only plain names reach the file system.
         if _NAME.fullmatch(name) is None:
             return None
@@ -98,7 +97,6 @@ class MailIndex:
 
 
 def fold(text: str) -> str:
-    """Return text as searches compare it: without accents, in one case."""
     return "".join(c for c in unicodedata.normalize("NFKD", text) if not unicodedata.combining(c)).casefold()
 
 

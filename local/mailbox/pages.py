@@ -40,7 +40,6 @@ _BASE = '<base target="_blank">'
 
 
 def pages(index: MailIndex) -> Starlette:
-    """Return the web application that shows the mails of `index`."""
     endpoints = {
         "/": _mails,
         "/mails/{name}": _mail,
@@ -152,13 +151,12 @@ def _whole(text: str) -> int:
 
 
 def _moment(entry: Entry) -> str:
-    """``24 nov. 2026, 20 h 45``: short, for the list, in Paris."""
     local = french.local_time(entry.received_at.isoformat())
     return f"{french.short_day(local)}, {french.hour(local)}"
 
 
 def _sent(date: str) -> str:
-    """Return a mail's date as French writes it, in Paris. What is no date is returned as it stands."""
+    """Return an invalid date as it is."""
     try:
         moment = parsedate_to_datetime(date)
         # "-0000" is UTC without a place (RFC 5322, 3.3), which Python gives no zone.

@@ -1,4 +1,4 @@
-"""Opening one mail: its header fields, its texts, its attachments. Pure, and total: no mail is too broken.
+"""Opens one mail: header fields, texts, attachments. Pure, and total: no mail is too broken.
 
 The standard library's modern policy raises on headers that only an attacker writes; the old one does not.
 """
@@ -17,7 +17,7 @@ _EXTENSIONS = {"text/calendar": "ics", "text/plain": "txt", "text/html": "html",
 
 @dataclass(frozen=True)
 class ReadAttachment:
-    """A part that is not one of the two texts shown; `number` is its place in the mail."""
+    """`number` is the part's place in the mail."""
 
     number: int
     name: str
@@ -27,7 +27,7 @@ class ReadAttachment:
 
 @dataclass(frozen=True)
 class ReadMail:
-    """A mail, ready to be shown; nothing in it is safe HTML."""
+    """Nothing in it is safe HTML."""
 
     fields: list[tuple[str, str]]
     text: str | None
@@ -35,12 +35,11 @@ class ReadMail:
     attachments: list[ReadAttachment]
 
     def field(self, name: str) -> str:
-        """Return the first field of that name, or an empty text."""
         return next((value for key, value in self.fields if key.lower() == name.lower()), "")
 
 
 def open_mail(raw: bytes) -> ReadMail:
-    """Take a mail apart: the first text and the first HTML part are shown, all else is attached."""
+    """The first text and the first HTML part are shown, all else is attached."""
     texts: dict[str, str] = {}
     attachments: list[ReadAttachment] = []
     message = email.message_from_bytes(raw, policy=email.policy.compat32)
@@ -58,18 +57,16 @@ def open_mail(raw: bytes) -> ReadMail:
 
 
 def head_of(raw: bytes) -> bytes:
-    """Return the header block, without the empty line that ends it."""
     ends = [index for index in (raw.find(b"\r\n\r\n"), raw.find(b"\n\n")) if index >= 0]
     return raw[: min(ends)] if ends else raw
 
 
 def first_fields(raw: bytes) -> dict[str, str]:
-    """Return the first field of each name, by the name in lower case."""
     return {name.lower(): value for name, value in reversed(header_fields(head_of(raw)))}
 
 
 def header_fields(head: bytes) -> list[tuple[str, str]]:
-    """Return the fields in their order, unfolded, with encoded words decoded."""
+    """Unfold the fields and decode encoded words."""
     fields: list[tuple[str, str]] = []
     for line in head.replace(b"\r\n", b"\n").split(b"\n"):
         text = _as_text(line)

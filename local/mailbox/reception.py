@@ -1,4 +1,4 @@
-"""Taking mails by SMTP: everything is accepted that a real server would accept, nothing is delivered."""
+"""Accepts by SMTP everything that a real server would accept, and delivers nothing."""
 
 import asyncio
 import re
@@ -13,13 +13,11 @@ _MAX_LINE_BYTES = 998  # RFC 5321, 4.5.3.1.6
 
 
 class Receiver:
-    """The handler that aiosmtpd calls: hands each mail, its envelope in front, to `keep`."""
-
     def __init__(self, keep: Callable[[bytes], str]) -> None:
         self._keep = keep
 
     async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:  # noqa: ARG002, N802 as aiosmtpd calls it
-        """Keep the mail as its last server would: with who it came from and who it was for."""
+        """Add sender and recipients to the head, as the last server would."""
         sender = envelope.mail_from or ""
         head = [f"Return-Path: <{sender}>", *(f"Delivered-To: {to}" for to in envelope.rcpt_tos)]
         envelope_fields = "".join(f"{line}\r\n" for line in head).encode(errors="surrogateescape")
@@ -31,12 +29,12 @@ class Receiver:
 
 
 class Reception(SMTP):
-    """aiosmtpd's server, reading the body of a mail in a few pieces instead of line by line."""
+    """aiosmtpd's server, reading a body in a few pieces instead of line by line."""
 
     line_length_limit = MAX_MAIL_BYTES  # the size of its reading buffer, despite the name
 
     async def smtp_DATA(self, arg: str | None) -> None:  # noqa: N802 as aiosmtpd calls it
-        """Read a mail up to the lone dot (RFC 5321, 4.1.1.4) and keep it."""
+        """Read a mail up to the lone dot (RFC 5321, 4.1.1.4)."""
         if await self.check_helo_needed():
             return
         if self.envelope is None or not self.envelope.rcpt_tos:
@@ -57,14 +55,14 @@ class Reception(SMTP):
         self.envelope = self._create_envelope()  # the transaction is over, whatever became of it
 
     def _getaddr(self, arg: str) -> tuple[str | None, str | None]:
-        """Return the address and what follows it; the library's slow grammar is for odd ones only."""
+        """The library's slow grammar is for odd addresses only."""
         if (plain := _PLAIN_PATH.fullmatch(arg)) is not None:
             return plain["address"], plain["rest"]
         address: tuple[str | None, str | None] = super()._getaddr(arg)
         return address
 
     async def _body(self) -> bytes | None:
-        """Return the mail without its final dot and its doubled dots; None when it is too big."""
+        """Remove the final dot and doubled dots. Return None for a mail that is too big."""
         body, too_big = bytearray(), False
         while True:
             try:
@@ -87,7 +85,6 @@ class Reception(SMTP):
 
 
 def reception(keep: Callable[[bytes], str]) -> Callable[[], asyncio.Protocol]:
-    """Return the factory of one connection's protocol."""
     handler = Receiver(keep)
     settings: dict[str, Any] = {
         "data_size_limit": MAX_MAIL_BYTES,

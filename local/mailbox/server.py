@@ -1,5 +1,3 @@
-"""The handle that starts and stops the mailbox's process."""
-
 import sys
 from pathlib import Path
 from typing import Self
@@ -12,7 +10,7 @@ from local.server import LocalServer
 
 
 class MailboxServer(LocalServer):
-    """A running mailbox. Its mails stay when it is stopped."""
+    """Mails stay when the mailbox is stopped."""
 
     title = "the mailbox"
 
@@ -32,7 +30,6 @@ class MailboxServer(LocalServer):
         *,
         log_file: Path | None = None,
     ) -> Self:
-        """Start a mailbox that keeps its mails in `directory`; a port that is None is a free one."""
         directory = directory.absolute()
         mailbox = cls(
             directory,
@@ -45,11 +42,9 @@ class MailboxServer(LocalServer):
 
     @property
     def url(self) -> str:
-        """The address of the page."""
         return f"http://{LOOPBACK}:{self.http_port}"
 
     def mails(self) -> list[Path]:
-        """Return the mails' files in the order of their arrival."""
         return sorted(self.directory.glob("*.eml"))
 
     def start_process(self) -> Child:

@@ -1,5 +1,3 @@
-"""The mailbox's process."""
-
 import asyncio
 import logging
 import socket
@@ -18,7 +16,7 @@ from local.mailbox.reception import reception
 def serve(
     host: str, smtp_port: int, http_port: int, directory: Path, announce: Callable[[str], None]
 ) -> None:
-    """Run a mailbox in this process until SIGINT or SIGTERM; raise `LocalStackError` when a port is busy."""
+    """Run until SIGINT or SIGTERM. Raises `LocalStackError` when a port is busy."""
     logging.getLogger("mail.log").setLevel(logging.WARNING)
     mails, web = _listen(host, smtp_port), _listen(host, http_port)
     announce(

@@ -1,5 +1,3 @@
-"""Every session of the demonstration: what should happen to each request, and which letters follow."""
-
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -12,16 +10,14 @@ from local.portal.requests import Request
 UNKNOWN_FORMAT = "unknown"
 
 AnswerKey = tuple[str, str]
-"""A request's id and an agent: a request about several agents has an answer for each of them."""
+"""A request about several agents has an answer for each."""
 Decision = tuple[Verdict, str, str]
-"""A verdict about an agent in a session: verdict, session_id, agent_id."""
 Correction = tuple[str, str]
-"""An agent_id and the agent's new address."""
 
 
 @dataclass(frozen=True)
 class SentRequest:
-    """A request that the broker has taken; the offset is its order of receipt in its partition."""
+    """The offset is the order of receipt in the partition."""
 
     request: Request
     partition: int
@@ -30,12 +26,12 @@ class SentRequest:
 
 
 class ReferenceModel:
-    """Every session of the demonstration, and what should happen in it.
+    """The right results of the demonstration.
 
-    `answers` are to the portals' requests. `consequences` have no request: the clock, an organiser or another
-    agent's request led to them. `other_answers` are to requests with ids that only the services know: by the
-    link in a letter, or by an organiser at the API (`by_hand`). `mails` counts the letters that are due, by
-    address.
+    `answers` are to the portals' requests. `consequences` have no request: the clock, an organiser or
+    another agent's request led to them. `other_answers` are to requests with ids that only the services
+    know: by the link in a letter, or by an organiser at the API (`by_hand`). `mails` counts the due letters
+    by address.
     """
 
     def __init__(self, sessions: Iterable[CatalogueSession] = ()) -> None:
@@ -56,11 +52,10 @@ class ReferenceModel:
     # ---------------------------------------------------------------------------------- what happens
 
     def add_session(self, session: CatalogueSession) -> None:
-        """Add a session that was published."""
         self.sessions[session.session_id] = SessionModel(session)
 
     def receive(self, sent: Iterable[SentRequest]) -> None:
-        """Take in requests in the order of their offsets; each id counts once."""
+        """Take requests in the order of their offsets; each id counts once."""
         for record in sorted(sent, key=lambda sent: (sent.request.topic, sent.partition, sent.offset)):
             request = record.request
             if request.id not in self.requests:
@@ -68,7 +63,6 @@ class ReferenceModel:
                 self._process(request, record.sent_at)
 
     def answer_by_link(self, session_id: str, agent: Agent) -> None:
-        """Accept an offer by the link in the letter."""
         session = self.sessions[session_id]
         verdict = self._answer_offer(session, agent, accepted=True)
         self.other_answers[verdict, session_id, agent.agent_id] += 1
@@ -76,7 +70,6 @@ class ReferenceModel:
         self._promote(session)
 
     def enrol_by_hand(self, session_id: str, agent: Agent, *, above_capacity: bool) -> None:
-        """Enrol an agent for the organiser: by the rules, or with a seat although none is free."""
         session = self.sessions[session_id]
         verdict = session.place_above_capacity(agent) if above_capacity else session.place(agent)
         self.other_answers[verdict, session_id, agent.agent_id] += 1
@@ -84,7 +77,6 @@ class ReferenceModel:
         self._mail(session_id, agent)
 
     def let_offers_lapse(self, session_id: str) -> None:
-        """End every offer of a session: each seat goes to the next in line."""
         session = self.sessions[session_id]
         for agent in list(session.offered.values()):
             del session.offered[agent.agent_id]
@@ -93,7 +85,6 @@ class ReferenceModel:
         self._promote(session)
 
     def release_reserved_seats(self, session_id: str) -> None:
-        """Release the reserved seats of a session to everybody, first to the agents who wait."""
         session = self.sessions[session_id]
         session.released = True
         before = len(session.enrolled)
@@ -101,7 +92,7 @@ class ReferenceModel:
         self.released += len(session.enrolled) - before
 
     def close_enrolment(self, session_id: str, closes_at: datetime, organiser: str) -> None:
-        """Close enrolment in a session that has started: the agents who wait get no seat.
+        """Waiting agents get no seat.
 
         The organiser, at this address, is notified if fewer agents take part than are needed.
         """
@@ -115,7 +106,7 @@ class ReferenceModel:
             self._mail_to(organiser, session.terms.format)
 
     def select(self, session_id: str, ranked: Sequence[str], not_selected: Sequence[str]) -> None:
-        """Rank the candidates: they get seats in this order, then places in line; the others are refused."""
+        """Ranked agents get seats in this order, then places in line; the others are refused."""
         session = self.sessions[session_id]
         for agent_id in ranked:
             agent = session.candidates.pop(agent_id)
@@ -127,38 +118,32 @@ class ReferenceModel:
             self._follow(session, Verdict("refused", "not_selected"), session.candidates.pop(agent_id))
 
     def cancel(self, session_id: str) -> None:
-        """Cancel a session: every live enrolment ends, and each agent is notified."""
         session = self.sessions[session_id]
         session.cancelled = True
         for agent in session.end_all():
             self._follow(session, Verdict("cancelled"), agent)
 
     def publish_replay(self, session_id: str) -> None:
-        """Publish a replay: every enrolled agent of its session is notified."""
         for agent in self.sessions[session_id].enrolled.values():
             self._mail(session_id, agent)
 
     def answer_officer(self, address: str) -> None:
-        """Receive an authority's request, or answer it: the officer who made it is notified."""
         self._mail_to(address, "bespoke")
 
     # ----------------------------------------------------------------------------------- what is due
 
     def answers_due(self) -> int:
-        """Return how many answers are due: one to each request, for each agent that the request is about."""
         return len(self.answers) + self.other_answers.total()
 
     def consequences_of(self, state: str) -> Counter[Decision]:
-        """Return the consequences with this state."""
         return Counter({found: n for found, n in self.consequences.items() if found[0].state == state})
 
     def format_of(self, session_id: str) -> str:
-        """Return a session's format, or that it is unknown."""
         session = self.sessions.get(session_id)
         return session.terms.format if session else UNKNOWN_FORMAT
 
     def demands(self) -> Counter[str]:
-        """Return how many seats were requested in each session.
+        """Count the requested seats of each session.
 
         A group requests a seat for each agent, an organiser one, and a move one if it is granted.
         """
@@ -218,12 +203,11 @@ class ReferenceModel:
         self._mail_to(agent.email, self.format_of(session_id))
 
     def _mail_to(self, address: str, of_format: str) -> None:
-        """Expect one letter."""
         self.mails[address] += 1
         self.format_of_address[address] = of_format
 
     def _correct(self, agent: Agent) -> None:
-        """Expect one letter at the agent's former address, and what follows at the new address."""
+        """Expect one letter at the agent's former address, and further letters at the new one."""
         self.corrections[agent.agent_id, agent.email] += 1
         known = (session.correct(agent) for session in self.sessions.values())
         self.mails.update({former for former in known if former is not None} - {agent.email})
@@ -235,7 +219,6 @@ class ReferenceModel:
         return session.admit(agent, approved=approved) if reason is None else Verdict("refused", reason)
 
     def _enrol_group(self, session: SessionModel, request: Request, received_at: datetime) -> None:
-        """Enrol all agents of a group or none, or each alone in the order given."""
         has_room = session.has_room_for(*request.agents)
         for agent in request.agents:
             if has_room or not request.data["all_or_nothing"]:
@@ -249,7 +232,7 @@ class ReferenceModel:
             self._answer(request, agent, verdict)
 
     def _nominate(self, session: SessionModel, request: Request, received_at: datetime) -> None:
-        """Take over the whole list of a private session: agents not on it leave, new agents take seats."""
+        """Agents not on the list leave, new agents take seats."""
         nominated = {agent.agent_id for agent in request.agents}
         for agent in list(session.enrolled.values()):
             if agent.agent_id not in nominated:
@@ -296,7 +279,6 @@ class ReferenceModel:
         return Verdict("enrolled" if accepted else "lapsed")
 
     def _promote(self, session: SessionModel) -> None:
-        """Give, or offer, each free seat to the first in line who may take it."""
         while agents := session.next_in_line():
             for agent in agents:
                 del session.waiting[agent.agent_id]

@@ -1,4 +1,4 @@
-"""The seats of one session: for whom one is free, and who is next in line. Counted anew each time."""
+"""The seats of one session, counted anew each time."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -15,8 +15,6 @@ class _Employer(Protocol):
 
 
 class Applicant(Protocol):
-    """An agent, of whom only the employer counts."""
-
     @property
     def employer(self) -> _Employer: ...
 
@@ -26,8 +24,6 @@ A = TypeVar("A", bound=Applicant)
 
 @dataclass(frozen=True)
 class Reservation:
-    """Seats that are for the agents of one delegation until their release."""
-
     delegation: str
     seats: int
     release_at: datetime
@@ -35,14 +31,14 @@ class Reservation:
 
 @dataclass(frozen=True)
 class Seats:
-    """How many seats there are (None: no limit), for one authority at most, and reserved (rules 1, 3, 4)."""
+    """`capacity` None is no limit (rules 1, 3, 4)."""
 
     capacity: int | None
     quota: int | None = None
     reserved: tuple[Reservation, ...] = ()
 
     def is_free_for(self, agent: Applicant, taken: Sequence[Applicant], now: datetime) -> bool:
-        """Say whether this agent may take a seat. The `taken` seats are held, offered or kept."""
+        """The `taken` seats are held, offered or kept."""
         mine = [other for other in taken if other.employer.siret == agent.employer.siret]
         if self.quota is not None and len(mine) >= self.quota:
             return False
@@ -58,7 +54,6 @@ class Seats:
         return len(taken) + reserved.total() < self.capacity
 
     def are_free_for(self, agents: Sequence[A], taken: Sequence[Applicant], now: datetime) -> list[A]:
-        """Return the agents who could sit, one after the other, in this order."""
         seated: list[A] = []
         for agent in agents:
             if self.is_free_for(agent, [*taken, *seated], now):
@@ -73,10 +68,10 @@ class Seats:
         ends_at: datetime,
         passed: Sequence[Sequence[A]] = (),
     ) -> tuple[Sequence[A], list[A]]:
-        """Return the next place in line that is seated as a whole, and whom seats are kept for ahead of it.
+        """Return the next place in line that fits, and the agents ahead of it for whom seats are kept.
 
-        A place is an agent alone or a group (rule 17). A group keeps free seats while all it lacks is seats,
-        unless it was `passed`. The line is served until `ends_at`.
+        A place is an agent alone or a group (rule 17). A group keeps free seats while it lacks nothing but
+        seats, unless it was `passed`. The line is served until `ends_at`.
         """
         kept: list[A] = []
         for place in line:
@@ -92,7 +87,7 @@ class Seats:
     def _only_lacks_seats(
         self, group: Sequence[Applicant], taken: Sequence[Applicant], ends_at: datetime
     ) -> bool:
-        """Say whether the group would sit if other agents left who are not of its authority."""
+        """The group would fit if agents of other authorities left."""
         by_siret = Counter(agent.employer.siret for agent in [*taken, *group])
         theirs = {agent.employer.siret for agent in group}
         if self.quota is not None and any(by_siret[siret] > self.quota for siret in theirs):

@@ -1,5 +1,3 @@
-"""One session of the reference model: its terms, its agents, and what it decides."""
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -14,8 +12,6 @@ _AFTER_RELEASE = datetime.max.replace(tzinfo=UTC)
 
 @dataclass(frozen=True)
 class CatalogueSession:
-    """A session as the catalogue's API showed it."""
-
     session_id: str
     format: str
     title: str
@@ -32,7 +28,6 @@ class CatalogueSession:
 
     @classmethod
     def of(cls, document: Mapping[str, Any]) -> "CatalogueSession":
-        """Read a session of the catalogue's API."""
         reserved = tuple(
             Reservation(row["delegation"], row["seats"], datetime.fromisoformat(row["release_at"]))
             for row in document["reserved_seats"]
@@ -56,8 +51,6 @@ class CatalogueSession:
 
 @dataclass(frozen=True)
 class Verdict:
-    """What was decided: the state that follows, and a reason for a refusal."""
-
     state: str
     reason: str | None = None
 
@@ -82,19 +75,16 @@ class SessionModel:
     released: bool = False
 
     def has_room_for(self, *agents: Agent) -> bool:
-        """Say whether all these agents could have a seat, one after the other."""
         return len(self.terms.seats.are_free_for(agents, self._taken(), self._now())) == len(agents)
 
     def next_in_line(self) -> Sequence[Agent]:
-        """Return the agents at the first place in line that can be seated now."""
         return self._through_the_line()[0]
 
     def has_live_enrolment(self, agent: Agent) -> bool:
-        """Say whether the agent has a seat, an offer or a place in line, or is pending."""
         return any(agent.agent_id in group for group in self._live())
 
     def admit(self, agent: Agent, *, approved: bool) -> Verdict:
-        """Let an agent wait for the employer, then for the ranking, as the session wants; else place them."""
+        """The agent waits for the employer, then for the ranking, if the session requires it."""
         approval = self.terms.approval
         if approval.startswith("employer") and not approved:
             self.pending[agent.agent_id] = agent
@@ -105,7 +95,7 @@ class SessionModel:
         return self.place(agent)
 
     def place(self, agent: Agent) -> Verdict:
-        """Give a seat or a place in line, behind the groups for which seats are kept."""
+        """A place is behind the groups for which seats are kept."""
         kept = self._through_the_line()[1]
         if self.terms.seats.is_free_for(agent, [*self._taken(), *kept], self._now()):
             self.enrolled[agent.agent_id] = agent
@@ -116,14 +106,13 @@ class SessionModel:
         return Verdict("waitlisted")
 
     def place_above_capacity(self, agent: Agent) -> Verdict:
-        """Give a seat, also if none is free."""
         if not self.has_room_for(agent):
             self.above_capacity.add(agent.agent_id)
         self.enrolled[agent.agent_id] = agent
         return Verdict("enrolled")
 
     def correct(self, agent: Agent) -> str | None:
-        """Know the agent, if they are here, by another address. Returns the former one."""
+        """Return the agent's former address, or None if the agent is not here."""
         for group in self._live():
             if (former := group.get(agent.agent_id)) is not None:
                 group[agent.agent_id] = agent
@@ -131,18 +120,16 @@ class SessionModel:
         return None
 
     def misses_minimum(self) -> bool:
-        """Say whether fewer agents have a seat, or may still have one, than the session needs."""
         return len(self.enrolled) + len(self.offered) + len(self.candidates) < self.terms.minimum
 
     def end_all(self) -> list[Agent]:
-        """End every live enrolment and return the agents."""
         agents = [agent for group in self._live() for agent in group.values()]
         for group in self._live():
             group.clear()
         return agents
 
     def reason_to_refuse(self, agent: Agent, received_at: datetime) -> str | None:
-        """Return why a request for a seat is refused, or None if it is accepted."""
+        """Return None if the request is accepted."""
         terms = self.terms
         if self.cancelled:
             return "session_cancelled"
@@ -170,7 +157,7 @@ class SessionModel:
         )
 
     def _now(self) -> datetime:
-        """Return a moment before or after the release of reserved seats; nothing else here needs a clock."""
+        """Only the release of reserved seats needs a clock here."""
         return _AFTER_RELEASE if self.released else _BEFORE_RELEASE
 
     def _live(self) -> tuple[dict[str, Agent], ...]:

@@ -1,4 +1,4 @@
-"""The forms of the portal's pages: a form becomes a request, or comes back with what is wrong in it."""
+"""A form becomes a request, or comes back with its errors."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -27,13 +27,10 @@ _NOBODY = "Cochez au moins une personne, ou indiquez combien en inventer (500 au
 
 
 class Asking:
-    """One method per address that a form is sent to."""
-
     def __init__(self, site: Site) -> None:
         self._site = site
 
     async def add_agent(self, request: Request) -> Response:
-        """Add an invented person."""
         form = await sent_form(request)
         agent, errors = new_agent(form)
         if agent is None:
@@ -42,7 +39,6 @@ class Asking:
         return redirect_to(f"/agents/{agent.agent_id}")
 
     async def ask_for_seat(self, request: Request) -> Response:
-        """Request a seat for a known agent or a new one."""
         form = await sent_form(request)
         session_id = request.path_params["session_id"]
         is_new = is_about_somebody_new(form)
@@ -59,19 +55,16 @@ class Asking:
         return self._ask(requests.seat(session_id, agent, answers))
 
     async def withdraw(self, request: Request) -> Response:
-        """Give up a seat or a place in line, as the agent or as their employer."""
         form, agent, session_id = await self._in_session(request)
         by = "employer" if form["par"] == "employer" else "agent"
         asked = requests.withdrawal(session_id, agent, by=by, reason=form["motif"][:4000])
         return self._ask(asked, by_employer=by == "employer")
 
     async def answer_offer(self, request: Request) -> Response:
-        """Accept the seat that is held, or decline it."""
         form, agent, session_id = await self._in_session(request)
         return self._ask(requests.offer_answer(session_id, agent, accepted=form["reponse"] == "oui"))
 
     async def approve(self, request: Request) -> Response:
-        """Agree to an enrolment as the employer, or not."""
         form, agent, session_id = await self._in_session(request)
         granted, reason = form["reponse"] == "oui", form["motif"][:4000]
         return self._ask(
@@ -79,7 +72,6 @@ class Asking:
         )
 
     async def move(self, request: Request) -> Response:
-        """Request a seat in another session of the offer, instead of the agent's own seat."""
         form, agent, session_id = await self._in_session(request)
         sessions = await self._site.offer.sessions()
         here = sessions.get(session_id)
@@ -108,7 +100,6 @@ class Asking:
         return self._ask(requests.swap(session_id, agent, form["vers"], answers))
 
     async def correct(self, request: Request) -> Response:
-        """Correct an agent's address."""
         form, agent = await self._of_agent(request)
         address = form["courriel"].strip()
         if not is_address(address):
@@ -116,7 +107,6 @@ class Asking:
         return self._ask(requests.correction(agent, address))
 
     async def subscribe(self, request: Request) -> Response:
-        """Follow the sessions of an offer, or not any more."""
         form, agent = await self._of_agent(request)
         if form["offre"] not in offers_of((await self._site.offer.sessions()).values()):
             raise HTTPException(404)
@@ -124,12 +114,10 @@ class Asking:
         return self._ask(requests.subscription(agent, subscribed=subscribed, offer=form["offre"]))
 
     async def forget(self, request: Request) -> Response:
-        """Request that all data of an agent be erased."""
         _, agent = await self._of_agent(request)
         return self._ask(requests.erasure(agent, datetime.now(UTC)))
 
     async def send_group(self, request: Request) -> Response:
-        """Request several seats at once, for known agents and agents invented on the spot."""
         form, authority = await self._of_authority(request)
         session_id = form["session_id"]
         agents, errors = self._chosen_agents(form, authority, "groupe")
@@ -144,7 +132,6 @@ class Asking:
         return self._ask(asked, by_employer=True)
 
     async def nominate(self, request: Request) -> Response:
-        """Name the trainees of an authority's own session."""
         form, authority = await self._of_authority(request)
         session_id = form["session_id"]
         if session_id not in {bespoke.session_id for bespoke in self._site.bespoke(authority)}:
@@ -156,7 +143,6 @@ class Asking:
         return self._ask(requests.nomination(session_id, agents, authority), by_employer=True)
 
     async def ask_for_training(self, request: Request) -> Response:
-        """Ask a delegation for training of the authority's own."""
         form, authority = await self._of_authority(request)
         trainees = whole_number(form["nombre"])
         if not 1 <= trainees <= requests.MAX_GROUP:
@@ -178,7 +164,6 @@ class Asking:
         return await sent_form(request), authority_of(request.path_params["siret"])
 
     def _ask(self, asked: requests.Request, *, by_employer: bool = False) -> Response:
-        """Send a request and lead to the page of the agent, or of the employer that made the request."""
         self._site.exchange.ask(asked)
         agent = asked.agents[0]
         return redirect_to(
@@ -186,7 +171,7 @@ class Asking:
         )
 
     def _chosen_agents(self, form: Form, authority: Authority, name: str) -> tuple[list[Agent], Errors]:
-        """Return the ticked agents and as many new agents as are wanted, or an error if that is nobody."""
+        """Return the ticked agents and the wanted number of new agents, or an error if that is nobody."""
         chosen = [agent for agent in self._site.staff(authority) if agent.agent_id in form.all("agents")]
         more = whole_number(form["inventer"])
         if not 1 <= len(chosen) + more <= requests.MAX_GROUP:

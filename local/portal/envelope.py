@@ -14,15 +14,12 @@ Headers = tuple[tuple[str, str], ...]
 
 @dataclass(frozen=True)
 class Envelope:
-    """An event with all that travels around it. `key` is the record's."""
-
     topic: str
     key: str | None
     headers: Headers
     data: dict[str, Any]
 
     def attribute(self, name: str) -> str:
-        """Return an attribute of the event; empty where it has none."""
         return next((value for header, value in self.headers if header == f"ce_{name}"), "")
 
     @property
@@ -31,17 +28,17 @@ class Envelope:
 
     @property
     def name(self) -> str:
-        """Its type without owner and version: `AgentEnrolled`."""
+        """Return the type without owner and version: `AgentEnrolled`."""
         return self.attribute("type").rpartition(".v")[0].rpartition(".")[2] or self.attribute("type")
 
     @property
     def value(self) -> bytes:
-        """The record's value; the same bytes each time, since a signature covers them."""
+        """A signature covers these bytes, which are the same each time."""
         return json.dumps(self.data, ensure_ascii=False).encode()
 
 
 def signed(request: Request, source: str, key: SigningKey | None, now: datetime) -> Envelope:
-    """Return the event of a request, new, with its signature; without one where there is no key."""
+    """Without a key there is no signature."""
     attributes = {
         "specversion": "1.0",
         "id": request.id,
@@ -63,7 +60,7 @@ def signed(request: Request, source: str, key: SigningKey | None, now: datetime)
 def read(
     topic: str, key: bytes | None, value: bytes | None, headers: Sequence[tuple[str, bytes | None]]
 ) -> Envelope:
-    """Return the event of a record. Raises `ValueError` where it is none."""
+    """Raises `ValueError` if the record is no event."""
     texts = tuple((name, (content or b"").decode(errors="replace")) for name, content in headers)
     data = json.loads(value or b"null")
     envelope = Envelope(topic, None if key is None else key.decode(errors="replace"), texts, data)

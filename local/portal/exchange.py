@@ -1,7 +1,7 @@
-"""The portal's side of Kafka: requests out, answers in.
+"""Sends requests to Kafka and reads answers.
 
-Both go on for as long as the process runs, whatever the broker does: what was not acknowledged is sent again
-with the same id, which Parcours answers once; what was heard and not committed is heard again, and known.
+Both go on whatever the broker does: an unacknowledged request is sent again with the same id, which Parcours
+answers once; an uncommitted answer is read again, and known.
 """
 
 import asyncio
@@ -24,21 +24,18 @@ _FAILURES = (KafkaError, OSError, TimeoutError)
 
 
 class Exchange:
-    """What a portal sends and hears."""
-
     def __init__(self, settings: Settings, journal: Journal) -> None:
         self._settings = settings
         self._journal = journal
         self._to_send: asyncio.Queue[Envelope] = asyncio.Queue()
 
     def ask(self, request: Request) -> None:
-        """Keep a request and have it sent; it is on its way when this returns, not yet received."""
+        """When this returns the request is stored, but not yet received."""
         made = envelope.signed(request, self._settings.source, self._settings.key, datetime.now(UTC))
         self._journal.add_request(made)
         self._to_send.put_nowait(made)
 
     async def send(self) -> None:
-        """Send what is to be sent, in order, for ever."""
         for left in self._journal.unacknowledged():
             self._to_send.put_nowait(left)
         unsent: list[Envelope] = []
@@ -68,7 +65,6 @@ class Exchange:
         self._journal.acknowledge(request, taken.partition, taken.offset)
 
     async def listen(self) -> None:
-        """Hear the answers, for ever."""
         while True:
             consumer = AIOKafkaConsumer(
                 self._settings.answers,

@@ -1,5 +1,3 @@
-"""The forms of the portal's pages: their fields as text, and the person that one of them describes."""
-
 from collections.abc import Mapping
 from typing import Any
 
@@ -12,15 +10,13 @@ from local.portal import people
 from local.portal.people import AUTHORITIES, FUNCTIONS
 
 Errors = dict[str, str]
-"""What is wrong with a form: a sentence for each field, by the id of its first input."""
+"""A sentence for each field, by the id of its first input."""
 
 
 NO_ADDRESS = "Indiquez une adresse de la forme prenom.nom@ville.example."
 
 
 class Form(Mapping[str, str]):
-    """The fields of a form as text; empty for one that was not sent."""
-
     def __init__(self, data: FormData) -> None:
         self._data = data
 
@@ -35,12 +31,11 @@ class Form(Mapping[str, str]):
         return len(self._data)
 
     def all(self, name: str) -> set[str]:
-        """Return every value of a field that may be sent several times."""
         return {value for value in self._data.getlist(name) if isinstance(value, str)}
 
 
 async def sent_form(request: Request) -> Form:
-    """Return what was sent, by one of our own pages."""
+    """Refuse a form of another site."""
     origin = request.headers.get("origin", "")
     if origin and origin.partition("://")[2] != request.headers.get("host"):
         raise HTTPException(403)
@@ -48,14 +43,13 @@ async def sent_form(request: Request) -> Form:
 
 
 def is_about_somebody_new(form: Mapping[str, str]) -> bool:
-    """Say whether a form is about a person that it describes, also where they were not chosen in the list."""
+    """A described person need not be chosen in the list."""
     described = any(form.get(name) for name in ("prenom", "nom", "courriel"))
     chosen = form.get("agent_id") or ("nouvelle" if described else "")
     return chosen == "nouvelle"
 
 
 def new_agent(form: Form) -> tuple[Agent | None, Errors]:
-    """Return the person that a form describes, or what is wrong with it."""
     given, family, email = (form[name].strip() for name in ("prenom", "nom", "courriel"))
     errors: Errors = {}
     if not 0 < len(given) <= 100:
@@ -70,11 +64,10 @@ def new_agent(form: Form) -> tuple[Agent | None, Errors]:
 
 
 def is_address(text: str) -> bool:
-    """Say whether mails can be sent to what was typed."""
     name, _, domain = text.partition("@")
     return bool(name) and "." in domain.strip(".") and not any(character in text for character in " ,;<>")
 
 
 def whole_number(text: str) -> int:
-    """Return the number below 10,000 that was typed; 0 where it is none."""
+    """Return a number below 10,000, or 0."""
     return int(text) if text.isascii() and text.isdigit() and len(text) < 5 else 0

@@ -1,5 +1,3 @@
-"""What the pages say of a session's dates, of an answer's time and of an event's data. Pure."""
-
 import json
 from datetime import datetime, timedelta
 from typing import Any
@@ -12,12 +10,10 @@ __all__ = ["clock", "last_day", "moment", "period", "pretty", "tile", "took"]
 
 
 def clock(moment: datetime) -> str:
-    """``14:03:27``: when an event travelled, in Paris."""
     return moment.astimezone(ZoneInfo(PARIS)).strftime("%H:%M:%S")
 
 
 def tile(session: Session) -> dict[str, str]:
-    """Return the parts of the tile of a session's first day: weekday, day, month."""
     local = local_time(session["starts_at"], session["timezone"])
     return {
         "weekday": short_day(local, "EEE"),
@@ -28,7 +24,7 @@ def tile(session: Session) -> dict[str, str]:
 
 
 def period(session: Session) -> str:
-    """When a session takes place; its end is exclusive."""
+    """The end is exclusive."""
     zone = session["timezone"]
     first, last = (local_time(session[name], zone) for name in ("starts_at", "ends_at"))
     if first.date() == last.date():
@@ -37,7 +33,7 @@ def period(session: Session) -> str:
 
 
 def took(length: timedelta) -> str:
-    """``83 ms``, ``2,4 s``, ``3 min``: how long an answer took."""
+    """Return ``83 ms``, ``2,4 s`` or ``3 min``."""
     seconds = length.total_seconds()
     if seconds < 1:
         return f"{seconds * 1000:.0f}\u00a0ms"
@@ -48,5 +44,4 @@ def took(length: timedelta) -> str:
 
 
 def pretty(data: dict[str, Any]) -> str:
-    """An event's data as indented JSON."""
     return json.dumps(data, ensure_ascii=False, indent=2)

@@ -1,7 +1,7 @@
-"""What travelled, in order: requests sent and answers heard, in a file, so that a restart forgets nothing.
+"""Requests and answers in order, in a file, so that a restart forgets nothing.
 
-The file has a line of JSON for each move and is only ever added to; everything else is in memory. A request
-is kept before it is sent: what was not acknowledged when the process ended is sent again, with the same id.
+The file has a line of JSON for each move and only grows; everything else is in memory. A request is stored
+before it is sent: an unacknowledged request is sent again after a restart, with the same id.
 """
 
 import asyncio
@@ -20,7 +20,7 @@ from local.portal.people import STAFF, agent_of
 
 @dataclass(frozen=True)
 class Travel:
-    """An event that travelled. `place` is its partition and offset, None until a broker has it."""
+    """`place` is partition and offset, None until a broker has the event."""
 
     way: Literal["sent", "heard"]
     envelope: Envelope
@@ -29,10 +29,8 @@ class Travel:
 
 
 class Journal:
-    """The journal of one portal, in the file `path`."""
-
     def __init__(self, path: Path) -> None:
-        """Read what is kept. Raises `ValueError` where the file is not a journal."""
+        """Raises `ValueError` if the file is no journal."""
         self.travels: list[Travel] = []
         self.newcomers: list[Agent] = []
         self.moves = 0
@@ -45,40 +43,35 @@ class Journal:
             self._apply(json.loads(line))
 
     def unacknowledged(self) -> list[Envelope]:
-        """Return the requests of which it is not known that the broker has them, oldest first."""
         return [travel.envelope for travel in self.travels if travel.way == "sent" and travel.place is None]
 
     def add_request(self, envelope: Envelope) -> None:
-        """Keep a request that is about to be sent."""
         self._add({"move": "sent", **_line(envelope)})
 
     def acknowledge(self, envelope: Envelope, partition: int, offset: int) -> None:
-        """Keep where the broker put a request."""
         self._add({"move": "taken", "id": envelope.id, "place": [partition, offset]})
 
     def add_answers(self, answers: Sequence[tuple[Envelope, int, int]]) -> None:
-        """Keep answers with their partitions and offsets.
+        """Known answers change nothing.
 
-        Those that are known already change nothing; those about agents of other portals of the same issuer,
-        as all who try things out as `essai` are, are not kept.
+        Answers about agents of other portals of the same issuer are not stored: everybody who tries `essai`
+        shares one.
         """
         for envelope, partition, offset in answers:
             if self._is_ours(envelope) and _identity("heard", envelope) not in self._index:
                 self._add({"move": "heard", **_line(envelope), "place": [partition, offset]})
 
     def add_agent(self, agent: Agent) -> None:
-        """Keep an agent who was not there from the start."""
         self._add({"move": "agent", "agent": agent.as_json()})
 
     async def wait_for_more(self, than: int, seconds: float) -> int:
-        """Return the number of moves once it is not `than`, or after so many seconds."""
+        """Return once the number of moves is not `than`, or after so many seconds."""
         if self.moves == than:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._next_move.wait(), seconds)
         return self.moves
 
     def _is_ours(self, answer: Envelope) -> bool:
-        """Whether an answer is about somebody whom we know, or to something that we sent."""
         agent = answer.data.get("agent") or {}
         request = ("sent", "", str(answer.data.get("request_id")))
         return agent.get("agent_id") in self._agent_ids or request in self._index
@@ -114,5 +107,5 @@ def _line(envelope: Envelope) -> dict[str, Any]:
 
 
 def _identity(way: str, envelope: Envelope) -> tuple[str, str, str]:
-    """How an event is known: what is heard by its source and id, what we send by its id."""
+    """An answer has a source and id, a request of ours an id."""
     return way, envelope.attribute("source") if way == "heard" else "", envelope.id

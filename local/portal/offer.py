@@ -1,5 +1,3 @@
-"""The sessions, as the catalogue's public API has them."""
-
 import time
 from dataclasses import dataclass
 from typing import Any
@@ -11,7 +9,7 @@ Session = dict[str, Any]
 
 
 class OfferAway(Exception):
-    """The catalogue does not answer."""
+    pass
 
 
 @dataclass
@@ -21,15 +19,14 @@ class _Kept:
 
 
 class Offer:
-    """The catalogue's sessions; a list is kept for a second."""
+    """A list is cached for a second."""
 
     def __init__(self, client: httpx.AsyncClient) -> None:
-        """`client` has the catalogue's address as its base."""
         self._client = client
         self._kept = _Kept({}, 0.0)
 
     async def sessions(self) -> dict[str, Session]:
-        """Return all published and cancelled sessions by id, by start. Raises `OfferAway`."""
+        """Sort by start. Raises `OfferAway`."""
         if time.monotonic() > self._kept.until:
             found: dict[str, Session] = {}
             query = {"limit": "100"}
@@ -41,7 +38,7 @@ class Offer:
         return self._kept.sessions
 
     async def session(self, session_id: str) -> Session | None:
-        """Return a session as it is now; None where there is none. Raises `OfferAway`."""
+        """Raises `OfferAway`."""
         try:
             return await self._get(f"/api/v1/sessions/{session_id}")
         except _Missing:

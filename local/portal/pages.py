@@ -1,6 +1,6 @@
-"""The portal's addresses, and what an agent or an employer sees there.
+"""The portal's addresses, and the pages of agents and employers.
 
-Who acts is in the address, never in a cookie: everybody here is invented, and one person plays them all.
+The person is in the address, never in a cookie: everybody here is invented, and one person plays them all.
 """
 
 from collections.abc import Awaitable, Callable
@@ -24,7 +24,6 @@ _FILES = {"style.css": "text/css", "script.js": "text/javascript"}
 
 
 def pages(settings: Settings, journal: Journal, exchange: Exchange, offer: Offer) -> Starlette:
-    """Return the portal as a web application."""
     site = Site(settings, journal, exchange, offer)
     shown, asking = _Shown(site), Asking(site)
 
@@ -67,25 +66,19 @@ async def _file(name: str, _: Request) -> Response:
 
 
 class _Shown:
-    """One method per address that is only looked at."""
-
     def __init__(self, site: Site) -> None:
         self._site = site
 
     async def home(self, _: Request) -> Response:
-        """Who is there, and where they stand."""
         return await self._site.page("home.html")
 
     async def agent(self, request: Request) -> Response:
-        """What an agent asked and was answered, and what else there is."""
         return await self._site.agent_page(self._site.agent(request.path_params["agent_id"]))
 
     async def employer(self, request: Request) -> Response:
-        """What an authority decides, asks and has been answered."""
         return await self._site.employer_page(authority_of(request.path_params["siret"]))
 
     async def sessions(self, request: Request) -> Response:
-        """The catalogue's sessions that one may ask for."""
         query = request.query_params
         chosen = {name: query.get(name, "") for name in ("format", "delegation", "agent")}
         sessions = await self._site.offer.sessions()
@@ -104,15 +97,14 @@ class _Shown:
         )
 
     async def session(self, request: Request) -> Response:
-        """A session, and the form to ask for a seat: where the catalogue's « S’inscrire » leads."""
+        """The catalogue's « S’inscrire » leads here."""
         return await self._site.session_page(request)
 
     async def events(self, _: Request) -> Response:
-        """Everything that travelled."""
         return await self._site.page("events.html", everything=True)
 
     async def news(self, request: Request) -> Response:
-        """How much has travelled; once it is not what the caller knows, or after a while."""
+        """Return how much has travelled, once it is not what the caller knows, or after a while."""
         known = request.query_params.get("connu", "")
         than = int(known) if known.isascii() and known.isdigit() and len(known) < 12 else -1
         moves = await self._site.journal.wait_for_more(than, WAIT_SECONDS)
@@ -122,10 +114,9 @@ class _Shown:
         return PlainTextResponse("ok")
 
     async def failure(self, _request: Request, error: Exception) -> Response:
-        """Say what is wrong with an address, or that a form came from elsewhere."""
         status = error.status_code if isinstance(error, HTTPException) else 500
         return await self._site.page("message.html", status=status, title="Page introuvable")
 
     async def catalogue_away(self, _request: Request, _error: Exception) -> Response:
-        """Say that the catalogue does not answer; what was asked and answered is still here."""
+        """Requests and answers are still here."""
         return await self._site.page("message.html", status=503, title="Le catalogue ne répond pas")

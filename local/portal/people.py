@@ -1,5 +1,3 @@
-"""The people of the example: agents and authorities, all invented."""
-
 import uuid
 from collections.abc import Mapping
 from random import Random
@@ -24,14 +22,13 @@ AUTHORITIES = {authority.siret: authority for authority in _AUTHORITIES}
 
 
 def new_agent(given: str, family: str, function: str, employer: Authority, email: str | None = None) -> Agent:
-    """Return an agent whom nobody knew before, with an invented address if none is given."""
+    """Without an address, invent one."""
     number = uuid.uuid4().hex[:8]
     invented_email = f"{plain(given)}.{plain(family)}.{number}@{employer.domain}"
     return Agent(f"EX-{number}", email or invented_email, given, family, function, employer)
 
 
 def invented(authority: Authority, count: int, random: Random) -> list[Agent]:
-    """Return so many more agents of an authority, each new."""
     return [
         new_agent(random.choice(GIVEN_NAMES), random.choice(FAMILY_NAMES), "agent", authority)
         for _ in range(count)
@@ -39,7 +36,7 @@ def invented(authority: Authority, count: int, random: Random) -> list[Agent]:
 
 
 def agent_of(block: Mapping[str, Any]) -> Agent:
-    """Return the agent of an agent block. Raises `KeyError` for an authority that is not here."""
+    """Raises `KeyError` for an unknown authority."""
     own = {name: block[name] for name in ("agent_id", "email", "given_name", "family_name", "function")}
     return Agent(**own, employer=AUTHORITIES[block["employer"]["siret"]])
 
@@ -65,4 +62,3 @@ STAFF = [
     *_staff(3, ("François", "Étienne", "dirigeant"), ("Linh", "Nguyễn", "agent")),
     *_staff(4, ("Maëlys", "Payet", "agent"), ("Jean-Baptiste", "Rivière", "agent")),
 ]
-"""The agents who are there from the start."""

@@ -1,4 +1,4 @@
-"""What a session asks of whoever enrols: the fields of a form, and the answers that it gives. Pure."""
+"""Questions of a session as fields of a form, and the answers. Pure."""
 
 from typing import Any
 
@@ -7,17 +7,15 @@ from local.portal.offer import Session
 
 
 def field_of(question: dict[str, Any]) -> str:
-    """Return the name of a question's field, which is the id of its first input too."""
+    """The name is the id of the first input too."""
     return f"question-{question['question_id']}"
 
 
 def is_asked(question: dict[str, Any], function: str) -> bool:
-    """Say whether a question is for agents of this function."""
     return not question["functions"] or function in question["functions"]
 
 
 def answers(session: Session, form: Form, function: str) -> tuple[list[dict[str, Any]], Errors]:
-    """Return what a form answers to the questions for this function, and what is wrong with it."""
     given: list[dict[str, Any]] = []
     errors: Errors = {}
     for question in session.get("questions", ()):
@@ -37,7 +35,7 @@ def answers(session: Session, form: Form, function: str) -> tuple[list[dict[str,
 
 
 def _value(question: dict[str, Any], text: str, ticked: set[str]) -> Any:
-    """Return an answer as the contract has it; None: there is none. Raises ``ValueError``."""
+    """Return None without an answer. Raises ``ValueError``."""
     match question["kind"]:
         case "adjustment":
             return sorted(ticked) or None

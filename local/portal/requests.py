@@ -1,4 +1,4 @@
-"""What a portal can request: the data of each event, its type, its topic, its key. Pure."""
+"""The requests of a portal: data, type, topic and key. Pure."""
 
 import uuid
 from collections.abc import Sequence
@@ -14,10 +14,10 @@ MAX_GROUP = 500
 
 @dataclass(frozen=True)
 class Request:
-    """One request, before it is sent. The same `id` twice is a redelivery.
+    """The same `id` twice is a redelivery.
 
-    `name` is the event's, without owner and version. `agents` are the agents whom the request is about, or an
-    agent of the authority that makes it.
+    `name` is the event's, without owner and version. `agents` are the agents whom the request is about, or
+    an agent of the authority that makes it.
     """
 
     topic: str
@@ -33,12 +33,11 @@ class Request:
 
     @property
     def session_id(self) -> str:
-        """The session that the request is about; empty for none."""
         return str(self.data.get("session_id", ""))
 
 
 def seat(session_id: str, agent: Agent, answers: Sequence[dict[str, Any]] = ()) -> Request:
-    """An agent requests a seat and answers the session's questions; their employer has said nothing yet."""
+    """The employer has not approved yet."""
     data = {"agent": agent.as_json(), "approval": None, "answers": list(answers)}
     return _of_session("EnrolmentRequested", session_id, (agent,), **data)
 
@@ -46,7 +45,6 @@ def seat(session_id: str, agent: Agent, answers: Sequence[dict[str, Any]] = ()) 
 def group(
     session_id: str, agents: Sequence[Agent], *, all_or_nothing: bool, may_wait: bool = False
 ) -> Request:
-    """An authority requests seats for several of its agents at once."""
     return _of_session(
         "GroupEnrolmentRequested",
         session_id,
@@ -59,46 +57,39 @@ def group(
 
 
 def withdrawal(session_id: str, agent: Agent, *, by: str = "agent", reason: str = "") -> Request:
-    """An agent (`by` is `agent`) or the authority (`employer`) gives up a seat or a place in line."""
+    """`by` is `agent` or `employer`."""
     return _of_agent_in("WithdrawalRequested", session_id, agent, by=by, reason=reason or None)
 
 
 def offer_answer(session_id: str, agent: Agent, *, accepted: bool) -> Request:
-    """An agent accepts or declines the seat that is held for them."""
     return _of_agent_in("SeatOfferAnswered", session_id, agent, accepted=accepted)
 
 
 def swap(session_id: str, agent: Agent, to_session_id: str, answers: Sequence[Any] = ()) -> Request:
-    """An agent who has a seat wants one in another session of the same offer, and answers its questions."""
     moved = {"to_session_id": to_session_id, "answers": list(answers)}
     return _of_agent_in("SessionSwapRequested", session_id, agent, **moved)
 
 
 def approval(session_id: str, agent: Agent, *, granted: bool, reason: str = "") -> Request:
-    """An authority agrees to the enrolment of its agent, or does not."""
     decided_by = agent.employer.officer_name
     decision = {"granted": granted, "decided_by": decided_by, "reason": reason or None}
     return _of_agent_in("ApprovalDecided", session_id, agent, **decision)
 
 
 def correction(agent: Agent, email: str) -> Request:
-    """An agent has another address."""
     return _of_agent("AgentCorrected", agent, email=email)
 
 
 def subscription(agent: Agent, *, subscribed: bool, **followed: str) -> Request:
-    """An agent wants news of an `offer` or a `theme`, or does not any more."""
     named = {"email": agent.email, "given_name": agent.given_name, "family_name": agent.family_name}
     return _of_agent("SubscriptionChanged", agent, **named, **followed, subscribed=subscribed)
 
 
 def erasure(agent: Agent, requested_at: datetime) -> Request:
-    """An agent asks that what is known of them be erased."""
     return _of_agent("AgentErasureRequested", agent, requested_at=requested_at.isoformat())
 
 
 def bespoke(authority: Authority, theme: str, trainees: int, message: str = "") -> Request:
-    """An authority asks its delegation for training of its own."""
     return _of_authority(
         "BespokeTrainingRequested",
         authority,
@@ -113,7 +104,7 @@ def bespoke(authority: Authority, theme: str, trainees: int, message: str = "") 
 
 
 def nomination(session_id: str, agents: Sequence[Agent], authority: Authority) -> Request:
-    """An authority names who takes part in its own session; the list is whole each time."""
+    """The list is complete each time."""
     return _of_authority(
         "TraineesNominated",
         authority,

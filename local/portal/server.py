@@ -1,5 +1,3 @@
-"""The handle that starts and stops the example portal's process."""
-
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,7 +11,7 @@ from local.server import LocalServer
 
 
 class PortalServer(LocalServer):
-    """A running example portal. What it sent and heard stays when it is stopped."""
+    """Its journal stays when it is stopped."""
 
     title = "the example portal"
 
@@ -25,7 +23,6 @@ class PortalServer(LocalServer):
 
     @classmethod
     def start(cls, directory: Path, port: int, environment: Mapping[str, str], *, log_file: Path) -> Self:
-        """Start a portal that keeps its journal in `directory`; its settings are in `environment`."""
         portal = cls(directory.absolute(), port, environment, log_file)
         portal.launch()
         return portal

@@ -1,5 +1,3 @@
-"""The portal's process."""
-
 import asyncio
 import logging
 import signal
@@ -19,7 +17,7 @@ from local.portal.settings import Settings, from_environment
 
 
 def serve(host: str, port: int, directory: Path, announce: Callable[[str], None]) -> None:
-    """Run the portal in this process until SIGINT or SIGTERM; raise `LocalStackError` where it cannot."""
+    """Run until SIGINT or SIGTERM. Raises `LocalStackError`."""
     logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s", level=logging.INFO)
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # what matters of it is said by `exchange.py`
     logging.getLogger("httpx").setLevel(logging.WARNING)

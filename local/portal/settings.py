@@ -1,5 +1,3 @@
-"""The settings of the portal, from its environment."""
-
 import os
 import ssl
 from collections.abc import Mapping
@@ -12,10 +10,9 @@ from local.portal.signing import SigningKey
 
 @dataclass(frozen=True)
 class Settings:
-    """Who the portal is, and where everything is.
+    """`key` None: requests are not signed, which only `essai` may do, in a trial.
 
-    `key` None: the requests are not signed, which only `essai` may do, in a trial. `catalogue` is where its
-    API is; `catalogue_pages` and `mails` are for links in the pages, empty where there is none.
+    `catalogue` is its API; `catalogue_pages` and `mails` are for links in the pages, "" if there are none.
     """
 
     portal: str
@@ -31,17 +28,15 @@ class Settings:
 
     @property
     def answers(self) -> str:
-        """The topic that has the answers to this portal alone."""
         return f"portal.answers.{self.portal}"
 
     @property
     def group(self) -> str:
-        """The consumer group that reads it."""
         return f"portal.{self.portal}.answers"
 
 
 def from_environment(given: Mapping[str, str] = os.environ) -> Settings:
-    """Read the settings. Raises `KeyError` where one is missing, `ValueError` for a secret that is none."""
+    """Raises `KeyError` for a missing setting, `ValueError` for an invalid secret."""
     secret = given.get("SECRET", "")
     catalogue = given["CATALOGUE_URL"].rstrip("/")
     return Settings(
@@ -55,7 +50,6 @@ def from_environment(given: Mapping[str, str] = os.environ) -> Settings:
 
 
 def _kafka(given: Mapping[str, str]) -> dict[str, Any]:
-    """Return the connection to Kafka as aiokafka takes it."""
     protocol = given.get("KAFKA_SECURITY_PROTOCOL", "PLAINTEXT")
     options: dict[str, Any] = {
         "bootstrap_servers": given["KAFKA_BOOTSTRAP_SERVERS"].split(","),

@@ -1,4 +1,4 @@
-"""A page of the portal, in French: what is on it, and beside it what travels.
+"""A page of the portal, in French, with the events beside it.
 
 Every page works without script; `script.js` only shows at once what the link « Actualiser » would show.
 """
@@ -25,7 +25,6 @@ from local.portal.settings import Settings
 from local.portal.standing import BespokeRequest, Standings
 
 SHOWN = 20
-"""Events beside a page; all of them have a page of their own."""
 TEMPLATES = Path(__file__).with_name("templates")
 _environment = Environment(
     loader=FileSystemLoader(TEMPLATES),
@@ -51,8 +50,6 @@ HEADERS = {
 
 
 class Site:
-    """What every page needs: who is there, what travelled, and the pages that a form comes back to."""
-
     def __init__(self, settings: Settings, journal: Journal, exchange: Exchange, offer: Offer) -> None:
         self.journal = journal
         self.exchange = exchange
@@ -62,7 +59,6 @@ class Site:
     async def employer_page(
         self, authority: Authority, errors: Errors | None = None, form: Mapping[str, Any] | None = None
     ) -> Response:
-        """Return the page of an authority, with what is wrong in the form that was sent."""
         sessions = await self.offer.sessions()
         standings = self.standings()
         staff = self.staff(authority)
@@ -88,7 +84,6 @@ class Site:
     async def agent_page(
         self, agent: Agent, errors: Errors | None = None, form: Mapping[str, Any] | None = None
     ) -> Response:
-        """Return the page of an agent, with what is wrong in the form that was sent."""
         sessions = await self.offer.sessions()
         near = [session for session in sessions.values() if is_open(session)]
         near.sort(
@@ -115,7 +110,6 @@ class Site:
     async def session_page(
         self, request: Request, errors: Errors | None = None, form: Mapping[str, Any] | None = None
     ) -> Response:
-        """Return the page of a session, with what is wrong in the form that was sent."""
         session_id = request.path_params["session_id"]
         session = await self.offer.session(session_id)
         if session is None:
@@ -140,7 +134,7 @@ class Site:
         status: int = 200,
         **values: Any,
     ) -> Response:
-        """Return a page; `concerns` says which events are shown beside it."""
+        """`concerns` says which events are shown beside the page."""
         standings = self.standings()
         travels = [
             travel for travel in reversed(self.journal.travels) if concerns(standings.subject_of(travel))
@@ -163,11 +157,9 @@ class Site:
         return HTMLResponse(text, status, headers=HEADERS)
 
     def standings(self) -> Standings:
-        """Return where everybody stands, by what travelled."""
         return Standings(self.journal.travels)
 
     def bespoke(self, authority: Authority) -> list[BespokeRequest]:
-        """Return what an authority asked a delegation for, newest first."""
         return [
             bespoke
             for bespoke in reversed(self.standings().bespoke.values())
@@ -175,7 +167,7 @@ class Site:
         ]
 
     def agents(self) -> list[Agent]:
-        """Return everybody who is there, each with the address that was corrected last."""
+        """Each agent has the address that was corrected last."""
         corrected = {
             travel.envelope.data["agent_id"]: travel.envelope.data["email"]
             for travel in self.journal.travels
@@ -187,15 +179,13 @@ class Site:
         ]
 
     def staff(self, authority: Authority) -> list[Agent]:
-        """Return who works for an authority."""
         return [agent for agent in self.agents() if agent.employer == authority]
 
     def find(self, agent_id: str) -> Agent | None:
-        """Return the agent of an identifier, if there is any."""
         return next((agent for agent in self.agents() if agent.agent_id == agent_id), None)
 
     def agent(self, agent_id: str) -> Agent:
-        """Return the agent of an identifier. Raises 404 where there is none."""
+        """Raises 404."""
         agent = self.find(agent_id)
         if agent is None:
             raise HTTPException(404)
@@ -203,15 +193,13 @@ class Site:
 
 
 def authority_of(siret: str) -> Authority:
-    """Return the authority of a number. Raises 404 where there is none."""
+    """Raises 404."""
     if siret not in AUTHORITIES:
         raise HTTPException(404)
     return AUTHORITIES[siret]
 
 
 def about(agents: set[str], siret: str | None = None) -> Callable[[Travel], bool]:
-    """Say whether an event is about some of these agents, or this authority."""
-
     def concerns(travel: Travel) -> bool:
         data = travel.envelope.data
         named = [*data.get("agents", ()), data.get("agent") or {"agent_id": data.get("agent_id")}]
@@ -223,12 +211,11 @@ def about(agents: set[str], siret: str | None = None) -> Callable[[Travel], bool
 
 
 def is_open(session: Session) -> bool:
-    """Say whether one may ask for a seat, or can once it opens."""
     return bool(session["status"] == "published" and session["enrolment"] != "closed")
 
 
 def elsewhere(sessions: Iterable[Session], here: Session) -> list[Session]:
-    """Return the other open sessions of the same offer, by start."""
+    """Sort by start."""
     others = [
         session for session in sessions if session["session_id"] != here["session_id"] and is_open(session)
     ]
@@ -237,10 +224,8 @@ def elsewhere(sessions: Iterable[Session], here: Session) -> list[Session]:
 
 
 def offers_of(sessions: Iterable[Session]) -> dict[str, str]:
-    """Return the offers of these sessions, each by its id with the title of a session."""
     return {session["offer_id"]: session["title"] for session in sessions}
 
 
 def redirect_to(address: str) -> Response:
-    """Have the browser show another page after a form."""
     return RedirectResponse(address, 303, headers=HEADERS)

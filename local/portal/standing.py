@@ -1,4 +1,4 @@
-"""Where each agent stands, derived from what travelled. Pure."""
+"""The state of each agent, derived from requests and answers. Pure."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -16,16 +16,17 @@ STATES = {
     "EnrolmentWithdrawn": "withdrawn",
     "SeatNotObtained": "not_obtained",
 }
-"""The state that an agent is in after each answer; the other answers leave it as it is."""
+"""Other answers leave the state as it is."""
 LIVE = ("enrolled", "waiting", "offered", "pending")
 
 
 @dataclass
 class Standing:
-    """An agent in a session: state, the answer that it comes from, what is unanswered, all that was said.
+    """An agent in a session.
 
-    `state` is one of `STATES`, `asked` before the first answer, or `rejected`. `refusal` is the last
-    answer that changed nothing: a withdrawal, say, that came too late.
+    `state` is one of `STATES`, `asked` before the first answer, or `rejected`. `decision` is the answer that
+    it comes from. `refusal` is the last answer that changed nothing, such as a withdrawal that came too
+    late.
     """
 
     agent: dict[str, Any]
@@ -38,7 +39,6 @@ class Standing:
 
     @property
     def live(self) -> bool:
-        """Whether there is a seat, a place in line or a request that somebody decides about."""
         return self.state in LIVE
 
     @property
@@ -48,21 +48,16 @@ class Standing:
 
 @dataclass
 class BespokeRequest:
-    """An authority's request for training of its own, and what was answered."""
-
     request: Travel
     answers: list[Travel] = field(default_factory=list)
 
     @property
     def session_id(self) -> str | None:
-        """The private session, once it is agreed."""
         found = (answer.envelope.data.get("session_id") for answer in reversed(self.answers))
         return next(filter(None, found), None)
 
 
 class Standings:
-    """Where everybody stands."""
-
     def __init__(self, travels: Iterable[Travel]) -> None:
         self._standings: dict[tuple[str, str], Standing] = {}
         self._sent: dict[str, Travel] = {}
@@ -72,23 +67,20 @@ class Standings:
             self._sent_off(travel) if travel.way == "sent" else self._answered(travel)
 
     def all(self) -> Sequence[Standing]:
-        """Return all, those in which something happened last first."""
+        """Sort by the last event, newest first."""
         return sorted(self._standings.values(), key=lambda each: each.history[-1].at, reverse=True)
 
     def of(self, agent_id: str, session_id: str) -> Standing | None:
-        """Return where an agent stands in a session; None where they never asked."""
         return self._standings.get((agent_id, session_id))
 
     def answer_to(self, request: Travel) -> Travel | None:
-        """Return the first answer to a request."""
         return self._first_answers.get(request.envelope.id)
 
     def request_of(self, answer: Travel) -> Travel | None:
-        """Return the request of ours that this answers."""
         return self._sent.get(answer.envelope.data.get("request_id") or "")
 
     def subject_of(self, travel: Travel) -> Travel:
-        """Return what says whom an event is about: itself, or the request where an answer names nobody."""
+        """An answer may name nobody: then its request does."""
         request = self.request_of(travel)
         return travel if request is None or travel.envelope.data.get("agent") else request
 
@@ -141,7 +133,6 @@ class Standings:
             standing.state, standing.decision, standing.agent = STATES[name], data, data["agent"]
 
     def _concerned(self, data: dict[str, Any]) -> list[Standing]:
-        """Return the standings that an event is about."""
         agents = data.get("agents") or [data.get("agent") or {"agent_id": data.get("agent_id")}]
         session_id = data.get("session_id")
         return [
@@ -152,6 +143,6 @@ class Standings:
 
 
 def _is_older(data: dict[str, Any], known: dict[str, Any]) -> bool:
-    """Whether an answer came late: versions count within an enrolment."""
+    """An answer may come late: versions count within an enrolment."""
     same = data.get("enrolment_id") == known.get("enrolment_id")
     return same and int(data.get("version", 0)) < int(known.get("version", 0))

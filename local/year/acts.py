@@ -1,7 +1,6 @@
-"""What is done in the year, on a running stack: each function is a verb of the situations.
+"""Acts of the year on a running stack: each function is a verb of the situations.
 
-Its arguments are the words of the line: agents and sessions by their names in the situations, moments as
-clocks in Paris show them.
+Its arguments are the words of the line: agents and sessions by name, moments on the clocks of Paris.
 """
 
 import asyncio
@@ -34,19 +33,18 @@ _OWN_ENROLMENTS, _ADDRESS = "/inscriptions/mes-inscriptions", "/inscriptions/adr
 
 
 def paris(written: str) -> datetime:
-    """Return a moment that is written as clocks in Paris show it: `2025-03-10 10:00`."""
+    """Read `2025-03-10 10:00` on the clocks of Paris."""
     return datetime.fromisoformat(written).replace(tzinfo=PARIS)
 
 
 def iso(written: str) -> str:
-    """Return that moment as the APIs take it."""
     return paris(written).astimezone(UTC).isoformat()
 
 
 class Year:
-    """The running year: the stack, portal and APIs; people and sessions by their names in the situations.
+    """The running year: stack, portal and APIs; people and sessions by name.
 
-    `requests` has the ids of what was sent for each agent.
+    `requests` has the ids of each agent's requests.
     """
 
     def __init__(
@@ -64,37 +62,31 @@ class Year:
         self._portal = portal
 
     async def send(self, request: Request) -> None:
-        """Send a request by the portal."""
         for agent in request.agents[:1]:
             self.requests.setdefault(agent.agent_id, []).append(request.id)
         await self._portal.publish([request])
 
     def agents(self, names: Sequence[str]) -> list[Agent]:
-        """Return the agents of these names."""
         return [self.people[name] for name in names]
 
     async def organise(self, method: str, session: str, what: str, body: Any = None) -> dict[str, Any]:
-        """Call the enrolment service's API about a session."""
         return await self.enrolment.call(method, f"/api/v1/sessions/{self.sessions[session]}/{what}", body)
 
     async def roster(self, session: str) -> dict[str, dict[str, Any]]:
-        """Return the entries of a session's roster, by the agents' addresses."""
         entries = await self.enrolment.items(f"/api/v1/sessions/{self.sessions[session]}/roster")
         return {entry["agent"]["email"]: entry for entry in entries}
 
     async def find_mooc(self) -> None:
-        """Find the session of the offer's own MOOC."""
         sessions = await self.catalogue.items("/api/v1/sessions")
         (self.sessions["mooc"],) = [each["session_id"] for each in sessions if each["format"] == "mooc"]
 
     async def publish_session(self, name: str, draft: Mapping[str, Any]) -> None:
-        """Draft a session and publish it."""
         self.sessions[name] = (await self.catalogue.call("POST", "/api/v1/sessions", draft))["session_id"]
         await self.catalogue.call("POST", f"/api/v1/sessions/{self.sessions[name]}/publish")
 
 
 def start_again(processes: Sequence[SupervisedProcess]) -> None:
-    """Stop processes of the stack, which starts them again, and return once they are ready."""
+    """The stack starts stopped processes again. Return once they are ready."""
     for process in processes:
         if process.child is not None:
             process.child.stop()
@@ -106,75 +98,63 @@ def start_again(processes: Sequence[SupervisedProcess]) -> None:
 
 
 async def asks(year: Year, agent: str, session: str, **answers: str) -> None:
-    """An agent requests a seat, and answers the session's questions."""
     given = [{"question_id": question, "value": value} for question, value in answers.items()]
     await year.send(requests.seat(year.sessions[session], year.people[agent], given))
 
 
 async def accepts(year: Year, agent: str, session: str) -> None:
-    """An agent accepts an offer."""
     await year.send(requests.offer_answer(year.sessions[session], year.people[agent], accepted=True))
 
 
 async def moves(year: Year, agent: str, session: str, there: str) -> None:
-    """An agent requests a seat in another session instead of their own."""
     await year.send(requests.swap(year.sessions[session], year.people[agent], year.sessions[there]))
 
 
 async def ask_together(year: Year, session: str, *agents: str, may_wait: str = "non") -> None:
-    """A training officer requests seats for all of these agents, or for none."""
     together = year.agents(agents)
     wait = may_wait == "oui"
     await year.send(requests.group(year.sessions[session], together, all_or_nothing=True, may_wait=wait))
 
 
 async def withdraws(year: Year, agent: str, session: str) -> None:
-    """An agent withdraws."""
     await year.send(requests.withdrawal(year.sessions[session], year.people[agent]))
 
 
 async def is_approved(year: Year, agent: str, session: str) -> None:
-    """The agent's employer agrees."""
     await year.send(requests.approval(year.sessions[session], year.people[agent], granted=True))
 
 
 async def asks_for_training(year: Year, agent: str, name: str) -> None:
-    """The training officer of the agent's authority asks for training of its own."""
     request = requests.bespoke(year.people[agent].employer, "enjeux-ia", 12)
     year.bespoke[name] = request.id
     await year.send(request)
 
 
 async def nominates(year: Year, name: str, *agents: str) -> None:
-    """The officer sends the list of trainees."""
     trainees = year.agents(agents)
     await year.send(requests.nomination(year.sessions[name], trainees, trainees[0].employer))
 
 
 async def sends_what_is_not_valid(year: Year, agent: str, session: str) -> None:
-    """The portal sends a request for an agent with a function that does not exist."""
     wrong = replace(year.people[agent], function="stagiaire")
     await year.send(requests.seat(year.sessions[session], wrong))
 
 
 async def is_corrected(year: Year, agent: str) -> None:
-    """The portal corrects an agent's address to the address of `agent`."""
+    """The new address is that of `agent`."""
     corrected = year.people[agent]
     await year.send(requests.correction(corrected, corrected.email))
 
 
 async def subscribes(year: Year, agent: str, theme: str) -> None:
-    """An agent follows a theme."""
     await year.send(requests.subscription(year.people[agent], subscribed=True, theme=theme))
 
 
 async def unsubscribes(year: Year, agent: str, theme: str) -> None:
-    """An agent follows a theme no longer."""
     await year.send(requests.subscription(year.people[agent], subscribed=False, theme=theme))
 
 
 async def is_forgotten(year: Year, agent: str, at: str) -> None:
-    """An agent wants to be forgotten."""
     await year.send(requests.erasure(year.people[agent], paris(at).astimezone(UTC)))
 
 
@@ -182,12 +162,11 @@ async def is_forgotten(year: Year, agent: str, at: str) -> None:
 
 
 async def opens(year: Year, agent: str, page: str, **fields: str) -> None:
-    """An agent opens the newest link to a page in their letters, and submits its form."""
     await _submit(await _link(year, agent, page), **fields)
 
 
 async def gives_address(year: Year, agent: str, new: str) -> None:
-    """An agent gives another address on the page of their enrolments, to which a letter led."""
+    """A letter leads to the page of the agent's enrolments."""
     own = await _link(year, agent, _OWN_ENROLMENTS)
     async with httpx.AsyncClient(timeout=30, trust_env=False) as browser:
         page = await browser.get(own)
@@ -198,19 +177,17 @@ async def gives_address(year: Year, agent: str, new: str) -> None:
 
 
 async def loses_link(year: Year, agent: str) -> None:
-    """An agent types their address to get the link to their enrolments anew."""
     page = f"{year.stack.url('notifier')}/courriels/mes-inscriptions"
     await _submit(page, adresse=year.people[agent].email)
 
 
 async def follows(year: Year, agent: str, offer: str, delegation: str) -> None:
-    """An agent asks on the page of an offer to be told when a session of a delegation opens."""
     page = f"{year.stack.url('notifier')}/courriels/abonnement?offre={offer}"
     await _submit(page, adresse=year.people[agent].email, interet=f"offer:{offer}/{delegation}")
 
 
 async def comes_back(year: Year, agent: str) -> None:
-    """The newest letter to an agent comes back: the mailbox does not exist (RFC 3464)."""
+    """The mailbox of the newest letter does not exist (RFC 3464)."""
     address = year.people[agent].email
     letters = year.mailbox.to(address)
     if not letters:
@@ -252,7 +229,6 @@ Status: 5.1.1
 
 
 async def _link(year: Year, agent: str, page: str) -> str:
-    """Return the newest link to a page in the letters to an agent, once a letter has it."""
     address = year.people[agent].email
     found: list[str] = []
 
@@ -270,7 +246,7 @@ async def _submit(link: str, **fields: str) -> None:
 
 
 async def _until(condition: Callable[[], Awaitable[bool]], what: str) -> None:
-    """Return once the condition is true. Raises `LocalStackError` when that takes too long."""
+    """Raises `LocalStackError` when it takes too long."""
     for _ in range(int(2 * PATIENCE_SECONDS)):
         if await condition():
             return
@@ -282,7 +258,7 @@ async def _until(condition: Callable[[], Awaitable[bool]], what: str) -> None:
 
 
 async def imports(year: Year, name: str, venue: str, changed: str) -> None:
-    """An organiser imports a sheet of one session, which is published if it is `created`."""
+    """Publish the session if it is `created`."""
     sheet = (
         "Référence;Offre;Délégation;Titre;Début;Fin;Ouverture des inscriptions;Places;Lieu\n"
         "RENNES-7;ia-et-territoires;bretagne;L’IA et les parcs;17/06/2025 09:30;17/06/2025 17:00;"
@@ -297,17 +273,14 @@ async def imports(year: Year, name: str, venue: str, changed: str) -> None:
 
 
 async def postpones(year: Year, session: str, day: str) -> None:
-    """The organiser moves a session to another day."""
     await _change(year, session, starts_at=iso(f"{day} 09:30"), ends_at=iso(f"{day} 17:00"))
 
 
 async def changes_days(year: Year, session: str, *days: str) -> None:
-    """The organiser changes the days of a session."""
     await _change(year, session, modules=whole_days(days))
 
 
 def whole_days(days: Sequence[str]) -> list[dict[str, str]]:
-    """Return séances of a whole day each."""
     return [
         {"title": f"Journée du {day}", "starts_at": iso(f"{day} 09:30"), "ends_at": iso(f"{day} 17:00")}
         for day in days
@@ -319,12 +292,10 @@ async def _change(year: Year, session: str, **fields: object) -> None:
 
 
 async def cancels(year: Year, session: str) -> None:
-    """The organiser cancels a session."""
     await year.catalogue.call("POST", f"/api/v1/sessions/{year.sessions[session]}/cancel")
 
 
 async def ranks(year: Year, session: str, *ranked: str, refused: str = "") -> None:
-    """The organiser ranks all candidates in this order, except for the refused agent."""
     ranking = {
         "ranked": [agent.agent_id for agent in year.agents(ranked)],
         "not_selected": [agent.agent_id for agent in year.agents([refused])],
@@ -333,17 +304,14 @@ async def ranks(year: Year, session: str, *ranked: str, refused: str = "") -> No
 
 
 async def attends(year: Year, agent: str, session: str, *modules: str) -> None:
-    """The organiser records that an agent came to these séances, or to the only one."""
     await _record(year, agent, session, modules or ("1",), "attended")
 
 
 async def is_absent(year: Year, agent: str, session: str) -> None:
-    """The organiser records that an agent did not come."""
     await _record(year, agent, session, ("1",), "absent")
 
 
 async def _record(year: Year, agent: str, session: str, modules: Sequence[str], attendance: str) -> None:
-    """Record attendance for the agent as the roster has them, by address."""
     named = (await year.roster(session))[year.people[agent].email]["agent"]
     of_agent = {"agent_id": named["agent_id"], "issuer": named["issuer"], "attendance": attendance}
     records = [{**of_agent, "module": int(module)} for module in modules]
@@ -351,20 +319,18 @@ async def _record(year: Year, agent: str, session: str, modules: Sequence[str], 
 
 
 async def attends_by_sheet(year: Year, agent: str, session: str) -> None:
-    """The organiser sends the sheet of a session back, with an agent who came."""
+    """The sheet names an agent who came."""
     sheet = f"Identifiant;Présence;Numéro de séance\n{year.people[agent].agent_id};présence;1\n"
     await year.organise("POST", session, "attendance.csv", sheet)
 
 
 async def is_enrolled_by_hand(year: Year, agent: str, session: str) -> None:
-    """The organiser enrols an agent at the door."""
     block = year.people[agent].as_json()
     del block["agent_id"]
     await year.organise("POST", session, "enrolments", block)
 
 
 async def keeps_one(year: Year, session: str, stays: str, ends: str) -> None:
-    """The organiser sees that two entries of the roster are one person, and keeps one."""
     roster = await year.roster(session)
     kept, ended = roster[year.people[stays].email], roster[year.people[ends].email]
     if ended["enrolment_id"] not in kept["same_person"]:
@@ -374,12 +340,10 @@ async def keeps_one(year: Year, session: str, stays: str, ends: str) -> None:
 
 
 async def writes(year: Year, session: str, text: str, send_at: str) -> None:
-    """The organiser writes to the agents of a session, at a time."""
     await year.organise("POST", session, "messages", {"text": text, "send_at": iso(send_at)})
 
 
 async def publishes_replay(year: Year, session: str, theme: str) -> None:
-    """The organiser opens the recording to everyone."""
     recording = {
         "session_id": year.sessions[session],
         "title": "L’IA et les marchés publics, l’enregistrement",
@@ -390,7 +354,6 @@ async def publishes_replay(year: Year, session: str, theme: str) -> None:
 
 
 async def publishes_resource(year: Year, kind: str, title: str, theme: str) -> None:
-    """The CNFPT opens a dossier documentaire or an e-communauté (`kind`) to everyone."""
     resource = {
         "kind": kind,
         "title": title,
@@ -402,12 +365,10 @@ async def publishes_resource(year: Year, kind: str, title: str, theme: str) -> N
 
 
 async def proposes(year: Year, name: str) -> None:
-    """The delegation makes a proposal to the authority that asked for training."""
     await _answer_authority(year, name, answer="proposed")
 
 
 async def agrees(year: Year, name: str, title: str, day: str) -> None:
-    """The delegation agrees; the private session gets the name of the request."""
     session = {
         "offer_id": "sur-mesure-enjeux-ia",
         "title": title,
@@ -427,7 +388,7 @@ async def _answer_authority(year: Year, name: str, **answer: object) -> dict[str
 
 
 async def wants_letters(year: Year, at: str, delegation: str, **contacts: str) -> None:
-    """The addresses of a delegation's staff are set; the notifier then writes the letters of the morning.
+    """Set the addresses of a delegation's staff; the notifier then writes the letters of the morning.
 
     It does so once it has read the decisions before `at`, and looks once a minute: it is started again.
     """

@@ -1,4 +1,4 @@
-"""`year`: the whole year, on a broker of each kind or on one; shown, and compared with what is expected."""
+"""`year`: the whole year, on a broker of each kind or on one."""
 
 import asyncio
 import json
@@ -32,9 +32,9 @@ _PORTAL = "portail-de-l-annee"
 
 
 def year(broker: BrokerKind | None, directory: Path, say: Say) -> int:
-    """Play the year and return the exit code: 0 when everybody heard what they are to hear.
+    """Return 0 if everybody got the expected letters and answers.
 
-    Without a `broker` a year is played on each, on Apache Kafka if it can run.
+    Without a `broker` a year is played on each kind, on Apache Kafka if it can run.
     """
     brokers: list[BrokerKind] = [broker] if broker is not None else ["embedded", "kafka"]
     problem = kafka.missing_tools()
@@ -52,7 +52,7 @@ def year(broker: BrokerKind | None, directory: Path, say: Say) -> int:
 
 
 def in_turn(brokers: Sequence[BrokerKind], play: Callable[[BrokerKind], int], say: Say) -> int:
-    """Play it on one after the other. The first signal ends the year that is played, and begins no other."""
+    """The first signal ends the present year, and begins no other."""
     with signals_interrupt():
         try:
             return max([play(kind) for kind in brokers])
@@ -62,7 +62,6 @@ def in_turn(brokers: Sequence[BrokerKind], play: Callable[[BrokerKind], int], sa
 
 
 def _play(options: StackOptions, clock: MovedClock, say: Say) -> int:
-    """Play it on databases and a broker of its own, made anew."""
     if options.environment.get("SMTP_HOST"):
         raise LocalStackError("the year reads its own mailbox: run it without SMTP_HOST")
     began = time.monotonic()
@@ -89,7 +88,6 @@ def _play(options: StackOptions, clock: MovedClock, say: Say) -> int:
 
 
 def _settings() -> dict[str, str]:
-    """Return the addresses of this year's organisers, and the address that letters come back to."""
     people, _ = situations.load()
     contacts = {name: {"organisers": [people[name].email]} for name in ("inet", "bretagne")}
     return {"DELEGATION_CONTACTS": json.dumps(contacts), "BOUNCE_ADDRESS": "retours@cnfpt.example"}
@@ -98,7 +96,6 @@ def _settings() -> dict[str, str]:
 async def _walk(
     stack: Stack, clock: MovedClock, portals: Path, say: Say
 ) -> tuple[dict[str, list[Timeline]], list[Finding]]:
-    """Walk through the year and the years of retention. Returns what was heard and who was found."""
     urls = {service: stack.database_url(service) for service in SERVICES}
     people, played = situations.load()
     async with AsyncExitStack() as connections:
@@ -137,7 +134,6 @@ async def _walk(
 
 
 def _report(timelines: Mapping[str, list[Timeline]], findings: Sequence[Finding], say: Say) -> bool:
-    """Say what was heard, and who is still known; return whether all is as it should be."""
     for title, of_situation in timelines.items():
         say("\n".join(["", title, *map(str, of_situation)]))
     say("\n".join(["", "Who is still known", *(f"  {finding}" for finding in findings)]))

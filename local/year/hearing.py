@@ -1,4 +1,4 @@
-"""What was heard: letters from the mailbox, answers from the portal's topic, in plain French."""
+"""Letters from the mailbox, answers from the portal's topic, in plain French."""
 
 import contextlib
 from collections.abc import AsyncIterator, Collection, Mapping
@@ -18,7 +18,7 @@ _LETTERS: Mapping[str, str] = yaml.safe_load(Path(__file__).with_name("letters.y
 
 
 def letter_in(subject: str) -> str:
-    """Return what a letter is, by its subject; the subject itself if no letter is known by it."""
+    """Recognise a letter by its subject."""
     written = subject.replace("\N{NO-BREAK SPACE}", " ")
     if " nouveautés dans vos abonnements" in written:
         return "plusieurs nouvelles ressources"
@@ -26,7 +26,7 @@ def letter_in(subject: str) -> str:
 
 
 def answer_in(name: str, data: Mapping[str, Any]) -> str:
-    """Return what a portal's answer says, in French; `name` is the last word of its type."""
+    """`name` is the last word of the answer's type."""
     match name:
         case "AgentEnrolled":
             by = ", de la liste d’attente" if data["from_waiting_list"] else ""
@@ -62,26 +62,24 @@ def answer_in(name: str, data: Mapping[str, Any]) -> str:
 
 @dataclass
 class Answers:
-    """The portal's topic, read as it is written; each event counts once, by its id."""
+    """Each event counts once, by its id."""
 
     _heard: list[tuple[str, str, Heard]] = field(default_factory=list)
 
     @classmethod
     @contextlib.asynccontextmanager
     async def follow(cls, topic: str, connection: Mapping[str, Any]) -> AsyncIterator["Answers"]:
-        """Give the answers, which are read on until the end."""
         answers = cls()
         async with following(topic, connection, answers.add):
             yield answers
 
     def add(self, name: str, at: datetime, data: Mapping[str, Any]) -> None:
-        """Take an answer: its type's name, when it was given, what it says."""
         heard = Heard(at.astimezone(PARIS).date(), PORTAL, answer_in(name, data))
         agent_id = (data.get("agent") or {}).get("agent_id") or ""
         self._heard.append((agent_id, str(data.get("request_id") or ""), heard))
 
     def about(self, agent_id: str, requests: Collection[str]) -> list[Heard]:
-        """Return what the portal heard of an agent, or in answer to these requests and of nobody."""
+        """Include answers to these requests that name nobody."""
         return [
             heard
             for of, request_id, heard in self._heard
@@ -90,7 +88,6 @@ class Answers:
 
 
 def letters_to(mailbox: Mailbox, address: str) -> list[Heard]:
-    """Return the letters to an address."""
     return [
         Heard(letter.came_at.astimezone(PARIS).date(), MAIL, letter_in(letter.subject))
         for letter in mailbox.to(address)
@@ -98,6 +95,5 @@ def letters_to(mailbox: Mailbox, address: str) -> list[Heard]:
 
 
 def heard_by(listener: Listener, year: Year, answers: Answers) -> list[Heard]:
-    """Return everything that a person heard."""
     asked = [*year.requests.get(listener.agent_id, ()), year.bespoke.get(listener.bespoke or "", "-")]
     return letters_to(year.mailbox, listener.address) + answers.about(listener.agent_id, asked)

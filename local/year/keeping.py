@@ -1,4 +1,4 @@
-"""About whom the databases still have anything: searched by mark and name, in every table."""
+"""Searches every table for people of the year, by mark and name."""
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -43,26 +43,22 @@ RETENTION: Sequence[Retention] = (
 
 @dataclass(frozen=True)
 class Finding:
-    """What was found at a moment, and what is `wrong` with it."""
-
     at: str
     why: str
     rows: Mapping[str, int]
     wrong: Collection[str]
 
     def __str__(self) -> str:
-        """One line, to print."""
         found = ", ".join(f"{table} {count}" for table, count in self.rows.items()) or "nobody anywhere"
         return f"{self.at[:10]}  {self.why}: {found}" + "".join(f"   <-- {fault}" for fault in self.wrong)
 
 
 async def look_for_everybody(urls: Mapping[str, str], retention: Retention) -> Finding:
-    """Look for anybody of the year."""
     return await _look(urls, retention, [MARK])
 
 
 async def look_for(urls: Mapping[str, str], agent: Agent, at: str) -> Finding:
-    """Look for an agent who was to be forgotten: by identifier, address and name."""
+    """Search by identifier, address and name."""
     retention = Retention(at, f"{agent.name} is forgotten within a day", ["*"])
     return await _look(urls, retention, [agent.agent_id, agent.email, agent.family_name])
 
@@ -77,7 +73,6 @@ async def _look(urls: Mapping[str, str], retention: Retention, sought: Collectio
 
 
 def judge(retention: Retention, rows: Mapping[str, int]) -> list[str]:
-    """Return what is wrong if these tables have somebody."""
     kept = [
         f"{table} still knows somebody"
         for table in rows
@@ -92,7 +87,6 @@ def judge(retention: Retention, rows: Mapping[str, int]) -> list[str]:
 
 
 async def _tables_with(database: asyncpg.Connection, sought: Collection[str]) -> dict[str, int]:
-    """Return by table the number of rows with anything sought."""
     tables = await database.fetch(
         "SELECT format('%I.%I', table_schema, table_name) AS name FROM information_schema.tables "
         "WHERE table_type = 'BASE TABLE' AND table_schema NOT IN ('pg_catalog', 'information_schema')"

@@ -1,4 +1,4 @@
-"""Waiting until nothing is left to do at a moment: all is read, decided, published and sent."""
+"""Waits until nothing is left to do at a moment: all is read, decided, published and sent."""
 
 import asyncio
 import time
@@ -17,9 +17,9 @@ from local.year.acts import PATIENCE_SECONDS
 
 _EPOCH = datetime.fromtimestamp(0, UTC)
 _STEADY_SECONDS = 2.5
-"""Nothing may happen for so long: each job of the services looks once a second."""
+"""Each job of the services looks once a second."""
 _SETTLED_SECONDS = 0.5
-"""The same after an act whose effect needs no clock."""
+"""The limit after an act whose effect needs no clock."""
 
 _COMMON = """
     SELECT (SELECT count(*) FROM outbox WHERE sent_at IS NULL AND held IS NULL)
@@ -40,8 +40,6 @@ _NOTIFIER = """
 
 
 class Quiet:
-    """Looks into the databases and at the broker."""
-
     def __init__(
         self,
         databases: Mapping[str, asyncpg.Connection],
@@ -57,7 +55,6 @@ class Quiet:
     async def look(
         cls, urls: Mapping[str, str], connection: Mapping[str, Any], clock: MovedClock
     ) -> AsyncIterator["Quiet"]:
-        """Connect to the services' databases; `connection` says how aiokafka reaches the broker."""
         async with AsyncExitStack() as connections:
             databases = {
                 service: await connections.enter_async_context(reading(urls[service])) for service in SERVICES
@@ -65,15 +62,14 @@ class Quiet:
             yield cls(databases, connection, clock)
 
     async def wait(self) -> None:
-        """Return once nothing is left to do at this moment. Raises `LocalStackError` when that never is."""
+        """Raises `LocalStackError` when work never ends."""
         await self._until_steady(self._clock.now(), _STEADY_SECONDS)
 
     async def settle(self) -> None:
-        """Return once nothing is left to do that is known of, without waiting for the services' clocks."""
+        """Do not wait for the services' clocks."""
         await self._until_steady(_EPOCH, _SETTLED_SECONDS)
 
     async def wait_until_all_is_read(self) -> None:
-        """Return once the services have read all topics to the end, which takes seconds to find out."""
         began = time.monotonic()
         while not await all_is_read(self._connection):
             if time.monotonic() - began > PATIENCE_SECONDS:
@@ -81,7 +77,6 @@ class Quiet:
         await self.wait()
 
     async def _until_steady(self, moment: datetime, seconds: float) -> None:
-        """Return once nothing is left to do, and nothing has happened for so long."""
         began = since = time.monotonic()
         _, before = await self._state(moment)
         while True:
@@ -95,7 +90,7 @@ class Quiet:
                 raise LocalStackError(f"something is never done: {left} left to do, {done} done")
 
     async def _state(self, moment: datetime) -> tuple[int, tuple[int, ...]]:
-        """Return how much is left to do, and counters of what was done."""
+        """Return the work left to do, and counters of work done."""
         rows = [await database.fetchrow(_COMMON) for database in self._databases.values()]
         rows.append(await self._databases["enrolment"].fetchrow(_ENROLMENT, moment))
         rows.append(await self._databases["notifier"].fetchrow(_NOTIFIER))

@@ -1,4 +1,4 @@
-"""The walk through the calendar: the clock is moved from stop to stop, and what is due there is done."""
+"""Moves the clock from stop to stop, and does what is due there."""
 
 import time
 from collections import defaultdict
@@ -15,12 +15,11 @@ from local.year.timeline import parse
 
 Say = Callable[[str], None]
 _HOUR = " 10:00"
-"""When the clock stops on a day on which something is to be heard: what is due in the morning has come."""
+"""At this hour the letters of the morning have come."""
 _LETTERS_WAIT = timedelta(minutes=2)
 
 
 def stops(situations: Iterable[Situation]) -> Mapping[datetime, Sequence[Act]]:
-    """Return each moment at which the clock stops, in order, and what is done then."""
     acts: dict[datetime, list[Act]] = defaultdict(list)
     for situation in situations:
         for act in situation.acts:
@@ -33,8 +32,6 @@ def stops(situations: Iterable[Situation]) -> Mapping[datetime, Sequence[Act]]:
 
 
 class Script:
-    """Walks through the year on a running stack."""
-
     def __init__(self, clock: MovedClock, year: Year, quiet: Quiet, say: Say) -> None:
         self._clock = clock
         self._year = year
@@ -42,10 +39,7 @@ class Script:
         self._say = say
 
     async def play(self, situations: Sequence[Situation], urls: Mapping[str, str]) -> list[Finding]:
-        """Go from stop to stop until the last is over and all is read.
-
-        Returns whether the agents who were to be forgotten are found in the databases.
-        """
+        """Return whether the agents who were to be forgotten are found in the databases."""
         findings: list[Finding] = []
         began, day = time.monotonic(), date.min
         try:
@@ -73,11 +67,10 @@ class Script:
             await self.go_to(self._clock.now() + _LETTERS_WAIT)
 
     async def go_to(self, moment: datetime) -> None:
-        """Move the clock, and wait until what was due meanwhile is done."""
         self._clock.set(moment)
         await self._quiet.wait()
 
     async def start_services_again(self) -> None:
-        """Start the services again, so that what they do once an hour is done now."""
+        """The services do now what they do once an hour."""
         start_again(self._year.stack.services)
         await self._quiet.wait()

@@ -16,8 +16,6 @@ MISSING, UNEXPECTED = "NOT HEARD", "NOT EXPECTED"
 
 @dataclass(frozen=True, order=True)
 class Heard:
-    """A letter, or an answer of the portal."""
-
     day: date
     way: str
     what: str
@@ -25,18 +23,16 @@ class Heard:
 
 @dataclass(frozen=True)
 class Timeline:
-    """What one listener heard, in order, each with its verdict: empty if it was expected."""
+    """A verdict is "" if the line was expected."""
 
     name: str
     lines: Sequence[tuple[Heard, str]]
 
     @property
     def differences(self) -> int:
-        """How many lines are not as expected."""
         return sum(bool(verdict) for _, verdict in self.lines)
 
     def __str__(self) -> str:
-        """The lines to print."""
         lines, day = [f"  {self.name}"], None
         for heard, verdict in self.lines:
             written = f"{heard.day:%d/%m/%Y}" if heard.day != day else ""
@@ -47,7 +43,6 @@ class Timeline:
 
 
 def parse(text: str) -> list[Heard]:
-    """Return what is expected."""
     expected: list[Heard] = []
     for row in text.splitlines():
         day, way, what = row.split(maxsplit=2)
@@ -58,7 +53,7 @@ def parse(text: str) -> list[Heard]:
 
 
 def compare(name: str, expected_text: str, heard: Iterable[Heard]) -> Timeline:
-    """Compare what was heard with what was expected; the order within a day does not count."""
+    """The order within a day does not count."""
     came, due = Counter(heard), Counter(parse(expected_text))
     verdicts = {"": came & due, MISSING: due - came, UNEXPECTED: came - due}
     lines = [(event, verdict) for verdict, events in verdicts.items() for event in events.elements()]

@@ -1,4 +1,4 @@
-"""The situations of the year, read from the YAML files of this folder; what is heard is written by hand.
+"""The situations of the year, from the YAML files of this folder; the expected letters are written by hand.
 
 A file has `people` and `situations`. A person is `Given, Family, delegation` with a function if it is not
 `agent`; or is `like` another person with another `email`; or is a `name` with an `email`, and the `bespoke`
@@ -23,7 +23,7 @@ from local.people import Agent, Authority, plain
 from local.year.acts import VERBS, Year, iso, whole_days
 
 MARK = "an25"
-"""A part of each identifier and address of the year: rows without it are about nobody of the year."""
+"""Each identifier and address of the year contains it: rows without it are about nobody of the year."""
 PUBLISHED = "2025-02-27 10:00"
 OPENS = "2025-03-03 09:00"
 _OPTION = re.compile(r"([a-z_]+)=(.*)")
@@ -49,8 +49,6 @@ _KINDS: Mapping[str, Mapping[str, Any]] = {
 
 @dataclass(frozen=True)
 class Act:
-    """Something that is done at a moment."""
-
     at: str
     does: Callable[[Year], Awaitable[None]]
 
@@ -59,7 +57,7 @@ class Act:
 class Listener:
     """A person whose letters and portal's answers are collected, and what they should be.
 
-    The portal hears about the agent of `agent_id`, and about the request for training named `bespoke`.
+    The portal reads about the agent of `agent_id`, and about the request for training named `bespoke`.
     """
 
     name: str
@@ -71,7 +69,7 @@ class Listener:
 
 @dataclass(frozen=True)
 class Situation:
-    """One situation of the year; `rules` says where docs/domain.md has what it shows."""
+    """`rules` says where docs/domain.md has what it shows."""
 
     title: str
     rules: str
@@ -82,11 +80,6 @@ class Situation:
 
 
 class People(dict[str, Agent]):
-    """The people of the year by their names in the situations.
-
-    `bespoke` has the request for training of each person who made such a request.
-    """
-
     def __init__(self) -> None:
         super().__init__()
         self.bespoke: dict[str, str] = {}
@@ -101,7 +94,6 @@ class People(dict[str, Agent]):
         return self[name]
 
     def add(self, name: str, described: str | Mapping[str, str]) -> None:
-        """Add a person as a file describes them."""
         if isinstance(described, str):
             self[name] = _agent(*described.split(", "))
             return
@@ -117,7 +109,7 @@ class People(dict[str, Agent]):
 
 
 def _agent(given: str, family: str, delegation: str, function: str = "agent") -> Agent:
-    """Return an agent, whose authority has an officer and a mail domain of its own."""
+    """The authority has an officer and a mail domain of its own."""
     employer = Authority.of_delegation(delegation, f".{MARK}")
     employer = replace(employer, domain=f"{plain(family)}.{employer.domain}")
     identifier = f"{MARK}-{plain(given)}-{plain(family)}"
@@ -126,7 +118,6 @@ def _agent(given: str, family: str, delegation: str, function: str = "agent") ->
 
 @cache
 def load() -> tuple[People, Sequence[Situation]]:
-    """Return the people and the situations of all files."""
     files = [yaml.safe_load(path.read_text()) for path in sorted(Path(__file__).parent.glob("*.yaml"))]
     people = People()
     for file in files:
@@ -165,7 +156,7 @@ def _listener(people: People, name: str, expected: str) -> Listener:
 def _draft(
     kind: str, title: str, day: str, capacity: int, *, hours: str = "09:30-17:00", **terms: Any
 ) -> dict[str, Any]:
-    """Return a session as the catalogue takes it: of one day, or of `days`."""
+    """The session has one day, or `days`."""
     first, last = hours.split("-")
     days = [str(each) for each in terms.pop("days", [day])]
     return {
