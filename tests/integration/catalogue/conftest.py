@@ -28,7 +28,6 @@ from shared.database import Database, Transaction
 from shared.events import BY_TYPE, Event
 from shared.events.enrolment import SessionOccupancyChanged
 from shared.events.vocabulary import Format
-from shared.web.links import NEWS
 from shared.web.rendering import Sites
 from tests.conftest import Ask, Eventually, lent, opened
 from tests.support.catalogue import load
@@ -36,7 +35,6 @@ from tests.support.guards import a_guard
 
 RENNES = loaded_session_id("ia-et-territoires", "rennes")
 MOOC = loaded_session_id("mooc-fondamentaux-ia", "printemps-2025")
-
 AS_OF = date(2025, 3, 20)
 """A day on which the MOOC runs and is open, and most of the offer too."""
 
@@ -85,10 +83,9 @@ async def asking(database: Database, tokens_file: Path) -> AsyncIterator[Ask]:
             **fields: Any,
         ) -> httpx.Response:
             headers = {} if by is None else {"authorization": f"Bearer {by}"}
-            conditions = {"if-match": if_match, "if-none-match": if_none_match}
-            headers |= {name: tags for name, tags in conditions.items() if tags is not None}
-            if content is not None:
-                headers["content-type"] = "text/csv"
+            kind = None if content is None else "text/csv"
+            given = {"if-match": if_match, "if-none-match": if_none_match, "content-type": kind}
+            headers |= {name: value for name, value in given.items() if value is not None}
             if method == "GET" or content is not None:
                 return await client.request(method, path, headers=headers, params=fields, content=content)
             return await client.request(method, path, headers=headers, json=fields)
@@ -104,32 +101,16 @@ async def ask(database: Database, tokens_file: Path) -> AsyncIterator[Ask]:
 
 
 PUBLIC_URL = "https://parcours.example.org"
-PORTAL_URL = "https://portail.example.org/inscription?session={session_id}"
-CONTACT = "formations@cnfpt.example"
-PUBLISHER = pages.Publisher(
-    name="Centre d’exemple de la fonction publique",
-    address="1 rue de l’Exemple, 75000 Paris",
-    phone="01 99 00 00 00",
-    director="Zoé Durand, directrice générale",
-    host="Hébergeur d’exemple",
-    host_address="2 rue de l’Exemple, 35000 Rennes",
-    host_phone="02 99 00 00 00",
-    data_protection="dpo@cnfpt.example",
-)
 SITES = {
     "catalogue": PUBLIC_URL,
     "enrolment": "https://inscriptions.example.org",
     "notifier": "https://courriels.example.org",
 }
-NEWS_URL = f"{SITES['notifier']}{NEWS}"
 
 
 @asynccontextmanager
 async def visiting(
-    database: Database,
-    tokens_file: Path,
-    publisher: pages.Publisher = PUBLISHER,
-    kept_days: Mapping[str, int] = DEFAULT_KEPT_DAYS,
+    database: Database, tokens_file: Path, kept_days: Mapping[str, int] = DEFAULT_KEPT_DAYS
 ) -> AsyncIterator[httpx.AsyncClient]:
     """A browser without scripts, cookies kept, on the pages beside the API."""
     tokens = Tokens(tokens_file)
@@ -139,11 +120,9 @@ async def visiting(
         tokens=tokens,
         guard=a_guard(database),
         address=PUBLIC_URL,
-        portal=PORTAL_URL,
+        portal="https://portail.example.org/inscription?session={session_id}",
         kept_days=kept_days,
         sites=Sites.by(SITES.__getitem__),
-        contact=CONTACT,
-        publisher=publisher,
     )
     pages.mount(web, pages.build(site))
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app=web), base_url=PUBLIC_URL) as browser:
@@ -207,18 +186,10 @@ async def offer(database: Database) -> Summary:
 
 async def an_offer(database: Database, offer_id: str, *, kind: Format, **terms: Any) -> str:
     """An offer without sessions, which have these terms."""
-    row = insert(OfferRow).values(
-        offer_id=offer_id,
-        format=kind.value,
-        title="Un essai",
-        summary="Un essai.",
-        themes=[],
-        terms=terms,
-        source="illustrative",
-        choices=[],
-    )
+    texts = {"offer_id": offer_id, "title": "Un essai", "summary": "Un essai.", "source": "illustrative"}
+    row: dict[str, Any] = {"format": kind.value, "themes": [], "terms": terms, "choices": []}
     async with database.quiet_transaction() as tx:
-        await tx.execute(row)
+        await tx.execute(insert(OfferRow).values(**row, **texts))
     return offer_id
 
 
@@ -265,17 +236,12 @@ async def time_is(monkeypatch: pytest.MonkeyPatch, moment: datetime) -> AsyncIte
         yield
 
 
-PROBLEM = "application/problem+json"
-
-
 def problem(answer: httpx.Response, status: int) -> list[str]:
     """The fields that a problem names."""
     assert answer.status_code == status, answer.text
-    assert answer.headers["content-type"] == PROBLEM
+    assert answer.headers["content-type"] == "application/problem+json"
     body = answer.json()
-    assert body["status"] == status
-    assert body["title"]
-    assert body["detail"]
+    assert (body["status"], bool(body["title"]), bool(body["detail"])) == (status, True, True)
     return [error["field"] for error in body.get("errors") or []]
 
 
@@ -291,24 +257,34 @@ async def listed(ask: Ask, path: str = "/sessions", **query: Any) -> list[dict[s
 
 
 async def change(ask: Ask, session_id: str, *, by: str = BRETAGNE, **fields: Any) -> dict[str, Any]:
-    answer = await ask("PATCH", f"/sessions/{session_id}", by=by, **fields)
+    return _done(await ask("PATCH", f"/sessions/{session_id}", by=by, **fields))
+
+
+def _done(answer: httpx.Response) -> dict[str, Any]:
     assert answer.is_success, answer.text
     session: dict[str, Any] = answer.json()
     return session
 
 
 async def drafted(ask: Ask, offer_id: str, *, by: str = BRETAGNE, **changes: Any) -> dict[str, Any]:
-    answer = await ask("POST", "/sessions", by=by, **a_draft_of(offer_id, **changes))
-    assert answer.status_code == 201, answer.text
-    session: dict[str, Any] = answer.json()
-    return session
+    return _done(await ask("POST", "/sessions", by=by, **a_draft_of(offer_id, **changes)))
 
 
 async def published(ask: Ask, offer_id: str, *, by: str = BRETAGNE, **changes: Any) -> str:
-    session_id = (await drafted(ask, offer_id, by=by, **changes))["session_id"]
-    answer = await ask("POST", f"/sessions/{session_id}/publish", by=by)
-    assert answer.status_code == 200, answer.text
-    return str(session_id)
+    draft = await drafted(ask, offer_id, by=by, **changes)
+    return str(_done(await ask("POST", f"/sessions/{draft['session_id']}/publish", by=by))["session_id"])
+
+
+@pytest.fixture
+async def session_id(an_empty_offer: str, ask: Ask) -> str:
+    """A published session of Bretagne."""
+    return await published(ask, an_empty_offer)
+
+
+@pytest.fixture
+async def draft_id(an_empty_offer: str, ask: Ask) -> str:
+    """A draft of Bretagne."""
+    return str((await drafted(ask, an_empty_offer))["session_id"])
 
 
 def begun() -> dict[str, str]:

@@ -75,9 +75,7 @@ FORMS = {
         wrong=("advisor_email", "paul"),
     ),
     "hand-over": FormCase(
-        *("request", "/confier", "confiee", "handed_over"),
-        typed=ADVISOR_FIELDS,
-        wrong=("advisor_name", ""),
+        *("request", "/confier", "confiee", "handed_over"), typed=ADVISOR_FIELDS, wrong=("advisor_name", "")
     ),
 }
 EVERY_FORM = pytest.mark.parametrize("form", FORMS.values(), ids=FORMS)

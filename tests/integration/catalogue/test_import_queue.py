@@ -33,7 +33,7 @@ from tests.integration.catalogue.conftest import (
     problem,
     published,
 )
-from tests.integration.catalogue.importing import faults, imported, outcomes, sheet
+from tests.integration.catalogue.test_sheets import faults, imported, outcomes, sheet
 
 __all__ = ["organiser"]
 

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import Counter
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -13,7 +13,6 @@ from sqlalchemy import text
 from services.catalogue import jobs
 from services.catalogue.offer_files import reading
 from services.catalogue.offer_files.reading import OFFER, OfferError
-from services.catalogue.rules.offers import loaded_resource_id
 from services.catalogue.service.loading import Summary
 from shared import clock
 from shared.database import Database
@@ -107,16 +106,6 @@ async def test_a_change_in_the_files_is_announced_and_leaves_an_organisers_chang
     assert {name: session[name] for name in changes} == changes
 
 
-async def test_a_cancelled_session_stays_cancelled(
-    offer: Summary, database: Database, ask: Ask, events_of: EventsOf, smaller: Path
-) -> None:
-    await ask("POST", f"/sessions/{RENNES}/cancel", by="advisor-bretagne")
-    before = await events_of()
-    summary = await load(database, smaller, as_of=AS_OF)
-    assert (summary.changed, summary.cancelled) == (0, 1)
-    assert await events_of() == before
-
-
 async def test_an_offer_that_changed_is_counted_and_leaves_its_entry(
     offer: Summary, database: Database, ask: Ask, tmp_path: Path
 ) -> None:
@@ -141,36 +130,6 @@ async def test_an_announcement_by_the_clock_keeps_what_the_files_gave(
         assert tuple((await tx.execute(text(query))).one()) == (offer.new, offer.new)
 
 
-async def test_a_load_that_changes_only_the_presentation_leaves_its_entry_and_no_event(
-    offer: Summary, database: Database, events_of: EventsOf, tmp_path: Path
-) -> None:
-    before = await events_of()
-    old, new = "Enseignant-chercheur en informatique", "Enseignante-chercheuse en informatique"
-    changed = edited(tmp_path, "webinars.yaml", f"[{old}", f"[{new}")
-    assert (await load(database, changed, as_of=AS_OF)).changed == 1
-    assert await events_of() == before
-    async with database.quiet_transaction() as tx:
-        changes = await tx.scalar(text("SELECT changes -> 'experts' FROM audit_log ORDER BY id DESC LIMIT 1"))
-    assert [experts[0] for experts in changes] == [old, new]
-
-
-async def test_a_shift_of_another_week_moves_every_session_and_republishes_no_resource(
-    offer: Summary, database: Database
-) -> None:
-    summary = await load(database, as_of=AS_OF + timedelta(weeks=1))
-    assert (summary.changed, summary.resources_published) == (offer.new, 0)
-
-
-async def test_a_resource_that_changed_is_published_again_with_a_new_version(
-    offer: Summary, database: Database, events_of: EventsOf, tmp_path: Path
-) -> None:
-    changed = edited(tmp_path, "resources.yaml", "choisis par les documentalistes", "bien choisis")
-    assert (await load(database, changed, as_of=AS_OF)).resources_published == 1
-    first, second = await events_of(loaded_resource_id("dossier-ia-et-action-publique-locale"))
-    assert isinstance(second, ResourcePublished)
-    assert second == first.model_copy(update={"version": 2, "summary": second.summary})
-
-
 async def test_a_resource_whose_day_has_not_come_is_held_back(
     database: Database, events_of: EventsOf
 ) -> None:
@@ -192,15 +151,6 @@ async def test_a_session_never_changes_hands(offer: Summary, database: Database,
     other = edited(tmp_path, "local_events.yaml", "organiser: bretagne", "organiser: corse")
     with pytest.raises(OfferError, match="session rennes: organiser: it was bretagne and never changes"):
         await load(database, other, as_of=AS_OF)
-
-
-async def test_without_as_of_the_dates_are_those_of_the_announcement(
-    database: Database, events_of: EventsOf
-) -> None:
-    await load(database)
-    scheduled = (await events_of(MOOC))[0]
-    assert isinstance(scheduled, SessionScheduled)
-    assert (scheduled.starts_at, scheduled.phase) == (datetime(2025, 3, 16, 23, tzinfo=UTC), Phase.OVER)
 
 
 # ------------------------------------------------------------------------------------------ the command

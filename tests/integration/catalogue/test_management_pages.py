@@ -1,17 +1,23 @@
-"""The pages of a delegation: its buttons, what they refuse, and what a form that is sent twice does."""
+"""The pages of a delegation: buttons, changes that are tried first, forms that are sent twice, histories."""
 
 import asyncio
 import re
+from html import unescape
+from uuid import UUID
 
 import pytest
 
-from services.catalogue.service.failures import Missing, NotYours
+from services.catalogue.store import audit_log
+from services.catalogue.store.audit_log import Action, AuditEntry
+from shared.database import Database
 from shared.events.catalogue import (
     ReplayPublished,
     SessionCancelled,
+    SessionChanged,
     SessionOpened,
     SessionScheduled,
 )
+from shared.limits import Rate
 from tests.conftest import Ask
 from tests.integration.catalogue.browsing import (
     HttpBrowser,
@@ -22,21 +28,27 @@ from tests.integration.catalogue.browsing import (
     log_in,
     organiser,
     send,
+    text_of,
+    unseen_fields,
     wrong_fields,
 )
 from tests.integration.catalogue.conftest import (
+    ADMIN,
     BRETAGNE,
+    CORSE,
     EventsOf,
     begun,
     in_days,
     kinds,
     listed,
     published,
+    seats_taken,
     shown,
     time_is,
 )
 
 __all__ = ["organiser"]
+
 
 NEW = "/gestion/sessions/nouvelle"
 
@@ -52,9 +64,8 @@ async def test_html_that_was_typed_comes_back_as_text(organiser: HttpBrowser, an
 
 
 async def test_of_a_session_that_is_over_the_presentation_alone_may_change(
-    organiser: HttpBrowser, an_empty_offer: str, ask: Ask, monkeypatch: pytest.MonkeyPatch
+    organiser: HttpBrowser, session_id: str, ask: Ask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    session_id = await published(ask, an_empty_offer)
     path = f"/gestion/sessions/{session_id}"
     async with time_is(monkeypatch, in_days(41)):
         await log_in(organiser)
@@ -63,17 +74,6 @@ async def test_of_a_session_that_is_over_the_presentation_alone_may_change(
         assert (await send(organiser, path, title="Autre")).status_code == 422
     session = await shown(ask, f"/sessions/{session_id}", by=BRETAGNE)
     assert (session["summary"], session["experts"]) == ("À revoir.", ["Une juriste"])
-
-
-async def test_looking_changes_nothing(
-    organiser: HttpBrowser, an_empty_offer: str, ask: Ask, events_of: EventsOf
-) -> None:
-    draft, public = await created(organiser, an_empty_offer), await published(ask, an_empty_offer)
-    before = await events_of()
-    for address in (f"{draft}/publier", f"{draft}/supprimer", f"/gestion/sessions/{public}/annuler", NEW):
-        for method in ("HEAD", "GET"):
-            assert (await organiser.request(method, address)).status_code == 200, (method, address)
-    assert (await events_of(), len(await listed(ask, by=BRETAGNE))) == (before, 2)
 
 
 async def test_a_button_that_is_no_use_any_more_is_refused(
@@ -121,13 +121,8 @@ async def test_another_form_or_other_fields_make_another_draft(
     assert len({answer.headers["location"] for answer in made}) == 3
 
 
-async def test_a_session_is_copied_to_another_time(
-    organiser: HttpBrowser, an_empty_offer: str, ask: Ask
-) -> None:
+async def test_a_copy_begins_at_a_moment_that_can_be(organiser: HttpBrowser, an_empty_offer: str) -> None:
     path = await created(organiser, an_empty_offer)
-    made = await send(organiser, path, f"{path}/copier", copie=local(80))
-    assert made.headers["location"].endswith("?fait=copiee")
-    assert len(await listed(ask, by=BRETAGNE)) == 2
     for wrong in ("bientôt", "2099-12-31T23:00"):
         assert wrong_fields(await send(organiser, path, f"{path}/copier", copie=wrong)) == ["copie"]
 
@@ -146,29 +141,6 @@ async def test_a_replay_is_published_from_the_page_of_its_session(
         assert wrong_fields(await send(organiser, path, f"{path}/replay", **fields | change)) == [field]
 
 
-@pytest.mark.parametrize(
-    ("failure", "status"),
-    [(Missing("session"), 404), (NotYours("It is Corse's."), 403)],
-    ids=["gone", "not theirs"],
-)
-async def test_a_subject_that_goes_between_the_look_and_the_act_is_a_page_and_no_fault(
-    organiser: HttpBrowser,
-    an_empty_offer: str,
-    monkeypatch: pytest.MonkeyPatch,
-    failure: Exception,
-    status: int,
-) -> None:
-    path = await created(organiser, an_empty_offer)
-
-    async def too_late(*_args: object, **_named: object) -> None:
-        raise failure
-
-    monkeypatch.setattr("services.catalogue.service.sessions.delete", too_late)
-    answer = await send(organiser, f"{path}/supprimer")
-    assert answer.status_code == status
-    assert "<h1>" in answer.text
-
-
 async def test_publishing_saves_what_was_typed_and_asks_before_it_is_done(
     organiser: HttpBrowser, an_empty_offer: str, events_of: EventsOf
 ) -> None:
@@ -183,3 +155,151 @@ async def test_publishing_saves_what_was_typed_and_asks_before_it_is_done(
     scheduled, *_ = await events_of()
     assert isinstance(scheduled, SessionScheduled)
     assert (scheduled.venue, scheduled.capacity) == ("Quimper", 12)
+
+
+# ------------------------------------------------------------------------------------------- seats and dates
+
+
+# All of one instant: a minute that passes between them would put the séance outside of the session.
+DATES = {"starts_at": local(40), "ends_at": local(40.3)}
+SEANCE = {"modules-0-starts_at": DATES["starts_at"], "modules-0-ends_at": local(40.1)}
+CONFIRMED = {"confirmer": "oui"}
+
+
+@pytest.fixture
+async def path(organiser: HttpBrowser, an_empty_offer: str, database: Database) -> str:
+    """The page of a session of ten seats, all taken, with seven agents in line."""
+    seats = {"capacity": "10", "waiting_list": "automatic", "approval": "employer"}
+    path = await created(
+        organiser, an_empty_offer, **DATES, **SEANCE, **seats, **{"modules-0-title": "Le matin"}
+    )
+    assert (await send(organiser, path, f"{path}/publier")).status_code == 303
+    await seats_taken(database, path.rsplit("/", 1)[1], 10, waiting=7)
+    return path
+
+
+PLANNING = pytest.mark.parametrize(
+    ("page", "wrong", "right"),
+    [
+        ("places", {"capacity": "beaucoup"}, {"capacity": "14"}),
+        ("reporter", {"starts_at": "demain"}, {"starts_at": local(47)}),
+    ],
+    ids=["seats", "dates"],
+)
+
+
+@PLANNING
+async def test_a_change_is_tried_before_it_is_made(
+    organiser: HttpBrowser,
+    path: str,
+    events_of: EventsOf,
+    *,
+    page: str,
+    wrong: dict[str, str],
+    right: dict[str, str],
+) -> None:
+    assert wrong_fields(await send(organiser, f"{path}/{page}", **wrong)) == list(wrong)
+    tried = await send(organiser, f"{path}/{page}", **right)
+    assert (tried.status_code, kinds(await events_of())[-1]) == (200, SessionOpened)
+    done = await organiser.post(f"{path}/{page}", data=unseen_fields(tried.text) | right | CONFIRMED)
+    assert (done.headers["location"], kinds(await events_of())[-1]) == (
+        f"{path}?fait=modifiee",
+        SessionChanged,
+    )
+
+
+@PLANNING
+async def test_a_mistake_does_not_make_an_old_form_a_new_one(
+    organiser: HttpBrowser, path: str, *, page: str, wrong: dict[str, str], right: dict[str, str]
+) -> None:
+    opened = unseen_fields((await organiser.get(f"{path}/{page}")).text)
+    await send(organiser, path, summary="Une journée.")
+    mistaken = await organiser.post(f"{path}/{page}", data=opened | wrong)
+    assert mistaken.status_code == 422
+    late = await organiser.post(f"{path}/{page}", data=unseen_fields(mistaken.text) | right)
+    assert late.status_code == 412
+
+
+@pytest.mark.parametrize(
+    ("typed", "number"),
+    [
+        ({"summary": "Une journée."}, None),
+        (SEANCE | {"modules-0-title": "Une matinée"}, None),
+        (SEANCE | {"modules-0-title": "Le matin", "modules-0-ends_at": local(40.2)}, "7"),
+        ({"join_url": "https://visio.example.org/brest"}, None),
+        ({"venue": "Quimper"}, "7"),
+    ],
+    ids=["presentation", "name of a séance", "end of a séance", "link", "place"],
+)
+async def test_the_form_of_a_session_shows_a_change_that_reaches_people_before_it_is_done(
+    organiser: HttpBrowser, path: str, typed: dict[str, str], number: str | None
+) -> None:
+    """The link reaches only enrolled agents, and a new presentation nobody."""
+    answer = await send(organiser, path, **typed)
+    waiting = re.search(r"inscrites, (\d+)\u00a0personnes en attente", answer.text)
+    assert answer.status_code == (303 if "summary" in typed or "Une matinée" in typed.values() else 200)
+    assert (waiting and waiting[1]) == number
+
+
+async def test_only_the_change_that_was_seen_is_made(
+    organiser: HttpBrowser, path: str, events_of: EventsOf
+) -> None:
+    typed = {"venue": "Mairie, Quimper", "capacity": "14", "minimum": "3"}
+    tried = await send(organiser, path, **typed)
+    seen = re.search(r'form="session" name="apercu" value="([^"]+)"', tried.text)
+    assert seen
+    form = unseen_fields(tried.text) | typed | CONFIRMED | {"apercu": seen[1]}
+    assert (await organiser.post(path, data=form | {"capacity": "15"})).status_code == 200
+    assert kinds(await events_of())[-1] is SessionOpened
+    assert (await organiser.post(path, data=form)).status_code == 303
+    changed = (await events_of())[-1]
+    assert isinstance(changed, SessionChanged)
+    assert (changed.venue, changed.capacity, changed.minimum) == ("Mairie, Quimper", 14, 3)
+
+
+async def test_a_change_that_is_only_tried_is_not_counted(
+    organiser: HttpBrowser, path: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("services.catalogue.service.sessions.CHANGES", Rate(1, 3600))
+    fields = {"capacity": "11"}
+    answers = [await send(organiser, f"{path}/places", **fields | more) for more in ({}, {}, CONFIRMED)]
+    answers.append(await send(organiser, f"{path}/places", capacity="13"))
+    assert [answer.status_code for answer in answers] == [200, 200, 303, 422]
+
+
+# ------------------------------------------------------------------------------------------------- histories
+
+
+async def test_each_change_has_its_author_and_names_only_trainers_who_are_still_named(
+    organiser: HttpBrowser, an_empty_offer: str
+) -> None:
+    path = await created(organiser, an_empty_offer)
+    await send(organiser, path, venue="Quimper", trainers="Zoé Durand <zoe.durand@exemple.fr>")
+    page = text_of((await organiser.get(f"{path}/historique")).text)
+    assert "Formatrices et formateurs Ajouté Zoé Durand" in page
+    assert "exemple.fr" not in page
+    await send(organiser, path, venue="Lannion", trainers="")
+    page = text_of((await organiser.get(f"{path}/historique")).text)
+    assert f"par {BRETAGNE} Lieu Avant : Quimper → ; après : Lannion" in page
+    assert "Formatrices et formateurs Retiré une personne qui n’est plus nommée" in page
+    assert page.index("après : Lannion") < page.index("après : Quimper")
+    for by, status in ((CORSE, 404), (ADMIN, 200)):
+        await log_in(organiser, by)
+        assert (await organiser.get(f"{path}/historique")).status_code == status
+
+
+async def test_a_long_history_goes_on_on_another_page(
+    organiser: HttpBrowser, an_empty_offer: str, database: Database
+) -> None:
+    path = await created(organiser, an_empty_offer)
+    subject, changed = UUID(path.rsplit("/", 1)[1]), Action.CHANGED
+    entries = [AuditEntry("compte", changed, subject, n, {"capacity": [n, n + 1]}) for n in range(2, 42)]
+    async with database.transaction() as tx:
+        await audit_log.record(tx, entries)
+    numbers, address = [], f"{path}/historique"
+    for way in ("next", "prev"):
+        page = (await organiser.get(address)).text
+        numbers.append(re.findall(r"après : (\d+)", text_of(page)))
+        address = unescape(re.findall(rf'rel="{way}" href="([^"]+)"', page)[0])
+    assert [int(number) for number in numbers[0] + numbers[1]][:40] == list(range(42, 2, -1))
+    assert re.findall(r"après : (\d+)", text_of((await organiser.get(address)).text)) == numbers[0]

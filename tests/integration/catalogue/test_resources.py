@@ -35,6 +35,7 @@ from tests.support.catalogue import load
 
 __all__ = ["organiser"]
 
+
 REPLAY = {"title": "Replay : l'IA à Rennes", "url": "https://replays.example.org/rennes"}
 OTHER_URL = "https://replays.example.org/brest"
 DOSSIER = {"kind": "dossier", "title": "L'IA à l'école", "url": "https://ressources.example.org/ecole"}
@@ -69,12 +70,6 @@ async def test_a_replay_is_published_once_and_open_to_everyone(
     assert (event.session_id, event.organiser, event.version) == (UUID(recorded), "bretagne", 1)
     for other in ({"title": "Autre titre"}, {"session_id": None}):
         problem(await ask("POST", "/replays", by=BRETAGNE, **replay | other), 409)
-
-
-async def test_a_dossier_is_published_once(an_empty_offer: str, ask: Ask, events_of: EventsOf) -> None:
-    first, again = [await ask("POST", "/resources", by=BRETAGNE, **DOSSIER) for _ in range(2)]
-    assert (first.status_code, again.status_code, again.json()) == (201, 200, first.json())
-    assert kinds(await events_of()) == [ResourcePublished]
 
 
 @pytest.mark.parametrize(
@@ -125,8 +120,6 @@ async def test_a_colleagues_correction_is_not_overwritten(ask: Ask) -> None:
     stale = await ask("PATCH", path, by=BRETAGNE, if_match=read, title="B")
     problem(stale, 412)
     assert stale.headers["etag"] == first.headers["etag"]
-    again = await ask("PATCH", path, by=BRETAGNE, if_match=first.headers["etag"], title="B")
-    assert (again.status_code, again.json()["version"]) == (200, 3)
 
 
 async def test_a_corrected_address_is_the_resources_and_the_wrong_one_is_free(ask: Ask) -> None:
@@ -142,8 +135,8 @@ async def test_a_corrected_address_is_the_resources_and_the_wrong_one_is_free(as
 async def test_of_two_corrections_to_one_address_one_is_refused(ask: Ask) -> None:
     paths = [f"/resources/{await published_replay(ask, url=f'{OTHER_URL}/{name}')}" for name in "ab"]
     for attempt in range(1, 6):
-        same = f"{OTHER_URL}/{attempt}"
-        answers = await asyncio.gather(*(ask("PATCH", path, by=BRETAGNE, url=same) for path in paths))
+        same = {"url": f"{OTHER_URL}/{attempt}"}
+        answers = await asyncio.gather(*(ask("PATCH", path, by=BRETAGNE, **same) for path in paths))
         assert sorted(answer.status_code for answer in answers) == [200, 409]
 
 
@@ -177,28 +170,31 @@ async def test_a_resource_of_the_files_is_not_corrected_here(look: Ask) -> None:
     assert answer.json()["errors"][0]["code"] == "of_the_files"
 
 
-async def test_a_theme_that_the_offer_has_no_more_stays_until_it_is_taken_away(
+async def test_a_theme_that_the_offer_has_no_more_may_stay(
     an_empty_offer: str, ask: Ask, database: Database
 ) -> None:
     path = f"/resources/{await published_replay(ask)}"
     async with database.quiet_transaction() as tx:
         await tx.execute(text("UPDATE resource SET themes = '[\"ancien\"]'"))
-    kept = await ask("PATCH", path, by=BRETAGNE, title="Mieux", themes=["ancien", "enjeux-ia"])
-    assert kept.json()["themes"] == ["ancien", "enjeux-ia"]
-    problem(await ask("PATCH", path, by=BRETAGNE, themes=["inconnu"]), 422)
+    for themes, status in ((["ancien", "enjeux-ia"], 200), (["inconnu"], 422)):
+        assert (await ask("PATCH", path, by=BRETAGNE, themes=themes)).status_code == status
 
 
-async def test_a_loads_change_of_a_resource_is_in_its_history(
-    offer: object, database: Database, tmp_path: Path
+async def test_a_loads_change_of_a_resource_is_published_and_in_its_history(
+    offer: object, database: Database, events_of: EventsOf, tmp_path: Path
 ) -> None:
+    resource_id = loaded_resource_id("replay-enjeux-pour-les-collectivites")
     session_id = str(loaded_session_id("webinaires-acculturation-ia", "enjeux-pour-les-collectivites"))
     session = "\n    session: webinaires-acculturation-ia/enjeux-pour-les-collectivites"
     dated = "]\n    published_at: 2025-03-11 10:00\n    organiser: inset-nancy"
     files = edited(tmp_path, "resources.yaml", dated + session, ", usages-service-public" + dated)
-    await load(database, files, as_of=AS_OF)
-    _, line = await audited(database, loaded_resource_id("replay-enjeux-pour-les-collectivites"))
-    themes = [["enjeux-ia"], ["enjeux-ia", "usages-service-public"]]
-    assert line == ("load-offer", "changed", 2, {"themes": themes, "session_id": [session_id, None]})
+    assert (await load(database, files, as_of=AS_OF)).resources_published == 1
+    first, second = await events_of(resource_id)
+    themes = (["enjeux-ia"], ["enjeux-ia", "usages-service-public"])
+    changed = {"version": 2, "themes": tuple(themes[1]), "session_id": None}
+    assert second == first.model_copy(update=changed)
+    _, line = await audited(database, resource_id)
+    assert line == ("load-offer", "changed", 2, {"themes": [*themes], "session_id": [session_id, None]})
 
 
 # -------------------------------------------------------------------------------------------- withdrawn

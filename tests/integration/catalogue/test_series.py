@@ -33,7 +33,6 @@ from tests.integration.catalogue.conftest import (
     EventsOf,
     a_draft_of,
     acting,
-    drafted,
     in_days,
     kinds,
     listed,
@@ -239,10 +238,9 @@ async def test_templates_stand_by_name_and_only_so_many_belong_to_a_delegation(
 
 
 async def test_a_draft_that_is_given_a_name_cannot_be_deleted_meanwhile(
-    ask: Ask, an_empty_offer: str, database: Database
+    draft_id: str, database: Database
 ) -> None:
-    session_id = (await drafted(ask, an_empty_offer))["session_id"]
     free = text("SELECT 1 FROM session FOR NO KEY UPDATE SKIP LOCKED")
     async with database.transaction() as tx, database.transaction() as other:
-        await templates.name(acting(tx), UUID(session_id), "Journée type", before=None)
+        await templates.name(acting(tx), UUID(draft_id), "Journée type", before=None)
         assert (await other.execute(free)).all() == []

@@ -178,7 +178,7 @@ async def test_the_errors_are_listed_in_the_order_of_the_form(
     names = ["starts_at", "modules-0-starts_at", "capacity"]
     answer = await send(organiser, NEW, **a_form(an_empty_offer) | dict.fromkeys(names, "x"))
     assert re.findall(r'<li><a href="#([^"]+)">', answer.text) == [
-        *("starts_at", "modules-0-title", "modules-0-starts_at", "modules-0-ends_at", "capacity"),
+        *("starts_at", "modules-0-title", "modules-0-starts_at", "modules-0-ends_at", "capacity")
     ]
 
 

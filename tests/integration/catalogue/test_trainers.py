@@ -82,9 +82,8 @@ async def test_events_have_trainers_by_id_and_their_names_apart_once_it_is_publi
 
 
 async def test_a_trainer_with_the_same_address_or_name_stays_and_another_address_is_another_trainer(
-    ask: Ask, an_empty_offer: str
+    ask: Ask, session_id: str
 ) -> None:
-    session_id = await published(ask, an_empty_offer)
 
     async def ids(*trainers: dict[str, Any]) -> list[str]:
         return [

@@ -31,16 +31,14 @@ def written(session: Session) -> bytes:
 def test_the_same_session_is_the_same_bytes_and_another_version_is_not() -> None:
     session = a_published_session()
     assert written(session) == written(session)
-    cancelled = replace(session, status=Status.CANCELLED, version=9)
     entry: Any
-    (entry,) = Calendar.from_ical(written(cancelled)).walk("VEVENT")
+    (entry,) = Calendar.from_ical(written(replace(session, status=Status.CANCELLED, version=9))).walk(
+        "VEVENT"
+    )
     assert (str(entry["status"]), entry["sequence"]) == ("CANCELLED", 9)
     assert entry["dtstamp"].dt == entry["last-modified"].dt == CHANGED
-    summary, organiser, until, page = str(entry["description"]).split("\n")
-    assert summary == "L’IA & l’élu"
-    assert organiser.startswith("Organisation\u00a0: la délégation ")
-    assert until.startswith("Inscription jusqu’au ")
-    assert page.startswith("https://parcours.example.org/sessions/")
+    summary, *_, page = str(entry["description"]).split("\n")
+    assert (summary, page) == ("L’IA & l’élu", f"https://parcours.example.org/sessions/{session.session_id}")
 
 
 def test_a_page_is_as_new_as_its_template_its_labels_and_its_style_sheet() -> None:

@@ -37,7 +37,7 @@ def taken(enrolled: int, offered: int, waiting: int) -> Occupancy:
 
 
 def served(waiting: int, *, left: int, by_offer: bool = False) -> SeatConsequences:
-    """So many who wait are served, and so many still wait; nobody is above the seats."""
+    """So many agents in line are served, and so many still wait; nobody is above the seats."""
     return SeatConsequences(waiting, by_offer=by_offer, above=0, still_waiting=left)
 
 
@@ -57,7 +57,7 @@ AUTOMATIC, OFFER, NONE = WaitingList.AUTOMATIC, WaitingList.OFFER, WaitingList.N
         (AUTOMATIC, None, 5, served(0, left=0)),
     ],
 )
-def test_who_waits_is_served_as_far_as_seats_become_free_and_nobody_loses_one(
+def test_agents_in_line_are_served_as_far_as_seats_become_free_and_nobody_loses_a_seat(
     waiting_list: WaitingList, occupancy: Occupancy | None, capacity: int | None, after: SeatConsequences
 ) -> None:
     assert of_capacity(a_plan(waiting_list=waiting_list), occupancy, capacity) == after
@@ -99,7 +99,7 @@ ADA = Trainer(UUID(int=1), "Ada", "ada@example.org")
         (NOBODY, {"trainers": (replace(ADA, email=None),)}, "venue", False),
     ],
 )
-def test_a_change_reaches_who_is_in_the_session_asks_to_be_or_teaches(
+def test_a_change_reaches_agents_in_the_session_or_in_line_and_trainers(
     occupancy: Occupancy | None, given: dict[str, Any], changed: str, *, reaches: bool
 ) -> None:
     published = ListedSession(a_published_session(**given), occupancy, changed_at=WHILE_OPEN)

@@ -100,9 +100,7 @@ def test_every_regional_delegation_has_a_local_event_between_april_and_june(offe
         assert starts.weekday() < 5
 
 
-def test_a_local_event_closes_five_days_before_and_keeps_seats_for_its_own_agents(
-    offer: OfferFiles,
-) -> None:
+def test_a_local_event_closes_five_days_before_and_keeps_seats_for_its_own_agents(offer: OfferFiles) -> None:
     for plan, organiser in (
         (event.plan, event.organiser) for event in sessions_of(offer, Format.LOCAL_EVENT)
     ):

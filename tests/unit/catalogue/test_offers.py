@@ -61,10 +61,7 @@ def test_an_offer_that_an_older_version_loaded_is_as_its_files_last_had_it() -> 
     [
         (changed(loaded(), title="Ici", terms=TermsRequest(capacity=1)), ("summary", "title", "terms")),
         (changed(changed(loaded(), title="Ici"), title="IA et territoires"), ("summary",)),
-        (
-            changed(loaded(), themes=("usages",), format=Format.WEBINAR),
-            ("summary", "format", "themes"),
-        ),
+        (changed(loaded(), themes=("usages",), format=Format.WEBINAR), ("summary", "format", "themes")),
         (changed(loaded(source=Source.ILLUSTRATIVE.value), title="Ici"), ("summary",)),
         (changed(an_offer(source=MADE_HERE, choices=()), title="Ici"), ()),
     ],

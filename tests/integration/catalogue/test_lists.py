@@ -1,4 +1,4 @@
-"""The list of a delegation's sessions: sorted, filtered, a page at a time; chosen drafts are published."""
+"""The lists of the public and of a delegation, a page at a time; chosen drafts are published."""
 
 import asyncio
 import re
@@ -7,7 +7,8 @@ from html import unescape
 import pytest
 from sqlalchemy import text
 
-from services.catalogue.pages.manage import listing
+from services.catalogue.pages import browse
+from services.catalogue.pages.manage import bespoke, listing, offers, resources
 from shared.database import Database
 from tests.conftest import Ask
 from tests.integration.catalogue.browsing import HttpBrowser, organiser
@@ -25,50 +26,89 @@ from tests.integration.catalogue.conftest import (
 __all__ = ["organiser"]
 
 
+FILL = (
+    """
+    INSERT INTO resource (resource_id, version, kind, title, url, themes, published_at, organiser)
+    SELECT gen_random_uuid(), 1, 'replay', 'Replay ' || n, 'https://exemple.fr/' || n, jsonb_build_array(),
+        now() - n / 2 * interval '1 hour', 'bretagne' FROM generate_series(1, 5) AS n""",
+    """
+    INSERT INTO bespoke_request (bespoke_id, request_id, source, siret, authority, delegation, theme,
+        trainees, received_at, requester_name, requester_email, version, state)
+    SELECT gen_random_uuid(), gen_random_uuid(), '/portals/essai', '21350238800019', 'Ville ' || n,
+        'bretagne', 'IA', 12, now() - n / 2 * interval '1 hour', 'Zoé', 'zoe@ville-exemple.fr', 1, 'received'
+    FROM generate_series(1, 5) AS n""",
+    """
+    INSERT INTO offer (offer_id, format, title, summary, themes, terms, source, choices)
+    SELECT 'offre-' || n, format, 'Offre ' || n, summary, themes, terms, source, choices
+    FROM offer, generate_series(1, 4) AS n""",
+)
+
+"""Five of each, some of them of the same moment."""
+
+
+@pytest.fixture
+async def filled(organiser: HttpBrowser, an_empty_offer: str, ask: Ask, database: Database) -> HttpBrowser:
+    for number in range(5):
+        await published(ask, an_empty_offer, title=f"Session {number}", **on_day(40 + number))
+    async with database.transaction() as tx:
+        for statement in FILL:
+            await tx.execute(text(statement))
+    return organiser
+
+
 def titles(page: str) -> list[str]:
     return re.findall(r'<span class="plain">([^<]+)</span><br><a href="/gestion/sessions/', page)
 
 
-def on_day(days: float) -> dict[str, str]:
-    return {"starts_at": in_days(days).isoformat(), "ends_at": in_days(days + 0.3).isoformat()}
+OWN_SESSIONS = r'<span class="plain">(Session \d)</span><br><a href="/gestion/sessions/'
+PUBLIC_SESSIONS = r'href="/sessions/([0-9a-f-]{36})"'
+LISTS = [
+    (browse, "/sessions", PUBLIC_SESSIONS),
+    (browse, "/ressources", r"https://exemple\.fr/\d"),
+    (resources, "/gestion/ressources", r'"/gestion/ressources/([0-9a-f-]{36})"'),
+    (bespoke, "/gestion/demandes/liste", r"Ville \d"),
+    (offers, "/gestion/offres", r'<a href="/gestion/offres/([a-z0-9-]+)"'),
+    (listing, "/gestion?etat=published", OWN_SESSIONS),
+    (listing, "/gestion?tri=dernieres", OWN_SESSIONS),
+    (listing, "/gestion?tri=modifiees", OWN_SESSIONS),
+]
 
 
-@pytest.fixture
-async def five(ask: Ask, an_empty_offer: str) -> list[str]:
-    """The titles of five drafts by their start."""
-    for day in range(5):
-        await drafted(ask, an_empty_offer, title=f"Session {day}", **on_day(40 + day))
-    return [f"Session {day}" for day in range(5)]
-
-
-@pytest.mark.parametrize(("order", "step"), [("premieres", 1), ("dernieres", -1), ("", 1)])
-async def test_sessions_are_listed_by_their_start_and_walked_in_both_directions(
-    organiser: HttpBrowser, five: list[str], monkeypatch: pytest.MonkeyPatch, order: str, step: int
+@pytest.mark.parametrize(("module", "path", "row"), LISTS, ids=[path for _, path, _ in LISTS])
+async def test_a_list_is_walked_in_both_directions_and_shows_the_same(
+    filled: HttpBrowser, monkeypatch: pytest.MonkeyPatch, module: object, path: str, row: str
 ) -> None:
-    monkeypatch.setattr(listing, "PAGE", 2)
+    async def walk(path: str, way: str) -> tuple[list[list[str]], str]:
+        page = (await filled.get(path)).text
+        rows = list(dict.fromkeys(re.findall(row, page)))
+        link = re.search(rf'rel="{way}" href="([^"]+)"', page)
+        if link is None:
+            return [rows], path
+        rest, last = await walk(unescape(link[1]), way)
+        return [rows, *rest], last
 
-    async def walk(address: str, way: str) -> tuple[list[list[str]], str]:
-        page = (await organiser.get(address)).text
-        following = re.search(rf'rel="{way}" href="([^"]+)"', page)
-        if following is None:
-            return [titles(page)], address
-        assert "etat=draft" in following[1]
-        rest, last = await walk(unescape(following[1]), way)
-        return [titles(page), *rest], last
-
-    expected = five[::step]
-    forward, last = await walk(f"/gestion?tri={order}&etat=draft", "next")
+    ((whole,), _) = await walk(path, "next")
+    assert len(whole) == 5
+    monkeypatch.setattr(module, "PAGE", 2)
+    forward, last = await walk(path, "next")
     backward, _ = await walk(last, "prev")
-    assert forward == backward[::-1] == [expected[:2], expected[2:4], expected[4:]]
+    assert forward == backward[::-1] == [whole[:2], whole[2:4], whole[4:]]
 
 
-@pytest.mark.usefixtures("five")
-async def test_the_session_that_was_changed_last_comes_first(
-    organiser: HttpBrowser, database: Database
+@pytest.mark.parametrize(
+    ("order", "expected"), [("premieres", "01234"), ("", "01234"), ("dernieres", "43210"), ("modifiees", "2")]
+)
+async def test_own_sessions_are_sorted(
+    filled: HttpBrowser, database: Database, order: str, expected: str
 ) -> None:
     async with database.transaction() as tx:
-        await tx.execute(text("UPDATE session SET venue = 'Quimper' WHERE title = 'Session 1'"))
-    assert titles((await organiser.get("/gestion?tri=modifiees")).text)[0] == "Session 1"
+        await tx.execute(text("UPDATE session SET venue = 'Quimper' WHERE title = 'Session 2'"))
+    page = (await filled.get(f"/gestion?tri={order}")).text
+    assert "".join(title[-1] for title in titles(page)).startswith(expected)
+
+
+def on_day(days: float) -> dict[str, str]:
+    return {"starts_at": in_days(days).isoformat(), "ends_at": in_days(days + 0.3).isoformat()}
 
 
 @pytest.mark.parametrize(
@@ -152,27 +192,3 @@ async def test_drafts_that_are_published_twice_at_one_moment_are_published_for_b
         await until_blocked(2)
     for done in await asyncio.gather(*clicks):
         assert "1 session publiée." in done.text
-
-
-async def test_the_letters_that_the_publication_of_a_draft_sends_are_said_of_each(
-    organiser: HttpBrowser, an_empty_offer: str, ask: Ask
-) -> None:
-    chosen = [
-        (await drafted(ask, an_empty_offer, **changes))["session_id"]
-        for changes in (
-            {"title": "Ouverte", "trainers": [{"name": "Ada", "email": "ada@example.org"}]},
-            {"title": "Réservée", "audience": {"sirets": ["21350238800019"]}},
-            {"title": "Close", "enrolment_closes_at": in_days(-0.5).isoformat()},
-        )
-    ]
-    page, _ = await confirmation(organiser, chosen)
-    said = {
-        title: [promise in item for promise in ("la délégation", "suivent l’offre", "doivent intervenir")]
-        for item in page.split('<li class="item">')[1:]
-        for title in re.findall('<p class="quiet">([^<]+)', item)
-    }
-    assert said == {
-        "Ouverte": [True, True, True],
-        "Réservée": [True, False, False],
-        "Close": [False, False, False],
-    }
