@@ -1,6 +1,5 @@
 """``parcours NAME …`` hands over to the service or the console that is named, or says what is missing."""
 
-import subprocess
 import sys
 
 import pytest
@@ -15,14 +14,6 @@ MODULES = {
     "console": "services.console.commands",
 }
 """Where the commands of each name are; the console's have no name before theirs."""
-
-
-def test_what_is_not_installed_is_named_with_the_extra_that_brings_it() -> None:
-    program = "import sys; sys.modules['yaml'] = None; from services.__main__ import main; main()"
-    done = subprocess.run(
-        [sys.executable, "-c", program, "catalogue"], capture_output=True, text=True, check=False
-    )
-    assert (done.returncode, "pip install '.[catalogue]'" in done.stderr) == (2, True)
 
 
 @pytest.mark.parametrize("arguments", [*NAMES, "enrolment dead-letters redrive", "notifier mails resolve"])

@@ -192,11 +192,3 @@ def test_letters_are_counted_by_envelope_and_old_letters_do_not_count(tmp_path: 
     _mail(tmp_path, "new", "noel@ville.example")
     assert mails.look() == mails.look() == 1
     assert mails.by_address() == {"noel@ville.example": 1}
-
-
-def test_the_link_to_a_page_is_found_in_the_newest_letter_that_has_one(tmp_path: Path) -> None:
-    mails = Mailbox(tmp_path)
-    for name, link in (("1", "http://x/offre/old"), ("2", "http://x/offre/new"), ("3", "http://x/autre/t")):
-        _mail(tmp_path, name, "zoe@ville.example", f"Ici :\r\n\r\n{link}\r\n\r\nfin")
-    assert mails.link_to("zoe@ville.example", "/offre") == "http://x/offre/new"
-    assert mails.link_to("noel@ville.example", "/offre") is None

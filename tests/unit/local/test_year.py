@@ -1,17 +1,11 @@
 """The small parts of the year: what is read, compared and looked for. The year itself is `make year`."""
 
-import os
-import signal
 from datetime import UTC, date, datetime
 
 import pytest
 
 from local.year import situations
-from local.year.acts import Year, paris
-from local.year.command import in_turn
 from local.year.hearing import Answers, letter_in
-from local.year.script import stops
-from local.year.situations import Act, Listener, Situation
 from local.year.timeline import MISSING, UNEXPECTED, Heard, compare, parse
 from services.notifier.letters import LetterType
 from shared.events import events_on
@@ -74,31 +68,6 @@ def test_an_answer_is_heard_by_its_agent_or_if_it_names_nobody_by_its_request() 
     assert answers.about("zoe", ()) == [Heard(DAY, "portail", "place proposée")]
     assert answers.about("noel", ["42"]) == [Heard(DAY, "portail", "demande prise en compte")]
     assert answers.about("", ()) == []
-
-
-async def nothing(_: Year) -> None:
-    """Do nothing, as an act."""
-
-
-def test_the_clock_stops_at_each_act_and_on_each_day_on_which_something_is_to_be_heard() -> None:
-    act = Act("2025-03-10 09:15", nothing)
-    zoe = Listener("Zoé", "zoe@ville.example", "2025-04-01 courriel rappel")
-    found = stops([Situation("", "", [act], [zoe], ["2025-03-30 10:00"], {})])
-    moments = [paris(at) for at in ("2025-03-10 09:15", "2025-03-30 10:00", "2025-04-01 10:00")]
-    assert list(found) == moments
-    assert found[moments[0]] == [act]
-
-
-def test_a_signal_ends_the_year_that_is_played_and_begins_no_other() -> None:
-    played: list[str] = []
-
-    def interrupted(broker: str) -> int:
-        played.append(broker)
-        os.kill(os.getpid(), signal.SIGTERM)
-        raise AssertionError("the signal did not interrupt it")
-
-    assert in_turn(["embedded", "kafka"], interrupted, lambda _: None) == 130
-    assert played == ["embedded"]
 
 
 @pytest.mark.parametrize("template", LetterType)
