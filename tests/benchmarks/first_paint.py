@@ -12,7 +12,7 @@ from playwright.sync_api import Browser, CDPSession, sync_playwright
 
 from tests.benchmarks import pages
 from tests.benchmarks.servers import NotMeasured, chromium_program
-from tests.support.page_weight import MOST_BYTES, weight
+from tests.pages.test_pages import MOST_BYTES
 
 VISITS = 9
 """Of which the median counts. Nothing is cached from one to the next."""
@@ -31,6 +31,13 @@ SHOWN: Mapping[str, tuple[str, ...]] = {
 PAINTED = """() => new Promise((resolve) => new PerformanceObserver((list) => {
   for (const { startTime } of list.getEntriesByName("first-contentful-paint")) resolve(startTime);
 }).observe({ type: "paint", buffered: true }))"""
+_WEIGHT = """() => {
+  const files = performance.getEntriesByType("resource").filter((file) => (
+    ["link", "script", "img"].includes(file.initiatorType) && !file.name.endsWith(".woff2")));
+  const all = [...performance.getEntriesByType("navigation"), ...files];
+  return [all.length, all.reduce((sum, { encodedBodySize }) => sum + encodedBodySize, 0)];
+}"""
+"""Requests and bytes of the last navigation."""
 
 
 def run(*services: str) -> dict[str, float]:
@@ -73,7 +80,7 @@ def _paints(browser: Browser, url: str, paths: Mapping[str, str]) -> Iterator[tu
                 assert answer.status == 200, (name, answer.status)
                 times.append(page.evaluate(PAINTED))
             page.wait_for_load_state("load")
-            yield name, statistics.median(times), weight(page)[1]
+            yield name, statistics.median(times), page.evaluate(_WEIGHT)[1]
 
 
 def _slow_down(session: CDPSession) -> None:
