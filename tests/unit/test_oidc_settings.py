@@ -18,60 +18,41 @@ WHOLE = {
 }
 
 
-def granted(rule: dict[str, Any], claims: dict[str, Any]) -> tuple[Role, str | None] | None:
+OF_CORSICA = {"claim": "groups", "value": "parcours-{delegation}", "role": "organiser"}
+BY_ADDRESS = RULE | {"claim": "email", "value": "chef@cnfpt.example"}
+ADDRESS = {"email": "chef@cnfpt.example"}
+CORSICA, ADMIN = (Role.ORGANISER, "corse"), (Role.ADMIN, None)
+
+
+@pytest.mark.parametrize(
+    ("rule", "claims", "given"),
+    [
+        (OF_CORSICA, {"groups": ["x", "parcours-corse"]}, CORSICA),
+        (OF_CORSICA, {"groups": "parcours-corse"}, CORSICA),
+        (OF_CORSICA, {"groups": ["parcours-atlantide", "parcours-corse"]}, CORSICA),
+        (OF_CORSICA, {"groups": ["parcours-corse-2"]}, None),
+        (OF_CORSICA, {"groups": ["xparcours-corse"]}, None),
+        (OF_CORSICA, {"groups": ["parcours-corse\n"]}, None),
+        (OF_CORSICA, {"groups": ["parcours-atlantide"]}, None),
+        (OF_CORSICA, {"groups": [["parcours-corse"]]}, None),
+        (OF_CORSICA, {"groups": {"parcours-corse": True}}, None),
+        (OF_CORSICA, {}, None),
+        (BY_ADDRESS, ADDRESS | {"email_verified": True}, ADMIN),
+        (BY_ADDRESS, ADDRESS | {"email_verified": False}, None),
+        (BY_ADDRESS, ADDRESS | {"email_verified": "true"}, None),
+        (BY_ADDRESS, ADDRESS, None),
+        (RULE | {"claim": "realm_access.roles"}, {"realm_access": {"roles": ["admin"]}}, ADMIN),
+        (RULE | {"claim": "https://cnfpt.fr/roles"}, {"https://cnfpt.fr/roles": ["admin"]}, ADMIN),
+        (RULE | {"claim": "a.b"}, {"a": "admin"}, None),
+        (RULE | {"value": ".*"}, {"groups": ["admin"]}, None),  # a value is no pattern
+        (RULE | {"value": ".*"}, {"groups": [".*"]}, ADMIN),
+    ],
+)
+def test_a_rule_gives_a_role_for_a_claim_that_is_clear_and_an_address_that_is_verified(
+    rule: dict[str, Any], claims: dict[str, Any], given: tuple[Role, str | None] | None
+) -> None:
     grant = RoleRule.model_validate(rule).grant(claims)
-    return None if grant is None else (grant.role, grant.delegation)
-
-
-@pytest.mark.parametrize(
-    ("claims", "gives"),
-    [
-        ({"groups": ["x", "parcours-corse"]}, True),
-        ({"groups": "parcours-corse"}, True),
-        ({"groups": ["parcours-corse-2"]}, False),
-        ({"groups": ["xparcours-corse"]}, False),
-        ({"groups": ["parcours-corse\n"]}, False),
-        ({"groups": ["parcours-atlantide"]}, False),
-        ({"groups": ["parcours-atlantide", "parcours-corse"]}, True),
-        ({"groups": [["parcours-corse"]]}, False),
-        ({"groups": {"parcours-corse": True}}, False),
-        ({}, False),
-    ],
-)
-def test_a_rule_gives_a_role_in_the_delegation_that_the_claim_names(
-    claims: dict[str, Any], gives: bool
-) -> None:
-    rule = {"claim": "groups", "value": "parcours-{delegation}", "role": "organiser"}
-    assert granted(rule, claims) == ((Role.ORGANISER, "corse") if gives else None)
-
-
-@pytest.mark.parametrize(
-    ("verified", "gives"),
-    [
-        ({"email_verified": True}, True),
-        ({"email_verified": False}, False),
-        ({"email_verified": "true"}, False),
-        ({}, False),
-    ],
-)
-def test_an_address_gives_a_role_only_where_the_issuer_has_verified_it(
-    verified: dict[str, Any], gives: bool
-) -> None:
-    rule = RULE | {"claim": "email", "value": "chef@cnfpt.example"}
-    assert granted(rule, {"email": "chef@cnfpt.example"} | verified) == (
-        (Role.ADMIN, None) if gives else None
-    )
-
-
-def test_a_claim_may_lie_within_another_or_have_a_name_with_dots() -> None:
-    assert granted(RULE | {"claim": "realm_access.roles"}, {"realm_access": {"roles": ["admin"]}})
-    assert granted(RULE | {"claim": "https://cnfpt.fr/roles"}, {"https://cnfpt.fr/roles": ["admin"]})
-    assert granted(RULE | {"claim": "a.b"}, {"a": "admin"}) is None
-
-
-def test_a_value_is_no_pattern() -> None:
-    assert granted(RULE | {"value": ".*"}, {"groups": ["admin"]}) is None
-    assert granted(RULE | {"value": ".*"}, {"groups": [".*"]})
+    assert (grant and (grant.role, grant.delegation)) == given
 
 
 @pytest.mark.parametrize(
