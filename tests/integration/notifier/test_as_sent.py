@@ -8,14 +8,11 @@ import re
 import httpx
 import pytest
 
-from services.notifier.app import eraser
 from services.notifier.service import corrections
-from shared import clock, security_log
+from shared import security_log
 from shared.events.enrolment import EnrolmentWithdrawn
 from shared.events.vocabulary import AgentKey
 from shared.limits import Rate
-from shared.messaging.portals.registry import PortalsFile
-from shared.personal_data import Subject
 from tests.integration.notifier.conftest import Notifier
 from tests.integration.notifier.events import ADDRESS, ZOE, bespoke_answered, changed, corrected, enrolled
 from tests.integration.notifier.test_mail_log import LOG, PURPOSE, browser, log_in, path_of, sent, tokens
@@ -85,14 +82,6 @@ async def test_every_answer_of_the_relay_is_kept_and_the_letter_once_the_relay_m
     await log_in(browser)
     page = (await browser.get(await path_of(queued))).text
     assert '451 <span lang="en">4.7.1 come back later</span>' in page
-
-
-async def test_what_was_sent_ends_with_the_agent(sent: Notifier, portals: PortalsFile) -> None:
-    assert len(await sent.query("SELECT mail_id FROM mail_attempt")) == 1
-    async with sent.database.transaction() as tx:
-        subject = Subject(agent=ZOE, until=clock.now())
-        await eraser(sent.database, portals, b"")._erase(tx, subject)
-    assert await sent.query("SELECT mail_id FROM mail_attempt") == []
 
 
 async def test_support_has_an_address_corrected(

@@ -76,12 +76,16 @@ async def test_a_letter_that_has_not_left_leaves_with_the_new_address_and_name(e
     assert await written_to(enrolled) == [(RIGHT, "Durand-Martin")]
 
 
-async def test_decisions_and_corrections_of_one_batch_are_taken_in_their_order(notifier: Notifier) -> None:
-    newest = {"agent": an_agent(email=NEWEST), "version": 2}
-    await notifier.hear(
-        a_decision(AgentEnrolled, agent=AGENT), corrected(RIGHT), a_decision(EnrolmentWithdrawn, **newest)
-    )
-    assert [address for address, _ in await written_to(notifier)] == [NEWEST]
+@pytest.mark.parametrize(
+    ("then", "address"),
+    [([], RIGHT), ([a_decision(EnrolmentWithdrawn, agent=an_agent(email=NEWEST), version=2)], NEWEST)],
+    ids=["the correction is the last", "a decision is the last"],
+)
+async def test_decisions_and_corrections_of_one_batch_are_taken_in_their_order(
+    notifier: Notifier, then: Sequence[Event], address: str
+) -> None:
+    await notifier.hear(a_decision(AgentEnrolled, agent=AGENT), corrected(RIGHT), *then)
+    assert [kept for kept, _ in await written_to(notifier)] == [address]
 
 
 async def test_what_has_left_and_another_issuers_agent_stay_as_they_were(enrolled: Notifier) -> None:

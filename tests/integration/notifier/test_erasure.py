@@ -206,17 +206,6 @@ async def test_that_a_former_address_failed_ends_too(
     assert await columns_with(known.database, metadata) == set()
 
 
-async def test_an_erased_agent_has_still_ended_the_digest(seated: Notifier, forget: Forget) -> None:
-    """The digest is about the delegation for which they work, and would be written again."""
-    await seated.change(
-        "INSERT INTO ended_digest (organiser, address, ended_at) VALUES ('bretagne', :address, now())",
-        address=digest_of(ADDRESS, b""),
-    )
-    await may_be_forgotten(seated)
-    assert await forget()
-    assert len(await seated.query("SELECT 1 FROM ended_digest")) == 1
-
-
 async def test_a_correction_and_the_former_address_that_are_kept_while_the_erasure_waits_end_too(
     notifier: Notifier, forget: Forget
 ) -> None:
@@ -259,6 +248,7 @@ async def test_letters_wait_for_the_enrolments_and_for_what_was_decided(
     assert not await forget()
     await enrolment_has_erased(seated, erased_at, read_until=erased_at + second)
     assert await forget()
+    assert await seated.query("SELECT 1 FROM mail_attempt") == [], "nor what was sent"
 
 
 def let_an_hour_pass(monkeypatch: pytest.MonkeyPatch) -> datetime:
@@ -323,14 +313,20 @@ async def test_no_letter_begins_to_leave_while_its_agent_is_forgotten(seated: No
     assert await seated.deliver() == 1
 
 
-async def test_another_issuers_agent_and_what_comes_after_stay(seated: Notifier, forget: Forget) -> None:
+async def test_another_issuers_agent_what_comes_after_and_an_ended_digest_stay(
+    seated: Notifier, forget: Forget
+) -> None:
+    """A digest is about the delegation for which an organiser works, and would be written again."""
     other = an_agent(AGENT, issuer="ouest", email="autre@exemple.fr")
     await seated.hear(a_decision(AgentEnrolled, agent=other, enrolment_id=uuid4()))
+    ended = "INSERT INTO ended_digest (organiser, address, ended_at) VALUES ('bretagne', :address, now())"
+    await seated.change(ended, address=digest_of(ADDRESS, b""))
     await may_be_forgotten(seated)
     await seated.hear(FOLLOWS)
     assert await forget()
     assert [row.issuer for row in await seated.rows()] == ["ouest"]
     assert await seated.query("SELECT agent_id FROM subscriber") == [(AGENT,)]
+    assert len(await seated.query("SELECT 1 FROM ended_digest")) == 1
 
 
 async def test_what_a_known_subscriber_asks_for_after_enrolments_answer_stays_alone(

@@ -88,15 +88,6 @@ async def test_a_participant_who_withdrew_or_is_not_known_any_more_gets_no_messa
     assert states == {"A": "superseded", "B": "sent", "C": "superseded"}
 
 
-async def test_a_message_waits_for_the_state_of_the_session_that_it_was_written_about(
-    known: Notifier,
-) -> None:
-    await decide(known, AgentEnrolled, "A")
-    await write(known, session_version=2)
-    await known.deliver()
-    assert (await known.row_of(OURS)).state == "pending"
-
-
 @pytest.mark.parametrize(
     ("token", "organiser", "link", "status"),
     [

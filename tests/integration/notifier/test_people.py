@@ -1,16 +1,14 @@
 """Support finds a person, and sees what happened to them over all services in one story."""
 
 from collections.abc import Sequence
-from datetime import timedelta
 from uuid import uuid4
 
 import httpx
 import pytest
 
 from services.notifier.app import eraser
-from services.notifier.personal_data import REGISTER, TIMELINE
 from services.notifier.service import mails, people, timeline
-from shared import clock, personal_data, read_log
+from shared import clock, read_log
 from shared.auth import Role
 from shared.events.enrolment import AgentEnrolled, AgentWaitlisted, AttendanceRecorded
 from shared.events.portal import SubscriptionChanged
@@ -160,9 +158,7 @@ async def test_an_event_that_comes_twice_is_one_line_of_the_story(notifier: Noti
     assert len(await notifier.query("SELECT id FROM timeline")) == 1
 
 
-async def test_the_story_ends_with_the_agent_and_with_its_time(
-    notifier: Notifier, portals: PortalsFile
-) -> None:
+async def test_the_story_ends_with_the_agent(notifier: Notifier, portals: PortalsFile) -> None:
     await hear_story(notifier)
     other = an_agent(agent_id="1002", issuer="ouest")
     await notifier.hear(a_decision(AgentEnrolled, enrolment_id=uuid4(), agent=other))
@@ -174,8 +170,3 @@ async def test_the_story_ends_with_the_agent_and_with_its_time(
         await erasing._erase(tx, Subject(agent=ZOE, until=until))
     left = await notifier.query("SELECT agent_id FROM timeline")
     assert left == [("1002",)], "also what was heard of an enrolment that ended"
-    assert TIMELINE in REGISTER.retentions
-    async with notifier.database.transaction() as tx:
-        for days, ended in ((91, 0), (89, 1)):
-            now = clock.now() + timedelta(days=90)
-            assert await personal_data.end_rows(tx, TIMELINE, days, now) == ended
