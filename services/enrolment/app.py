@@ -34,7 +34,6 @@ READS = (Topic.PORTAL_ENROLMENTS, Topic.PORTAL_BESPOKE)
 
 
 def compose(settings: Settings) -> Process:
-    """Wire the service. Nothing is connected yet."""
     registry = PortalsFile(settings.portals_file, trial=settings.parcours_trial)
     database = Database(settings.database_url, application_name="enrolment", info={outbox.REGISTRY: registry})
     watch = FeedWatch(database)

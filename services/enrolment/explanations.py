@@ -1,5 +1,3 @@
-"""Explanations as lines for an operator, without names and addresses."""
-
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any

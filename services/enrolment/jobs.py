@@ -1,5 +1,3 @@
-"""Jobs that run by the clock."""
-
 import logging
 from datetime import datetime, timedelta
 from functools import partial

@@ -1,5 +1,3 @@
-"""The register of personal data: persons, purposes, periods and ends."""
-
 from collections.abc import Mapping
 from uuid import UUID
 
@@ -157,7 +155,6 @@ _IN_SESSION_READ = (
     "EXISTS (SELECT FROM enrolment AS own WHERE own.session_id = read_log.session_id "
     "AND own.issuer = :issuer AND own.agent_id = :agent_id AND own.received_at <= read_log.at)"
 )
-"""The agent was in the session whose roster was read."""
 
 REGISTER = (
     messaging.REGISTER

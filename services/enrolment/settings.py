@@ -1,5 +1,3 @@
-"""Settings of the enrolment service, from the environment."""
-
 from datetime import timedelta
 
 from pydantic import Field

@@ -1,5 +1,3 @@
-"""Tables of the enrolment service."""
-
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -20,7 +18,6 @@ class EnrolmentTable(SQLModel, registry=new_registry()):
 
 
 LIVE_SQL = ", ".join(sorted(f"'{state}'" for state in State if state.is_live))
-"""The states of a live enrolment as an SQL list."""
 
 BEFORE_SQL = "(\nCASE\nWHEN state = 'waitlisted' THEN -priority\nELSE 0\nEND)"
 """The order of roster lines in one state as SQL; lower is first.
@@ -44,10 +41,8 @@ def plain_sql(first: str, *others: str) -> str:
 
 _FAMILY, _GIVEN, _EMAIL = "(agent ->> 'family_name')", "(agent ->> 'given_name')", "(agent ->> 'email')"
 EMPLOYER = "((agent -> 'employer') ->> 'name')"
-"""The employer's name as SQL."""
 
 NAME_SQL = plain_sql(_FAMILY, "' '", _GIVEN)
-"""The SQL that sorts a roster by name."""
 
 SOUGHT_SQL = "coalesce(sought, {})".format(
     plain_sql(EMPLOYER, "' '", _FAMILY, "' '", _GIVEN, "chr(10)", _EMAIL, "' '", "agent_id")
@@ -363,8 +358,6 @@ class CorrectionRow(EnrolmentTable, table=True):
 
 
 class NewAddressRow(EnrolmentTable, table=True):
-    """A new address, not yet confirmed by its owner."""
-
     __tablename__ = "new_address"
 
     request_id: UUID = Field(primary_key=True)
@@ -420,8 +413,6 @@ class LastNominationRow(EnrolmentTable, table=True):
 
 
 class QuestionAnswerRow(EnrolmentTable, table=True):
-    """An agent's answer to a question of the session. Only the organiser reads it."""
-
     __tablename__ = "question_answer"
 
     enrolment_id: UUID = Field(primary_key=True)
@@ -489,8 +480,6 @@ class ErasedAttendanceRow(EnrolmentTable, table=True):
 
 
 class AcceptedEventRow(EnrolmentTable, table=True):
-    """An event that a portal sent by HTTP. The same id is the same event."""
-
     __tablename__ = "accepted_event"
     __table_args__ = (Index(None, "accepted_at", postgresql_using="brin"),)
 

@@ -112,7 +112,6 @@ def add_to(
     explained = problems.module("problems.html", reasons=Reason).problems
 
     async def problem(request: Request) -> Response:
-        """Explain a problem code of the API or a refusal reason, in French and English."""
         code = request.path_params["code"]
         if code not in explained:
             raise HTTPException(404)
@@ -179,10 +178,7 @@ class _Pages:
         )
 
     async def move(self, request: Request) -> Response:
-        """Show the offer's sessions that have a seat. A POST moves the agent.
-
-        If that session asks questions, they come first.
-        """
+        """Show the offer's sessions with a free seat. A POST moves the agent, after any questions."""
         now = clock.now()
         opened = await self._read(request, Purpose.MOVE, LinkNotice.WITHDRAWAL_LINK_EXPIRED)
         link, back = self._link(opened), self._back(opened)
@@ -269,7 +265,6 @@ class _Pages:
         return Response(calendar_of(live), media_type="text/calendar", headers=headers)
 
     async def address(self, request: Request) -> Response:
-        """Ask for a new address. A POST sends a confirmation letter to it."""
         opened = await self._read(request, Purpose.ADDRESS, LinkNotice.ENROLMENTS_LINK_EXPIRED)
         link, back = self._link(opened), self._back(opened)
         typed = (await read_form(request, most=10)).typed("adresse") if request.method == "POST" else None
@@ -313,7 +308,6 @@ class _Pages:
         return qr_codes.svg(self.links.arrival(seen.enrolment.enrolment_id), label)
 
     def _link_of(self, page: OpenedLink, purpose: str, seen: AgentEnrolment) -> str:
-        """The page leads back while this link is valid."""
         enrolment, session = seen.enrolment, seen.session
         number, until = 0, max(session.ends_at, clock.now() + A_VISIT)
         if (wanted := Purpose[purpose]) is Purpose.OFFER:
@@ -328,7 +322,6 @@ class _Pages:
         return self._to_agent(purpose, page.subject, page.mark, until=until, back_until=back_until)
 
     def _back(self, opened: OpenedLink) -> dict[str, Any]:
-        """A page opened from a letter leads nowhere back."""
         if not opened.back_until:
             return {}
         until = min(datetime.fromtimestamp(opened.back_until, UTC), clock.now() + A_VISIT)

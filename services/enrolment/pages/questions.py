@@ -1,5 +1,3 @@
-"""The questions of a session as form fields. Pure."""
-
 from collections.abc import Sequence
 
 from pydantic import ValidationError
@@ -11,7 +9,6 @@ from shared.events.vocabulary import QuestionKind
 from shared.web.forms import Form
 
 MISSING = "missing"
-"""The error of a missing answer. Other errors are the question's kind. questions.html has the sentences."""
 
 
 def field_of(question: Question) -> str:
@@ -40,7 +37,6 @@ def answers_of(
 
 
 def _value(question: Question, form: Form) -> object:
-    """Return the text if it is invalid for the question, or None if it is empty."""
     if question.kind is QuestionKind.ADJUSTMENT:
         return form.every(field_of(question)) or None
     typed = "\n".join(form.typed(field_of(question)).splitlines())

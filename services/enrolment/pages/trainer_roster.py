@@ -25,8 +25,6 @@ from shared.web.rendering import Rendering, Sites
 
 
 class RosterMessage(StrEnum):
-    """Reasons to show no roster. ``templates/notices.html`` has their sentences."""
-
     NOT_A_TRAINER = "not_a_trainer"
     ROSTER_CANCELLED = "roster_cancelled"
     ROSTER_EXPIRED = "roster_expired"

@@ -23,7 +23,6 @@ from shared.web.responses import see_other
 
 PATH = "/attestations"
 LONGEST_NAME = 601
-"""Two names and a space."""
 
 
 class VerificationMessage(StrEnum):
@@ -52,7 +51,6 @@ class _VerificationPages:
         return self.rendering.page("verify.html", status=422 if wrong else 200, typed=typed, wrong=wrong)
 
     async def show(self, request: Request) -> Response:
-        """A POST checks a name."""
         name = (await read_form(request, most=5)).typed("nom") if request.method == "POST" else ""
         code = read_code(request.path_params["code"])
         self.guard.check(request)

@@ -18,7 +18,6 @@ from shared.events.vocabulary import Agent
 from shared.web import french, labels
 
 _BLANK = 5
-"""Empty lines at the end, for people who are not listed."""
 
 
 async def sheet_of(session: SessionState, agents: Sequence[Agent], now: datetime) -> bytes:

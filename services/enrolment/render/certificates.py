@@ -70,7 +70,6 @@ class Certificate:
 
     @property
     def hours(self) -> timedelta | None:
-        """Return the attended hours, or None if unknown."""
         if self.modules:
             return sum((module.ends_at - module.starts_at for module in self.modules), timedelta())
         length = self.ends_at - self.starts_at
@@ -131,7 +130,6 @@ async def pdf_of(certificate: Certificate, signature: Signature) -> bytes:
 
 
 async def zip_of(certificates: Sequence[Certificate], signature: Signature) -> bytes:
-    """Return a ZIP of the PDFs. File names begin with the agents' names."""
     written = io.BytesIO()
     with zipfile.ZipFile(written, "w") as archive:  # PDFs are compressed already
         for certificate in certificates:
@@ -142,7 +140,6 @@ async def zip_of(certificates: Sequence[Certificate], signature: Signature) -> b
 
 
 def render(certificate: Certificate, signature: Signature) -> bytes:
-    """Return the PDF, with :data:`_MISSING` for characters that the typeface lacks."""
     texts = texts_of(certificate, signature)
     try:
         return _compile(texts, certificate.issued_at)
@@ -184,7 +181,6 @@ def _compile(texts: Texts, issued_at: datetime) -> bytes:
 
 
 def compile_source(source: bytes, inputs: dict[str, str], created_at: datetime) -> bytes:
-    """Return the PDF. Raises ``typst.TypstError``."""
     # One compiler each: two threads must not share one, and it costs a fraction of a millisecond.
     compiler = typst.Compiler(source, root=TEMPLATES, font_paths=_fonts())
     pdf = compiler.compile(

@@ -100,7 +100,6 @@ def _outcomes(
 def _result(
     request: Request, outcomes: Sequence[StateAndReason], numbers: dict[str, int | str | None]
 ) -> RequestResult:
-    """For several agents the result counts them by state."""
     if len(outcomes) == 1:
         state, reason = outcomes[0]
         return RequestResult(request, state, reason, numbers)

@@ -31,7 +31,7 @@ def state_by_attendance(roster: SessionRoster, enrolment: Enrolment) -> State:
 
 
 def modules_held(roster: SessionRoster) -> list[int]:
-    """Return the modules that take place, from 0. A cancelled session keeps those that had begun."""
+    """Return the modules that take place. A cancelled session keeps the modules that had begun."""
     modules = range(max(1, len(roster.session.modules)))
     return [module for module in modules if roster.cancelled_at is None or has_begun(roster, module)]
 

@@ -1,5 +1,3 @@
-"""A preview of an organiser's action on several enrolments. Pure."""
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -44,7 +42,6 @@ class BulkConsequences:
 def consequences(
     session: SessionState, lines: Sequence[RosterLine], action: BulkAction, waiting: int, now: datetime
 ) -> BulkConsequences:
-    """``waiting`` counts the whole waiting list."""
     obstacles = [(line, _obstacle(session, line.enrolment, action, now)) for line in lines]
     possible = [line for line, obstacle in obstacles if obstacle is None]
     leave = possible if action in (BulkAction.WITHDRAW, BulkAction.MOVE) else []

@@ -1,5 +1,3 @@
-"""Verification of certificates: codes, and the comparison of names."""
-
 import re
 import unicodedata
 

@@ -70,7 +70,6 @@ class DecisionMembers(TypedDict):
 def decision_members(
     enrolment: Enrolment, session_version: int, request: RequestKey | None
 ) -> DecisionMembers:
-    """``session_version`` is the session's state behind the decision, 0 if unknown."""
     return {
         "enrolment_id": enrolment.enrolment_id,
         "version": enrolment.version,
@@ -116,7 +115,6 @@ def refused_enrolment(request: RequestForSeats, agent: Agent, reason: Reason) ->
 
 
 def refusal_event(enrolment: Enrolment, session_version: int, request: RequestKey | None) -> EnrolmentRefused:
-    """Raises ``ValueError`` for an enrolment without a reason."""
     if enrolment.reason is None:
         raise ValueError("only a refused enrolment has a reason")
     members = decision_members(enrolment, session_version, request)

@@ -1,5 +1,3 @@
-"""What time ends in a session: offers, pending approvals, the waiting list, enrolment itself."""
-
 from datetime import datetime
 from typing import TypedDict
 from uuid import UUID

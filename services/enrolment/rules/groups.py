@@ -1,5 +1,3 @@
-"""Agents enrolled together by a group request or a list of trainees, as organisers see them. Pure."""
-
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -18,16 +16,12 @@ class GroupKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class BegunTogether:
-    """An enrolment that a request for several agents began."""
-
     enrolment: Enrolment
     kind: GroupKind
 
 
 @dataclass(frozen=True, slots=True)
 class Replaced:
-    """A newer list of trainees did not name the agent."""
-
     enrolment: Enrolment
     at: datetime
     by: RequestKey

@@ -1,5 +1,3 @@
-"""What agents can do by the links of letters."""
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -60,7 +58,6 @@ def roster_state(session: SessionState | None, trainer_id: UUID, now: datetime) 
 
 
 def offer_state(found: EnrolmentInSession, version: int, now: datetime) -> LinkState:
-    """Return the state of the offer made in this version."""
     enrolment = found.enrolment
     over = enrolment.hold_until is None or enrolment.hold_until <= now
     if found.session.status is Status.CANCELLED:
@@ -87,7 +84,6 @@ def withdrawal_state(found: EnrolmentInSession, now: datetime) -> LinkState:
 
 
 def move_state(found: EnrolmentInSession, now: datetime) -> LinkState:
-    """Return whether the agent may move to another session (rule 18)."""
     state = withdrawal_state(found, now)
     has_seat = found.enrolment.state.has_seat
     return LinkState.ALREADY_ENDED if state is LinkState.OPEN and not has_seat else state

@@ -1,5 +1,3 @@
-"""Messages of organisers: recipients, times and limits."""
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta

@@ -32,7 +32,6 @@ class AgentsByName:
         return None
 
     def found(self, named: Sequence[NamedAgent]) -> list[AgentKey]:
-        """Return the agents in order, without ambiguous names."""
         return [agent for name in named if (agent := self.find(name)) is not None]
 
     def ambiguous(self, named: Sequence[NamedAgent]) -> tuple[str, ...]:

@@ -133,7 +133,6 @@ class AttendanceMark:
 def attendance_marks(
     records: Sequence[tuple[NamedAgent, int, Attendance]], agents: AgentsByName
 ) -> tuple[list[AttendanceMark], Mapping[int, OrganisingFault]]:
-    """Return also the faults of ambiguous records, by index."""
     found = [(agents.find(named), module, attendance) for named, module, attendance in records]
     marks = [AttendanceMark(agent, module, mark) for agent, module, mark in found if agent is not None]
     return marks, {

@@ -1,5 +1,3 @@
-"""Answers to portals' requests that lead to no decision."""
-
 from services.enrolment.rules.requests import Request, Swap
 from shared.events.outcomes import RejectionCode, RequestAccepted, RequestRejected
 from shared.events.vocabulary import FieldProblem

@@ -14,8 +14,6 @@ MISSING_BEFORE = timedelta(days=7)
 
 
 class OrganiserTask(StrEnum):
-    """Tasks of organisers, most urgent first."""
-
     HELD_TODAY = "held_today"
     MINIMUM_MISSED = "minimum_missed"
     RANKING_DUE = "ranking_due"
@@ -66,7 +64,6 @@ class SessionNumbers:
         return min(reserved, free)
 
     def held_today(self, now: datetime) -> datetime | None:
-        """Return the start of today's module (or session), or None if there is none or it is over."""
         today = self._day(now)
         return next((at for at, ends_at in self._held() if self._day(at) == today and now < ends_at), None)
 
@@ -123,8 +120,6 @@ class SessionNumbers:
 
 
 class BespokeStep(IntEnum):
-    """After the proposal the request waits for the authority."""
-
     NEW = 0
     TAKEN_ON = 1
     DONE = 2
@@ -132,8 +127,6 @@ class BespokeStep(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class BespokeTask:
-    """A bespoke request that waits for its delegation since ``since``."""
-
     request_id: UUID
     delegation: str
     authority: str

@@ -33,7 +33,6 @@ def asked_of(questions: Sequence[Question], function: Function) -> list[Question
 def answers_fault(
     questions: Sequence[Question], function: Function, answers: Sequence[QuestionAnswer]
 ) -> AnswersFault | None:
-    """Return why the answers are refused, or None if they are valid."""
     if not questions and not answers:
         return None
     question_of = {question.question_id: question for question in asked_of(questions, function)}

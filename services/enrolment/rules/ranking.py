@@ -1,5 +1,3 @@
-"""A draft ranking: ranks, ties, and candidates not selected."""
-
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -51,7 +49,6 @@ def arranged(draft: RankingDraft, candidates: Sequence[UUID]) -> ArrangedCandida
 
 
 def differing(before: RankingDraft, after: RankingDraft, candidates: Sequence[UUID]) -> list[UUID]:
-    """Return the candidates whose rank or selection differs, in the order of ``after``."""
     order = arranged(after, candidates)
 
     def place(draft: RankingDraft, candidate: UUID) -> tuple[bool, int | None]:

@@ -1,5 +1,3 @@
-"""The requests of portals, organisers and links, and their results."""
-
 from collections.abc import Mapping
 from dataclasses import KW_ONLY, dataclass, replace
 from datetime import datetime
@@ -84,8 +82,6 @@ class ByHand:
 
 @dataclass(frozen=True, slots=True)
 class SeatRequest(_Request):
-    """``approved``: the employer has already agreed."""
-
     agent: Agent
     approved: bool
     by_hand: ByHand | None = None
@@ -237,7 +233,6 @@ def request_of(received: Received[PortalRequest]) -> Request:
 
 
 def as_corrected(request: Request, corrections: Corrections) -> Request:
-    """Apply the corrections received after the request."""
     match request:
         case SeatRequest():
             return replace(request, agent=corrections.apply(request.agent, request.received_at))

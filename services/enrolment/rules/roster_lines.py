@@ -25,7 +25,6 @@ PARTS = [
     State.WITHDRAWN,
     State.SESSION_CANCELLED,
 ]
-"""The order of the roster after the enrolments with a seat."""
 
 
 def plain(text: str) -> str:
@@ -45,28 +44,22 @@ class RosterOrder(StrEnum):
 
 
 def sought_of(agent: Agent) -> str:
-    """The first line of the text sorts a roster by employer."""
     named = f"{agent.employer.name} {agent.family_name} {agent.given_name}"
     return plain(f"{named}\n{agent.email} {agent.agent_id}")
 
 
 def part_of(state: State) -> int:
-    """Part 0 has the enrolments with a seat."""
     return 0 if state.has_seat else 1 + PARTS.index(state)
 
 
 SmallNumber = Annotated[int, Field(ge=-(2**31), lt=2**31)]
 LargeNumber = Annotated[int, Field(ge=-(2**63), lt=2**63)]
 LineKey = tuple[SmallNumber, SmallNumber, LargeNumber, Instant, UUID]
-"""A line's position: part, negative priority, ticket, time of receipt, id."""
 TextKey = tuple[Annotated[str, Field(pattern="^[^\\x00]*$")], UUID]
-"""A line's position in a roster sorted by a text."""
 TimeKey = tuple[Instant, UUID]
-"""A line's position in a roster sorted by last change."""
 SortedKey = tuple[str | datetime, UUID]
 
 ChangeKey = tuple[Instant, SmallNumber, UUID]
-"""A change's position in a session's history: time, number, enrolment."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -120,7 +120,6 @@ _AWAITED = {
 
 
 def agents_once(request: GroupRequest | Nomination) -> list[Agent]:
-    """An agent named twice gets one answer."""
     first: dict[AgentKey, Agent] = {}
     for agent in request.agents:
         first.setdefault(agent.key, agent)

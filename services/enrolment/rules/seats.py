@@ -29,7 +29,6 @@ class Seats:
         return {"delegation": +self.by_delegation, "siret": +self.by_siret}
 
     def take(self, employer: Employer, number: int = 1) -> None:
-        """``enrolled`` and ``offered`` are counted separately."""
         self.by_delegation[employer.delegation] += number
         self.by_siret[employer.siret] += number
 

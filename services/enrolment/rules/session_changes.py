@@ -1,5 +1,3 @@
-"""The consequences of a newer state of a session."""
-
 from services.enrolment.rules.attendance import modules_held, publish_attendance, state_by_attendance
 from services.enrolment.rules.enrolments import Enrolment
 from services.enrolment.rules.holds import last_moment_to_offer
@@ -57,7 +55,6 @@ def apply_state(roster: SessionRoster, session: SessionState) -> None:
 
 
 def _place_pending(roster: SessionRoster) -> None:
-    """Approval is no longer needed."""
     for state in (State.PENDING_APPROVAL, State.PENDING_SELECTION):
         for pending in roster.in_state(state):
             roster.settle_pending(pending, Cause.APPROVAL_DROPPED, None)
@@ -89,7 +86,6 @@ def _cancel(roster: SessionRoster) -> None:
 
 
 def _cancel_the_rest(roster: SessionRoster, enrolment: Enrolment) -> None:
-    """A certificate may be due now."""
     kept = roster.move(enrolment, enrolment.state, Cause.SESSION_CANCELLED)
     by = WithdrawnBy.SESSION_CANCELLED
     reason = cancellation_reason(roster.session)

@@ -83,7 +83,6 @@ class SessionRoster:
     changes: list[EnrolmentChange] = field(default_factory=list)
     recorded: dict[tuple[UUID, int], str] = field(default_factory=dict)
     question_answers: dict[UUID, list[KeptAnswer]] = field(default_factory=dict)
-    """Answers to the session's questions, by enrolment."""
     notices: list[MinimumMissed | SelectionDue | NominationAnswered] = field(default_factory=list)
     close_judged_for: datetime | None = None
     session_has_changed: bool = False
@@ -95,7 +94,6 @@ class SessionRoster:
     seats_were_added: bool = False
     """An organiser gave a seat above the capacity or quota (rule 22)."""
     is_new: bool = False
-    """Nothing of the session was stored before."""
     answering: Request | None = None
     """Changes are published in the trace of this request."""
     _published: tuple[int | None, int, int, int] | None = None
@@ -214,7 +212,6 @@ class SessionRoster:
         return seats
 
     def groups_kept_until(self) -> datetime | None:
-        """Return when the first group stops keeping seats, or None."""
         ends = (
             group.kept_until
             for group in self.waiting_list.groups.values()
@@ -249,7 +246,6 @@ class SessionRoster:
         return None if self.close_judged_for == closes_at else closes_at
 
     def in_state(self, state: State) -> list[Enrolment]:
-        """Sort by end of offer, then order of receipt."""
         found = [enrolment for enrolment in self.latest.values() if enrolment.state is state]
         return sorted(found, key=lambda enrolment: (enrolment.hold_until or self.now, enrolment.place))
 
@@ -289,7 +285,6 @@ class SessionRoster:
         return first_ticket(moment) + self.next_ticket % (1 << NUMBER_BITS)
 
     def refuse(self, request: RequestForSeats, agent: Agent, reason: Reason) -> Enrolment:
-        """A live enrolment of the agent stays."""
         enrolment = refused_enrolment(request, agent, reason)
         self.changed[enrolment.enrolment_id] = enrolment
         latest = self.latest.get(agent.key)

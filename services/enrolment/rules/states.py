@@ -26,7 +26,6 @@ class State(StrEnum):
 
     @property
     def has_seat(self) -> bool:
-        """The agent has or had a seat."""
         return self in _WITH_SEAT
 
     @property
@@ -63,8 +62,6 @@ TRANSITIONS: Mapping[State, frozenset[State]] = {
 
 
 class Cause(StrEnum):
-    """``explanation`` is for operators."""
-
     explanation: str
 
     def __new__(cls, value: str, explanation: str = "") -> Self:

@@ -21,8 +21,6 @@ from shared.references import ids_of
 
 @dataclass(frozen=True, slots=True)
 class Arrivals:
-    """The first people with a seat by name, and the number of arrivals at the module."""
-
     session: SessionState
     people: Sequence[SeatedPerson]
     arrived: int

@@ -43,7 +43,6 @@ async def certificates_of(
     *,
     of_a_list: bool = True,
 ) -> list[Certificate]:
-    """``of_a_list`` says that the reader asked for several people."""
     if enrolments:
         agents = [enrolment.agent.key for enrolment in enrolments]
         session_id = session.session_id
@@ -59,7 +58,6 @@ async def count_due(tx: Transaction, session_id: UUID) -> int:
 
 
 async def ends_of_parts(tx: Transaction, session_id: UUID, size: int) -> list[LineKey]:
-    """Return the lines after which the second and each next part begins."""
     return await roster_lines.ends_of_parts(tx, session_id, State.CERTIFIED, size)
 
 
@@ -94,7 +92,6 @@ async def verify(tx: Transaction, code: str, name: str | None = None) -> Verifie
 async def _due(
     tx: Transaction, session: SessionState, enrolments: Sequence[Enrolment]
 ) -> dict[UUID, Certificate]:
-    """The first read creates the code."""
     certified = {
         enrolment.enrolment_id: enrolment for enrolment in enrolments if enrolment.state is State.CERTIFIED
     }

@@ -1,5 +1,3 @@
-"""What organisers do with one enrolment, and what portals read of their agents' enrolments."""
-
 from datetime import datetime, timedelta
 from uuid import UUID, uuid4
 
@@ -66,7 +64,6 @@ async def find_own(
 
 
 async def lapsing(tx: Transaction, now: datetime, within: timedelta) -> tuple[int, float]:
-    """Return how many offers lapse within this time, and the seconds by which the oldest is overdue."""
     return await enrolments.lapsing(tx, now, now + within)
 
 

@@ -1,5 +1,3 @@
-"""The history of a request, an agent or a session, for an operator."""
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from uuid import UUID
@@ -53,8 +51,6 @@ class AgentExplanation:
 
 @dataclass(frozen=True, slots=True)
 class OutcomeExplanation:
-    """Another service answered the request, which is not stored here."""
-
     request_id: UUID
     outcomes: Sequence[RequestOutcomeRow]
 
@@ -65,7 +61,6 @@ IdExplanation = (
 
 
 async def explain(tx: Transaction, identifier: str, reading: Reading) -> Sequence[IdExplanation]:
-    """Explain all things with this id or enrolment reference, such as requests of two portals."""
     try:
         known_id = UUID(identifier)
     except ValueError:

@@ -55,8 +55,6 @@ class DraftHasChanged(EnrolmentFailure):
 
 
 class UndecidedCandidates(EnrolmentFailure):
-    """So many candidates have no rank and are not marked as not selected."""
-
     def __init__(self, number: int) -> None:
         super().__init__(number)
         self.number = number
@@ -75,8 +73,6 @@ class InvalidRecords(EnrolmentFailure):
 
 
 class AttendanceHasChanged(EnrolmentFailure):
-    """Attendance recorded since the form was shown, by enrolment."""
-
     def __init__(self, attendance: Mapping[UUID, Attendance | None]) -> None:
         super().__init__(attendance)
         self.attendance = attendance
@@ -93,4 +89,4 @@ class MessageHasLeft(EnrolmentFailure):
 
 
 class UnknownCode(EnrolmentFailure):
-    """The code belongs to nobody with a seat in the session."""
+    pass

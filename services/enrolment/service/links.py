@@ -45,7 +45,6 @@ class AgentLink(NamedTuple):
     written_to: Callable[[str], bool]
 
     def opens(self, agent: Agent | None) -> LinkState:
-        """``agent`` is None for an unknown enrolment."""
         if agent is None:
             return LinkState.UNKNOWN
         return LinkState.OPEN if self.written_to(agent.email) else LinkState.ADDRESS_CHANGED
@@ -62,7 +61,6 @@ async def _keep_who_corrected(
 
 
 Linked = tuple[LinkState, EnrolmentInSession | None]
-"""The state of a link, and its enrolment or None if the link opens nothing."""
 
 
 async def _find(tx: Transaction, link: AgentLink, *, lock: bool = False) -> EnrolmentInSession | LinkState:

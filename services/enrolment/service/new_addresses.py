@@ -24,8 +24,6 @@ A_DAY = Rate(3, 86_400)
 
 
 class AddressLink(NamedTuple):
-    """``written_to`` tells whether the link's letter went to an address."""
-
     request_id: UUID
     written_to: Callable[[str], bool]
 

@@ -9,7 +9,6 @@ from shared.auth import Principal
 from shared.database import Transaction
 
 STAYS = timedelta(days=14)
-"""A session is shown this long after its end."""
 UNRECORDED_STAYS = timedelta(days=90)
 """Missing attendance is a task this long: without it nobody gets a certificate."""
 MOST = 200

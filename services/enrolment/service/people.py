@@ -1,5 +1,3 @@
-"""One person in a session, for organisers: history, notes, and sessions to move to."""
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -40,7 +38,6 @@ from shared.events.vocabulary import Agent, Employer
 from shared.read_log import Reading, ReadKind
 
 ELSEWHERE = 20
-"""Other enrolments on a person's page."""
 FOUND = 50
 """A search shows at most so many enrolments, and adds as many lines to the log of reads."""
 _STATES = frozenset(State)
@@ -61,8 +58,6 @@ class Beginning:
 
 @dataclass(frozen=True, slots=True)
 class OpenSession:
-    """``free`` is None without limit."""
-
     session: SessionState
     free: int | None
 
@@ -90,7 +85,6 @@ class PersonInSession:
 
     @property
     def history(self) -> Sequence[EnrolmentChangeRow | NoteRow]:
-        """Return the changes and removed notes, newest first."""
         events: list[tuple[datetime, EnrolmentChangeRow | NoteRow]] = []
         events += ((change.at, change) for change in self.changes)
         events += ((note.removed_at, note) for note in self.notes if note.removed_at is not None)
@@ -234,8 +228,6 @@ async def remove_note(acting: Acting, enrolment_id: UUID, note_id: UUID) -> None
 
 @dataclass(frozen=True, slots=True)
 class GroupsOfSession:
-    """``is_cut``: some groups are left out."""
-
     groups: Sequence[EnrolledTogether]
     is_cut: bool
 
@@ -257,7 +249,6 @@ async def history(
     after: ChangeKey | None,
     before: ChangeKey | None,
 ) -> PastOfSession | None:
-    """Return changes older than ``after`` or newer than ``before``, newest first."""
     if await sessions_service.read_own(tx, session_id, organiser, reading) is None:
         return None
     last = await changes.last_of_session(tx, session_id, most, after=after, before=before)

@@ -1,5 +1,3 @@
-"""Compares the stored sessions with the topics and the enrolments."""
-
 from collections.abc import Sequence
 from typing import Any
 from uuid import UUID

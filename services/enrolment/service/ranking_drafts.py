@@ -22,8 +22,6 @@ from shared.read_log import Reading
 
 @dataclass(frozen=True, slots=True)
 class CandidatesToRank:
-    """``author`` and ``saved_at`` are None without a draft."""
-
     lines: Sequence[RosterLine]
     draft: RankingDraft
     author: str | None
@@ -49,7 +47,6 @@ async def draft_of_session(tx: Transaction, session: SessionState) -> RankingDra
 
 
 async def save(acting: Acting, session_id: UUID, change: DraftChange) -> int:
-    """Raises ``NotFound``, ``DraftHasChanged``. Returns the new version."""
     await lock_own(acting.tx, session_id, acting.who)
     kept = draft_of(await ranking_drafts.find(acting.tx, session_id))
     if kept.version != change.version:

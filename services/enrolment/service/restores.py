@@ -48,8 +48,6 @@ class PublishedDecision:
 
 @dataclass(frozen=True, slots=True)
 class LostDecision:
-    """``stands`` is None if the enrolment is missing too."""
-
     published: PublishedDecision
     stands: State | None
 

@@ -7,7 +7,6 @@ from shared.database import Transaction
 
 
 async def next_slice(tx: Transaction, *, most: int) -> int | None:
-    """Return the number of notified agents, or None if no change is left."""
     session_id = await session_changes.oldest(tx)
     if session_id is None:
         return None

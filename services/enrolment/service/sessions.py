@@ -71,7 +71,6 @@ async def due(tx: Transaction, policy: Policy, read_until: datetime, now: dateti
 async def expire(
     tx: Transaction, session_id: UUID, policy: Policy, read_until: datetime, now: datetime
 ) -> bool:
-    """Return whether anything changed."""
     until = min(read_until, now)
     rows = await sessions.lock(tx, [session_id])
     loaded = await rosters.load(tx, rows, policy, now, over_by=until - policy.grace)

@@ -16,7 +16,6 @@ _NOT_SELECTED = frozenset({"non", NOT_SELECTED, "non retenue", "non retenus", "n
 
 
 def attendance_of(cell: str) -> Attendance | None:
-    """Accept any usual spelling."""
     return _SPELLINGS.get(_bare(cell))
 
 

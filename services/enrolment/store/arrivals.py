@@ -12,7 +12,6 @@ from shared.events.enrolment import Attendance
 
 
 async def note(tx: Transaction, enrolment_id: UUID, module: int, author: str, now: datetime) -> None:
-    """An earlier note of the arrival stays. Modules count from 0."""
     row = {"enrolment_id": enrolment_id, "module": module, "at": now, "author": author}
     await insert_many(tx, ArrivalRow, [row], then="ON CONFLICT (enrolment_id, module) DO NOTHING")
 

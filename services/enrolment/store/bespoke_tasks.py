@@ -22,7 +22,6 @@ _THE_FURTHER = (
 
 
 async def save(tx: Transaction, rows: Iterable[dict[str, Any]]) -> None:
-    """Unknown columns are None."""
     if found := list(rows):
         await insert_many(tx, BespokeTaskRow, found, then=_THE_FURTHER)
 

@@ -47,7 +47,6 @@ async def sessions_of(tx: Transaction, agents: Collection[AgentKey]) -> list[UUI
 
 
 async def apply(tx: Transaction, agent: AgentKey, after: Mapping[str, str]) -> list[dict[str, str]]:
-    """Return the distinct old values."""
     rows = list(await tx.execute(_WRONG, {**agent._asdict(), "after": json.dumps(dict(after))}))
     if not rows:
         return []

@@ -60,7 +60,6 @@ async def agents(tx: Transaction, session_id: UUID, enrolment_ids: Collection[UU
 
 
 async def of_request(tx: Transaction, request: RequestRow, moved: Collection[UUID]) -> dict[UUID, str]:
-    """Return states by enrolment, including the agent's own in ``moved``."""
     parameters = {
         "sessions": sessions_of_request(request),
         "request": request.request_id,
@@ -107,7 +106,6 @@ async def page_of_agent(
 
 
 async def of_agent(tx: Transaction, agent: Agent, most: int) -> list[EnrolmentNow]:
-    """Return the newest enrolments with this address in known sessions."""
     parameters = {**agent.key._asdict(), "address": agent.email, "most": most}
     rows = list(await tx.execute(_OF_ONE_AGENT, parameters))
     known = await sessions.states(tx, {row.session_id for row in rows})
@@ -134,7 +132,6 @@ async def known_by_hand(tx: Transaction, agent: Agent) -> str | None:
 
 
 async def live_of_agent(tx: Transaction, agent: AgentKey, until: datetime) -> list[UUID]:
-    """Sort by session."""
     parameters = {**agent._asdict(), "until": until, "live": LIVE}
     return list(await tx.scalars(_LIVE_OF_AGENT, parameters))
 

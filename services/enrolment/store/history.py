@@ -1,5 +1,3 @@
-"""All that is stored about an enrolment, to explain its state."""
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from uuid import UUID

@@ -1,5 +1,3 @@
-"""Decides which enrolments a roster must load for the rules."""
-
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -111,7 +109,6 @@ def _holds_seat(latest: Enrolment | None) -> bool:
 
 
 def free_seats(row: LockedSession, state: SessionState) -> int:
-    """Return how many waiting agents may get a seat now."""
     free = row.waiting if state.capacity is None else state.capacity - row.enrolled - row.offered
     return min(max(0, free), row.waiting)
 

@@ -62,7 +62,6 @@ async def add(
 async def same_to_come(
     tx: Transaction, session_id: UUID, message: OrganiserMessage, send_at: datetime
 ) -> MessageRow | None:
-    """Return the same message if it was stored within the pause and has not left."""
     to_come = select(MessageRow).where(
         col(MessageRow.session_id) == session_id,
         col(MessageRow.published_at).is_(None),

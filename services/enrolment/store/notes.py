@@ -26,7 +26,6 @@ async def add(tx: Transaction, enrolment_id: UUID, text: str, author: str, now: 
 
 
 async def remove(tx: Transaction, enrolment_id: UUID, note_id: UUID, author: str, now: datetime) -> None:
-    """The remover and the time are kept."""
     removed = (
         update(NoteRow)
         .where(
@@ -49,7 +48,6 @@ async def count(tx: Transaction, enrolment_ids: Sequence[UUID]) -> dict[UUID, in
 
 
 async def of_enrolments(tx: Transaction, enrolment_ids: Sequence[UUID]) -> dict[UUID, list[NoteRow]]:
-    """Return oldest notes first, including removed ones."""
     found: dict[UUID, list[NoteRow]] = {}
     rows = select(NoteRow).where(col(NoteRow.enrolment_id).in_(enrolment_ids))
     for row in await tx.scalars(rows.order_by(col(NoteRow.written_at), col(NoteRow.note_id))):

@@ -87,7 +87,6 @@ async def events_of(
 
 
 async def unsent_occupancies(tx: Transaction) -> dict[UUID, SessionOccupancyChanged]:
-    """These are newer than the topic's."""
     rows = await tx.execute(_UNSENT, {"topic": Topic.ENROLMENT_OCCUPANCY.value})
     occupancies = (SessionOccupancyChanged.model_validate_json(row.data) for row in rows)
     return {occupancy.session_id: occupancy for occupancy in occupancies}

@@ -18,8 +18,6 @@ LOOKED_AT = 1000
 
 @dataclass(frozen=True, slots=True)
 class FoundPeople:
-    """``is_cut``: there may be more."""
-
     found: Sequence[EnrolmentInSession]
     is_cut: bool
 
@@ -62,7 +60,6 @@ _SPACES = str.maketrans(_PARTS_WORDS, " " * len(_PARTS_WORDS))
 
 
 def _beginnings(typed: str, sought: Sequence[str]) -> list[str]:
-    """Try each kind of apostrophe."""
     variants = {typed.replace("’", "'"), typed.replace("'", "’")}
     return sorted({*sought, *(part for typed in variants for part in (typed.strip(), *typed.split()))})
 

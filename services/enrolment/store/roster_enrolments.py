@@ -36,7 +36,6 @@ async def pending(tx: Transaction, session_ids: Sequence[UUID]) -> Iterable[Enro
 
 
 async def offers(tx: Transaction, ends: Mapping[UUID, datetime]) -> Iterable[Enrolment]:
-    """Each session has its own moment."""
     return await read(tx, _OFFERS, ids=list(ends), until=list(ends.values())) if ends else ()
 
 
@@ -66,7 +65,6 @@ async def schedule(tx: Transaction, agents: Collection[AgentKey]) -> AgentSchedu
 async def certified(
     tx: Transaction, agents: Collection[AgentKey], offers: Collection[str]
 ) -> frozenset[Certified]:
-    """Return the pairs (agent, offer) for which a certificate exists."""
     parameters = {
         "issuers": [agent.issuer for agent in agents],
         "agents": [agent.agent_id for agent in agents],

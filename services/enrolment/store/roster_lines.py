@@ -24,9 +24,7 @@ from shared.events.enrolment import Attendance
 from shared.events.vocabulary import EARLIEST, LATEST
 
 _BEGINNING = (-(2**31), -1, EARLIEST, UUID(int=0))
-"""Before every line of a part of the roster."""
 _END = (2**31 - 1, 2**63 - 1, LATEST, UUID(int=2**128 - 1))
-"""After every line of a part of the roster."""
 
 
 async def page(
@@ -90,7 +88,6 @@ async def lines_of(tx: Transaction, session_id: UUID, enrolment_ids: Collection[
 
 
 async def ends_of_parts(tx: Transaction, session_id: UUID, state: State, size: int) -> list[LineKey]:
-    """Return every ``size``-th line."""
     rows = await tx.execute(_ENDS_OF_PARTS, {"session": session_id, "state": state.value, "size": size})
     return [(part_of(state), *row) for row in rows]
 

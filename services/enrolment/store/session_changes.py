@@ -17,8 +17,6 @@ from shared.events.enrolment import SessionPart
 
 @dataclass(frozen=True, slots=True)
 class UnpublishedChange:
-    """The agents after ``issuer`` and ``agent_id`` are still to be notified."""
-
     session_id: UUID
     changed: set[SessionPart]
     issuer: str

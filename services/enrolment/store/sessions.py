@@ -100,7 +100,6 @@ def groups_json(groups: dict[int, WaitingGroup]) -> str | None:
 async def others_of_offer(
     tx: Transaction, session: SessionState, agent: AgentKey | None, now: datetime
 ) -> list[tuple[SessionState, Seats]]:
-    """Sort by start. Sessions where the agent has an enrolment are left out."""
     parameters = {"session": session.session_id, "offer": session.offer_id, "now": now, "live": _LIVE}
     who = dict.fromkeys(AgentKey._fields) if agent is None else agent._asdict()
     rows = await tx.execute(_OTHERS_OF_OFFER, parameters | who)
@@ -194,7 +193,6 @@ async def counts(tx: Transaction) -> dict[UUID, EnrolmentCounts]:
 
 
 def session_of(row: SessionRow | Row[Any]) -> NumberedSession:
-    """A cache keeps the last few thousand states decoded."""
     if row.version == 0:  # inserted in this transaction, which may yet be rolled back
         return NumberedSession.model_validate(row.state)
     return _decoded(row.session_id, row.version, _NotCompared(row.state))

@@ -12,7 +12,6 @@ from shared.database import Transaction
 
 
 async def first_waiting(tx: Transaction, wanted: Mapping[UUID, tuple[int, bool]]) -> Iterable[Enrolment]:
-    """The second value tells whether groups count."""
     wanted = {session_id: value for session_id, value in wanted.items() if value[0]}
     if not wanted:
         return ()
@@ -67,7 +66,6 @@ class LineSearch:
         }
 
     def is_cut_short(self, found: int) -> bool:
-        """Return whether more agents may be found further back."""
         return self.quota is not None and found < self.number and self.within < self.waiting
 
 

@@ -1,5 +1,3 @@
-"""The pages of organisers about enrolments."""
-
 from fastapi import FastAPI
 from starlette.routing import Route
 

@@ -47,11 +47,9 @@ _ACTIONS: Mapping[BulkAction, Callable[[Form], OrganiserAction]] = {
     BulkAction.MOVE: move_in,
 }
 BulkResults = dict[UUID, FormError | None]
-"""The error of each enrolment, or None for a success."""
 
 
 async def show(visit: StaffVisit) -> Response:
-    """Show the consequences of an action. Once confirmed, show each person's result."""
     chosen, typed = chosen_in(visit.form), visit.form.typed("action")
     if not chosen:
         return await roster_pages.participants(visit, {"": FormError("nobody_chosen")})

@@ -1,5 +1,3 @@
-"""The form by which organisers enrol a person, in advance or at the door."""
-
 from collections.abc import Mapping, Sequence
 
 from pydantic import ValidationError
@@ -28,17 +26,14 @@ from shared.web.logins import StaffVisit
 FIELDS = ("given_name", "family_name", "email", "function", "employer", "siret", "delegation")
 EMPLOYER_FIELDS = ("employer", "siret", "delegation")
 WITH_OWN_ERROR = ("email", "siret", "function", "delegation")
-"""Fields whose error says what they accept."""
 _BY_PLACE = {"employer.name": "employer", "employer.siret": "siret", "employer.delegation": "delegation"}
 LONGEST_REASON = 500
 AGAIN = "depuis"
-"""The query parameter with the enrolment to repeat."""
 
 
 def enrolment_in(
     form: Form, known: Sequence[Employer], answers: QuestionAnswers
 ) -> tuple[EnrolmentByHand | None, dict[str, FormError]]:
-    """Return the enrolment, or errors by field. One of ``known`` may be chosen by SIRET."""
     chosen = next((employer for employer in known if employer.siret == form.typed("known")), None)
     typed_here = [name for name in FIELDS if chosen is None or name not in EMPLOYER_FIELDS]
     errors = {name: FormError("required") for name in typed_here if not form.typed(name)}

@@ -1,5 +1,3 @@
-"""The common parts of a session's pages: loading, failures and redirects."""
-
 import re
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -118,7 +116,6 @@ def id_in(typed: str) -> UUID:
 
 
 def version_in(form: Form, field: str = "version") -> int:
-    """Return 0, which no enrolment has, for an invalid version."""
     return form.number(field, _LARGEST_VERSION) or 0
 
 
@@ -166,7 +163,6 @@ def page(
 def to_session(
     session_id: UUID, rest: str = "", *, done: str = "", at: str = "", seance: int | None = None
 ) -> Response:
-    """``done`` is the page's message, ``at`` the part to scroll to."""
     values = {"seance": None if seance is None else str(seance), "fait": done}
     query = urlencode({name: value for name, value in values.items() if value})
     query = f"?{query}" if query else ""

@@ -24,7 +24,6 @@ _TEXT: TypeAdapter[str] = TypeAdapter(MessageText)
 _LINK: TypeAdapter[str] = TypeAdapter(Url)
 
 OF_THE_MOMENT = frozenset({MessageFault.ENOUGH_THAT_DAY, MessageFault.IS_PAST, MessageFault.TOO_FAR})
-"""Faults of a message's date and time."""
 
 
 def message_in(
@@ -64,7 +63,6 @@ async def write_to(visit: StaffVisit, chosen: Sequence[UUID]) -> Response:
 
 
 async def show(visit: StaffVisit) -> Response:
-    """Show the messages and the form. A POST previews the message or sends it."""
     if visit.request.method != "POST" or "toutes" in visit.form:
         return await _page(visit)
     async with visit.database.quiet_transaction() as tx:

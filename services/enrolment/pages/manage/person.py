@@ -44,21 +44,16 @@ CORRECTABLE = ("email", "given_name", "family_name")
 _PARAGRAPH: TypeAdapter[str] = TypeAdapter(Paragraph)
 _ANSWERS = {"yes": True, "no": False}
 _HEARD = {"accepted": "answer", "granted": "answer", "reason": "heard"}
-"""Form fields by the command's fields."""
 _NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 CommandClass = TypeVar("CommandClass", bound=BaseModel)
 
 
 class OrganiserAction(Protocol):
-    """An organiser's action. It fails if the enrolment has changed since ``version``."""
-
     async def __call__(self, acting: Acting, enrolment_id: UUID, *, version: int | None) -> LineInSession: ...
 
 
 class InvalidForm(Exception):
-    """The errors of a form by field; "" for the form as a whole."""
-
     def __init__(self, errors: FormErrors) -> None:
         super().__init__(errors)
         self.errors = errors
@@ -136,7 +131,6 @@ async def show(visit: StaffVisit) -> Response:
 def acting_by(
     action_in: Callable[[Form], OrganiserAction], done: str
 ) -> Callable[[StaffVisit], Awaitable[Response]]:
-    """``done`` is the message of the next page."""
     return partial(_do, action_in=action_in, done=done)
 
 
@@ -158,7 +152,7 @@ async def _do(visit: StaffVisit, action_in: Callable[[Form], OrganiserAction], d
 
 
 async def move(visit: StaffVisit) -> Response:
-    """Move the person to another session. If that session asks questions, they come first."""
+    """A session with questions asks them before the move."""
     try:
         to_session_id = UUID(visit.form.typed("to_session_id"))
     except ValueError:
@@ -175,7 +169,6 @@ async def move(visit: StaffVisit) -> Response:
 
 
 async def join(visit: StaffVisit) -> Response:
-    """Keep this enrolment of two of one person. An unconfirmed POST shows both side by side."""
     if "confirmer" not in visit.form:
         return await _join_page(visit)
     return await _do(visit, join_in, "reunie")

@@ -39,8 +39,6 @@ _CERTIFICATES = 200
 
 @dataclass(frozen=True, slots=True)
 class CertificatesFile:
-    """A ZIP with the certificates ``first`` to ``last``, and the ``query`` of its address."""
-
     first: int
     last: int
     query: Mapping[str, str]
@@ -70,7 +68,6 @@ def tapped_at(typed: str, now: datetime) -> datetime:
 
 
 async def record(visit: StaffVisit) -> Response:
-    """Show the attendance form. A POST records all its changes, or none."""
     if visit.request.method != "POST" or "reste" in visit.form:  # chosen for the others, not recorded yet
         return await _sheet(visit)
     session_id = frame.session_id_of(visit)
@@ -191,7 +188,6 @@ async def certificate(visit: StaffVisit) -> Response:
 
 
 async def all_certificates(visit: StaffVisit) -> Response:
-    """Each ZIP has two hundred certificates."""
     async with visit.database.quiet_transaction() as tx:
         start = frame.after(visit, frame.LINE_KEY)
         session, lines = await frame.lines_in(tx, visit, [State.CERTIFIED], _CERTIFICATES, start=start)

@@ -48,7 +48,6 @@ def change_in(form: Form) -> tuple[DraftChange, dict[str, FormError]]:
 
 
 async def show(visit: StaffVisit) -> Response:
-    """Show the draft. A POST saves it, moves a candidate, or tries the decision."""
     if visit.request.method != "POST":
         return await _page(visit)
     change, errors = change_in(visit.form)
@@ -96,7 +95,6 @@ async def _page(
     stale: bool = False,
     to_try: int | None = None,
 ) -> Response:
-    """``to_try`` is the version whose decision is tried, or None."""
     tried = None
     async with visit.database.quiet_transaction() as tx:
         if to_try is not None:

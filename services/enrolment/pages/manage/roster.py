@@ -54,7 +54,6 @@ GROUPS: Mapping[str, Sequence[State]] = {
 }
 
 BAD_ADDRESSES = "courriel"
-"""The filter for agents whose mails bounce."""
 
 ORDERS: Mapping[str, RosterOrder] = {
     "nom": RosterOrder.NAME,
@@ -181,7 +180,6 @@ async def waiting_list(visit: StaffVisit) -> Response:
 
 
 async def seats(visit: StaffVisit) -> Response:
-    """Show the session's numbers. A script refreshes this part of the page."""
     async with visit.database.quiet_transaction() as tx:
         numbers = await frame.own_session(tx, visit)
     part = visit.page("manage/seats.html", numbers=numbers, session=numbers.session)

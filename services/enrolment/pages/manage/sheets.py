@@ -1,5 +1,3 @@
-"""Export of sheets as CSV or workbook, and import after a preview of each change."""
-
 import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -56,8 +54,6 @@ _TITLES: Mapping[str, str] = {
 
 @dataclass(frozen=True, slots=True)
 class FaultyLine:
-    """A fault, with the line's cell and person."""
-
     fault: Fault
     written: str = ""
     person: str = ""
@@ -91,7 +87,6 @@ async def export(visit: StaffVisit) -> Response:
 
 
 async def import_sheet(visit: StaffVisit) -> Response:
-    """Show the form. A POST previews the changes of a file, or applies the confirmed changes."""
     if visit.request.method != "POST":
         return await _page(visit)
     if visit.form.typed("confirmer") == "classement":

@@ -1,5 +1,3 @@
-"""The first page of organisers: tasks, sessions, the week ahead, and the search for a person."""
-
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -62,7 +60,6 @@ async def week(visit: StaffVisit) -> Response:
 
 
 async def find(visit: StaffVisit) -> Response:
-    """Find a person in all sessions. The words travel in the body of a POST."""
     typed, people, errors = visit.form.typed("recherche")[:LONGEST_SEARCH], None, {}
     if max(map(len, re.findall(r"\w+", typed)), default=SHORTEST_WORD) < SHORTEST_WORD:
         errors["recherche"] = FormError("search_too_short")

@@ -38,7 +38,6 @@ EnrolmentsOfAgents = dict[UUID, dict[AgentKey, Enrolment]]
 
 
 def by_session(requests: Iterable[Request]) -> dict[UUID, list[Request]]:
-    """A move stands in both of its sessions."""
     found: dict[UUID, list[Request]] = {}
     for request in requests:
         for session_id in request.session_ids:

@@ -20,7 +20,6 @@ from shared.database import Transaction
 
 
 async def save(tx: Transaction, rosters: Collection[SessionRoster]) -> None:
-    """Use one statement for each table."""
     if not rosters:
         return
     now = next(iter(rosters)).now
