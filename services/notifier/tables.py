@@ -62,8 +62,6 @@ class SessionRow(_Base, table=True):
 
 
 class TrainerRow(_Base, table=True):
-    """The session's state says who its trainers are."""
-
     __tablename__ = "trainer"
     __table_args__ = (
         Index("ix_trainer_session_id", "session_id"),
@@ -484,8 +482,6 @@ class OrganiserDayRow(_Base, table=True):
 
 
 class EndedDigestRow(_Base, table=True):
-    """The owner of the address ended the digest. The address is a digest."""
-
     __tablename__ = "ended_digest"
     organiser: str = Field(primary_key=True)
     address: bytes = Field(primary_key=True)

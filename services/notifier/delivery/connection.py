@@ -65,7 +65,6 @@ class SmtpConnection:
         self._open = False
 
     async def open(self) -> None:
-        """Raises :class:`RelayUnreachable`."""
         try:
             await self._client.connect(timeout=self._timeouts.connect)
             if self._client.is_ehlo_or_helo_needed:

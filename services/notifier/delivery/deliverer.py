@@ -125,7 +125,6 @@ class Deliverer:
         woken.cancel()
 
     async def _claim(self, priorities: Sequence[Priority]) -> tuple[list[Claimed], bool]:
-        """Return mails to send now, and whether no more of these priorities are due."""
         async with self._database.quiet_transaction() as tx:
             return await claims.claim(
                 tx,

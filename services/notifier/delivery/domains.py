@@ -97,7 +97,6 @@ class Domains(Generic[QueuedJob]):
         return None
 
     def waiting(self) -> int:
-        """Jobs of slow domains do not count."""
         now = self._monotonic()
         return sum(
             len(domain.held) for domain in self._domains.values() if domain.held and not domain.is_slow(now)

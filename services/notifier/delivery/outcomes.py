@@ -179,5 +179,4 @@ def session_state_missing(claimed: Claimed) -> Settlement:
 
 
 def postponed(claimed: Claimed, why: str, delay: timedelta) -> Settlement:
-    """This was no attempt."""
     return Settlement(claimed.claim, MailState.PENDING, None, why, delay)

@@ -1,5 +1,3 @@
-"""Connections to the relay, and the pauses after a failure."""
-
 import asyncio
 import time
 from collections.abc import AsyncIterator
@@ -48,7 +46,6 @@ class SmtpPool:
         return self._outage.failures > 0
 
     async def try_relay(self) -> bool:
-        """Keep the connection for the next mail. Returns whether it worked."""
         try:
             connection, _ = await self._connection()
         except RelayUnreachable:

@@ -48,7 +48,6 @@ class WorkQueue:
         return mail
 
     def begun(self, mail: Claimed) -> None:
-        """Count also a mail that did not come from this queue."""
         if mail.priority is Priority.ANSWER:
             self._last_answer = self._monotonic()
         else:

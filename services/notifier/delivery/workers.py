@@ -109,7 +109,6 @@ class Workers:
         return any(task.done() for task in self._tasks)
 
     def begin_no_more(self) -> None:
-        """Drop mails that have not begun."""
         self._domains.drop_held()
         self._queue.close()
 

@@ -1,5 +1,3 @@
-"""Which letters an event calls for, to whom and when. Pure."""
-
 from services.notifier.letters.authorities import (
     bespoke_letter,
     bespoke_receipt,

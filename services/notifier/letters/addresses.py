@@ -1,5 +1,3 @@
-"""When two texts are one address, and two addresses one mailbox. Pure."""
-
 import contextlib
 
 import idna

@@ -1,5 +1,3 @@
-"""Letters to an authority about bespoke training and its list of trainees. Pure."""
-
 from uuid import UUID
 
 from services.notifier.letters.kinds import DetailRow, Letter, LetterType, Mail, rows_of

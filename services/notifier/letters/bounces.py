@@ -64,8 +64,6 @@ class Bounce:
 
 @dataclass(frozen=True, slots=True)
 class Suppression:
-    """An address that gets no more mails, and the returned mail."""
-
     mail_id: UUID
     issuer: str | None
     agent_id: str | None

@@ -1,5 +1,3 @@
-"""Letters that a newer state of a session calls for. Pure."""
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -13,8 +11,6 @@ from shared.events.vocabulary import Status
 
 @dataclass(frozen=True, slots=True)
 class SessionConsequences:
-    """``reschedule``: the planned letters must be planned anew."""
-
     letters: tuple[Letter, ...] = ()
     reschedule: bool = False
 
@@ -90,5 +86,4 @@ def modules_in(details: LetterDetails, name: str = "modules") -> list[NumberedMo
 
 
 def modules_after(session: NumberedSession, moment: datetime) -> list[NumberedModule]:
-    """Return also cancelled séances."""
     return [module for module in (*session.numbered_modules, *session.gone) if module.ends_at > moment]

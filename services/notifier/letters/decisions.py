@@ -1,5 +1,3 @@
-"""The letters that a decision calls for, and the enrolment's next state. Pure."""
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from uuid import UUID
@@ -136,8 +134,6 @@ def state_after(decision: Decision) -> EnrolmentState | None:
 
 @dataclass(frozen=True, slots=True)
 class DecisionsRead:
-    """Each letter and state has its decision's place in the batch."""
-
     letters: list[tuple[int, Letter]] = field(default_factory=list)
     states: dict[UUID, tuple[int, EnrolmentState]] = field(default_factory=dict)
 

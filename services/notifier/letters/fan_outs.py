@@ -1,5 +1,3 @@
-"""Facts that call for a mass letter. Pure."""
-
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime

@@ -1,5 +1,3 @@
-"""What happened to an agent, by event: a code and a reason. Pure."""
-
 from enum import StrEnum
 
 from shared.events import Event

@@ -1,5 +1,3 @@
-"""All letters, and the common traits of each kind. Pure data."""
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime

@@ -48,7 +48,6 @@ class Interest:
 
     @classmethod
     def parse(cls, text: str) -> "Interest":
-        """Raises ``ValueError``."""
         kind, _, value = text.partition(":")
         return cls(InterestKind(kind), value)
 

@@ -39,7 +39,6 @@ class OrganiserDay:
 
 
 def day_of(organiser: str, now: datetime) -> OrganiserDay | None:
-    """Return None at night."""
     zone = ZoneInfo(zone_of(organiser))
     local = now.astimezone(zone)
     if not _MORNING <= local.time() < _EVENING:

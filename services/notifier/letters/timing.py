@@ -168,7 +168,7 @@ class Superseded:
 
 @dataclass(frozen=True, slots=True)
 class SessionStateMissing:
-    """The letter is given up."""
+    pass
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,7 +206,6 @@ def _is_heard_of(mail: Mail, session: SessionState | None) -> bool:
 
 
 def is_true(mail: Mail, context: LetterContext, now: datetime) -> bool:
-    """Judge what the letter says about a seat."""
     return not isinstance(_revalidate(mail, context, now), Superseded)
 
 
@@ -248,7 +247,6 @@ def _revalidate(mail: Mail, context: LetterContext, now: datetime) -> Superseded
 
 
 def _is_past(mail: Mail, session: SessionState, now: datetime) -> str | None:
-    """Return why nothing that the letter announces can happen any more."""
     valid_while = KINDS[mail.template].valid_while
     is_live = valid_while in _LIVE or mail.template in (
         LetterType.ALREADY_ENROLLED,
@@ -300,7 +298,6 @@ def _by_the_clock(
 def _after_session(
     context: LetterContext, session: SessionState, now: datetime
 ) -> Superseded | Postponed | None:
-    """Ask from the day after the session, by day."""
     if session.evaluation_url is None or session.status is Status.CANCELLED:
         return Superseded("there is nothing to evaluate")
     if context.evaluation_asked:

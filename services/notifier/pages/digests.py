@@ -18,8 +18,6 @@ from shared.web.rendering import Rendering
 
 
 class DigestMessage(StrEnum):
-    """Pages without a form. ``templates/pages/notices.html`` has their sentences."""
-
     EXPIRED = "digest_expired"
     NO_LONGER = "digest_no_longer"
     ENDED = "digest_ended"

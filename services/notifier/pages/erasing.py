@@ -23,7 +23,6 @@ class ErasurePage:
     is_believed: bool
 
     async def show(self, visit: StaffVisit) -> Response:
-        """A POST first asks, then requests the erasure."""
         typed = {name: visit.form.typed(name) for name in ("agent", "emetteur", "motif")}
         sends = visit.request.method == "POST"
         errors = _errors(typed) if sends else {}

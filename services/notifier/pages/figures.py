@@ -1,8 +1,3 @@
-"""Figures for support and organisers. They name nobody.
-
-A delegation sees only its own figures.
-"""
-
 from collections.abc import Iterator
 from datetime import date
 from itertools import groupby
@@ -28,7 +23,6 @@ COLUMNS = [
 
 
 async def show(visit: StaffVisit) -> Response:
-    """By default, show the last twelve months."""
     found, offer_id, organiser = await _find(visit)
     return visit.page(
         "figures.html",

@@ -35,7 +35,6 @@ class LostLinkMessage(StrEnum):
 def add_to(
     api: FastAPI, database: Database, guard: Guard, rendering: Rendering, *, rate: Rate, signs: bool
 ) -> None:
-    """``rate`` limits each network; ``signs``: there is a key for links."""
     page = _LostLinkPage(database, guard, rendering, rate, signs)
     api.router.routes.append(Route(LOST_LINK, rendering.guarded(page.form), methods=["GET", "POST"]))
 

@@ -50,7 +50,6 @@ class MailLogPages:
     # ------------------------------------------------------------------------------------ the log
 
     async def search(self, visit: StaffVisit) -> Response:
-        """A POST finds mails, the newest first."""
         if visit.request.method != "POST":
             return await self._first_page(visit)
         agent, issuer = visit.form.typed("agent"), visit.form.typed("emetteur")
@@ -110,7 +109,6 @@ class MailLogPages:
         return visit.page("mail-log.html", status=status, **shown)
 
     async def one_mail(self, visit: StaffVisit) -> Response:
-        """A POST decides about the mail."""
         mail_id: UUID = visit.request.path_params["mail_id"]
         is_late = False
         if visit.request.method == "POST":

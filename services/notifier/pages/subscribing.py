@@ -64,7 +64,6 @@ def add_to(
     *,
     rates: SubscriptionRates,
 ) -> None:
-    """Without ``links`` nobody can subscribe."""
     pages = _SubscriptionPages(database, guard, links, rendering, rates)
     routes = (
         (FORM, pages.form),
@@ -236,7 +235,6 @@ class _Choice:
 def _groups(
     chosen: frozenset[str], names: Names = interests.NO_NAMES, offer_id: str = ""
 ) -> list[tuple[str, list[_Choice]]]:
-    """The offer that led here comes first."""
     listed = interests.listed(names, offer_id)
     of_offer = [interest for interest in listed if offer_id and interest.offer_id == offer_id]
     everywhere = Interest.of_offer(offer_id)

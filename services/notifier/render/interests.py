@@ -51,7 +51,6 @@ def _sessions_of(value: str, names: Names) -> str:
 
 
 def titles(interests: Iterable[str], names: Names = NO_NAMES) -> list[str]:
-    """Sort as on the page."""
     order = {interest: place for place, interest in enumerate(OFFERED)}
     found = sorted(
         map(Interest.parse, interests), key=lambda interest: (order.get(interest, len(order)), interest)

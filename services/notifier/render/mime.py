@@ -20,7 +20,6 @@ import idna
 _CONTROLS = re.compile(
     r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]+"
 )
-"""Controls, line separators, marks of text direction, and lone surrogates."""
 
 _SPACES = re.compile(r"\s+")
 _BLANKS = " \t"
@@ -149,7 +148,6 @@ def message(
 
 
 def _html_part(html: str, image: InlineImage | None, boundary: str) -> bytes:
-    """Include the part's header."""
     page = (
         b"Content-Type: text/html; charset=utf-8\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\n"
         + _quoted_printable(html)

@@ -147,7 +147,6 @@ class LetterVariables:
                 return {}
 
     def _of_bespoke_request(self, mail: letters.Mail) -> dict[str, Any]:
-        """Dates are in the delegation's time zone."""
         details = mail.details
         delegation = str(details["delegation"])
         zone = zone_of(delegation)

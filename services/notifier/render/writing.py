@@ -28,7 +28,6 @@ def _written_by() -> str:
 
 
 WRITTEN_BY = _written_by()
-"""Two letters with equal facts and equal values are the same."""
 
 _NAMES = {
     "ink": "ink",
@@ -111,7 +110,6 @@ def templates_of(name: letters.LetterType) -> tuple[Template, Template]:
 
 
 def headline_of(name: letters.LetterType, variables: Mapping[str, Any]) -> str:
-    """Return the block ``headline`` of a letter, or its label."""
     template, _ = templates_of(name)
     block = template.blocks.get("headline")
     return "".join(block(template.new_context(dict(variables)))) if block else labels.LETTERS[name]

@@ -34,7 +34,6 @@ async def suppressions(tx: Transaction, *, limit: int) -> list[Suppression]:
 
 
 async def lift(tx: Transaction, address: str) -> bool:
-    """Return whether the address was suppressed."""
     return await bounces.lift(tx, address)
 
 

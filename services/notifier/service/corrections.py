@@ -1,5 +1,3 @@
-"""Corrected data is used for all letters that have not left."""
-
 from datetime import datetime
 from typing import TypeVar
 from uuid import UUID, uuid5
@@ -78,5 +76,4 @@ async def apply(tx: Transaction, event_id: UUID, corrected: AgentDetailsCorrecte
 def still_right(
     corrected: CorrectionEvent, agent: AgentKey, moment: datetime, newer: Corrections
 ) -> CorrectionEvent:
-    """Leave out what newer events say."""
     return corrected.model_copy(update=dict.fromkeys(newer.since(agent, moment)))

@@ -10,7 +10,6 @@ from shared.database import Transaction
 
 
 async def in_progress(tx: Transaction) -> tuple[int, float]:
-    """Return the number, and the seconds since the oldest began."""
     return await fan_outs.in_progress(tx)
 
 

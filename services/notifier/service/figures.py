@@ -99,7 +99,6 @@ async def find(
     organiser: str | None = None,
     own: str | None = None,
 ) -> OfferFigures:
-    """``own`` is the only organiser that the reader may see."""
     counted = await figures.counted(tx, own)
     known = periods(counted.since or today, today)
     months = known.get(period) or last_months(today)
@@ -116,7 +115,6 @@ async def find(
 
 
 def periods(since: date, today: date) -> dict[str, list[date]]:
-    """Keys are years (``2026``) and months (``2026-11``), the newest first."""
     number, last = since.year * 12 + since.month - 1, today.year * 12 + today.month - 1
     months = [date(month // 12, month % 12 + 1, 1) for month in range(number, last + 1)]
     years = {

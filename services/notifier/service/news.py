@@ -34,7 +34,6 @@ async def process(tx: Transaction, resources: Sequence[Received[ResourceEvent]],
 async def keep_withdrawals(
     tx: Transaction, resources: Sequence[Received[ResourceEvent]]
 ) -> list[ReceivedResource]:
-    """Return the other resources."""
     withdrawn = [record.event for record in resources if isinstance(record.event, ResourceWithdrawn)]
     await withdrawals.save(tx, withdrawn)
     gone = await withdrawals.known(tx, {record.event.resource_id for record in resources})

@@ -52,7 +52,6 @@ async def find(tx: Transaction, typed: str, reading: Reading) -> Found:
 async def agents_by_identifier_or_reference(
     tx: Transaction, agent_id: str, issuer: str | None
 ) -> list[AgentKey]:
-    """If nobody has this identifier, it may be a reference."""
     known = [*await enrolments.agents_called(tx, agent_id), *await mails.called(tx, agent_id)]
     if (called := _by_issuer(known, issuer)) or (ids := ids_of(agent_id)) is None:
         return called

@@ -9,7 +9,6 @@ MAILS_LATE = timedelta(minutes=10)
 
 
 async def expire_leases(tx: Transaction) -> tuple[int, int]:
-    """Return how many are queued again, and how many are ambiguous."""
     return await claims.expire_leases(tx)
 
 

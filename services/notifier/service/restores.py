@@ -37,7 +37,6 @@ class Reconciliation:
 
 
 async def has_forgotten(tx: Transaction, newest: Sequence[Received[MailEnd]]) -> bool:
-    """Return whether the database is older than one of these events."""
     found = await restores.states(tx, [received.event.mail_id for received in newest])
     unknown = {
         received.id: received.received_at

@@ -10,7 +10,6 @@ from shared.events.cloudevents import Received
 
 
 async def process(tx: Transaction, received: Sequence[Received[SessionTrainersChanged]]) -> None:
-    """Write to each trainer who is named for the first time."""
     by_version = sorted(received, key=lambda named: named.event.session_version)
     newest = {named.event.session_id: named for named in by_version}
     known = await trainers.names(

@@ -87,7 +87,6 @@ async def suppressed_since(tx: Transaction, address: str) -> datetime | None:
 
 
 async def lift(tx: Transaction, address: str) -> bool:
-    """Return whether the address was suppressed."""
     digest = digest_of(tx, address)
     await tx.execute(delete(BounceRow).where(col(BounceRow.address) == digest))
     lifted = await tx.execute(delete(SuppressionRow).where(col(SuppressionRow.address) == digest))

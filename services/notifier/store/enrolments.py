@@ -35,7 +35,6 @@ async def agents_called(tx: Transaction, agent_id: str) -> list[AgentKey]:
 
 
 async def save(tx: Transaction, changed: Mapping[UUID, tuple[Received[Decision], EnrolmentState]]) -> None:
-    """An older version changes nothing."""
     if changed:
         await insert_many(
             tx,

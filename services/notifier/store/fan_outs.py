@@ -44,7 +44,6 @@ async def store(tx: Transaction, fan_outs: Sequence[FanOut]) -> None:
 
 
 async def not_started(tx: Transaction, session_ids: Collection[UUID]) -> set[tuple[UUID, LetterType]]:
-    """Unknown letters are left out."""
     rows = await tx.execute(_NOT_STARTED, {"ids": list(session_ids), "known": _KNOWN}) if session_ids else ()
     return {(row.subject_id, TEMPLATE_OF[FanOutTask(row.task)]) for row in rows}
 

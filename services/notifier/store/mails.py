@@ -144,7 +144,6 @@ async def requeue(tx: Transaction, mail_id: UUID) -> None:
 
 
 async def requeue_failed(tx: Transaction, code: int, *, actor: str, action: str) -> int:
-    """Write an audit line for each mail."""
     return (await tx.execute(_REQUEUE_FAILED, {"code": code, "actor": actor, "action": action})).rowcount
 
 

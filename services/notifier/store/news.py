@@ -10,7 +10,6 @@ from shared.database import Transaction
 
 
 async def save(tx: Transaction, event_id: UUID, item: NewsItem) -> bool:
-    """A newer version corrects what is still to be sent. Returns whether the item is new."""
     is_new: bool | None = await tx.scalar(
         _SAVE,
         {

@@ -26,7 +26,6 @@ class KnownPerson:
 
 
 async def with_address(tx: Transaction, address: str, *, most: int) -> list[AgentKey]:
-    """Include former addresses."""
     return [AgentKey(*row) for row in await tx.execute(_BY_ADDRESS, {"address": address, "most": most})]
 
 

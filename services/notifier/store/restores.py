@@ -44,7 +44,6 @@ class KnownEnd:
 
 
 async def end(tx: Transaction, ends: Sequence[KnownEnd]) -> dict[UUID, Event]:
-    """Return the mails that had not ended, with their events."""
     rows = await tx.execute(
         _END,
         {

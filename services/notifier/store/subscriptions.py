@@ -11,7 +11,6 @@ from shared.events.portal import AgentCorrected
 from shared.events.vocabulary import AgentKey
 
 EVERYTHING = ""
-"""Stands for all interests that ended."""
 
 
 async def lock(tx: Transaction) -> None:
@@ -84,7 +83,6 @@ async def remove(
 
 
 async def keep_ended(tx: Transaction, agent: AgentKey, interests: Collection[str], moment: datetime) -> None:
-    """Store also interests that the agent had not subscribed to."""
     parameters = {**agent._asdict(), "interests": list(interests), "moment": moment}
     await tx.execute(_KEEP_ENDED, parameters)
 
@@ -123,7 +121,6 @@ async def find_request(tx: Transaction, request_id: UUID) -> SubscriptionRequest
 
 
 async def confirm_request(tx: Transaction, request_id: UUID) -> tuple[str, list[str]] | None:
-    """Return None if the request is unknown or was confirmed."""
     row = (await tx.execute(_CONFIRM, {"request_id": request_id})).one_or_none()
     return None if row is None else (row.address, row.interests)
 

@@ -10,7 +10,6 @@ from shared.events.catalogue import SessionTrainersChanged
 
 
 async def save(tx: Transaction, lists: Collection[SessionTrainersChanged]) -> None:
-    """Delete trainers of older lists."""
     for named in lists:
         await tx.execute(
             delete(TrainerRow).where(
