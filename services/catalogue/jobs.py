@@ -11,7 +11,6 @@ def all_jobs(database: Database) -> tuple[Job, ...]:
 
 
 POLL_SECONDS = 1.0
-"""How often to look for changes by organisers and other replicas."""
 BATCH = 200
 
 

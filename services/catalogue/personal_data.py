@@ -40,7 +40,6 @@ _BESPOKE_READ = (
     f"kind = '{ReadKind.BESPOKE}' AND about IN (SELECT CAST(bespoke_id AS text) FROM bespoke_request "  # noqa: S608 our own
     f"WHERE ({_OF_REQUESTER}) OR ({_OF_ADVISOR}))"
 )
-"""Reads of a request that the person sent or answered."""
 
 REGISTER = (
     messaging.REGISTER

@@ -175,8 +175,6 @@ class TrainerRow(_Row, table=True):
 
 
 class OccupancyRow(_Row, table=True):
-    """The session may be unknown here."""
-
     __tablename__ = "occupancy"
 
     session_id: UUID = Field(primary_key=True)

@@ -65,8 +65,6 @@ class OfferEntry(Sourced):
 
 
 class ResourceEntry(Sourced):
-    """A replay names the organiser and the session of the recording."""
-
     key: Slug
     kind: Kind
     title: Line

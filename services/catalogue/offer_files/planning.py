@@ -1,5 +1,3 @@
-"""Moves dates, and makes instants of them."""
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -115,7 +113,6 @@ _DATES = ("starts_at", "ends_at", "enrolment_opens_at", "enrolment_closes_at", "
 
 
 def _choices(entry: SessionEntry, shift: timedelta) -> tuple[str, ...]:
-    """Moved dates are not in the announcement."""
     if not shift or entry.source is not Source.COMMUNIQUE:
         return entry.choices
     moved = [name for name in _DATES if getattr(entry, name)]

@@ -1,5 +1,3 @@
-"""Reports every fault by file, entry and field."""
-
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import date, timedelta
 from pathlib import Path

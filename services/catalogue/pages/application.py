@@ -1,5 +1,3 @@
-"""The pages as one application beside the API, and their error pages."""
-
 import re
 
 from fastapi import FastAPI

@@ -234,7 +234,6 @@ async def personal_data(request: Request) -> Response:
 
 
 async def _more_results(tx: Transaction, search: SessionSearch) -> MoreResults:
-    """For bespoke training, return the offers."""
     return MoreResults(
         await offers.without_sessions(tx, search, _MAX_OFFERS),
         await resources.page(tx, None, SOON, theme=search.theme, text=search.text) if search.text else [],

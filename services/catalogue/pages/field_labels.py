@@ -13,7 +13,6 @@ CHOICES: Mapping[str, str] = {
     "reminder_days_before": "le jour du premier rappel",
     "last_reminder_days_before": "le jour du dernier rappel",
 }
-"""What the announcement does not state, with the article."""
 FIELDS: Mapping[str, str] = {
     **{name: field.label for name, field in SESSION_FIELDS.items()},
     "status": "état",
@@ -64,7 +63,6 @@ FORM_FIELDS: Mapping[str, str] = {
     "replay_summary": "présentation du replay",
     "replay_theme": "thème",
 }
-"""Labels in the list of errors above a form."""
 FORM_ROWS: Mapping[str, str] = {
     "modules": "Séance",
     "reserved_seats": "Réservation",

@@ -82,7 +82,6 @@ class Filters:
 
     @property
     def in_detail(self) -> bool:
-        """A filter that the form hides at first is used or wrong."""
         used = self.theme, self.since, self.until, self.past_too
         return any(used) or any(name in self.errors for name in ("theme", "du", "au"))
 

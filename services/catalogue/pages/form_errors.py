@@ -38,7 +38,6 @@ def command(kind: type[_Command], fields: Mapping[str, Any], errors: Mapping[str
 
 
 def of(error: Exception) -> Mapping[str, FormError]:
-    """Raises an error that no form can cause."""
     match error:
         case WrongForm():
             return error.errors

@@ -76,7 +76,6 @@ def read_change(form: Mapping[str, str]) -> OfferChange:
 
 
 def field_of(name: str) -> str:
-    """The terms have no prefix in the form."""
     name = name.removeprefix("terms-")
     if name.startswith("themes"):
         return "themes"

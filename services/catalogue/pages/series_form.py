@@ -1,5 +1,3 @@
-"""The common part overlaid by a row is the form of a session."""
-
 import hashlib
 import re
 from collections.abc import Mapping, Sequence
@@ -44,7 +42,6 @@ def kept(form: Mapping[str, str], stored: Mapping[str, str]) -> dict[str, str]:
 
 
 def digest(values: Mapping[str, str]) -> str:
-    """The digest tells whether the form is the previewed one."""
     typed = sorted((name, text.strip()) for name, text in values.items() if text.strip())
     return hashlib.blake2b(repr(typed).encode(), digest_size=16).hexdigest()
 

@@ -87,7 +87,6 @@ def _shown_trainer(trainer: Trainer) -> str:
 
 
 def _trainer(line: str) -> dict[str, str]:
-    """Read a name, and perhaps an address in angle brackets."""
     name, bracket, rest = line.partition("<")
     return {"name": name.strip(), "email": rest.strip().removesuffix(">")} if bracket else {"name": line}
 
@@ -150,7 +149,6 @@ def is_field(name: str) -> bool:
 
 
 def _sent_with(name: str) -> str:
-    """Return the field sent with an unticked box."""
     return SIRETS if name in BOXES else "capacity" if name == UNLIMITED else name
 
 
@@ -235,8 +233,6 @@ def _question(fields: dict[str, Any]) -> dict[str, Any]:
 
 
 def audience(form: Mapping[str, str]) -> dict[str, list[str]]:
-    """SIRETs may be written in groups of figures."""
-
     def ticked(kind: str, codes: type[Function] | type[Delegation]) -> list[str]:
         return [code.value for code in codes if form.get(f"audience-{kind}-{code.value}") == _TICKED]
 

@@ -174,7 +174,6 @@ def answer(
 
 
 def handed_over(request: BespokeRequest, advisor: Contact) -> BespokeRequest | RefusedByRule:
-    """The authority gets to know the advisor with the next answer."""
     if request.requester is None or not request.state.is_open:
         detail = f"a request that is {request.state} is answered for good, or nobody can be answered"
         return refused(RefusalCode.NOT_ANSWERABLE, detail, "advisor")
@@ -186,7 +185,6 @@ def _of_the_session(violation: Violation) -> Violation:
 
 
 def private_plan(plan: Plan, siret: str) -> Plan:
-    """The authority nominates its agents itself."""
     return replace(
         plan,
         audience=Audience(sirets=(siret,)),

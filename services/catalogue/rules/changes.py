@@ -64,7 +64,6 @@ def change(session: Session, plan: Plan, now: datetime) -> Done | RefusedByRule:
 
 
 def unchangeable(session: ShownSession, now: datetime) -> frozenset[str]:
-    """Of these paths :func:`change` refuses other values."""
     if session.status is not Status.PUBLISHED:
         return frozenset()
     plan = session.plan
@@ -174,7 +173,6 @@ def _rewritten_past(old: Plan, new: Plan, now: datetime) -> Iterator[Violation]:
 
 
 def _rewritten_rows(field: str, moment: str, old: Plan, new: Plan, now: datetime) -> Iterator[Violation]:
-    """Find rows that have begun and change, or that move into the past."""
     was, becomes = getattr(old, field), getattr(new, field)
     for row in was:
         if getattr(row, moment) <= now and row not in becomes:

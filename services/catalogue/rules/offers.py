@@ -116,7 +116,6 @@ def fixed_format(before: Offer, after: Offer, *, has_sessions: bool) -> tuple[Vi
 
 
 def withdrawal(offer: Offer, *, is_in_use: bool) -> tuple[Violation, ...]:
-    """A current session may use the offer."""
     if offer.withdrawn_at is not None:
         return (Violation(RefusalCode.OFFER_WITHDRAWN, None, "the offer is withdrawn already"),)
     if is_in_use:

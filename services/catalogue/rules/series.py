@@ -15,8 +15,6 @@ MOST = 50
 
 @dataclass(frozen=True, slots=True)
 class SeriesSession:
-    """``exists``: the series made it before."""
-
     draft: Session
     done: Done
     exists: bool = False

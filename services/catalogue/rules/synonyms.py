@@ -1,5 +1,3 @@
-"""Other names that people type for the offer's words. The search reads both."""
-
 import itertools
 import re
 import unicodedata

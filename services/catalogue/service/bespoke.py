@@ -56,7 +56,6 @@ async def answer(
 
 
 async def hand_over(acting: Acting, bespoke_id: UUID, advisor: Contact, reading: Reading) -> BespokeRequest:
-    """The authority learns the advisor's name with the next answer."""
     before = await show(acting, bespoke_id, reading, lock=True)
     acting.require_seen(tag_of(before), "bespoke request")
     after = unless_refused(rules.handed_over(before, advisor))

@@ -6,7 +6,7 @@ from services.catalogue.rules.resources import Resource
 
 
 class Failure(Exception):
-    """The message says what to do."""
+    pass
 
 
 class Missing(Failure):

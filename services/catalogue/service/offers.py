@@ -65,7 +65,6 @@ async def change(acting: Acting, offer_id: str, change: OfferChange) -> Offer:
 
 
 async def withdraw(acting: Acting, offer_id: str) -> None:
-    """Past sessions stay."""
     before = await _locked(acting, offer_id)
     violations = withdrawal(before, is_in_use=await offers.is_in_use(acting.tx, offer_id, clock.now()))
     if violations:

@@ -188,7 +188,6 @@ async def _require_themes(tx: Transaction, themes: Sequence[str]) -> None:
 
 
 async def _unused_id(tx: Transaction, resource: Resource) -> UUID:
-    """A corrected resource may already have the id."""
     resource_id = resource.resource_id
     while await resources.by_id(tx, resource_id) is not None:
         resource_id = uuid5(resource_id, resource.url)

@@ -1,5 +1,3 @@
-"""Forms, sheets, histories and error lists share these fields."""
-
 from dataclasses import dataclass
 from enum import Enum, auto
 

@@ -88,7 +88,6 @@ async def change(
     *,
     dry_run: bool = False,
 ) -> ListedSession:
-    """A dry run stores nothing."""
     if change.prerequisite is not None:
         offer_id = (await show_own(acting, session_id)).session.offer_id
         change = await with_prerequisite(acting.tx, change, offer_id)
@@ -217,7 +216,6 @@ async def without_trainer(tx: Transaction, addresses: Collection[str], now: date
 
 
 async def follow_letter_days(acting: Acting, offer: Offer) -> None:
-    """The letters of the offer's sessions that are not over are re-planned."""
     now = clock.now()
     found = await sessions.lock(acting.tx, await sessions.not_over_of(acting.tx, offer.offer_id, now))
     following: list[tuple[Session | None, Done]] = []
@@ -261,7 +259,6 @@ async def _decide(
     rule: Rule,
     dry_run: bool = False,
 ) -> ListedSession:
-    """A dry run counts and stores nothing."""
     before = await lock_own(acting, session_id)
     acting.require_seen(tag_of(before), "session")
     done = unless_refused(rule(before, clock.now()))

@@ -34,7 +34,6 @@ def fields_of(
 
 
 def as_written(name: str, cell: str) -> str:
-    """An export writes dates to the minute."""
     try:
         return _moment(cell).strftime(WRITTEN) if name in DATES else cell
     except ValueError:

@@ -53,8 +53,6 @@ class SheetLine:
 
 @dataclass(frozen=True, slots=True)
 class Targets:
-    """``holders`` has the session with each reference."""
-
     by_line: Mapping[int, Session]
     holders: Mapping[tuple[str, str], UUID]
 
@@ -67,8 +65,6 @@ class _Wrong(Exception):
 
 @dataclass(slots=True)
 class SheetLines:
-    """A second line about the same session is a fault."""
-
     who: Principal
     offers: Mapping[str, Offer]
     targets: Targets

@@ -16,7 +16,6 @@ _REPLACE_IF_NEWER = (
 
 
 async def save(tx: Transaction, events: Sequence[SessionOccupancyChanged]) -> None:
-    """An event that is not newer than the stored one is dropped."""
     newest: dict[UUID, SessionOccupancyChanged] = {}
     for event in events:
         known = newest.get(event.session_id)

@@ -27,7 +27,6 @@ async def all_offers(visit: StaffVisit) -> list[Offer]:
 
 
 async def what_to_begin_with(visit: StaffVisit) -> dict[str, Any]:
-    """The address names an offer, or a session, whose dates then move as for a copy."""
     query = visit.request.query_params
     async with looking(visit) as organiser:
         named = await templates.all_own(organiser)

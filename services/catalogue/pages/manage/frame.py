@@ -87,7 +87,6 @@ async def acting(visit: StaffVisit) -> AsyncIterator[Acting]:
 
 @asynccontextmanager
 async def looking(visit: StaffVisit) -> AsyncIterator[Acting]:
-    """Store nothing."""
     async with visit.database.quiet_transaction() as tx:
         yield Acting(tx, visit.who)
 

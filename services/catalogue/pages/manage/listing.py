@@ -22,7 +22,6 @@ SOON = timedelta(days=30)
 
 
 async def own_sessions(visit: StaffVisit) -> Response:
-    """Past sessions need their filter."""
     query, now = visit.request.query_params, clock.now()
     chosen = filters.read(query)
     search = search_in(visit, chosen, now)

@@ -35,7 +35,6 @@ async def _make(acting: Acting, every: list[Offer], form: Form) -> str | Series:
 
 
 def _is_seen(form: Form) -> bool:
-    """Return whether the form is as in its preview."""
     return form.get(SEEN) == series_form.digest(series_form.kept(form, {}))
 
 

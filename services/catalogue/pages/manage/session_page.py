@@ -26,20 +26,16 @@ _ORDER = (*session_form.ORDER, "copie", "modele", *REPLAY_FIELDS.values())
 
 @dataclass(frozen=True, slots=True)
 class TriedChange:
-    """A change that reaches people and is to be confirmed."""
-
     digest: str
     change: SessionChange
     changed: frozenset[str]
 
     @property
     def is_told(self) -> bool:
-        """Everybody in the session gets a letter."""
         return bool(TOLD & self.changed)
 
     @property
     def is_told_to_enrolled(self) -> bool:
-        """Everybody with a seat gets a letter."""
         return bool(TOLD_TO_ENROLLED & self.changed)
 
     def seats(self, listed: ListedSession) -> SeatConsequences | None:
