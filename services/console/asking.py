@@ -1,5 +1,3 @@
-"""Asks the services whose database URLs are set, and the broker. Each may fail to answer."""
-
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass
@@ -74,14 +72,11 @@ def portals(of: PortalSettings) -> Portals:
 
 
 def named(services: Sequence[str] | None) -> list[Definition]:
-    """Return all services if none is named."""
     return [definition for definition in DEFINITIONS if not services or definition.name in services]
 
 
 @dataclass(frozen=True, slots=True)
 class ServiceAnswer(Generic[T]):
-    """The answer of a service, or why it could not be asked."""
-
     service: str
     value: T | None
     why_not: str = ""
@@ -103,8 +98,6 @@ async def ask_in_transaction(
     urls: ConsoleSettings,
     question: Callable[[Transaction], Awaitable[T]],
 ) -> list[ServiceAnswer[T]]:
-    """The question changes nothing."""
-
     async def within(_: Definition, database: Database) -> T:
         async with database.quiet_transaction() as tx:
             return await question(tx)
@@ -115,7 +108,6 @@ async def ask_in_transaction(
 async def ask_service(
     service: Definition, urls: ConsoleSettings, question: Callable[[Transaction], Awaitable[T]]
 ) -> ServiceAnswer[T]:
-    """The question changes nothing."""
     [answer] = await ask_in_transaction([service], urls, question)
     return answer
 
@@ -139,7 +131,6 @@ async def _ask(
 
 
 def why(definition: Definition, error: Exception) -> str:
-    """Return one line."""
     if isinstance(error, DatabaseUnreachable):
         return str(error)
     cause = error.orig if isinstance(error, DBAPIError) else error

@@ -1,5 +1,3 @@
-"""Lines about Kafka: the lag of consumer groups, and the state of topics."""
-
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 
@@ -63,7 +61,6 @@ def of_group(group: GroupLag, now: datetime) -> Finding:
 
 
 def _judged(lag_of: GroupLag, waits: timedelta | None) -> tuple[str, str]:
-    """Return the state of a group, and the remedy or ""."""
     service, group = lag_of.service, lag_of.group
     if group is None:
         return f"the broker does not tell: {lag_of.unknown}", ""
@@ -82,7 +79,6 @@ def _judged(lag_of: GroupLag, waits: timedelta | None) -> tuple[str, str]:
 
 
 async def all_topics(settings: ConsoleSettings) -> list[Finding]:
-    """Include the portals' feeds."""
     answered = await broker_answers(settings, topics.states(settings, portals(settings)))
     if isinstance(answered, Unanswered):
         return [Finding("kafka", "topics", Mark.UNKNOWN, answered.why)]

@@ -14,11 +14,8 @@ from rich.table import Table
 class Mark(StrEnum):
     OK = "ok"
     ACT = "act"
-    """The line says what an operator must do."""
     UNKNOWN = "unknown"
-    """It could not be asked."""
     SKIPPED = "skipped"
-    """Not looked at, for a reason that is no fault."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +40,6 @@ def exit_code(findings: Sequence[Finding]) -> int:
 
 
 def report(findings: Sequence[Finding], *, as_json: bool) -> None:
-    """End the command with the exit code of the lines."""
     if as_json:
         lines = [
             {

@@ -80,7 +80,6 @@ async def _read(
 
 
 def _id_of(record: ConsumerRecord, ids: set[str]) -> str | None:
-    """The id is in a header, or in the envelope of structured mode."""
     for name, value in record.headers:
         if name == _ID:
             written = bytes(value or b"").decode(errors="replace")

@@ -156,8 +156,6 @@ def _held_event(service: str, event: HeldEvent) -> Finding:
 
 
 async def all_mails(settings: ConsoleSettings) -> list[Finding]:
-    """Return the number of mails in each state, and a line for each ambiguous mail."""
-
     async def find(tx: Transaction) -> tuple[dict[MailState, int], list[MailRow]]:
         counts = await mail_service.counts(tx)
         if not counts[MailState.AMBIGUOUS]:

@@ -62,7 +62,6 @@ async def _certificate(server: str, context: ssl.SSLContext) -> Finding:
 
 
 def _topics(settings: ServiceSettings, states: Sequence[TopicState], cluster_id: str) -> list[Finding]:
-    """Return a line for each wrong topic, or one for all."""
     findings = [line for line in map(of_topic, states) if line.mark is not Mark.OK]
     if not findings:
         findings = [Finding(_KAFKA, "topics", Mark.OK, f"{len(states)}, all as agreed")]
@@ -81,7 +80,6 @@ def _topics(settings: ServiceSettings, states: Sequence[TopicState], cluster_id:
 
 
 async def _rights(settings: ServiceSettings, portals: Portals, cluster_id: str) -> Finding:
-    """The broker may refuse to tell the rights."""
     what = "rights"
     if cluster_id == cluster.EMBEDDED:
         return Finding(_KAFKA, what, Mark.SKIPPED, "the embedded broker has none")

@@ -1,5 +1,3 @@
-"""Each service's database: connection, version, clock and disk."""
-
 import asyncio
 import shutil
 from dataclasses import dataclass

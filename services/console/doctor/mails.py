@@ -29,7 +29,6 @@ class DnsOptions:
 
 
 async def relay(settings: Settings) -> list[Finding]:
-    """No mail is sent."""
     about = f"smtp {settings.smtp_host}:{settings.smtp_port}"
     connection = SmtpConnection(settings.smtp_server, _TIMEOUTS)
     try:
@@ -47,7 +46,6 @@ async def relay(settings: Settings) -> list[Finding]:
 
 
 async def records(settings: Settings, options: DnsOptions) -> list[Finding]:
-    """Look up the DNS records that the settings imply."""
     if settings.parcours_trial and options.server is None:
         return [Finding("dns", "sender", Mark.SKIPPED, "a trial's mails go to nobody")]
     try:

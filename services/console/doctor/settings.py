@@ -1,5 +1,3 @@
-"""The settings of each service, as ``serve`` reads them."""
-
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -64,7 +62,6 @@ def _whole(name: str, settings: ServiceSettings) -> Finding:
 
 
 def _files(name: str, settings: ServiceSettings) -> list[Finding]:
-    """Check JSON files, and files of authorities that end soon."""
     trial = settings.parcours_trial
     found = certificates.of_files(name, settings.kafka_ca_file, clock.now())
     try:

@@ -21,7 +21,6 @@ __all__ = ["TraceOptions", "trace"]
 
 
 async def trace(settings: ConsoleSettings, identifier: str, options: TraceOptions) -> list[Finding]:
-    """The steps come first, then what could not be asked."""
     traced = RequestTrace(identifier)
     if traced.known_id is not None:
         traced.event_ids.add(traced.known_id)

@@ -1,5 +1,3 @@
-"""Inboxes and dead letters with the events of a request."""
-
 from dataclasses import dataclass, replace
 from uuid import UUID
 
@@ -15,7 +13,6 @@ from shared.messaging.tables import DeadLetterRow, InboxRow
 
 
 async def add_mechanisms(settings: ConsoleSettings, traced: RequestTrace) -> None:
-    """Add which services have read, parked or not received these events."""
     for answer in await ask_in_transaction(DEFINITIONS, settings, lambda tx: _heard(tx, traced.event_ids)):
         _add(traced, answer)
 

@@ -20,8 +20,6 @@ from services.notifier.service import mails
 
 
 async def add_requests(settings: ConsoleSettings, traced: RequestTrace, options: TraceOptions) -> None:
-    """A mail leads to its enrolment."""
-
     async def find(identifier: str) -> ServiceAnswer[Sequence[IdExplanation]]:
         return await ask_service(ENROLMENT, settings, lambda tx: explain(tx, identifier, options.reading))
 
@@ -40,7 +38,6 @@ async def add_requests(settings: ConsoleSettings, traced: RequestTrace, options:
 
 
 async def add_acceptance(settings: ConsoleSettings, traced: RequestTrace) -> None:
-    """Enrolment accepts requests by HTTP for all services."""
     event_id = traced.known_id
     if event_id is None:
         return

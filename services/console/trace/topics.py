@@ -14,7 +14,6 @@ BEFORE, AFTER = timedelta(minutes=1), timedelta(minutes=10)
 
 
 async def add_topics(settings: ConsoleSettings, traced: RequestTrace, options: TraceOptions) -> None:
-    """Add the records of the request and of published events."""
     requests = [topic.value for topic in Topic if is_of_portals(topic)]
     is_known = bool(traced.steps)
     if traced.known_id is not None and (traced.received_at is not None or not is_known):
