@@ -110,8 +110,6 @@ def address_of(typed: str) -> str:
 
 
 class _Known(NamedTuple):
-    """The agents with an address, and dead letters that name no agent."""
-
     agents: list[AgentKey]
     letters: list[int]
 
@@ -147,8 +145,6 @@ def _is_agent(agent: AgentKey) -> bool:
 
 
 def _addresses_of(agent: AgentKey) -> list[str]:
-    """Return the agent's addresses in any service, or none if nobody knows the agent."""
-
     async def read(process: Process) -> frozenset[str]:
         async with process.database.quiet_transaction() as tx:
             return (await process.eraser.subject(tx, agent, clock.now())).addresses
@@ -157,7 +153,6 @@ def _addresses_of(agent: AgentKey) -> list[str]:
 
 
 def _others_of(agent: AgentKey) -> list[AgentKey]:
-    """Return the other agents who have or had an address of the agent, in any service."""
     addresses = _addresses_of(agent)
     if not addresses:
         return []
@@ -275,8 +270,6 @@ _REASONABLE = "an address has one @, and a domain after it; a name is one line w
 def _ask(
     request: Callable[[Transaction, Process], Awaitable[UUID]], agent: AgentKey, kind: ReadKind, by: str
 ) -> UUID:
-    """Request something of all services, and record the operator. Returns the id of the request."""
-
     async def ask(process: Process) -> UUID:
         if process.settings.intake_key is None:
             stop("INTAKE_SIGNING_KEY is not set: services would not believe the request. Set it for all.", 2)

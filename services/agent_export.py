@@ -17,7 +17,6 @@ from shared.web import french, labels
 
 ExportedRow = Mapping[str, Any]
 ExportedRows = Mapping[str, Sequence[ExportedRow]]
-"""Rows by table, each row by column."""
 
 _TECHNICAL = frozenset(("outbox", "dead_letter", "dead_letter_audit"))
 """Tables of events between services, which mostly repeat the other tables."""
@@ -25,16 +24,12 @@ _TECHNICAL = frozenset(("outbox", "dead_letter", "dead_letter_audit"))
 
 @dataclass(frozen=True, slots=True)
 class KeptRow:
-    """``session`` is the title of the session that the row is about, or ""."""
-
     session: str
     entries: Sequence[tuple[str, str]]
 
 
 @dataclass(frozen=True, slots=True)
 class KeptTable:
-    """What one table keeps of the agent, for which purpose, and the rows."""
-
     title: str
     purpose: str
     is_technical: bool
@@ -43,8 +38,6 @@ class KeptTable:
 
 @dataclass(frozen=True, slots=True)
 class ServicePart:
-    """What one service keeps of the agent, and the register that explains it."""
-
     title: str
     register: Register
     rows: ExportedRows
@@ -199,7 +192,6 @@ _TABLES: Mapping[str, str] = {
     "dead_letter": "Demandes mises de côté",
     "dead_letter_audit": "Décisions sur les demandes mises de côté",
 }
-"""The page's names of tables, in its order."""
 _COLUMNS: Mapping[str, str] = {
     "about": "numéro de ce qui a été consulté",
     "action": "décision",
@@ -223,7 +215,6 @@ _COLUMNS: Mapping[str, str] = {
     "type": "nature de l’événement",
     "updated_at": "modifié le",
 }
-"""The page's names of columns."""
 _FIELDS: Mapping[str, str] = {
     "agent": "agent",
     "agent_id": "identifiant",
@@ -269,7 +260,6 @@ _LABELS: Mapping[tuple[str, str], Mapping[str, str]] = {
     ("timeline", "kind"): labels.HAPPENINGS,
     ("timeline", "reason"): {**labels.REFUSALS, **labels.HAPPENED_BECAUSE},
 }
-"""Labels of the codes in a column."""
 _LABELS_ANYWHERE: Mapping[str, Mapping[Any, str]] = {
     "attendance": labels.ATTENDANCE,
     "delegation": labels.DELEGATIONS,
@@ -280,11 +270,9 @@ _LABELS_ANYWHERE: Mapping[str, Mapping[Any, str]] = {
     "standing": labels.STANDINGS,
     "template": labels.LETTERS,
 }
-"""Labels of columns and fields that are the same everywhere."""
 
 
 def page(who: AgentKey | str, parts: Sequence[ServicePart], now: datetime) -> str:
-    """``who`` is an agent, or an address of a person who is no agent."""
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent / "templates"),
         autoescape=True,

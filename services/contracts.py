@@ -64,7 +64,6 @@ def _portal_reasons() -> str:
 
 
 def asyncapi_of(service: str) -> dict[str, Any]:
-    """Include the stored examples of events."""
     database = Database(_NO_DATABASE, application_name="contracts")
     broker, _ = new_broker(_ANY_KAFKA, ROUTERS[service], database, ContextRepo())
     return asyncapi.document(broker, ROUTERS[service], _examples())

@@ -35,7 +35,6 @@ _WRITTEN = "Written by `make contracts`, from the code: not by hand."
 
 
 def fields_of(service: str) -> dict[str, FieldInfo]:
-    """Return a service's settings by environment variable."""
     return {name.upper(): field for name, field in SERVICES[service].model_fields.items()}
 
 
@@ -44,7 +43,6 @@ def all_fields() -> dict[str, FieldInfo]:
 
 
 def is_secret(name: str, field: FieldInfo) -> bool:
-    """A database URL has a password in it."""
     return not field.repr or "SecretStr" in str(field.annotation) or name.endswith("_DATABASE_URL")
 
 
@@ -67,7 +65,6 @@ _OF_COMPOSE = {
     "EXAMPLE_PORTAL_SECRET": "The secret of its key.",
     "LOGNAME": "Who types the commands of the service console, for the log of reads.",
 }
-"""Variables of docker-compose.yml that are no setting of a service."""
 _VARIABLE = re.compile(r"\$\{(\w+)(?::?-([^}]*))?\}")
 
 
@@ -138,11 +135,9 @@ _OF_LIBRARIES = {
     "PGSSLROOTCERT": "The certificate authority of the database (PEM), for sslmode=verify-full.",
     "SSL_CERT_FILE": "The certificate authorities of the issuer, where they are not public ones (PEM).",
 }
-"""Files that libraries look for themselves."""
 
 
 def chart_settings() -> str:
-    """The chart's templates need the settings of a service by kind, and its topics."""
     known = {
         service: _kinds(_of_chart(service))
         | {"topics": [topic.value for topic, agreed in TOPICS.items() if service in agreed.listeners]}
@@ -196,7 +191,6 @@ STRIMZI_CLUSTER = "kafka"
 
 
 def strimzi_topics() -> str:
-    """Leave out the portals' feeds."""
     documents = [
         {
             "apiVersion": "kafka.strimzi.io/v1",
@@ -214,7 +208,6 @@ def strimzi_topics() -> str:
 
 
 def strimzi_users() -> str:
-    """Leave out the portals' users."""
     return f"# {_WRITTEN}\n{written(acls.users([]), AclFormat.STRIMZI, STRIMZI_CLUSTER)}\n"
 
 

@@ -77,7 +77,6 @@ def page() -> str:
 
 
 def _parts() -> Iterator[tuple[str, Sequence[PersonalData]]]:
-    """Yield what each part alone keeps, then what several keep."""
     for title, held_here in PARTS.items():
         yield title, [held for held in held_here if held not in _EVERYWHERE]
     yield "Échanges entre les parties, et connexions", _EVERYWHERE
@@ -111,7 +110,6 @@ def _entry(held: PersonalData) -> str:
 
 
 def _item(held: PersonalData) -> tuple[str, str]:
-    """Return the name of the table, and its line in the document."""
     columns = ", ".join(
         f"`{name}`" if what == _OF_AGENTS.get(name) else f"`{name}` ({what})"
         for name, what in held.columns.items()
