@@ -82,7 +82,7 @@ class Principal(_Owner):
 
 
 class UnreadableTokens(Exception):
-    """The message names the file and the mistake."""
+    pass
 
 
 class TokenEntry(_Owner):
@@ -230,7 +230,6 @@ def bearer_token(request: Request) -> str | None:
 
 
 def let_in(request: Request, who: str) -> None:
-    """Note the owner for the security log and for later refusals."""
     guard: Guard = request.app.state.guard
     request.state.who = who
     guard.let_in(request, who)

@@ -1,5 +1,3 @@
-"""Metrics about the end of certificates, in files and on connections."""
-
 import os
 import ssl
 from collections.abc import Mapping
@@ -20,7 +18,6 @@ SOON = timedelta(days=21)
 
 
 def end_of(certificate: Mapping[str, Any] | None) -> datetime | None:
-    """Return None without TLS or verification."""
     if not certificate or "notAfter" not in certificate:
         return None
     return datetime.fromtimestamp(ssl.cert_time_to_seconds(str(certificate["notAfter"])), UTC)

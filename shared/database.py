@@ -82,7 +82,7 @@ def new_registry() -> registry:
 
 
 class DatabaseUnreachable(Exception):
-    """The message names the database and says what to do."""
+    pass
 
 
 class Database:
@@ -344,7 +344,6 @@ _TEMPORARY_STATES = (
 
 
 FAILURES: tuple[type[Exception], ...] = (OSError, PoolTimeout, DBAPIError, DatabaseUnreachable, *_DRIVER)
-""":func:`is_temporary` tells which of these errors pass."""
 
 
 def is_temporary(error: BaseException) -> bool:

@@ -1,5 +1,3 @@
-"""Limits that hold across processes, and the security log, for all HTTP."""
-
 import hmac
 import math
 import time

@@ -57,7 +57,6 @@ CODES: Mapping[int, str] = {
     500: "internal",
     503: "unavailable",
 }
-"""The default code of a problem, by status."""
 
 
 class Problem(Exception):
@@ -300,7 +299,6 @@ def _too_large(most: int) -> Problem:
 
 
 def operations_api() -> FastAPI:
-    """Health and metrics have a separate port."""
     api = FastAPI(openapi_url=None)
     api.add_middleware(NoPageUnlessItSays)
     return api

@@ -81,12 +81,9 @@ def _log(scope: Scope, route: str, status: int, seconds: float) -> None:
 
 
 _IDS = {"ce_id": "request_id"}
-"""The log's other names of ids in paths."""
 
 
 class HeadIsGet:
-    """Routing need not handle HEAD."""
-
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 

@@ -63,7 +63,6 @@ def writes_json() -> bool:
 
 
 def configure_security_log(log_format: LogFormat) -> None:
-    """Send nothing else to standard error."""
     config = _to_standard_error(log_format, "parcours")
     logging.config.dictConfig({**config, "loggers": {LOGGER: {"level": "INFO", "handlers": ["stderr"]}}})
 

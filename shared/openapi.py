@@ -1,5 +1,3 @@
-"""The parts of OpenAPI documents that all services share."""
-
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -101,7 +99,6 @@ _PROBLEMS: Mapping[int, tuple[str, str, str]] = {
 
 
 def _problem(status: int, code: str, pages: str | None) -> Document:
-    """``pages`` is where problems are explained."""
     description, title, detail = _PROBLEMS[status]
     example: Document = {
         "type": "about:blank" if pages is None else f"{pages}/{code}",
@@ -154,7 +151,6 @@ def _add_tag(operation: Document) -> None:
 
 
 def _add_examples(schemas: Document, examples: Mapping[str, Any]) -> None:
-    """A page of a list has the example of its items."""
     for name, schema in schemas.items():
         if name in examples:
             schema["examples"] = [examples[name]]

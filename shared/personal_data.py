@@ -21,8 +21,6 @@ SLICE = 1_000
 
 
 class Whose(StrEnum):
-    """In French."""
-
     AGENTS = "agentes et agents territoriaux"
     OFFICERS = "correspondantes et correspondants des collectivités et des délégations"
     SUBSCRIBERS = "personnes abonnées aux nouveautés"
@@ -118,7 +116,6 @@ class Subject:
 
 
 BY_ADDRESS = "lower({}) = ANY(CAST(:addresses AS text[]))"
-"""The SQL condition for a column with an address of the person."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,18 +130,15 @@ class Register:
 
 
 def days_of(retention: Retention, settings: object) -> int:
-    """``settings`` has the days that an installation may choose."""
     return retention.days if isinstance(retention.days, int) else getattr(settings, retention.days)
 
 
 async def end_rows(tx: Transaction, retention: Retention, days: int, now: datetime) -> int:
-    """End at most :data:`SLICE` rows. Returns their number."""
     parameters = {"before": now - timedelta(days=days), "most": SLICE}
     return (await tx.execute(statement(retention), parameters)).rowcount
 
 
 async def addresses_of(tx: Transaction, register: Register, subject: Subject) -> frozenset[str]:
-    """Return the agent's known addresses, in lower case."""
     found: set[str | None] = set()
     for held in register.personal_data:
         if held.address:
@@ -174,7 +168,6 @@ async def agents_with(tx: Transaction, register: Register, address: str) -> list
 
 
 async def rows_of(tx: Transaction, held: PersonalData, subject: Subject) -> list[dict[str, Any]]:
-    """Leave out the columns about others."""
     name = held.table.__tablename__
     # The row, and not a column of the table's own name. A proof may name others.
     whole = f"to_jsonb({name}.*) - CAST('{{{','.join(held.of_others)}}}' AS text[])"
@@ -185,7 +178,6 @@ async def rows_of(tx: Transaction, held: PersonalData, subject: Subject) -> list
 
 
 async def erase_rows(tx: Transaction, held: PersonalData, subject: Subject) -> int:
-    """Return the number of rows."""
     statement = _statement(str(held.table.__tablename__), held.emptied, f"WHERE {held.condition(subject)}")
     return (await tx.execute(text(statement), subject.parameters_of(statement))).rowcount
 

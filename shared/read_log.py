@@ -203,7 +203,6 @@ PurposeHeader = Annotated[
 
 
 def purpose_in(written: str) -> str | None:
-    """Return None if the purpose has no content."""
     purpose = " ".join(written.split())
     return purpose if 3 <= len(purpose) <= LONGEST_PURPOSE and purpose.isprintable() else None
 
@@ -224,8 +223,6 @@ def reading_of(who: Principal, purpose: str | None) -> Reading:
 
 
 class ReadLogSettings(BaseSettings):
-    """Part of a service's settings."""
-
     read_log_kept_days: int = SettingField(
         default=365,
         ge=KEPT_AT_LEAST.days + 3,  # the clocks of services and databases differ

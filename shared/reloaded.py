@@ -28,7 +28,6 @@ class ReloadedFile(Generic[T]):
     def __init__(
         self, path: Path | None, read: Callable[[], T], *, mistakes: type[Exception], is_valid: Gauge
     ) -> None:
-        """Raises what ``read`` raises."""
         self._path = path
         self._read = read
         self._mistakes = mistakes
@@ -68,7 +67,6 @@ class ReloadedFile(Generic[T]):
 
 
 def _version_of(path: Path | None) -> tuple[int, int, int] | None:
-    """Return None if there is no file."""
     try:
         found = None if path is None else path.stat()
     except OSError:

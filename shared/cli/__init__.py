@@ -45,7 +45,6 @@ _NO_SUCH_TABLE = "42P01"
 
 
 def service_cli(definition: Definition) -> typer.Typer:
-    """A service adds its own commands."""
     app = typer.Typer(
         name=definition.name,
         help=f"Parcours: the {definition.name} service.",
@@ -117,4 +116,4 @@ def _run_fast(work: Coroutine[Any, Any, None]) -> None:
 
 
 async def _nothing(_process: Process) -> None:
-    """The database has answered by then."""
+    pass

@@ -1,5 +1,3 @@
-"""The rights of users as commands of Kafka, or as resources of Strimzi."""
-
 import shlex
 from collections.abc import Iterable, Iterator
 from enum import StrEnum
@@ -46,7 +44,6 @@ def _command(user: User, right: Right) -> str:
 
 
 def _kafka_user(user: User, cluster: str) -> Iterator[str]:
-    """No name in the YAML needs quoting."""
     yield from (
         "---",
         "apiVersion: kafka.strimzi.io/v1",

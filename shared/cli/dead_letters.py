@@ -87,7 +87,6 @@ async def _read(process: Process, dead_letter_id: int, by: str) -> DeadLetter | 
 
 
 async def _redrive_all(process: Process, letters: list[DeadLetter], actor: str) -> int:
-    """Say why a letter is still parked. Returns how many were redriven."""
     failed = await _decisions(process).redrive(letters, actor=actor)
     for letter_id, why in failed.items():
         typer.echo(f"{letter_id}: {on_one_line(why)}", err=True)

@@ -1,5 +1,3 @@
-"""Commands about things that an operator decides on, one by one or all."""
-
 import getpass
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Annotated, Protocol, TypeVar

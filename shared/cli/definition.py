@@ -22,8 +22,6 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Definition:
-    """How to read a service's settings and how to wire it."""
-
     name: str
     settings: Callable[[], ServiceSettings]
     compose: Callable[[Any], Process]

@@ -114,7 +114,6 @@ def _add_decisions(app: typer.Typer, definition: Definition) -> None:
 
 
 async def _read(process: Process, event_id: int, by: str) -> HeldEvent | None:
-    """The read is recorded with the persons named in the event."""
     async with process.database.quiet_transaction() as tx:
         for event in await held.find(tx, ids=[event_id], limit=1):
             portal = process.eraser.portals.portals.of_source(event.source)
@@ -129,8 +128,6 @@ def _settle_all(
     events: Sequence[HeldEvent],
     settle: Callable[[Transaction, int], Awaitable[bool]],
 ) -> int:
-    """Each transaction waits for the present pass. Returns how many were settled."""
-
     async def settle_all(process: Process) -> int:
         done = 0
         for event in events:

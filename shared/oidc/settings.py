@@ -65,8 +65,6 @@ class RoleRule(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """A role, in a delegation or in all, and the text of its rule."""
-
     role: Role
     delegation: Delegation | None
     by: str

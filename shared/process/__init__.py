@@ -44,7 +44,7 @@ log = logging.getLogger(__name__)
 
 
 class CannotRun(Exception):
-    """The message says why and what to do."""
+    pass
 
 
 Worker = Callable[[asyncio.Event], Awaitable[None]]
@@ -83,7 +83,6 @@ class Process:
     _stopping: asyncio.Event = field(default_factory=asyncio.Event)
     _fault: str | None = None
     _counted: Portals | None = field(default=None, init=False)
-    """The portals when the counters of rejections were made."""
     watchdog: Watchdog | None = field(default=None, init=False)
 
     def __post_init__(self) -> None:

@@ -11,7 +11,7 @@ from shared.process.clients import ImpatientProtocol
 
 
 class CannotListen(Exception):
-    """The message says why and which setting names another port."""
+    pass
 
 
 class Server(uvicorn.Server):

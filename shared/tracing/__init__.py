@@ -75,7 +75,6 @@ def begin(
     attributes: Attributes | None = None,
     links: "Sequence[Span]" = (),
 ) -> "Span | None":
-    """Begin a span below a traced context. Returns None if the context is not traced."""
     exporter = _Current.exporter
     if exporter is None or not is_sampled(traceparent):
         return None

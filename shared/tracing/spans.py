@@ -48,8 +48,6 @@ class Budget:
 
 
 class Span:
-    """``traceparent`` is for the next step."""
-
     def __init__(self, span: OtelSpan) -> None:
         self.otel = span
         context = span.get_span_context()

@@ -71,7 +71,6 @@ class DocumentedSchema:
 
 
 def add_to(api: FastAPI, service: str) -> None:
-    """The page is made at the first request."""
     made = functools.cache(lambda: page(api.openapi(), service))
 
     async def docs(request: Request) -> Response:
@@ -149,7 +148,6 @@ def _schemas(whole: ApiDocument) -> Iterator[DocumentedSchema]:
 
 
 def _type(schema: ApiDocument) -> Markup:
-    """Leave regular expressions out."""
     if "$ref" in schema:
         name = schema["$ref"].rpartition("/")[2]
         return Markup('<a href="#schema-{0}">{0}</a>').format(name)

@@ -84,8 +84,6 @@ def routes(place: str) -> list[Route]:
 
 
 def serving(asset: Asset) -> Callable[[Request], Awaitable[Response]]:
-    """A fingerprinted address may be kept for ever."""
-
     async def serve(request: Request) -> Response:
         named = asset.name.endswith(_VERSIONED) or request.url.query == asset.fingerprint
         response = cacheable(

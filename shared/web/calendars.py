@@ -107,7 +107,6 @@ def sequence(enrolment_version: int, session_version: int) -> int:
 
 
 def speaking(names: Sequence[str]) -> str | None:
-    """Return None without names."""
     return f"Intervention\u00a0: {listed(names)}" if names else None
 
 

@@ -1,5 +1,3 @@
-"""Dates, times and numbers in French, for letters, pages and certificates. Pure."""
-
 import functools
 import re
 from collections.abc import Sequence
@@ -208,7 +206,6 @@ def typeset(text: str) -> str:
 
 
 BREAKS = re.compile(r"(?<=\S) (?=[:;?!»](?![=\w]))|(?<=«) ")
-"""French text must not break there."""
 
 
 def capitalised(text: str) -> str:

@@ -50,7 +50,6 @@ FUNCTIONS: Mapping[Function, str] = {
     Function.CHEF_DE_SERVICE: "direction de service",
     Function.DIRIGEANT: "direction générale",
 }
-"""For one person."""
 ADJUSTMENTS: Mapping[Adjustment, str] = {
     Adjustment.SIGN_LANGUAGE: "interprétation en langue des signes",
     Adjustment.LIVE_CAPTIONS: "sous-titrage en direct",
@@ -73,7 +72,6 @@ AUDIENCES: Mapping[Function, str] = {
     Function.CHEF_DE_SERVICE: "cheffes et chefs de service",
     Function.DIRIGEANT: "dirigeantes et dirigeants",
 }
-"""For all who have a function."""
 ATTENDANCE: Mapping[Attendance, str] = {
     Attendance.ATTENDED: "présence",
     Attendance.ABSENT: "absence",
@@ -95,7 +93,6 @@ ENROLMENT_STATES: Mapping[str, str] = {
     "withdrawn": "Désistement enregistré",
     "session_cancelled": "Session annulée",
 }
-"""For the agent."""
 ENROLMENT_CAUSES: Mapping[str, str] = {
     "employer": "Votre employeur a mis fin à l’inscription",
     "replaced": "Votre employeur a mis fin à l’inscription",
@@ -122,7 +119,6 @@ ROSTER_STATES: Mapping[str, str] = {
     "withdrawn": "désistement",
     "session_cancelled": "session annulée",
 }
-"""For organisers."""
 ROSTER_CAUSES: Mapping[str, str] = {
     "withdrawal": "Désistement à la demande de l’agente ou de l’agent",
     "employer": "Désistement à la demande de l’employeur",
@@ -144,7 +140,6 @@ ROSTER_CAUSES: Mapping[str, str] = {
     "attendance": "Présence",
     "session_cancelled": "Session annulée",
 }
-"""For organisers."""
 ENROLMENT_FIELDS: Mapping[str, str] = {
     "given_name": "Prénom",
     "family_name": "Nom",
@@ -228,7 +223,6 @@ LETTERS: Mapping[str, str] = {
     "trainer-session-cancelled": "La session où vous deviez intervenir est annulée",
     "organiser-message": "Message de l’organisateur",
 }
-"""Labels of letters in the mail log, and default subjects."""
 MAIL_STATES: Mapping[str, str] = {
     "pending": "en attente",
     "claimed": "en cours d’envoi",
@@ -245,13 +239,11 @@ MAIL_DECISIONS: Mapping[str, str] = {
     "resolved as sent": "déclaré arrivé",
     "resent": "remis en file d’envoi",
 }
-"""By the beginning of a line in the audit log."""
 STANDINGS: Mapping[str, str] = {
     **{name: ENROLMENT_STATES[name] for name in ("enrolled", "waitlisted", "offered", "lapsed")},
     **{name: ENROLMENT_STATES[name] for name in ("not_obtained", "refused", "withdrawn")},
     "pending": "En attente d’une réponse",
 }
-"""The states that letters know."""
 HAPPENINGS: Mapping[str, str] = {
     "enrolled": "Place obtenue",
     "waitlisted": "Mise en liste d’attente",
@@ -273,7 +265,6 @@ HAPPENINGS: Mapping[str, str] = {
     "subscribed": "Abonnement aux nouveautés",
     "unsubscribed": "Abonnement aux nouveautés arrêté",
 }
-"""For support."""
 REFUSALS: Mapping[str, str] = {reason.value: reason.refusal.label for reason in Reason}
 HAPPENED_BECAUSE: Mapping[str, str] = {
     "from_waiting_list": "depuis la liste d’attente",
@@ -340,7 +331,6 @@ READS: Mapping[str, str] = {
     "erasure": "effacement demandé",
     "written_again": "adresse à laquelle on écrit de nouveau",
 }
-"""What staff read or requested."""
 SUPPORT_FIELDS: Mapping[str, str] = {
     "cherche": "Personne cherchée",
     "motif": "Motif de la consultation",
@@ -350,7 +340,6 @@ SUPPORT_FIELDS: Mapping[str, str] = {
     "encore": "Encore une fois",
     "raison": "Pourquoi rien n’est perdu",
 }
-"""Fields of forms of support and operators."""
 RECIPIENTS: Mapping[str, str] = {
     "demandeur": "collectivité",
     "designation": "collectivité",
@@ -359,16 +348,13 @@ RECIPIENTS: Mapping[str, str] = {
     "abonnement": "abonnement",
     "formateur": "formatrice ou formateur",
 }
-"""Recipients who are no agents, by the notifier's codes."""
 SUBSCRIBER_FIELDS: Mapping[str, str] = {"adresse": "Adresse", "interet": "Abonnements"}
-"""Fields of forms of subscribers, and for lost links."""
 ROLES: Mapping[str, str] = {"admin": "exploitation", "organiser": "organisation", "support": "assistance"}
 AREAS: Mapping[str, str] = {
     "organisers": "Espace des délégations",
     "support": "Assistance",
     "operations": "Exploitation",
 }
-"""Areas behind a log-in."""
 STAFF_PAGES: Mapping[str, str] = {
     "today": "Aujourd’hui",
     "sessions": "Mes sessions",
@@ -403,13 +389,11 @@ FOLLOWED: Mapping[str, str] = {
     "events": "Événements de {}",
     "other_events": "Événements du CNFPT ({})",
 }
-"""Subscriptions that no other table names."""
 SERVICES: Mapping[str, str] = {
     "catalogue": "Catalogue",
     "enrolment": "Inscriptions",
     "notifier": "Courriels",
 }
-"""For persons who read their own data."""
 
 RESOURCES_PLURAL: Mapping[str, str] = {
     "replay": "Replays",
@@ -445,9 +429,7 @@ ACTIONS: Mapping[str, str] = {
     "answered": "réponse donnée",
     "handed_over": "confiée à une autre personne",
 }
-"""Actions in a history."""
 ONLINE = "En ligne"
-"""The place of a session without a venue."""
 SESSION_TABS = (
     ("participants", "", "Participants"),
     ("attente", "/attente", "Attente"),
@@ -473,7 +455,6 @@ OFFERS: Mapping[str, str] = {
     "ia-et-territoires": "IA et territoires : le CNFPT s’engage pour développer les compétences",
     "inet-conduire-transition-numerique": "Conduire la transition numérique de sa collectivité",
 }
-"""Public offers, by slug like themes."""
 BESPOKE_OFFERS: Mapping[str, str] = {
     "sur-mesure-enjeux-ia": "S’approprier les enjeux de l’IA",
     "sur-mesure-transition-numerique": "Manager la transition numérique",
@@ -514,7 +495,6 @@ ORGANISERS: Mapping[Delegation, str] = {
     Delegation.INSET_MONTPELLIER: "l’Inset de Montpellier, école du CNFPT",
     Delegation.INSET_NANCY: "l’Inset de Nancy, école du CNFPT",
 }
-"""With the article."""
 
 
 def organiser(code: str) -> str:

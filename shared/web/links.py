@@ -74,8 +74,6 @@ class LinkContent(NamedTuple):
 
 
 class LinkSettings(BaseSettings):
-    """Part of a service's settings."""
-
     public_base_url: str = Field(
         default="http://localhost:8001",
         description="Where the public reaches the services, when one address leads to all of them by path.",
@@ -176,7 +174,6 @@ class Links:
         return _mark(self._keys[-1], address)
 
     def is_mark_of(self, mark: int, address: str) -> bool:
-        """The link with this mark was sent to this address."""
         return any(_mark(key, address) == mark for key in self._keys)
 
     def token(self, purpose: Purpose, *ids: str, until: datetime) -> str:

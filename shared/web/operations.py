@@ -46,8 +46,6 @@ STATES = ("parked", "redriven", "discarded", "rejected")
 
 
 class Why(StrEnum):
-    """The templates have the sentences."""
-
     REJECTED = "rejected"
     NEWER = "newer"
     FAILED = "failed"
@@ -70,7 +68,6 @@ class WhyParked(NamedTuple):
 
 
 def reason_of(error: str) -> WhyParked:
-    """Take apart a stored rejection, or a breach of contract."""
     head, _, listed = error.partition(": ")
     if head in set(RejectionCode):
         return WhyParked(head, [_pointed(fault) for fault in _NEXT_POINTER.split(listed)])
@@ -173,7 +170,6 @@ class _OperationsPages:
         self._decisions = DeadLetterDecisions(process.database, process.router, process.consumer)
 
     async def status(self, visit: StaffVisit) -> Response:
-        """Support is led to what it may decide."""
         if visit.who.role is not Role.ADMIN:
             return see_other(self._incidents)
         watchdog = self._process.watchdog

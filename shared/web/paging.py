@@ -44,7 +44,6 @@ def page_of(
 
 
 def cursor_of(key: Any) -> str:
-    """Encode the key for :func:`position`."""
     return base64.urlsafe_b64encode(json.dumps(key).encode()).decode().rstrip("=")
 
 
@@ -111,13 +110,11 @@ def edges(query: Mapping[str, str]) -> tuple[PagePosition | None, PagePosition |
 
 
 def written(position: PagePosition) -> str:
-    """Write a position to the microsecond."""
     moment, item_id = position
     return f"{int(moment.timestamp()) * 1_000_000 + moment.microsecond}~{item_id}"
 
 
 def read_position(text: str | None) -> PagePosition | None:
-    """Return None, which is the first page, for an invalid position."""
     moment, _, item_id = (text or "").partition("~")
     try:
         return datetime.fromtimestamp(int(moment) / 1_000_000, UTC), UUID(item_id)

@@ -74,7 +74,6 @@ class Sites:
 
     @property
     def organisers(self) -> str:
-        """Organisers begin with their tasks, or else their sessions."""
         return self.staff_page(ORGANISING) or f"{self.catalogue}/gestion"
 
     def staff_page(self, path: str) -> str | None:
@@ -90,8 +89,6 @@ NOWHERE_ELSE = Sites()
 
 
 class _Compiled(BytecodeCache):
-    """All `Rendering` of the process share these."""
-
     def __init__(self) -> None:
         self._buckets: dict[str, Bucket] = {}
 
@@ -175,7 +172,6 @@ class Rendering:
         return self._environment.get_template(template).make_module(values)
 
     def page(self, template: str, *, status: int = 200, **values: Any) -> Response:
-        """The page must not be stored."""
         return Response(self.text(template, **values), status, headers=self._headers, media_type=HTML)
 
     def notice(self, name: StrEnum, **values: Any) -> Response:

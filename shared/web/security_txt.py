@@ -19,8 +19,6 @@ LASTS = timedelta(days=180)
 
 
 class SecuritySettings(BaseSettings):
-    """Part of a service's settings."""
-
     security_contact: str = Field(
         default="", description="Whom to tell of a weakness: an address, or the https address of a form."
     )

@@ -82,5 +82,4 @@ async def turn(
 
 
 async def in_thread(work: Callable[[], T]) -> T:
-    """Other requests are answered meanwhile."""
     return await asyncio.get_running_loop().run_in_executor(_THREAD, work)

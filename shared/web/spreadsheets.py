@@ -51,8 +51,6 @@ BOUNDS = Bounds()
 
 
 class Code(StrEnum):
-    """Pages have a French sentence for each code."""
-
     TOO_LARGE = "too_large"
     NOT_CSV = "not_csv"
     NOT_TEXT = "not_text"

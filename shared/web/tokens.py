@@ -94,7 +94,6 @@ PRINT: Theme = {
 
 
 def style_sheet() -> str:
-    """Write the variables of each theme."""
     return (
         f":root{{color-scheme:light dark;{_variables(LIGHT)}}}\n"
         f"@media screen and (prefers-color-scheme:dark){{:root{{{_variables(DARK)}}}}}\n"

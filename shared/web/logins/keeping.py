@@ -63,7 +63,6 @@ class KeptLogins:
         return None if row is None or who is None else OpenLogin(row, who)
 
     def owner_of_token(self, token: str) -> Principal | None:
-        """The owner's role must open these pages."""
         return self._for_these_pages(self._tokens.owner_of(token))
 
     def _principal(self, row: LoginRow) -> Principal | None:
@@ -126,7 +125,6 @@ class KeptLogins:
             return await store.of_owner(tx, login.owner, clock.now())
 
     async def end_of_same_owner(self, login: LoginRow, digest: str | None = None) -> None:
-        """End the log-in of this digest, or all."""
         async with self._database.quiet_transaction() as tx:
             await store.forget_of(tx, login.owner, digest)
 

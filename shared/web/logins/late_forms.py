@@ -17,7 +17,6 @@ _BROUGHT = "saisie-"
 _ADDRESS = "envoi"
 MORE_FIELDS = 5
 _LEFT_BEHIND = frozenset(("cle", "confirmer", "envoyer"))
-"""The key of the ended log-in, and buttons that confirm that consequences were read."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -41,7 +41,6 @@ class StaffVisit:
     rendering: Rendering
 
     def page(self, template: str, *, status: int = 200, **values: Any) -> Response:
-        """The page must not be stored."""
         return self.rendering.page(
             template,
             status=status,
@@ -200,7 +199,6 @@ class Logins:
         )
 
     async def stay(self, _visit: StaffVisit) -> Response:
-        """The page stays as it is, with the typed text."""
         return Response(status_code=204, headers=PRIVATE)
 
     async def _end_own(self, visit: StaffVisit, which: str) -> Response:
@@ -228,7 +226,6 @@ class Logins:
         return self._rendering.page("log-out-onward.html", path="", area=self._area, onward=onward)
 
     async def _lead_to_log_in(self, request: Request, *, with_file: bool) -> Response:
-        """A late form is carried along."""
         path = request.url.path
         if request.method != "POST":
             path = path if path != self._area.stay else self._area.home

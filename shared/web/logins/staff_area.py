@@ -17,7 +17,6 @@ ORGANISER_PAGES = (
     ("/gestion/demandes", "bespoke"),
     (DELEGATION_FIGURES, "figures"),
 )
-"""The pages of organisers in all services. One head leads to all."""
 _LONGEST = 2000
 
 

@@ -10,7 +10,6 @@ from shared.database import Timestamp, Transaction, new_registry
 from shared.personal_data import BY_ADDRESS, PersonalData, Register, Retention, Whose
 
 LASTS = timedelta(hours=8)
-"""A working day."""
 UNUSED_LASTS = timedelta(minutes=30)
 """Source for the limit without a request: NIST SP 800-63B, for two factors."""
 _USE_NOTED = timedelta(minutes=1)
@@ -100,7 +99,6 @@ async def of_owner(tx: Transaction, owner: str, now: datetime) -> list[LoginRow]
 
 
 async def forget_of(tx: Transaction, owner: str, digest: str | None) -> None:
-    """``digest`` None ends all."""
     theirs = delete(LoginRow).where(col(LoginRow.owner) == owner)
     await tx.execute(theirs if digest is None else theirs.where(col(LoginRow.digest) == digest))
 
