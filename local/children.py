@@ -1,7 +1,7 @@
-"""Child processes: started with a log file, stopped by pid, never left behind.
+"""Child processes: started with a log file, and stopped by pid.
 
-Each child is its own session, so that Ctrl-C in the terminal reaches the supervisor alone and the parts stop
-in order. Each is watched (`watchdog.py`), so that a killed supervisor leaves nothing running.
+Each child has its own session, so that Ctrl-C reaches the supervisor alone and the parts stop in order.
+`watchdog.py` ends the children if the supervisor is killed.
 """
 
 import atexit
@@ -27,8 +27,6 @@ class Account:
 
 
 class _Watchdog:
-    """The pipe to this process's watchdog, which starts with the first child and ends with this process."""
-
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._process: subprocess.Popen[str] | None = None
@@ -86,7 +84,7 @@ class Child:
         account: Account | None = None,
         stop_signal: int = signal.SIGTERM,
     ) -> "Child":
-        """`account` is who runs it (root only). `stop_signal` makes this program finish and leave."""
+        """`account` runs the program (root only). `stop_signal` makes this program finish and end."""
         log_file.parent.mkdir(parents=True, exist_ok=True)
         with log_file.open("ab") as log:
             process = subprocess.Popen(
@@ -109,7 +107,7 @@ class Child:
         return self.process.pid
 
     def exit_code(self) -> int | None:
-        """Return None while it runs, else its exit code (negative: the signal that ended it)."""
+        """Return the exit code (negative: the signal that ended it), or None while it runs."""
         code = self.process.poll()
         if code is not None:
             self._forget()
@@ -119,7 +117,7 @@ class Child:
         return self.exit_code() is None
 
     def listens_on(self, port: int) -> bool:
-        """An answer from the port may be a stranger's."""
+        """Another process may have answered from the port."""
         try:
             sockets = psutil.Process(self.pid).net_connections(kind="tcp")
         except psutil.Error:
@@ -141,7 +139,6 @@ class Child:
         return code
 
     def kill(self) -> int:
-        """SIGKILL is like a crash."""
         if self.process.poll() is None:
             self.process.kill()
         code = self.process.wait()

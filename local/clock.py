@@ -1,8 +1,8 @@
-"""Moves the clock of all children of this process by libfaketime: no program knows of it.
+"""Moves the clock of all children of this process by libfaketime, without changing any program.
 
-While it is `lent` each child reads the time of day through a file, and so do its children (`children.py`
-passes it on to those with an environment of their own). Waiting, timeouts and the times of files stay as
-they are; so does the clock of this process. A static program (the embedded broker) does not notice.
+While the clock is `lent`, each child and its own children read the time of day from a file. Waiting,
+timeouts, file times and the clock of this process do not change. A static program (the embedded broker) does
+not read the file.
 """
 
 import contextlib
@@ -32,7 +32,6 @@ _PLACES = (
     "/usr/lib64/faketime/libfaketimeMT.so.1",
     "/usr/local/lib/faketime/libfaketimeMT.so.1",
 )
-"""Paths of Debian and its relatives, Fedora, and a build by hand."""
 
 
 def library(places: Sequence[str] = _PLACES) -> Path:
@@ -47,7 +46,7 @@ def library(places: Sequence[str] = _PLACES) -> Path:
 
 
 def lent() -> dict[str, str]:
-    """Return what a child with an environment of its own needs for the clock."""
+    """Return the environment variables that a child needs for the clock."""
     if _FILE not in os.environ:
         return {}
     return {name: os.environ[name] for name in (_LIBRARY, _FILE, *_FIXED)}
@@ -93,7 +92,6 @@ class MovedClock:
         return datetime.now(UTC) + self._offset
 
     def set(self, moment: datetime) -> None:
-        """A past moment moves nothing."""
         ahead = moment - self.now()
         if ahead > timedelta(0):
             self._move(self._offset + _whole(ahead))

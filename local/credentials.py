@@ -11,7 +11,6 @@ from pathlib import Path
 
 
 def link_signing_key(directory: Path) -> str:
-    """Links stay valid from one run to the next."""
     return _kept(directory / "link-signing-key", secrets.token_urlsafe(32))
 
 
@@ -21,10 +20,7 @@ def intake_signing_key(directory: Path) -> str:
 
 
 def portals_file(directory: Path, names: Sequence[str], issuer: str) -> Path:
-    """The portals sign, and have agents of one issuer.
-
-    Each keeps its key from one run to the next. Portals that somebody added to the file stay.
-    """
+    """Keep the portals' keys and added portals. The portals sign, and have agents of one issuer."""
     directory.mkdir(parents=True, exist_ok=True)
     path = directory / "portals.json"
     portals = json.loads(path.read_text()) if path.exists() else []
@@ -46,7 +42,6 @@ def portals_file(directory: Path, names: Sequence[str], issuer: str) -> Path:
 
 
 def signing_secret(registry: Path, portal: str) -> tuple[str, str] | None:
-    """Return the id and secret of a portal's first key."""
     try:
         portals = json.loads(registry.read_text())
     except (OSError, ValueError):
@@ -68,7 +63,6 @@ def api_tokens_file(directory: Path) -> Path:
 
 
 def write_privately(path: Path, text: str) -> None:
-    """Replace a file at once and whole, readable by its owner alone."""
     descriptor, draft = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)  # mode 600
     with os.fdopen(descriptor, "w") as file:
         file.write(text)

@@ -1,2 +1,2 @@
 class LocalStackError(RuntimeError):
-    """What happened, to what, and what to do next, in one line for the person at the terminal."""
+    """The message says in one line what happened, to what, and what to do next."""

@@ -1,5 +1,3 @@
-"""The folder of a stack, usually `.local`: its lock, its logs, its data, its `stack.json`."""
-
 import fcntl
 import json
 import os
@@ -14,8 +12,6 @@ from local.failures import LocalStackError
 
 
 class Folder:
-    """Databases and Kafka's records are in `data`, everything else in `path`."""
-
     def __init__(self, path: Path, data: Path | None) -> None:
         self.path = path.absolute()
         self.data = (data or path).absolute()
@@ -62,7 +58,7 @@ class Folder:
         return self.path / "logs" / f"{part}-{number}.log"
 
     def set_logs_aside(self) -> None:
-        """Move logs to `logs/previous`: logs are those of one run."""
+        """Move the logs to `logs/previous`, because logs are those of one run."""
         previous = self.path / "logs" / "previous"
         shutil.rmtree(previous, ignore_errors=True)
         previous.mkdir(parents=True)
@@ -70,7 +66,6 @@ class Folder:
             log.rename(previous / log.name)
 
     def empty_data(self) -> None:
-        """Never remove the folder itself."""
         if self.data == self.path:
             raise ValueError("a fresh stack needs a data folder of its own")
         remove_data(self.data)

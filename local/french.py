@@ -17,7 +17,6 @@ def day(moment: datetime) -> str:
 
 
 def short_day(moment: datetime, pattern: str = "d MMM y") -> str:
-    """Return ``22 déc. 2026``."""
     return format_date(moment.date(), pattern, locale="fr")
 
 

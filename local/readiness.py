@@ -1,5 +1,3 @@
-"""Waits for a server: conditions with a deadline, never a blind sleep."""
-
 import asyncio
 import socket
 import threading
@@ -25,9 +23,9 @@ def wait_until(
     what: str,
     child: Child | None = None,
 ) -> None:
-    """Raise `LocalStackError` after `seconds`, or as soon as `child` has died.
+    """Raise `LocalStackError` after `seconds`, or as soon as `child` has ended.
 
-    `what` completes the sentence "… did not come within 5 s", for example "an answer from Kafka".
+    `what` is the subject of the error message, for example "an answer from Kafka".
     """
     deadline = time.monotonic() + seconds
     while not condition():
@@ -43,7 +41,7 @@ def wait_until(
 
 
 def wait_for_port(port: int, wanted_for: str) -> None:
-    """A process that is just ending may free the port."""
+    """A process that is ending may free the port."""
     try:
         wait_until(lambda: is_free(port), seconds=2, what="the port")
     except LocalStackError:

@@ -1,5 +1,3 @@
-"""`run`: the stack, the real offer, links to everything, until Ctrl-C."""
-
 import contextlib
 import json
 import os
@@ -42,7 +40,6 @@ def run(options: StackOptions, say: Callable[[str], None]) -> None:
 
 
 def best_broker(say: Callable[[str], None]) -> BrokerKind:
-    """Return Apache Kafka where it can run, else the embedded broker, and say why."""
     if os.environ.get("KAFKA_BOOTSTRAP_SERVERS"):
         return "embedded"  # which is not started either
     problem = missing_tools()
@@ -55,7 +52,7 @@ def best_broker(say: Callable[[str], None]) -> BrokerKind:
 
 @contextlib.contextmanager
 def signals_interrupt() -> Iterator[None]:
-    """Turn the first signal into a `KeyboardInterrupt`; nothing disturbs the stop."""
+    """Turn the first signal into a `KeyboardInterrupt`. Ignore later ones, so that the stop is complete."""
 
     def interrupt(_number: int, _frame: FrameType | None) -> None:
         for number in _STOP_SIGNALS:
@@ -71,10 +68,11 @@ def signals_interrupt() -> Iterator[None]:
 
 
 def offer_day(directory: Path, today: date | None = None) -> date:
-    """Return the day of the offer that is `today`: time goes on from one run to the next.
+    """Return the day of the offer that is `today`.
 
-    The offer is moved by the same number of days at each run, so that loading it again changes nothing and
-    tells nobody; only when enrolment in the MOOC would be over, it is moved anew.
+    Time goes on between runs. Each run moves the offer by the same number of days, so that a second load
+    changes nothing and sends no letter. The offer is moved anew only when enrolment in the MOOC would be
+    over.
     """
     today = today or datetime.now(ZoneInfo("Europe/Paris")).date()
     path = directory / "offer-moved-on.json"

@@ -31,23 +31,21 @@ class LocalServer(ABC):
         return self._child is not None and self._child.running()
 
     def stop(self) -> None:
-        """Kill it after `grace_seconds`; its data on disk stays."""
+        """Kill it after `grace_seconds`. Its data on disk stays."""
         if self._child is not None:
             self._child.stop(self.grace_seconds)
             self._child = None
 
     def kill(self) -> None:
-        """SIGKILL is like a crash or a power cut; `restart` recovers."""
         if self._child is not None:
             self._child.kill()
 
     def restart(self) -> None:
-        """Keep ports and data."""
         self.stop()
         self.launch()
 
     def launch(self) -> None:
-        """Return once it answers; else end it and raise `LocalStackError`."""
+        """Return once it answers. Otherwise end it and raise `LocalStackError`."""
         self._child = self.start_process()
         try:
             wait_until(
@@ -62,11 +60,11 @@ class LocalServer(ABC):
 
     @abstractmethod
     def start_process(self) -> Child:
-        """Start the process."""
+        pass
 
     @abstractmethod
     def answers(self) -> bool:
-        """A stranger's answer from its port does not count."""
+        pass
 
     def __enter__(self) -> Self:
         return self

@@ -1,5 +1,3 @@
-"""Postgres, the broker and the mailbox: each is started, unless the environment names another."""
-
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Literal, TypeVar
@@ -73,7 +71,6 @@ class Servers:
         return self.postgres.url(f"parcours_{service}", f"parcours_{service}")
 
     def ports(self) -> dict[str, tuple[int, int]]:
-        """Return by name the standard port and the actual port."""
         found: dict[str, tuple[int, int]] = {}
         if self.broker is not None:
             found["Kafka"] = KAFKA_PORT, self.broker.port
@@ -113,7 +110,7 @@ def database_variable(service: str) -> str:
 
 
 def in_parallel(*work: Callable[[], object]) -> None:
-    """Use a thread for each part. Once all are done, raise the first error."""
+    """Run each part in a thread. Once all have ended, raise the first error."""
     with ThreadPoolExecutor(max_workers=max(1, len(work))) as pool:
         running = [pool.submit(start) for start in work]
     for part in running:
@@ -121,7 +118,7 @@ def in_parallel(*work: Callable[[], object]) -> None:
 
 
 def on_a_port(standard: int, start: Callable[[int], S]) -> S:
-    """Try another port once if somebody took the port meanwhile."""
+    """Try another port once if another process took the port meanwhile."""
     port = standard_or_free(standard)
     try:
         return start(port)

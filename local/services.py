@@ -1,7 +1,4 @@
-"""The three services as processes: their environment, their commands, their restarts.
-
-They run exactly as for real, `python -m services.<name> serve`, with everything in their environment.
-"""
+"""The three services as processes, run as in production: `python -m services.<name> serve`."""
 
 import subprocess
 import sys
@@ -39,7 +36,6 @@ def parse_scale(text: str) -> dict[str, int]:
 
 
 def run_command(service: str, *arguments: str, env: Mapping[str, str], given: str = "") -> str:
-    """Run `python -m services.<service> …` with this input, and return its output."""
     command = f"services.{service} {' '.join(arguments)}"
     try:
         done = subprocess.run(
@@ -62,8 +58,6 @@ def run_command(service: str, *arguments: str, env: Mapping[str, str], given: st
 
 @dataclass
 class SupervisedProcess:
-    """Started again when it dies."""
-
     service: str
     number: int
     port: int
@@ -105,17 +99,16 @@ class SupervisedProcess:
         return given | {name: str(number) for name, number in numbers.items() if number is not None}
 
     def wait_until_ready(self, seconds: float) -> None:
-        """Raises `LocalStackError` when it ends first, or takes longer."""
         wait_until(self.ready, seconds=seconds, what=f"{self.name} being ready", child=self.child)
 
     def ready(self) -> bool:
         return self.child is not None and self.child.listens_on(self.port) and is_ready(self.operations_url)
 
     def revive(self) -> str | None:
-        """Start it again after its pause. Return what to say about it.
+        """Start it again after its pause. Return a message about it.
 
-        The pause doubles with each end that follows soon after a start, up to 15 s. A service that was
-        stopped and ended without an error has the shortest pause.
+        The pause doubles with each end soon after a start, up to 15 s. A service that ended without an error
+        has the shortest pause.
         """
         if self.child is not None:
             code = self.child.exit_code()

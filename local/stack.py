@@ -39,10 +39,9 @@ PORTAL, PORTAL_PORT = "exemple", 8004
 
 @dataclass(frozen=True)
 class StackOptions:
-    """What to start, and where.
+    """`data` has the databases and Kafka's records; the rest is in `directory`, which is also the default.
 
-    `data` has the databases and Kafka's records (default: `directory`); everything else is in `directory`.
-    `fresh` empties `data` first, which must then be a folder of its own, and writes to it without fsync.
+    `fresh` empties `data`, which must then be a folder of its own, and writes to it without fsync.
     `offer_day` returns the day of the offer that is today; None loads no offer. `extra` is added to the
     services' environment. `environment` replaces the process's own, for tests.
     """
@@ -100,7 +99,6 @@ class Stack:
         return not isinstance(self.broker, TansuBroker)
 
     def kafka_client(self, client_id: str) -> dict[str, Any]:
-        """An external broker has the security of the environment."""
         if self.broker is not None:
             return {"bootstrap_servers": self.kafka, "client_id": client_id}
         return client_options(KafkaSettings(kafka_bootstrap_servers=self.kafka), client_id)
@@ -120,7 +118,6 @@ class Stack:
         return (self.directory / "demo-token").read_text().strip()
 
     def environment(self, service: str) -> dict[str, str]:
-        """Leave out the port."""
         given = dict(self.options.environment)
         if self.broker is not None:
             # A security setting meant for another broker would make ours unreachable.
@@ -207,7 +204,7 @@ class Stack:
     # -------------------------------------------------------------------------------------- start, stop
 
     def start(self) -> Self:
-        """Raises `LocalStackError`, with everything stopped again, when a part fails."""
+        """Raises `LocalStackError` if a part fails, after stopping everything."""
         try:
             self._folder.take()
             self._folder.set_logs_aside()

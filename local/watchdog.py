@@ -1,12 +1,14 @@
 """Ends the children of a supervisor that was killed with -9.
 
-Run as a script with a pipe on standard input: `+PID SIGNAL` watches a process, `-PID` ends the watch. The
-pipe closes when the supervisor is gone, however it went. Watched processes then get their signal, and
-SIGKILL five seconds later. Linux' PR_SET_PDEATHSIG would be shorter, but it fires when the starting *thread*
-ends, is lost when the child changes its user (Postgres started by root), does not exist on macOS, and cannot
-let Postgres shut down properly.
+Run it as a script with a pipe on standard input: `+PID SIGNAL` watches a process, `-PID` ends the watch. The
+pipe closes when the supervisor ends, in any way. Watched processes then get their signal, and SIGKILL five
+seconds later.
 
-Standard library only, and it must never import the project: it starts with every stack.
+Linux' PR_SET_PDEATHSIG would be shorter. But it fires when the starting *thread* ends, is lost when the
+child changes its user (Postgres started by root), does not exist on macOS, and cannot let Postgres shut down
+properly.
+
+It uses the standard library alone and never imports the project, because it starts with every stack.
 """
 
 import os
@@ -31,7 +33,7 @@ def watch() -> None:
 
 
 def end_all(watched: dict[int, int]) -> None:
-    """The last started process is signalled first. Kill those that stay."""
+    """Signal the last started process first. Kill the processes that stay."""
     for pid in reversed(list(watched)):
         _send(pid, watched[pid])
     deadline = time.monotonic() + GRACE_SECONDS

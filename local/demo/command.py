@@ -18,7 +18,6 @@ from local.running import OFFER_DAY, signals_interrupt
 from local.stack import Stack, StackOptions
 
 PORTALS = ("inscriptions-en-ligne", "portail-bretagne", "portail-la-reunion")
-"""The portals share their agents' identifiers."""
 
 # The demonstration does not wait as long as an installation, unless its environment says otherwise.
 IMPATIENCE = {
@@ -29,10 +28,7 @@ IMPATIENCE = {
 
 
 def demo(options: StackOptions, say: Say) -> int:
-    """Return 0 if the model and the system agree.
-
-    The demonstration runs on new databases and a new broker, so that the data of `run` stays.
-    """
+    """Return 0 if the model and the system agree. New databases and a new broker keep the data of `run`."""
     began = time.monotonic()
     if options.environment.get("SMTP_HOST"):
         raise LocalStackError("the demonstration reads its own mailbox: run it without SMTP_HOST")

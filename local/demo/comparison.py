@@ -1,5 +1,3 @@
-"""Differences from the reference model: lost, duplicated, overbooked or otherwise wrong. Pure."""
-
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -16,8 +14,6 @@ _STATES = (
 
 
 class Differences:
-    """`details` names the first difference of each kind."""
-
     def __init__(self) -> None:
         self.counts: Counter[str] = Counter()
         self.details: list[str] = []
@@ -30,18 +26,12 @@ class Differences:
     def add_between(
         self, expected: Counter[Any], found: Counter[Any], kinds: tuple[str, str], what: str
     ) -> None:
-        """Count missing items as the first of two kinds, and surplus items as the second."""
         for kind, differing in zip(kinds, (expected - found, found - expected), strict=True):
             self.add(kind, differing.total(), f"{what}, such as {list(differing)[:3]}")
 
 
 @dataclass(frozen=True)
 class Observed:
-    """`selection` is the reply to the organiser's rankings.
-
-    `malformed` counts the unreadable records that were sent.
-    """
-
     decisions: DecisionLog
     mails: Mailbox
     databases: Databases
@@ -70,10 +60,6 @@ def compare(model: ReferenceModel, observed: Observed) -> Differences:
 
 
 def compare_answers(model: ReferenceModel, decisions: DecisionLog, differences: Differences) -> None:
-    """Every request has one right answer for each of its agents.
-
-    Each demand for a seat is one enrolment.
-    """
     missing = [key for key in model.answers if not decisions.answers.get(key)]
     differences.add("lost", len(missing), f"requests without an answer, such as {missing[:3]}")
     extra = {key: len(given) - 1 for key, given in decisions.answers.items() if len(given) > 1}
@@ -112,11 +98,7 @@ def compare_offers(model: ReferenceModel, decisions: DecisionLog, differences: D
 def compare_mails(
     model: ReferenceModel, mails: Mailbox, superseded: Counter[str], differences: Differences
 ) -> None:
-    """Every due letter came once.
-
-    A letter counts as received if it was superseded before it left, like the confirmation of an agent who
-    has withdrawn since.
-    """
+    """Every due letter came once. A letter that was superseded before it left counts as received."""
     settled = mails.by_address() + superseded
     differences.add_between(model.mails, settled, ("lost", "duplicated"), "mails")
     twice = [mail for mail, count in Counter(mail.message_id for mail in mails.letters).items() if count > 1]
@@ -141,7 +123,7 @@ def compare_moments(
 ) -> None:
     """Count by how many seats each session was ever exceeded.
 
-    An offered seat is taken. An agent whom the organiser gave a seat above the capacity does not count.
+    An offered seat is taken. A seat given by the organiser above the capacity does not count.
     """
     holders: defaultdict[str, set[str]] = defaultdict(set)
     most: Counter[str] = Counter()

@@ -1,8 +1,4 @@
-"""The day on a running stack: acts, and waits for their effects.
-
-Slow effects (an offer that lapses, a request for an unknown session, letters on their way) go on while the
-next acts are played.
-"""
+"""The day on a running stack. Slow effects go on while the next acts are played."""
 
 import asyncio
 import secrets
@@ -39,17 +35,15 @@ from local.portal.signing import SigningKey
 from local.stack import Stack
 
 PATIENCE_SECONDS = 90.0
-"""The day ends when nothing has come for so long: longer than `make faults` holds a seat."""
+"""The day ends when nothing has come for this time. It is longer than `make faults` holds a seat."""
 OFFER_PAGE = "/inscriptions/offre"
 
 
 class TimeIsUp(Exception):
-    """An effect does not come; the comparison says what is missing."""
+    """An effect does not come. The comparison says which."""
 
 
 class Day:
-    """`play` it, then compare `model` with `observed`."""
-
     def __init__(
         self,
         stack: Stack,
@@ -138,7 +132,6 @@ class Day:
     # --------------------------------------------------------------------------------------- the acts
 
     async def _publish_sessions(self) -> DemoSessions:
-        """Publish the small sessions, and choose the sessions of the day."""
         now = utc_now()
 
         async def publish(draft: Mapping[str, Any]) -> CatalogueSession:
@@ -241,8 +234,6 @@ class Day:
         await self._catalogue.call("PATCH", f"/api/v1/sessions/{session.session_id}", fields)
 
     async def _correct(self, agents: Sequence[Agent]) -> None:
-        """The letters to the old addresses have been sent."""
-
         async def all_came() -> bool:
             self._mails.look()
             came = self._mails.by_address() + await superseded_mails(self._stack.database_url("notifier"))
@@ -285,7 +276,6 @@ class Day:
     # ------------------------------------------------------------------------------------- publishing
 
     async def _publish(self, requests: Sequence[Request]) -> None:
-        """An agent's requests always go through the same portal."""
         shares: list[list[Request]] = [[] for _ in self._portals]
         for request in requests:
             number = int(request.agents[0].agent_id[-5:]) if request.agents else 0
@@ -321,7 +311,7 @@ class Day:
     async def _wait_for_consequences(self, *states: str) -> None:
         """Return once all consequences with these states have come.
 
-        The others do not count: one fault elsewhere must not end the day for the later acts.
+        The others do not count: a fault elsewhere must not end the day for the later acts.
         """
 
         async def all_came() -> bool:
@@ -341,7 +331,6 @@ class Day:
         await self._wait_until("mails", all_settled)
 
     async def _wait_until(self, what: str, condition: Callable[[], Awaitable[bool]]) -> None:
-        """Raises `TimeIsUp` when nothing has come for too long."""
         began = time.monotonic()
         while not await condition():
             if time.monotonic() - max(began, self._progress.made_at) > PATIENCE_SECONDS:

@@ -1,5 +1,3 @@
-"""Reads the decisions topic, and the databases at the end of the day."""
-
 import contextlib
 import json
 from collections import Counter, defaultdict
@@ -53,10 +51,10 @@ def change_by(name: str, decision: Mapping[str, Any]) -> EnrolmentChange | None:
 
 @dataclass
 class DecisionLog:
-    """The decisions topic; each event counts once, by its id.
+    """The decisions topic. Each event counts once, by its id.
 
     `answers` are to requests; `consequences` have no request. All events of an enrolment are in one
-    partition, so `enrolments` has its last change and `offers` counts how each offer ended.
+    partition, so `enrolments` has its last change. `offers` counts how each offer ended.
     """
 
     answers: dict[AnswerKey, list[Verdict]] = field(default_factory=lambda: defaultdict(list))
@@ -103,9 +101,9 @@ class DecisionLog:
 class Databases:
     """The services' databases at the end of the day.
 
-    `seats` has by state the (session_id, agent_id) of its enrolments. `parked` counts the unreadable
-    records, `unsent_mails` the mails that should have gone, by state. `superseded` counts, by address, the
-    mails that were outdated when they became due.
+    `seats` has by state the (session_id, agent_id) of its enrolments. `parked` counts unreadable records.
+    `unsent_mails` counts by state the mails that should have left. `superseded` counts by address the mails
+    that were outdated when they became due.
     """
 
     seats: Mapping[str, Counter[tuple[str, str]]]

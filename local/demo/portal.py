@@ -1,7 +1,6 @@
 """A simulated portal: publishes CloudEvents to the portals' topics as a foreign program would.
 
-It varies what portals may vary: the mode of its records, and headers of its own. It also sends what a broken
-program would.
+It varies the mode and the headers of its records. It also sends faulty records.
 """
 
 import asyncio
@@ -63,7 +62,7 @@ class Portal:
         now: Clock = utc_now,
         random: Random | None = None,
     ) -> AsyncIterator["Portal"]:
-        """Connect to the broker. `connection` has aiokafka's options.
+        """Connect to the broker with these options of aiokafka.
 
         An `idempotent` producer sends a record again to its first offset, where the model expects it. The
         embedded broker cannot do that.
@@ -79,7 +78,6 @@ class Portal:
             yield cls(name, key, producer, now, random or Random())
 
     async def publish(self, requests: Iterable[Request]) -> list[SentRequest]:
-        """Return the requests once the broker has acknowledged all."""
         sending = []
         for request in requests:
             sent_at = self._now()
@@ -105,7 +103,6 @@ class Portal:
 def record_of(
     request: Request, source: str, key: SigningKey, sent_at: datetime, *, structured: bool = False
 ) -> tuple[bytes, bytes, Headers]:
-    """Use one of the two modes of CloudEvents' Kafka binding."""
     envelope = signed(request, source, key, sent_at)
     value, headers = envelope.value, dict(envelope.headers)
     if structured:
@@ -131,7 +128,7 @@ def malformed_records(good: Request, source: str, signing_key: SigningKey) -> li
     data, agent = good.data, good.data["agent"]
 
     def spoilt(content: bytes | None = value, **changed_headers: bytes | None) -> Record:
-        """The changed record has its own id: it is another event."""
+        """The changed record has its own id, because it is another event."""
         changes = {"ce_id": str(uuid.uuid4()).encode(), **changed_headers}
         given = {name: changes.get(name, kept) for name, kept in headers}
         attributes = {name: (given[f"ce_{name}"] or b"").decode(errors="replace") for name in SIGNED}

@@ -6,8 +6,6 @@ Say = Callable[[str], None]
 
 
 class Progress:
-    """On a terminal the progress is one line that changes, otherwise a line every few seconds."""
-
     def __init__(self, say: Say, began: float) -> None:
         self.say = say
         self.records = 0

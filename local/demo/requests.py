@@ -1,7 +1,6 @@
-"""The requests of the day, in acts. Seeded, so that a day can be played again.
+"""The requests of the day, in acts. A seed makes each day the same.
 
-Later acts depend on answers: agents withdraw from their seats, answer their offers, and request a session
-that is known to be cancelled.
+Later acts depend on answers: agents withdraw from their seats, or answer their offers.
 """
 
 import uuid
@@ -42,7 +41,7 @@ class RequestScript:
         return [self._people.agent("occitanie") for _ in range(6)]
 
     def crowd(self) -> list[Request]:
-        """Everybody wants a seat: fills, queues, refusals, a burst; some ask twice, some are sent again."""
+        """Every agent requests a seat. Some request twice, and some requests are sent again."""
         sessions, small = self._sessions, self._sessions.small
         wanted = [
             *((session, 520) for session in sessions.mooc),
@@ -75,7 +74,10 @@ class RequestScript:
         return asked[:middle] + burst + asked[middle:]
 
     def groups(self) -> list[Request]:
-        """Five fit into eight seats; five more do not; of five who come each for themselves, three do."""
+        """Five agents fit into eight seats.
+
+        Five more do not fit. Of five agents with single requests, three fit.
+        """
         session = self._sessions.of_part("groups")
         return [
             requests.group(
@@ -87,9 +89,9 @@ class RequestScript:
         ]
 
     def waiting_together(self) -> list[Request]:
-        """All three seats are taken; two wait together, one behind them; two leave, and the group sits.
+        """All three seats are taken. A group of two waits, and one agent behind it.
 
-        The first free seat is kept until the second is free.
+        Two agents leave, and the group gets seats. The first free seat is kept until the second is free.
         """
         session = self._sessions.of_part("together")
         first, second, third, *pair, behind = (self._people.agent(session.organiser) for _ in range(6))
@@ -101,13 +103,13 @@ class RequestScript:
         ]
 
     def reserved_seats(self) -> list[Request]:
-        """Of six seats three are reserved: of five agents of other delegations, two must wait."""
+        """Three of six seats are reserved: of five agents of other delegations, two must wait."""
         session = self._sessions.of_part("reserved")
         elsewhere = [self._people.agent("normandie") for _ in range(5)]
         return [self._seat(session), *(self._seat(session, agent) for agent in elsewhere)]
 
     def nominations(self, session: CatalogueSession, trainees: Sequence[Agent]) -> list[Request]:
-        """The authority's list has a stranger; a second list replaces one agent."""
+        """The authority's list has a new agent. A second list replaces one agent."""
         authority = trainees[0].employer
         stranger, newcomer = self._people.agent("corse"), self._people.agent(authority.delegation)
         return [
@@ -121,14 +123,13 @@ class RequestScript:
     # ------------------------------------------------------------------ second act: seats change hands
 
     def ranking(self, part: str) -> tuple[list[str], list[str]]:
-        """Two thirds of the candidates are ranked, more than there are seats; the others are not selected."""
+        """Two thirds of the candidates are ranked, more than there are seats. The others are not selected."""
         candidates = sorted(self.modelled(part).candidates)
         self._random.shuffle(candidates)
         ranked = len(candidates) * 2 // 3
         return candidates[:ranked], candidates[ranked:]
 
     def withdrawals(self) -> list[Request]:
-        """Some give up a seat or a place in line; some of them queue anew."""
         own = {session.session_id for part in _OF_THEIR_OWN for session in self._sessions.small[part]}
         asked: list[Request] = []
         for session_id, session in self._model.sessions.items():
@@ -139,9 +140,9 @@ class RequestScript:
         return [*asked, *self._withdrawals_from("offers", 3), *self._withdrawals_from("selection", 1)]
 
     def approvals(self) -> list[Request]:
-        """Employers decide about some of the pending agents: all may come but the last.
+        """Employers decide about some pending agents.
 
-        Two of six may come. Nine of twelve may be ranked, and have no seat yet.
+        All but the last may come. Two of six may come. Nine of twelve may be ranked, and have no seat yet.
         """
         return [
             requests.approval(self.modelled(part).terms.session_id, agent, granted=number < granted)
@@ -150,7 +151,7 @@ class RequestScript:
         ]
 
     def moves(self) -> list[Request]:
-        """All three agents of one session want another, which has two seats; the line gets theirs."""
+        """All three agents of a session request another with two seats. Waiting agents get the free seats."""
         here, there = self._sessions.small["moving"]
         return [
             requests.swap(here.session_id, agent, there.session_id)
@@ -158,20 +159,20 @@ class RequestScript:
         ]
 
     def by_hand(self) -> list[tuple[Agent, str | None]]:
-        """Three agents telephone: for the last seat, for one above the capacity, and to wait."""
+        """An organiser enrols three agents: in the last seat, above the capacity, and on the waiting list."""
         organiser = self._sessions.of_part("by_hand").organiser
         reasons = (None, "Une chaise de plus a été installée", None)
         return [(self._people.agent(organiser), reason) for reason in reasons]
 
     def after_hand(self) -> list[Request]:
-        """The first agent leaves a seat above the capacity: nobody follows."""
+        """The first agent leaves a seat above the capacity. No agent gets it."""
         session = self.modelled("by_hand")
         return [requests.withdrawal(session.terms.session_id, next(iter(session.enrolled.values())))]
 
     # ------------------------------------------------------------------------- third act: offers and after
 
     def answers_to_offers(self, *, declining: bool) -> list[Request]:
-        """Every third agent declines; in the session of offers the first is silent."""
+        """Every third agent declines. In the session of offers, the first does not answer."""
         silent = self._sessions.of_part("offers").session_id
         return [
             requests.offer_answer(session_id, agent, accepted=not declining or number % 3 > 0)
@@ -187,7 +188,7 @@ class RequestScript:
         ]
 
     def with_new_addresses(self) -> list[Agent]:
-        """Return the next in line for an offer, and an agent who gets the letter of a replay."""
+        """Return the next agent to get an offer, and an agent who gets the letter of a replay."""
         waiting = self.modelled("by_link").waiting
         return [next(iter(waiting.values())), *self._some(self.modelled("recorded").enrolled, most=1)]
 
@@ -218,7 +219,6 @@ class RequestScript:
 
 
 def _number_for(session: CatalogueSession) -> int:
-    """Fill a small session and queue, or a part of a large one."""
     capacity = _capacity(session)
     return 28 if capacity is None or capacity > 58 else capacity + 12
 

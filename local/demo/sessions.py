@@ -1,5 +1,3 @@
-"""Sessions of the real offer, and small sessions that fill within seconds."""
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -19,7 +17,6 @@ _OFFERS = {
 }
 WITH_CONTACT = "inset-angers"
 ORGANISERS_ADDRESS = "organisation.angers@cnfpt.example"
-"""Only this organiser has an address."""
 
 # How far a session's dates must be from now, so that no clock decides what the model cannot know.
 _MARGIN = timedelta(minutes=10)
@@ -31,8 +28,6 @@ _IN_EUROPE = 13  # of the delegations, which come first: the others have clocks 
 
 @dataclass(frozen=True)
 class DemoSessions:
-    """The real sessions by kind, and the `small` ones by the part they play."""
-
     mooc: Sequence[CatalogueSession]
     local_events: Sequence[CatalogueSession]
     webinars: Sequence[CatalogueSession]
@@ -91,7 +86,7 @@ def choose_sessions(
 
 
 def _has_letters_now(document: Mapping[str, Any], now: datetime) -> bool:
-    """Nobody can count the letters of a session with a reminder or joining instructions about now."""
+    """The number of letters is unknown if a reminder or joining instructions leave about now."""
     zone = ZoneInfo(document["timezone"])
     start = datetime.fromisoformat(document["starts_at"]).astimezone(zone)
     moments = [start - timedelta(days=days) for days in _LETTERS_DAYS_BEFORE]
@@ -128,7 +123,6 @@ def private_session(now: datetime) -> dict[str, Any]:
 def _draft(
     now: datetime, number: int, *, kind: str, title: str, begun: bool = False, reserved: int = 0, **terms: Any
 ) -> dict[str, Any]:
-    """The number gives the session's day and usual organiser."""
     starts_at = _morning(now + timedelta(days=30 + number))
     closes_at = starts_at - timedelta(days=5)
     if begun:

@@ -1,5 +1,3 @@
-"""Apache Kafka as a local broker: durable, broker-stamped, idempotent."""
-
 from local.kafka.broker import KafkaBroker, missing_tools, prepare
 
 __all__ = ["KafkaBroker", "missing_tools", "prepare"]

@@ -1,7 +1,7 @@
 """Apache Kafka 4.3 (KRaft, one node) as a child process on 127.0.0.1.
 
-Maven fetches its libraries once into `.local/kafka/libs`; an archive of their classes is beside them. The
-catalogue's `topics create` creates topics, never this module.
+Maven fetches its libraries once into `.local/kafka/libs`. The catalogue's `topics create` creates topics,
+never this module.
 """
 
 import contextlib
@@ -75,7 +75,6 @@ _JAVA_OPTIONS = (
 
 
 def missing_tools() -> str | None:
-    """Return one line about missing tools, or None."""
     needed = ["java"] if _libraries_are_there() else ["java", "mvn"]
     missing = [tool for tool in needed if shutil.which(tool) is None]
     if not missing:
@@ -99,9 +98,9 @@ class KafkaBroker(LocalServer):
 
     @classmethod
     def start(cls, directory: Path, port: int | None = None, *, log_file: Path | None = None) -> Self:
-        """The data in `directory`/data is made at the first start and stays.
+        """Make the data in `directory`/data at the first start. `port` None: a free one.
 
-        `port` None: a free one. Raises `LocalStackError` without Java or Maven, or when it does not come up.
+        Raises `LocalStackError` without Java or Maven, or if Kafka does not answer.
         """
         if (problem := missing_tools()) is not None:
             raise LocalStackError(problem)
@@ -155,7 +154,6 @@ class KafkaBroker(LocalServer):
         )
 
     def format_options(self) -> tuple[str, ...]:
-        """Options of `kafka-storage format`."""
         return ()
 
     def java_options(self) -> tuple[str, ...]:
@@ -184,7 +182,7 @@ class KafkaBroker(LocalServer):
 
 
 class _ArchivingBroker(KafkaBroker):
-    """At its end it writes to its directory what Java made of the used classes."""
+    """At its end, it writes the archive of the used classes to its directory."""
 
     @property
     def archive(self) -> Path:
@@ -195,7 +193,6 @@ class _ArchivingBroker(KafkaBroker):
 
 
 def prepare() -> None:
-    """Libraries and archive are both made once."""
     if _libraries_are_there() and _archive().exists():
         return
     LIBRARIES.parent.mkdir(parents=True, exist_ok=True)
@@ -231,7 +228,7 @@ def _fetch_libraries() -> None:
 
 
 def _archive_classes() -> None:
-    """The archive spares each later start a third of its work."""
+    """The archive makes each later start a third shorter."""
     with tempfile.TemporaryDirectory(prefix="classes-", dir=LIBRARIES.parent) as draft:
         directory = Path(draft)
         broker = _ArchivingBroker(directory, free_port(), free_port(), directory / "kafka.log")
@@ -244,7 +241,7 @@ def _archive_classes() -> None:
 
 
 def _archive() -> Path:
-    """Java would refuse an archive of other libraries or another Java."""
+    """Java refuses an archive made with other libraries or another Java."""
     java = Path(shutil.which("java") or "java").resolve()
     changed = java.stat().st_mtime_ns if java.exists() else 0
     fits = sha256(f"{_pom_digest()} {java} {changed}".encode()).hexdigest()[:16]

@@ -1,4 +1,4 @@
-"""The files are the truth; the list in memory makes ten thousand mails searchable."""
+"""The files are the mails. The list in memory makes ten thousand mails searchable."""
 
 import itertools
 import os
@@ -43,7 +43,6 @@ class MailIndex:
         self._unread = sorted(path.name for path in directory.glob("*.eml"))
 
     def keep(self, mail: bytes) -> str:
-        """Write the file atomically, and return its name."""
         moment = time.time_ns()
         stamp = datetime.fromtimestamp(moment // 1_000_000_000, UTC).strftime("%Y%m%dT%H%M%S")
         name = f"{stamp}.{moment % 1_000_000_000:09d}Z-{next(self._numbers):08d}-{self._run}.eml"
@@ -61,7 +60,7 @@ class MailIndex:
         return name
 
     def find(self, query: str = "") -> Sequence[Entry]:
-        """Each word must occur in recipient, sender or subject. Sort the newest first.
+        """Return the newest mails first. Each word must occur in recipient, sender or subject.
 
         Accents and case do not count.
         """

@@ -1,7 +1,7 @@
-"""The mailbox's pages, in French: a list with search and paging, one mail, its parts, its bytes.
+"""The mailbox's pages, in French.
 
-The HTML of a mail has an address of its own. Its policy allows no script, form, frame or network, and it is
-shown in a frame that could not run them either.
+The HTML of a mail has its own address, whose policy allows no script, form, frame or network. It is shown in
+a frame that could not run them either.
 """
 
 import re
@@ -156,7 +156,6 @@ def _moment(entry: Entry) -> str:
 
 
 def _sent(date: str) -> str:
-    """Return an invalid date as it is."""
     try:
         moment = parsedate_to_datetime(date)
         # "-0000" is UTC without a place (RFC 5322, 3.3), which Python gives no zone.

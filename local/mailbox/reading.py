@@ -1,6 +1,6 @@
-"""Opens one mail: header fields, texts, attachments. Pure, and total: no mail is too broken.
+"""Opens one mail: header fields, texts, attachments. Pure. It never fails.
 
-The standard library's modern policy raises on headers that only an attacker writes; the old one does not.
+The standard library's modern policy raises on headers that only an attacker writes. The old policy does not.
 """
 
 import email
@@ -17,8 +17,6 @@ _EXTENSIONS = {"text/calendar": "ics", "text/plain": "txt", "text/html": "html",
 
 @dataclass(frozen=True)
 class ReadAttachment:
-    """`number` is the part's place in the mail."""
-
     number: int
     name: str
     media_type: str
@@ -27,7 +25,7 @@ class ReadAttachment:
 
 @dataclass(frozen=True)
 class ReadMail:
-    """Nothing in it is safe HTML."""
+    """Nothing here is safe HTML."""
 
     fields: list[tuple[str, str]]
     text: str | None
@@ -39,7 +37,6 @@ class ReadMail:
 
 
 def open_mail(raw: bytes) -> ReadMail:
-    """The first text and the first HTML part are shown, all else is attached."""
     texts: dict[str, str] = {}
     attachments: list[ReadAttachment] = []
     message = email.message_from_bytes(raw, policy=email.policy.compat32)
@@ -66,7 +63,6 @@ def first_fields(raw: bytes) -> dict[str, str]:
 
 
 def header_fields(head: bytes) -> list[tuple[str, str]]:
-    """Unfold the fields and decode encoded words."""
     fields: list[tuple[str, str]] = []
     for line in head.replace(b"\r\n", b"\n").split(b"\n"):
         text = _as_text(line)

@@ -17,7 +17,6 @@ class Receiver:
         self._keep = keep
 
     async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:  # noqa: ARG002, N802 as aiosmtpd calls it
-        """Add sender and recipients to the head, as the last server would."""
         sender = envelope.mail_from or ""
         head = [f"Return-Path: <{sender}>", *(f"Delivered-To: {to}" for to in envelope.rcpt_tos)]
         envelope_fields = "".join(f"{line}\r\n" for line in head).encode(errors="surrogateescape")
@@ -29,8 +28,6 @@ class Receiver:
 
 
 class Reception(SMTP):
-    """aiosmtpd's server, reading a body in a few pieces instead of line by line."""
-
     line_length_limit = MAX_MAIL_BYTES  # the size of its reading buffer, despite the name
 
     async def smtp_DATA(self, arg: str | None) -> None:  # noqa: N802 as aiosmtpd calls it
@@ -55,14 +52,14 @@ class Reception(SMTP):
         self.envelope = self._create_envelope()  # the transaction is over, whatever became of it
 
     def _getaddr(self, arg: str) -> tuple[str | None, str | None]:
-        """The library's slow grammar is for odd addresses only."""
+        """The library's slow grammar is for unusual addresses only."""
         if (plain := _PLAIN_PATH.fullmatch(arg)) is not None:
             return plain["address"], plain["rest"]
         address: tuple[str | None, str | None] = super()._getaddr(arg)
         return address
 
     async def _body(self) -> bytes | None:
-        """Remove the final dot and doubled dots. Return None for a mail that is too big."""
+        """Remove the final dot and doubled dots. Return None for a mail that is too large."""
         body, too_big = bytearray(), False
         while True:
             try:

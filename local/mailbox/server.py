@@ -10,8 +10,6 @@ from local.server import LocalServer
 
 
 class MailboxServer(LocalServer):
-    """Mails stay when the mailbox is stopped."""
-
     title = "the mailbox"
 
     def __init__(self, directory: Path, smtp_port: int, http_port: int, log_file: Path) -> None:

@@ -10,15 +10,12 @@ from local.portal.requests import Request
 UNKNOWN_FORMAT = "unknown"
 
 AnswerKey = tuple[str, str]
-"""A request about several agents has an answer for each."""
 Decision = tuple[Verdict, str, str]
 Correction = tuple[str, str]
 
 
 @dataclass(frozen=True)
 class SentRequest:
-    """The offset is the order of receipt in the partition."""
-
     request: Request
     partition: int
     offset: int
@@ -28,10 +25,9 @@ class SentRequest:
 class ReferenceModel:
     """The right results of the demonstration.
 
-    `answers` are to the portals' requests. `consequences` have no request: the clock, an organiser or
-    another agent's request led to them. `other_answers` are to requests with ids that only the services
-    know: by the link in a letter, or by an organiser at the API (`by_hand`). `mails` counts the due letters
-    by address.
+    `answers` are to portals' requests. `consequences` have no request: the clock, an organiser or another
+    agent's request led to them. `other_answers` are to requests by a letter's link or by an organiser
+    (`by_hand`), whose ids only the services know. `mails` counts the due letters by address.
     """
 
     def __init__(self, sessions: Iterable[CatalogueSession] = ()) -> None:
@@ -92,10 +88,7 @@ class ReferenceModel:
         self.released += len(session.enrolled) - before
 
     def close_enrolment(self, session_id: str, closes_at: datetime, organiser: str) -> None:
-        """Waiting agents get no seat.
-
-        The organiser, at this address, is notified if fewer agents take part than are needed.
-        """
+        """Notify the organiser at this address if too few agents take part. Waiting agents get no seat."""
         session = self.sessions[session_id]
         session.terms = replace(session.terms, closes_at=closes_at)
         for agent in list(session.waiting.values()):
@@ -145,7 +138,7 @@ class ReferenceModel:
     def demands(self) -> Counter[str]:
         """Count the requested seats of each session.
 
-        A group requests a seat for each agent, an organiser one, and a move one if it is granted.
+        A group requests a seat for each agent, an organiser one, and a granted move one.
         """
         demands = Counter(self.by_hand)
         for (request_id, _), verdict in self.answers.items():
@@ -207,7 +200,6 @@ class ReferenceModel:
         self.format_of_address[address] = of_format
 
     def _correct(self, agent: Agent) -> None:
-        """Expect one letter at the agent's former address, and further letters at the new one."""
         self.corrections[agent.agent_id, agent.email] += 1
         known = (session.correct(agent) for session in self.sessions.values())
         self.mails.update({former for former in known if former is not None} - {agent.email})
@@ -232,7 +224,6 @@ class ReferenceModel:
             self._answer(request, agent, verdict)
 
     def _nominate(self, session: SessionModel, request: Request, received_at: datetime) -> None:
-        """Agents not on the list leave, new agents take seats."""
         nominated = {agent.agent_id for agent in request.agents}
         for agent in list(session.enrolled.values()):
             if agent.agent_id not in nominated:
@@ -253,7 +244,6 @@ class ReferenceModel:
         return Verdict("withdrawn")
 
     def _move(self, here: SessionModel, there: SessionModel, agent: Agent, received_at: datetime) -> Verdict:
-        """Give a seat there for the seat here, or change nothing. One letter says both."""
         if agent.agent_id not in here.enrolled:
             return Verdict("refused", "not_enrolled")
         reason = there.reason_to_refuse(agent, received_at)

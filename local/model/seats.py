@@ -1,5 +1,3 @@
-"""The seats of one session, counted anew each time."""
-
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -38,7 +36,6 @@ class Seats:
     reserved: tuple[Reservation, ...] = ()
 
     def is_free_for(self, agent: Applicant, taken: Sequence[Applicant], now: datetime) -> bool:
-        """The `taken` seats are held, offered or kept."""
         mine = [other for other in taken if other.employer.siret == agent.employer.siret]
         if self.quota is not None and len(mine) >= self.quota:
             return False
@@ -68,10 +65,10 @@ class Seats:
         ends_at: datetime,
         passed: Sequence[Sequence[A]] = (),
     ) -> tuple[Sequence[A], list[A]]:
-        """Return the next place in line that fits, and the agents ahead of it for whom seats are kept.
+        """Return the next place in line that fits, and the agents before it for whom seats are kept.
 
-        A place is an agent alone or a group (rule 17). A group keeps free seats while it lacks nothing but
-        seats, unless it was `passed`. The line is served until `ends_at`.
+        A place is an agent or a group (rule 17). A group keeps free seats while only seats are missing,
+        unless it was `passed`. Nobody gets a seat after `ends_at`.
         """
         kept: list[A] = []
         for place in line:

@@ -95,7 +95,6 @@ class SessionModel:
         return self.place(agent)
 
     def place(self, agent: Agent) -> Verdict:
-        """A place is behind the groups for which seats are kept."""
         kept = self._through_the_line()[1]
         if self.terms.seats.is_free_for(agent, [*self._taken(), *kept], self._now()):
             self.enrolled[agent.agent_id] = agent

@@ -1,5 +1,3 @@
-"""A form becomes a request, or comes back with its errors."""
-
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from random import Random

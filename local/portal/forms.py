@@ -10,7 +10,6 @@ from local.portal import people
 from local.portal.people import AUTHORITIES, FUNCTIONS
 
 Errors = dict[str, str]
-"""A sentence for each field, by the id of its first input."""
 
 
 NO_ADDRESS = "Indiquez une adresse de la forme prenom.nom@ville.example."
@@ -35,7 +34,6 @@ class Form(Mapping[str, str]):
 
 
 async def sent_form(request: Request) -> Form:
-    """Refuse a form of another site."""
     origin = request.headers.get("origin", "")
     if origin and origin.partition("://")[2] != request.headers.get("host"):
         raise HTTPException(403)
@@ -43,7 +41,6 @@ async def sent_form(request: Request) -> Form:
 
 
 def is_about_somebody_new(form: Mapping[str, str]) -> bool:
-    """A described person need not be chosen in the list."""
     described = any(form.get(name) for name in ("prenom", "nom", "courriel"))
     chosen = form.get("agent_id") or ("nouvelle" if described else "")
     return chosen == "nouvelle"
@@ -69,5 +66,4 @@ def is_address(text: str) -> bool:
 
 
 def whole_number(text: str) -> int:
-    """Return a number below 10,000, or 0."""
     return int(text) if text.isascii() and text.isdigit() and len(text) < 5 else 0

@@ -24,7 +24,6 @@ def tile(session: Session) -> dict[str, str]:
 
 
 def period(session: Session) -> str:
-    """The end is exclusive."""
     zone = session["timezone"]
     first, last = (local_time(session[name], zone) for name in ("starts_at", "ends_at"))
     if first.date() == last.date():

@@ -107,5 +107,4 @@ def _line(envelope: Envelope) -> dict[str, Any]:
 
 
 def _identity(way: str, envelope: Envelope) -> tuple[str, str, str]:
-    """An answer has a source and id, a request of ours an id."""
     return way, envelope.attribute("source") if way == "heard" else "", envelope.id

@@ -19,8 +19,6 @@ class _Kept:
 
 
 class Offer:
-    """A list is cached for a second."""
-
     def __init__(self, client: httpx.AsyncClient) -> None:
         self._client = client
         self._kept = _Kept({}, 0.0)

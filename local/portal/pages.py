@@ -1,6 +1,6 @@
 """The portal's addresses, and the pages of agents and employers.
 
-The person is in the address, never in a cookie: everybody here is invented, and one person plays them all.
+The person is in the address, not in a cookie, because one visitor plays all these invented people.
 """
 
 from collections.abc import Awaitable, Callable
@@ -97,14 +97,13 @@ class _Shown:
         )
 
     async def session(self, request: Request) -> Response:
-        """The catalogue's « S’inscrire » leads here."""
         return await self._site.session_page(request)
 
     async def events(self, _: Request) -> Response:
         return await self._site.page("events.html", everything=True)
 
     async def news(self, request: Request) -> Response:
-        """Return how much has travelled, once it is not what the caller knows, or after a while."""
+        """Return how much has travelled, when it differs from the caller's number or after some time."""
         known = request.query_params.get("connu", "")
         than = int(known) if known.isascii() and known.isdigit() and len(known) < 12 else -1
         moves = await self._site.journal.wait_for_more(than, WAIT_SECONDS)
@@ -118,5 +117,4 @@ class _Shown:
         return await self._site.page("message.html", status=status, title="Page introuvable")
 
     async def catalogue_away(self, _request: Request, _error: Exception) -> Response:
-        """Requests and answers are still here."""
         return await self._site.page("message.html", status=503, title="Le catalogue ne répond pas")

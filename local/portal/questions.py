@@ -1,5 +1,3 @@
-"""Questions of a session as fields of a form, and the answers. Pure."""
-
 from typing import Any
 
 from local.portal.forms import Errors, Form
@@ -7,7 +5,6 @@ from local.portal.offer import Session
 
 
 def field_of(question: dict[str, Any]) -> str:
-    """The name is the id of the first input too."""
     return f"question-{question['question_id']}"
 
 

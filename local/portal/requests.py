@@ -1,5 +1,3 @@
-"""The requests of a portal: data, type, topic and key. Pure."""
-
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -14,10 +12,9 @@ MAX_GROUP = 500
 
 @dataclass(frozen=True)
 class Request:
-    """The same `id` twice is a redelivery.
+    """The same `id` twice is a redelivery. `name` is the event's, without owner and version.
 
-    `name` is the event's, without owner and version. `agents` are the agents whom the request is about, or
-    an agent of the authority that makes it.
+    `agents` are the agents of the request, or an agent of the authority that sends it.
     """
 
     topic: str
@@ -37,7 +34,6 @@ class Request:
 
 
 def seat(session_id: str, agent: Agent, answers: Sequence[dict[str, Any]] = ()) -> Request:
-    """The employer has not approved yet."""
     data = {"agent": agent.as_json(), "approval": None, "answers": list(answers)}
     return _of_session("EnrolmentRequested", session_id, (agent,), **data)
 
@@ -57,7 +53,6 @@ def group(
 
 
 def withdrawal(session_id: str, agent: Agent, *, by: str = "agent", reason: str = "") -> Request:
-    """`by` is `agent` or `employer`."""
     return _of_agent_in("WithdrawalRequested", session_id, agent, by=by, reason=reason or None)
 
 
@@ -104,7 +99,6 @@ def bespoke(authority: Authority, theme: str, trainees: int, message: str = "") 
 
 
 def nomination(session_id: str, agents: Sequence[Agent], authority: Authority) -> Request:
-    """The list is complete each time."""
     return _of_authority(
         "TraineesNominated",
         authority,

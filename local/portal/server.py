@@ -11,8 +11,6 @@ from local.server import LocalServer
 
 
 class PortalServer(LocalServer):
-    """Its journal stays when it is stopped."""
-
     title = "the example portal"
 
     def __init__(self, directory: Path, port: int, environment: Mapping[str, str], log_file: Path) -> None:

@@ -12,7 +12,7 @@ from local.portal.signing import SigningKey
 class Settings:
     """`key` None: requests are not signed, which only `essai` may do, in a trial.
 
-    `catalogue` is its API; `catalogue_pages` and `mails` are for links in the pages, "" if there are none.
+    `catalogue` is the API. `catalogue_pages` and `mails` are for links in pages, or "".
     """
 
     portal: str

@@ -1,6 +1,6 @@
 """A page of the portal, in French, with the events beside it.
 
-Every page works without script; `script.js` only shows at once what the link « Actualiser » would show.
+Every page works without script. `script.js` only shows at once what the link « Actualiser » would show.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -167,7 +167,6 @@ class Site:
         ]
 
     def agents(self) -> list[Agent]:
-        """Each agent has the address that was corrected last."""
         corrected = {
             travel.envelope.data["agent_id"]: travel.envelope.data["email"]
             for travel in self.journal.travels
@@ -185,7 +184,6 @@ class Site:
         return next((agent for agent in self.agents() if agent.agent_id == agent_id), None)
 
     def agent(self, agent_id: str) -> Agent:
-        """Raises 404."""
         agent = self.find(agent_id)
         if agent is None:
             raise HTTPException(404)
@@ -193,7 +191,6 @@ class Site:
 
 
 def authority_of(siret: str) -> Authority:
-    """Raises 404."""
     if siret not in AUTHORITIES:
         raise HTTPException(404)
     return AUTHORITIES[siret]
@@ -215,7 +212,6 @@ def is_open(session: Session) -> bool:
 
 
 def elsewhere(sessions: Iterable[Session], here: Session) -> list[Session]:
-    """Sort by start."""
     others = [
         session for session in sessions if session["session_id"] != here["session_id"] and is_open(session)
     ]

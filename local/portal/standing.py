@@ -1,5 +1,3 @@
-"""The state of each agent, derived from requests and answers. Pure."""
-
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -16,7 +14,6 @@ STATES = {
     "EnrolmentWithdrawn": "withdrawn",
     "SeatNotObtained": "not_obtained",
 }
-"""Other answers leave the state as it is."""
 LIVE = ("enrolled", "waiting", "offered", "pending")
 
 
@@ -24,9 +21,8 @@ LIVE = ("enrolled", "waiting", "offered", "pending")
 class Standing:
     """An agent in a session.
 
-    `state` is one of `STATES`, `asked` before the first answer, or `rejected`. `decision` is the answer that
-    it comes from. `refusal` is the last answer that changed nothing, such as a withdrawal that came too
-    late.
+    `state` is one of `STATES`, or `asked` before the first answer, or `rejected`. `decision` is the answer
+    that gave the state. `refusal` is the last answer that changed nothing, such as a late withdrawal.
     """
 
     agent: dict[str, Any]
@@ -67,7 +63,6 @@ class Standings:
             self._sent_off(travel) if travel.way == "sent" else self._answered(travel)
 
     def all(self) -> Sequence[Standing]:
-        """Sort by the last event, newest first."""
         return sorted(self._standings.values(), key=lambda each: each.history[-1].at, reverse=True)
 
     def of(self, agent_id: str, session_id: str) -> Standing | None:
@@ -80,7 +75,7 @@ class Standings:
         return self._sent.get(answer.envelope.data.get("request_id") or "")
 
     def subject_of(self, travel: Travel) -> Travel:
-        """An answer may name nobody: then its request does."""
+        """If an answer names nobody, use its request."""
         request = self.request_of(travel)
         return travel if request is None or travel.envelope.data.get("agent") else request
 
@@ -143,6 +138,6 @@ class Standings:
 
 
 def _is_older(data: dict[str, Any], known: dict[str, Any]) -> bool:
-    """An answer may come late: versions count within an enrolment."""
+    """An answer may come late. Versions count within an enrolment."""
     same = data.get("enrolment_id") == known.get("enrolment_id")
     return same and int(data.get("version", 0)) < int(known.get("version", 0))

@@ -1,6 +1,6 @@
 """Acts of the year on a running stack: each function is a verb of the situations.
 
-Its arguments are the words of the line: agents and sessions by name, moments on the clocks of Paris.
+The arguments are the words of the line: agents and sessions by name, moments in the time of Paris.
 """
 
 import asyncio
@@ -33,7 +33,7 @@ _OWN_ENROLMENTS, _ADDRESS = "/inscriptions/mes-inscriptions", "/inscriptions/adr
 
 
 def paris(written: str) -> datetime:
-    """Read `2025-03-10 10:00` on the clocks of Paris."""
+    """Read `2025-03-10 10:00` in the time of Paris."""
     return datetime.fromisoformat(written).replace(tzinfo=PARIS)
 
 
@@ -42,10 +42,7 @@ def iso(written: str) -> str:
 
 
 class Year:
-    """The running year: stack, portal and APIs; people and sessions by name.
-
-    `requests` has the ids of each agent's requests.
-    """
+    """The running year. `requests` has the ids of each agent's requests."""
 
     def __init__(
         self, stack: Stack, people: Mapping[str, Agent], portal: Portal, *, apis: Mapping[str, ApiClient]
@@ -86,7 +83,7 @@ class Year:
 
 
 def start_again(processes: Sequence[SupervisedProcess]) -> None:
-    """The stack starts stopped processes again. Return once they are ready."""
+    """Return once the stack has started the stopped processes again and they are ready."""
     for process in processes:
         if process.child is not None:
             process.child.stop()
@@ -141,7 +138,6 @@ async def sends_what_is_not_valid(year: Year, agent: str, session: str) -> None:
 
 
 async def is_corrected(year: Year, agent: str) -> None:
-    """The new address is that of `agent`."""
     corrected = year.people[agent]
     await year.send(requests.correction(corrected, corrected.email))
 
@@ -166,7 +162,6 @@ async def opens(year: Year, agent: str, page: str, **fields: str) -> None:
 
 
 async def gives_address(year: Year, agent: str, new: str) -> None:
-    """A letter leads to the page of the agent's enrolments."""
     own = await _link(year, agent, _OWN_ENROLMENTS)
     async with httpx.AsyncClient(timeout=30, trust_env=False) as browser:
         page = await browser.get(own)
@@ -246,7 +241,6 @@ async def _submit(link: str, **fields: str) -> None:
 
 
 async def _until(condition: Callable[[], Awaitable[bool]], what: str) -> None:
-    """Raises `LocalStackError` when it takes too long."""
     for _ in range(int(2 * PATIENCE_SECONDS)):
         if await condition():
             return
@@ -319,7 +313,6 @@ async def _record(year: Year, agent: str, session: str, modules: Sequence[str], 
 
 
 async def attends_by_sheet(year: Year, agent: str, session: str) -> None:
-    """The sheet names an agent who came."""
     sheet = f"Identifiant;Présence;Numéro de séance\n{year.people[agent].agent_id};présence;1\n"
     await year.organise("POST", session, "attendance.csv", sheet)
 
@@ -388,9 +381,9 @@ async def _answer_authority(year: Year, name: str, **answer: object) -> dict[str
 
 
 async def wants_letters(year: Year, at: str, delegation: str, **contacts: str) -> None:
-    """Set the addresses of a delegation's staff; the notifier then writes the letters of the morning.
+    """Set the addresses of a delegation's staff. The notifier then writes the letters of the morning.
 
-    It does so once it has read the decisions before `at`, and looks once a minute: it is started again.
+    It does so once it has read the decisions before `at`. It looks once a minute, so it is started again.
     """
     moment = paris(at)
 

@@ -1,5 +1,3 @@
-"""`year`: the whole year, on a broker of each kind or on one."""
-
 import asyncio
 import json
 import os
@@ -32,9 +30,9 @@ _PORTAL = "portail-de-l-annee"
 
 
 def year(broker: BrokerKind | None, directory: Path, say: Say) -> int:
-    """Return 0 if everybody got the expected letters and answers.
+    """Return 0 if every person got the expected letters and answers.
 
-    Without a `broker` a year is played on each kind, on Apache Kafka if it can run.
+    Without a `broker`, play a year on each kind, on Apache Kafka if it can run.
     """
     brokers: list[BrokerKind] = [broker] if broker is not None else ["embedded", "kafka"]
     problem = kafka.missing_tools()

@@ -1,5 +1,3 @@
-"""Letters from the mailbox, answers from the portal's topic, in plain French."""
-
 import contextlib
 from collections.abc import AsyncIterator, Collection, Mapping
 from dataclasses import dataclass, field
@@ -18,7 +16,6 @@ _LETTERS: Mapping[str, str] = yaml.safe_load(Path(__file__).with_name("letters.y
 
 
 def letter_in(subject: str) -> str:
-    """Recognise a letter by its subject."""
     written = subject.replace("\N{NO-BREAK SPACE}", " ")
     if " nouveautés dans vos abonnements" in written:
         return "plusieurs nouvelles ressources"
@@ -26,7 +23,6 @@ def letter_in(subject: str) -> str:
 
 
 def answer_in(name: str, data: Mapping[str, Any]) -> str:
-    """`name` is the last word of the answer's type."""
     match name:
         case "AgentEnrolled":
             by = ", de la liste d’attente" if data["from_waiting_list"] else ""
@@ -79,7 +75,6 @@ class Answers:
         self._heard.append((agent_id, str(data.get("request_id") or ""), heard))
 
     def about(self, agent_id: str, requests: Collection[str]) -> list[Heard]:
-        """Include answers to these requests that name nobody."""
         return [
             heard
             for of, request_id, heard in self._heard

@@ -1,5 +1,3 @@
-"""Searches every table for people of the year, by mark and name."""
-
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -13,7 +11,7 @@ from local.year.situations import MARK
 
 @dataclass(frozen=True)
 class Retention:
-    """Tables that have nobody of the year any more at a moment, and tables that still must have somebody.
+    """Tables without any person of the year at a moment, and tables that still have some.
 
     Tables are `service.table`; `*` stands for any. `why` names the period in docs/personal-data.md.
     """
@@ -58,7 +56,6 @@ async def look_for_everybody(urls: Mapping[str, str], retention: Retention) -> F
 
 
 async def look_for(urls: Mapping[str, str], agent: Agent, at: str) -> Finding:
-    """Search by identifier, address and name."""
     retention = Retention(at, f"{agent.name} is forgotten within a day", ["*"])
     return await _look(urls, retention, [agent.agent_id, agent.email, agent.family_name])
 

@@ -1,4 +1,4 @@
-"""Waits until nothing is left to do at a moment: all is read, decided, published and sent."""
+"""Waits until all is read, decided, published and sent."""
 
 import asyncio
 import time
@@ -62,7 +62,6 @@ class Quiet:
             yield cls(databases, connection, clock)
 
     async def wait(self) -> None:
-        """Raises `LocalStackError` when work never ends."""
         await self._until_steady(self._clock.now(), _STEADY_SECONDS)
 
     async def settle(self) -> None:
@@ -90,7 +89,6 @@ class Quiet:
                 raise LocalStackError(f"something is never done: {left} left to do, {done} done")
 
     async def _state(self, moment: datetime) -> tuple[int, tuple[int, ...]]:
-        """Return the work left to do, and counters of work done."""
         rows = [await database.fetchrow(_COMMON) for database in self._databases.values()]
         rows.append(await self._databases["enrolment"].fetchrow(_ENROLMENT, moment))
         rows.append(await self._databases["notifier"].fetchrow(_NOTIFIER))

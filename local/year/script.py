@@ -1,4 +1,4 @@
-"""Moves the clock from stop to stop, and does what is due there."""
+"""Moves the clock from stop to stop, and does the acts that are due."""
 
 import time
 from collections import defaultdict

@@ -1,8 +1,6 @@
-"""What was expected and what was heard, day by day, as a person reads it. Pure.
+"""Expected and received letters and answers, day by day. Pure.
 
-A line is a day, the way it came by and what it was:
-
-    2025-02-26 courriel inscription confirmée
+A line has a day, the way and the name of the letter: `2025-02-26 courriel inscription confirmée`
 """
 
 from collections import Counter
@@ -53,7 +51,6 @@ def parse(text: str) -> list[Heard]:
 
 
 def compare(name: str, expected_text: str, heard: Iterable[Heard]) -> Timeline:
-    """The order within a day does not count."""
     came, due = Counter(heard), Counter(parse(expected_text))
     verdicts = {"": came & due, MISSING: due - came, UNEXPECTED: came - due}
     lines = [(event, verdict) for verdict, events in verdicts.items() for event in events.elements()]

@@ -1,12 +1,13 @@
-"""The situations of the year, from the YAML files of this folder; the expected letters are written by hand.
+"""The situations of the year, from the YAML files of this folder. The expected letters are written by hand.
 
-A file has `people` and `situations`. A person is `Given, Family, delegation` with a function if it is not
-`agent`; or is `like` another person with another `email`; or is a `name` with an `email`, and the `bespoke`
-request that they made. An `email` without @ is another person's. `figurant-7` is anybody, who fills a seat.
+A file has `people` and `situations`. A person is `Given, Family, delegation`, with a function if it is not
+`agent`; or is `like` another person with another `email`; or is a `name` with an `email` and the `bespoke`
+request that they made. An `email` without @ is another person's. `figurant-7` is any person who fills a
+seat.
 
 A situation has its `sessions`, its `acts` (a line each: moment, verb of `acts.py`, words, `name=value`) and
 what each person `hears`, a line each (`timeline.py`). The clock also stops at its `stops`. `forgotten` names
-the agents who are in no database any more at a moment.
+the agents who are in no database after a moment.
 """
 
 import re
@@ -55,7 +56,7 @@ class Act:
 
 @dataclass(frozen=True)
 class Listener:
-    """A person whose letters and portal's answers are collected, and what they should be.
+    """A person whose letters and portal's answers are collected, with the expected ones.
 
     The portal reads about the agent of `agent_id`, and about the request for training named `bespoke`.
     """
@@ -69,7 +70,7 @@ class Listener:
 
 @dataclass(frozen=True)
 class Situation:
-    """`rules` says where docs/domain.md has what it shows."""
+    """`rules` says where docs/domain.md has the rules that it shows."""
 
     title: str
     rules: str
@@ -85,7 +86,6 @@ class People(dict[str, Agent]):
         self.bespoke: dict[str, str] = {}
 
     def __missing__(self, name: str) -> Agent:
-        """Invent anybody who fills a seat."""
         if not re.fullmatch(r"figurant-\d+", name):
             raise KeyError(f"{name} is nobody of the year")
         anybody = _agent("Camille", "Martin", "bretagne")
@@ -109,7 +109,6 @@ class People(dict[str, Agent]):
 
 
 def _agent(given: str, family: str, delegation: str, function: str = "agent") -> Agent:
-    """The authority has an officer and a mail domain of its own."""
     employer = Authority.of_delegation(delegation, f".{MARK}")
     employer = replace(employer, domain=f"{plain(family)}.{employer.domain}")
     identifier = f"{MARK}-{plain(given)}-{plain(family)}"
@@ -156,7 +155,6 @@ def _listener(people: People, name: str, expected: str) -> Listener:
 def _draft(
     kind: str, title: str, day: str, capacity: int, *, hours: str = "09:30-17:00", **terms: Any
 ) -> dict[str, Any]:
-    """The session has one day, or `days`."""
     first, last = hours.split("-")
     days = [str(each) for each in terms.pop("days", [day])]
     return {
