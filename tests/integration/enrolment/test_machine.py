@@ -19,7 +19,7 @@ from tests.support.moving_machine import MovingMachine
 from tests.support.nominations_machine import NominationsMachine
 
 SETTINGS = settings(
-    max_examples=int(os.environ.get("STORE_SEQUENCES", "12")),
+    max_examples=int(os.environ.get("STORE_SEQUENCES", "8")),
     stateful_step_count=20,
     # Ids are new each time, so a failure is not made smaller: what happened is in its notes.
     phases=[Phase.generate],
