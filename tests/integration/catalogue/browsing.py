@@ -23,7 +23,6 @@ async def log_in(browser: HttpBrowser, token: str = BRETAGNE) -> httpx.Response:
 
 @pytest.fixture
 async def organiser(visit: HttpBrowser) -> HttpBrowser:
-    """Somebody of Bretagne, logged in."""
     assert (await log_in(visit)).status_code == 303
     return visit
 
@@ -77,7 +76,6 @@ def wrong_fields(page: httpx.Response) -> list[str]:
 
 
 def text_of(page: str) -> str:
-    """What the page says, without its tags."""
     main = page[page.index("<main") : page.index("</main")]
     return " ".join(unescape(re.sub(r"<[^>]+>", " ", main)).split())
 
@@ -164,5 +162,4 @@ def session_links(page: LinkedPage) -> Iterator[str]:
 
 
 def entries(answer: httpx.Response) -> list[Any]:
-    """The entries of a calendar."""
     return list(Calendar.from_ical(answer.content).walk("VEVENT"))

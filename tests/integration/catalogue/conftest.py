@@ -39,7 +39,7 @@ AS_OF = date(2025, 3, 20)
 """A day on which the MOOC runs and is open, and most of the offer too."""
 
 BRETAGNE, CORSE, ADMIN, PORTAL = "advisor-bretagne", "advisor-corse", "siege", "portail"
-TOKENS = [
+TOKENS = [  # the secret of each is its name
     {"name": BRETAGNE, "role": "organiser", "delegation": "bretagne"},
     {"name": CORSE, "role": "organiser", "delegation": "corse"},
     {"name": ADMIN, "role": "admin"},
@@ -54,7 +54,6 @@ def database(catalogue_database: Database) -> Database:
 
 @pytest.fixture
 def tokens_file(tmp_path: Path) -> Path:
-    """Every token's secret is its owner's name."""
     path = tmp_path / "tokens.json"
     entries = [entry | {"sha256": hashlib.sha256(entry["name"].encode()).hexdigest()} for entry in TOKENS]
     path.write_text(json.dumps(entries))
@@ -95,7 +94,6 @@ async def asking(database: Database, tokens_file: Path) -> AsyncIterator[Ask]:
 
 @pytest.fixture
 async def ask(database: Database, tokens_file: Path) -> AsyncIterator[Ask]:
-    """Ask the test's own catalogue."""
     async with asking(database, tokens_file) as ask:
         yield ask
 
@@ -138,7 +136,6 @@ async def visitor(loaded_url: str, tokens_file: Path) -> AsyncIterator[httpx.Asy
 
 @pytest.fixture
 async def visit(database: Database, tokens_file: Path) -> AsyncIterator[httpx.AsyncClient]:
-    """Visit the test's own catalogue."""
     async with visiting(database, tokens_file) as browser:
         yield browser
 
@@ -185,7 +182,6 @@ async def offer(database: Database) -> Summary:
 
 
 async def an_offer(database: Database, offer_id: str, *, kind: Format, **terms: Any) -> str:
-    """An offer without sessions, which have these terms."""
     texts = {"offer_id": offer_id, "title": "Un essai", "summary": "Un essai.", "source": "illustrative"}
     row: dict[str, Any] = {"format": kind.value, "themes": [], "terms": terms, "choices": []}
     async with database.quiet_transaction() as tx:
@@ -230,7 +226,6 @@ def a_draft_of(offer_id: str, **changes: Any) -> dict[str, Any]:
 
 @asynccontextmanager
 async def time_is(monkeypatch: pytest.MonkeyPatch, moment: datetime) -> AsyncIterator[None]:
-    """What the catalogue's clock says meanwhile."""
     with monkeypatch.context() as patch:
         patch.setattr("shared.clock.now", lambda: moment)
         yield
@@ -277,18 +272,15 @@ async def published(ask: Ask, offer_id: str, *, by: str = BRETAGNE, **changes: A
 
 @pytest.fixture
 async def session_id(an_empty_offer: str, ask: Ask) -> str:
-    """A published session of Bretagne."""
     return await published(ask, an_empty_offer)
 
 
 @pytest.fixture
 async def draft_id(an_empty_offer: str, ask: Ask) -> str:
-    """A draft of Bretagne."""
     return str((await drafted(ask, an_empty_offer))["session_id"])
 
 
 def begun() -> dict[str, str]:
-    """The dates of a session that has begun."""
     days = {"enrolment_opens_at": -9, "starts_at": -0.1, "ends_at": 0.2}
     return {name: in_days(number).isoformat() for name, number in days.items()}
 
@@ -345,6 +337,5 @@ def until_blocked(database: Database, eventually: Eventually) -> UntilBlocked:
 
 
 def acting(tx: Transaction, name: str = BRETAGNE, delegation: str | None = "bretagne") -> Acting:
-    """An organiser in a transaction."""
     role = Role.ADMIN if delegation is None else Role.ORGANISER
     return Acting(tx, Principal(name=name, role=role, delegation=delegation))

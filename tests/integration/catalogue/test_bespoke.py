@@ -251,7 +251,6 @@ DECLINED = BY_PAUL | {"answer": "declined", "message": "Faute de formateur."}
 
 @pytest.fixture
 async def path(a_bespoke_offer: str, database: Database) -> str:
-    """The page of a request to Bretagne."""
     return f"/gestion/demandes/{await hear(database, a_bespoke_request(authority='Ville <b>de</b> Rennes'))}"
 
 

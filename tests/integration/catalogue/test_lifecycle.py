@@ -212,7 +212,6 @@ def of(session_id: str, records: list[PublishedRecord]) -> list[PublishedRecord]
 def replica(
     catalogue_url: str, tokens_file: Path, tansu: TansuBroker, run_service: RunService
 ) -> Callable[[], ServiceProcess]:
-    """Start one more catalogue on the test's database."""
     return lambda: run_service(
         "catalogue", catalogue_url, tansu.bootstrap_servers, API_TOKENS_FILE=str(tokens_file)
     )

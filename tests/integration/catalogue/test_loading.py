@@ -45,7 +45,6 @@ from tests.support.processes import run_cli
 
 @pytest.fixture
 def smaller(tmp_path: Path) -> Path:
-    """The offer's files with fewer seats in Rennes."""
     return edited(tmp_path, "local_events.yaml", "capacity: 120", "capacity: 100")
 
 

@@ -6,6 +6,7 @@ from html import unescape
 from uuid import UUID
 
 import pytest
+from sqlalchemy import text
 
 from services.catalogue.store import audit_log
 from services.catalogue.store.audit_log import Action, AuditEntry
@@ -37,6 +38,7 @@ from tests.integration.catalogue.conftest import (
     BRETAGNE,
     CORSE,
     EventsOf,
+    UntilBlocked,
     begun,
     in_days,
     kinds,
@@ -109,6 +111,19 @@ async def test_a_form_that_is_sent_many_times_at_once_is_done_once(
     assert len(await many_times(f"{path}/annuler", f"{path}/annuler")) == 1
     announced = kinds(await events_of(path.rpartition("/")[2]))
     assert announced == [SessionScheduled, SessionOpened, SessionCancelled]
+
+
+async def test_a_form_that_is_sent_twice_at_one_moment_makes_one_draft(
+    organiser: HttpBrowser, an_empty_offer: str, database: Database, until_blocked: UntilBlocked
+) -> None:
+    page = (await organiser.get(NEW)).text
+    form = {name: hidden(page, name) for name in ("cle", "formulaire")} | a_form(an_empty_offer)
+    async with database.transaction() as tx:
+        await tx.execute(text("LOCK TABLE session IN SHARE ROW EXCLUSIVE MODE"))
+        clicks = [asyncio.ensure_future(organiser.post(NEW, data=form)) for _ in range(2)]
+        await until_blocked(2)
+    first, second = await asyncio.gather(*clicks)
+    assert first.headers["location"] == second.headers["location"]
 
 
 async def test_another_form_or_other_fields_make_another_draft(

@@ -44,7 +44,6 @@ OF_THE_FILES = loaded_resource_id("dossier-ia-et-action-publique-locale")
 
 @pytest.fixture
 async def recorded(an_empty_offer: str, ask: Ask) -> str:
-    """A session of Bretagne that has begun."""
     return await published(ask, an_empty_offer, **begun())
 
 

@@ -157,7 +157,6 @@ async def test_only_an_organiser_for_all_makes_a_row_for_another_delegation(
 
 
 async def named(organiser: HttpBrowser, path: str, name: str, **more: str) -> httpx.Response:
-    """Name a session as a template."""
     return await send(organiser, path, f"{path}/modele", modele=name, **more)
 
 

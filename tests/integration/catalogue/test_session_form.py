@@ -10,7 +10,6 @@ from tests.integration.catalogue.browsing import (
     HttpBrowser,
     a_form,
     created,
-    hidden,
     local,
     organiser,
     send,
@@ -22,11 +21,7 @@ from tests.integration.catalogue.conftest import BRETAGNE, change, listed, shown
 __all__ = ["organiser"]
 
 RENNES = "21350238800019"
-
-
 NEW = "/gestion/sessions/nouvelle"
-
-
 WHOLE = {
     # All of one instant, else a minute that passes between them puts a séance outside the session.
     "starts_at": local(40),
@@ -186,40 +181,34 @@ async def test_a_row_is_added_and_taken_away_without_losing_anything_or_storing_
     organiser: HttpBrowser, an_empty_offer: str, ask: Ask
 ) -> None:
     typed = a_form(an_empty_offer, **WHOLE)
-    more = await send(organiser, NEW, **typed, ligne="ajouter-modules")
-    assert more.status_code == 200
-    fields = fields_of(more.text)
-    assert "modules-3-title" in fields
-    assert fields["modules-1-title"] == "Après-midi"
-    assert fields["audience-delegations-corse"] == "oui"
-    fewer = await send(organiser, NEW, **fields, ligne="retirer-modules-0")
+    more = fields_of((await send(organiser, NEW, **typed, ligne="ajouter-modules")).text)
+    kept = (more["modules-3-title"], more["modules-1-title"], more["audience-delegations-corse"])
+    assert kept == ("", "Après-midi", "oui")
+    fewer = await send(organiser, NEW, **more, ligne="retirer-modules-0")
     assert fields_of(fewer.text)["modules-0-title"] == "Après-midi"
     for button in ("retirer-modules-99", "ajouter-rien", "retirer-modules-", "x" * 1000):
-        assert (await send(organiser, NEW, **fields, ligne=button)).status_code == 200
+        assert (await send(organiser, NEW, **more, ligne=button)).status_code == 200
     assert await listed(ask, by=BRETAGNE) == []
 
 
-async def test_a_row_more_does_not_hide_that_somebody_else_changed_the_session(
-    organiser: HttpBrowser, an_empty_offer: str, ask: Ask
+async def test_a_row_more_does_not_hide_a_colleagues_change(
+    organiser: HttpBrowser, draft_id: str, ask: Ask
 ) -> None:
-    path = await created(organiser, an_empty_offer)
-    page = (await organiser.get(path)).text
-    form = fields_of(page) | unseen_fields(page)
-    await change(ask, path.rsplit("/", 1)[1], venue="Morlaix")
-    more = await organiser.post(path, data=form | {"ligne": "ajouter-modules"})
-    assert hidden(more.text, "version") == form["version"]
-    assert (await organiser.post(path, data=form)).status_code == 412
-    assert (await shown(ask, path.removeprefix("/gestion"), by=BRETAGNE))["venue"] == "Morlaix"
+    path = f"/gestion/sessions/{draft_id}"
+    opened = unseen_fields((await organiser.get(path)).text)
+    await change(ask, draft_id, venue="Morlaix")
+    more = await organiser.post(path, data=opened | {"ligne": "ajouter-modules"})
+    assert (await organiser.post(path, data=unseen_fields(more.text))).status_code == 412
 
 
 async def test_the_required_offer_is_chosen_among_the_other_offers(
-    organiser: HttpBrowser, an_empty_offer: str, a_bespoke_offer: str, ask: Ask
+    organiser: HttpBrowser, draft_id: str, a_bespoke_offer: str, ask: Ask
 ) -> None:
-    path = await created(organiser, an_empty_offer)
+    path = f"/gestion/sessions/{draft_id}"
     form = (await organiser.get(path)).text
     [chooser] = re.findall(r'<select id="prerequisite".*?</select>', form, re.DOTALL)
     assert re.findall(r'<option value="([^"]*)"', chooser) == ["", a_bespoke_offer]
-    for chosen in (a_bespoke_offer, ""):
+    required = {"offer_id": a_bespoke_offer, "title": "Un essai"}
+    for chosen, expected in ((a_bespoke_offer, required), ("", None)):
         assert (await send(organiser, path, prerequisite=chosen)).status_code == 303
-        required = (await shown(ask, path.removeprefix("/gestion"), by=BRETAGNE))["prerequisite"]
-        assert (required or {"offer_id": ""})["offer_id"] == chosen
+        assert (await shown(ask, f"/sessions/{draft_id}", by=BRETAGNE))["prerequisite"] == expected

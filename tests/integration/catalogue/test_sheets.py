@@ -173,8 +173,13 @@ async def test_an_empty_cell_or_one_as_it_was_exported_leaves_the_field(
     }
     session = await drafted(ask, an_empty_offer, summary=" Deux\n\nlignes ", experts=["Une juriste"], **dates)
     exported = (await ask("GET", "/sessions/export", by=BRETAGNE)).content
-    for venue, outcome in ((b"Rennes", "unchanged"), (b"", "unchanged"), (b"Brest", "changed")):
-        assert await outcomes(ask, exported.replace(b"Rennes", venue)) == [outcome]
+    for cell, typed, outcome in (
+        (b"Rennes", b"Rennes", "unchanged"),
+        (b"Rennes", b"", "unchanged"),
+        (b"2027-10-31 02:30", b"31/10/2027 02:30", "unchanged"),
+        (b"Rennes", b"Brest", "changed"),
+    ):
+        assert await outcomes(ask, exported.replace(cell, typed)) == [outcome], typed
     now = await shown(ask, f"/sessions/{session['session_id']}", by=BRETAGNE)
     assert now == session | {"venue": "Brest", "version": 2}
 
