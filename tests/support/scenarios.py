@@ -282,13 +282,12 @@ class Play:
         verb, *words = doing.split()
         if verb in ACTS:
             return ACTS[verb](self, words)
-        requests = []
         if verb in REQUESTS:
             requests = [request for part in doing.split("&") for request in self._requests(part)]
+            decide_in(self.roster, requests)
+            self._check_replies(requests)
         else:
             apply_state(self.roster, next_version(self.roster.session, **session_fields([verb, *words])))
-        decide_in(self.roster, requests)
-        self._check_replies(requests)
         return []
 
     def _check_replies(self, requests: Sequence[Request]) -> None:

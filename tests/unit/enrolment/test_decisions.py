@@ -16,6 +16,7 @@ from services.enrolment.rules.states import Cause, State
 from services.enrolment.store.outbox import answer_event
 from shared.events.catalogue import SessionCancelled
 from shared.events.enrolment import (
+    AgentEnrolled,
     AgentWaitlisted,
     AttendanceRecorded,
     Awaiting,
@@ -49,7 +50,7 @@ TRACE = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 # ------------------------------------------------------------ the request behind a decision
 
 
-def test_each_request_has_one_decision_and_one_result_with_its_own_id() -> None:
+def test_each_request_has_a_decision_and_a_result_with_its_own_id() -> None:
     roster, agent = a_roster(capacity=1), an_agent()
     requests = [a_seat_request(roster, agent), a_seat_request(roster, agent), a_seat_request(roster)]
     events = decided(roster, *requests)
@@ -145,6 +146,14 @@ def test_a_cancellation_says_why() -> None:
     assert event.reason == "Salle fermée."
 
 
+def test_agents_whose_attendance_stays_hear_of_a_cancellation_too() -> None:
+    recorded = "seats=4 | ask abcd | at starts | see a came | see b missed | see c excused"
+    events = play(f"{recorded} | status=cancelled > CMJZ").events
+    withdrawn = [event for event in events if isinstance(event, EnrolmentWithdrawn)]
+    kept = {event.agent.agent_id: event.attendance_kept for event in withdrawn}
+    assert kept == {"a": True, "b": True, "c": True, "d": False}
+
+
 def test_the_certificate_of_a_cancelled_session_follows_what_took_place() -> None:
     played = play("modules=2 | ask a | at starts | see a came > A | status=cancelled > C")
     withdrawn, recorded = played.events
@@ -155,26 +164,21 @@ def test_the_certificate_of_a_cancelled_session_follows_what_took_place() -> Non
 
 
 @pytest.mark.parametrize(
-    ("approval", "awaiting"),
+    ("scenario", "awaiting"),
     [
-        ("employer", Awaiting.EMPLOYER_APPROVAL),
-        ("selection", Awaiting.SELECTION),
-        ("employer_then_selection", Awaiting.EMPLOYER_APPROVAL),
+        ("approval=employer | ask a", Awaiting.EMPLOYER_APPROVAL),
+        ("approval=selection | ask a", Awaiting.SELECTION),
+        ("approval=employer_then_selection | ask a", Awaiting.EMPLOYER_APPROVAL),
+        ("approval=employer_then_selection | ask a | agree a", Awaiting.SELECTION),
     ],
 )
-def test_a_pending_agent_is_told_whose_word_is_awaited(approval: str, awaiting: Awaiting) -> None:
-    [event] = play(f"approval={approval} | ask a").events
+def test_a_pending_agent_hears_whose_decision_is_awaited(scenario: str, awaiting: Awaiting) -> None:
+    [event] = play(scenario).events
     assert isinstance(event, EnrolmentPending)
     assert event.awaiting is awaiting
 
 
-def test_the_employers_word_is_followed_by_the_selection() -> None:
-    [event] = play("approval=employer_then_selection | ask a | agree a > S").events
-    assert isinstance(event, EnrolmentPending)
-    assert event.awaiting is Awaiting.SELECTION
-
-
-def test_members_of_a_group_have_one_place_and_hear_of_how_many() -> None:
+def test_members_of_a_group_hear_of_their_common_place_and_number() -> None:
     played = play("seats=2 | ask ab | wait acd > EEWW already_enrolled")
     events = [event for event in played.events if isinstance(event, AgentWaitlisted)]
     assert [(event.position, event.together) for event in events] == [(1, 2), (1, 2)]
@@ -187,6 +191,11 @@ def test_members_of_a_group_have_one_place_and_hear_of_how_many() -> None:
 def test_the_only_new_member_of_a_group_waits_alone() -> None:
     played = play("seats=2 | ask ab | wait ac > EEW already_enrolled")
     assert played.roster.waiting_list.groups == {}
+
+
+def test_members_with_a_seat_for_each_do_not_wait_for_a_member_who_waits_alone() -> None:
+    events = play("seats=2 reserved=corse:2@closes | ask a | wait a bc/corse > WEE already_enrolled").events
+    assert [type(event) for event in events] == [EnrolmentRefused, AgentEnrolled, AgentEnrolled]
 
 
 def test_of_several_offers_that_are_over_the_first_to_end_lapses_first() -> None:

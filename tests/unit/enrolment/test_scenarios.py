@@ -262,7 +262,7 @@ a group sees what a request before it in the batch took
 a group fits when all who have no seat yet get one
     seats=3 | ask a | all abc > EEE already_enrolled
 a group does not fit while one of it only waits
-    seats=1 | ask ab | all bc > EWR already_enrolled group_does_not_fit
+    seats=2 reserved=corse:1@closes | ask ab | all b c/corse > EWR already_enrolled group_does_not_fit
 """
 
 WAITING_TOGETHER = """
@@ -271,14 +271,13 @@ a group for which there are seats has them at once
 a group waits as one place behind others
     seats=3 later | ask abc | ask de | wait fg | wait hi > EEEWWWWWW | line defghi
 where a group cannot wait it is refused
-    seats=1 list=offer | wait ab > RR group_does_not_fit
-    seats=1 list=none | wait ab > RR group_does_not_fit
-    seats=1 approval=selection | wait ab > RR group_does_not_fit
-    seats=1 approval=employer_then_selection | wait ab > RR group_does_not_fit
-    seats=1 | wait ab @closes > RR deadline_passed
-    seats=1 status=cancelled | wait ab > RR session_cancelled
-    seats=1 | wait ab @opens-tick > RR not_open_yet
-    seats=2 closes=starts | at starts | wait abc @starts-tick > RRR group_does_not_fit
+    seats=2 list=offer | ask a | wait bc > ERR group_does_not_fit
+    seats=2 list=none | ask a | wait bc > ERR group_does_not_fit
+    seats=2 approval=selection | wait ab > RR group_does_not_fit
+    seats=2 approval=employer_then_selection | wait ab > RR group_does_not_fit
+    seats=2 | ask a | wait bc @closes > ERR deadline_passed
+    seats=2 | ask a | wait bc @opens-tick > ERR not_open_yet
+    status=cancelled | wait ab > RR session_cancelled
 the employer approves by asking for a group that waits
     seats=2 approval=employer | ask-approved a | wait bc > EWW
 nobody waits with an agent who could not be enrolled alone
