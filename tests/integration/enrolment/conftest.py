@@ -163,18 +163,21 @@ def rows(database: Database) -> Callable[..., Awaitable[list[Row[Any]]]]:
     return rows
 
 
-LocksAwaited = Callable[[], Awaitable[None]]
+LocksAwaited = Callable[..., Awaitable[None]]
 
 
 @pytest.fixture
 def locks_awaited(rows: SelectRows, eventually: Eventually) -> LocksAwaited:
-    """A function that returns once a transaction waits for a lock of another one."""
-    waiting = "SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+    """A function that returns once so many transactions wait for locks of others."""
+    waiting = "datname = current_database() AND wait_event_type = 'Lock'"
 
-    async def one_waits() -> bool:
-        return bool(await rows(waiting))
+    async def returns(number: int = 1) -> None:
+        async def they_wait() -> bool:
+            return len(await rows(f"SELECT 1 FROM pg_stat_activity WHERE {waiting}")) >= number
 
-    return lambda: eventually(one_waits, "a transaction waits for a lock")
+        await eventually(they_wait, f"{number} transactions wait for locks")
+
+    return returns
 
 
 @pytest.fixture

@@ -40,7 +40,7 @@ async def walk(
 ) -> tuple[list[str], str]:
     """What a page and those behind its links of this name show, and the address of the last."""
     found: list[str] = []
-    while True:
+    for _ in range(100):
         page = (await organiser.get(address)).text
         shown = entries(page)
         found += shown if way == "next" else shown[::-1]
@@ -48,6 +48,7 @@ async def walk(
         if link is None:
             return found, address
         address = unescape(link[1])
+    raise AssertionError(f"no page of {address} is the last one")
 
 
 def hidden(page: str, name: str) -> str:

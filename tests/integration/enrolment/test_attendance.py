@@ -263,7 +263,7 @@ async def test_a_module_that_has_begun_is_incomplete_until_everybodys_attendance
     found = []
     for recorded in ([], [(2, ids[:1])], [(2, ids[1:])], [(1, ids)]):
         for module, people in recorded:
-            form = marks("", "absent", *people)
+            form = marks("", "attended", *people)
             await send(organiser, page_of(session, f"/presence?seance={module}"), **form)
         async with database.quiet_transaction() as tx:
             found.append(await incomplete_modules(tx, session, clock.now()))

@@ -10,10 +10,12 @@ import httpx
 import pytest
 
 from services.enrolment.service import people
+from services.enrolment.store import sessions
+from shared.database import Database
 from shared.events.catalogue import SessionState
 from shared.messaging.erasure import Eraser
 from tests.conftest import Ask
-from tests.integration.enrolment.conftest import Front, SelectRows, problem
+from tests.integration.enrolment.conftest import Front, LocksAwaited, SelectRows, problem
 from tests.integration.enrolment.manage import (
     PERSON,
     OrganiserClient,
@@ -98,10 +100,15 @@ async def test_a_person_is_one_agent_by_present_address_and_names_in_all_session
     assert same == [False, False, True], "who shares the mailbox, or has the address that was wrong"
 
 
-async def test_organisers_who_enrol_a_new_person_at_once_make_one_agent(front: Front, ask: Ask) -> None:
+async def test_organisers_who_enrol_a_new_person_at_once_make_one_agent(
+    front: Front, ask: Ask, database: Database, locks_awaited: LocksAwaited
+) -> None:
     session = await front.open()
-    answers = await asyncio.gather(*(enrol(ask, session) for _ in range(4)))
-    assert sorted(answer.status_code for answer in answers) == [201, 409, 409, 409]
+    async with database.transaction() as tx:
+        await sessions.lock(tx, [session.session_id])
+        both = asyncio.gather(enrol(ask, session), enrol(ask, session))
+        await locks_awaited(2)
+    assert sorted(answer.status_code for answer in await both) == [201, 409]
 
 
 async def test_a_refusal_leaves_nothing_and_writes_to_nobody(
@@ -202,8 +209,8 @@ async def test_another_person_gets_no_identifier_of_the_one_who_is_enrolled_agai
     front: Front, organiser: OrganiserClient, rows: SelectRows
 ) -> None:
     session, agents = await full(front)
-    which = (await front.of(session, agents[3])).enrolment_id
-    await send(organiser, page_of(session, f"/ajout?depuis={which}"), **PERSON)
+    which, same_mailbox = (await front.of(session, agents[3])).enrolment_id, {"email": agents[3].email}
+    await send(organiser, page_of(session, f"/ajout?depuis={which}"), **PERSON | same_mailbox)
     [row] = await rows("SELECT issuer FROM enrolment WHERE agent ->> 'family_name' = 'Riou'")
     assert row.issuer == "cnfpt"
     assert (await organiser.get(page_of(session, f"/ajout?depuis={uuid4()}"))).status_code == 404

@@ -1,6 +1,7 @@
 """The page of a person, for organisers: where they may move, notes, history; and who came together."""
 
 import asyncio
+import itertools
 import re
 from datetime import timedelta
 from functools import partial
@@ -81,7 +82,8 @@ async def test_a_note_is_kept_once_a_day_counted_in_the_roster_and_leads_back_to
 ) -> None:
     session, (agent, *_) = await full(front)
     path, now = await person_page(front, session, agent), clock.now()
-    monkeypatch.setattr(clock, "now", lambda: now)  # or midnight may come between two clicks
+    ticks = itertools.count()  # of one second: midnight may come between two clicks otherwise
+    monkeypatch.setattr(clock, "now", lambda: now.replace(microsecond=next(ticks)))
     note, text_there = f"{path}/note?etat=attente&tri=nom", "En fauteuil <b>"
     done = await asyncio.gather(*(send(organiser, path, note, note=text_there) for _ in range(5)))
     assert {answer.headers["location"] for answer in done} == {f"{path}?etat=attente&tri=nom&fait=notee"}

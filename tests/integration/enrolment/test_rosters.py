@@ -72,12 +72,12 @@ async def test_a_roster_and_its_sheet_have_everybody_in_order(
 
 async def test_a_roster_is_read_page_by_page_and_by_state(front: Front, ask: Ask) -> None:
     session = await a_full_session(front)
-    whole, found, query, pages = await listed(ask, session), list[dict[str, Any]](), "?limit=2", 0
-    while query:
-        page = (await ask("GET", of(session, f"roster{query}"), by=BRETAGNE)).json()
-        found, pages = found + page["items"], pages + 1
-        query = f"?limit=2&cursor={page['next']}" if page["next"] else ""
-    assert (found, pages) == (whole, 3)
+    pages: list[dict[str, Any]] = []
+    for _ in range(3):
+        after = f"&cursor={pages[-1]['next']}" if pages else ""
+        pages.append((await ask("GET", of(session, f"roster?limit=2{after}"), by=BRETAGNE)).json())
+    assert [entry for page in pages for entry in page["items"]] == await listed(ask, session)
+    assert pages[-1]["next"] is None
     waiting = await listed(ask, session, "?state=waitlisted&state=offered")
     assert [entry["position"] for entry in waiting] == [None, 1, 2]
 

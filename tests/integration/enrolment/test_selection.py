@@ -167,9 +167,9 @@ async def test_a_draft_is_kept_moves_by_steps_and_decides_nothing(draft: Draft) 
     assert await draft.order() == ["Le Goff", "Martin", "Durand", "Bernard"]
     moved = await draft.save(3, 1, 2, monter=str(draft.ids[2]))
     assert moved.headers["location"] == f"{draft.path}#candidat-{draft.ids[2]}"
-    await draft.save(3, 2, 1, descendre=str(draft.ids[1]))
-    await draft.save(2, 3, 1, monter=str(draft.ids[3]))
-    assert await draft.order() == ["Martin", "Durand", "Le Goff", "Bernard"]
+    assert await draft.order() == ["Martin", "Le Goff", "Durand", "Bernard"]
+    await draft.save(3, 2, 1, descendre=str(draft.ids[2]))
+    assert await draft.order() == ["Le Goff", "Martin", "Durand", "Bernard"]
     assert await draft.states() == UNDECIDED
 
 
