@@ -34,40 +34,43 @@ def a_pool(relay: ScriptedRelay) -> MakePool:
     return opened
 
 
+ANSWERS: list[tuple[str, SmtpAction, Verdict]] = [
+    ("MAIL RCPT DOT", Reply("252 taken, I think"), Verdict.SENT),
+    ("CONNECT EHLO MAIL RCPT", Drop(), Verdict.RETRY),
+    ("DATA BODY DOT", Drop(), Verdict.AMBIGUOUS),
+    # About the connection, and not about the mail, whatever the code (RFC 5321, 3.1).
+    ("CONNECT EHLO", Reply("421 closing"), Verdict.RETRY),
+    ("CONNECT EHLO", Reply("554 no service"), Verdict.RETRY),
+    ("MAIL RCPT DATA DOT", Reply("421 closing"), Verdict.RETRY),
+    ("MAIL RCPT DATA DOT", Reply("451 later"), Verdict.RETRY),
+    ("MAIL RCPT DATA DOT", Reply("550 5.7.1 not here"), Verdict.FAILED),
+    ("MAIL RCPT DATA", LOGIN, Verdict.RETRY),
+    ("MAIL RCPT DATA", Reply("534 5.7.9 too weak"), Verdict.RETRY),
+    ("MAIL RCPT DATA", Reply("535 5.7.8 wrong"), Verdict.RETRY),
+    ("MAIL RCPT DATA", Reply("538 5.7.11 in the clear"), Verdict.RETRY),
+    ("DATA", Reply("250 taken without a look"), Verdict.RETRY),
+    ("DATA", Reply("334 what"), Verdict.RETRY),
+    ("DATA", Reply("199 hm"), Verdict.RETRY),
+    ("DOT", Reply("354 more"), Verdict.AMBIGUOUS),
+    ("DOT", Reply("199 hm"), Verdict.AMBIGUOUS),
+    ("DOT", Reply("600 ?"), Verdict.AMBIGUOUS),
+]
+"""At which points, what the relay does, and what that says of the mail."""
+
+
 @pytest.mark.parametrize(
-    ("points", "action", "verdict"),
-    [
-        ("MAIL RCPT DOT", Reply("252 taken, I think"), Verdict.SENT),
-        ("CONNECT EHLO MAIL RCPT", Drop(), Verdict.RETRY),
-        ("DATA BODY DOT", Drop(), Verdict.AMBIGUOUS),
-        # About the connection, and not about the mail, whatever the code (RFC 5321, 3.1).
-        ("CONNECT EHLO", Reply("421 closing"), Verdict.RETRY),
-        ("CONNECT EHLO", Reply("554 no service"), Verdict.RETRY),
-        ("MAIL RCPT DATA DOT", Reply("421 closing"), Verdict.RETRY),
-        ("MAIL RCPT DATA DOT", Reply("451 later"), Verdict.RETRY),
-        ("MAIL RCPT DATA DOT", Reply("550 5.7.1 not here"), Verdict.FAILED),
-        ("MAIL RCPT DATA", LOGIN, Verdict.RETRY),
-        ("MAIL RCPT DATA", Reply("534 5.7.9 too weak"), Verdict.RETRY),
-        ("MAIL RCPT DATA", Reply("535 5.7.8 wrong"), Verdict.RETRY),
-        ("MAIL RCPT DATA", Reply("538 5.7.11 in the clear"), Verdict.RETRY),
-        ("DATA", Reply("250 taken without a look"), Verdict.RETRY),
-        ("DATA", Reply("334 what"), Verdict.RETRY),
-        ("DATA", Reply("199 hm"), Verdict.RETRY),
-        ("DOT", Reply("354 more"), Verdict.AMBIGUOUS),
-        ("DOT", Reply("199 hm"), Verdict.AMBIGUOUS),
-        ("DOT", Reply("600 ?"), Verdict.AMBIGUOUS),
-    ],
+    ("point", "action", "verdict"),
+    [(point, action, verdict) for points, action, verdict in ANSWERS for point in points.split()],
     ids=str,
 )
 async def test_what_an_answer_says_of_the_mail(
-    relay: ScriptedRelay, a_pool: MakePool, points: str, action: SmtpAction, verdict: Verdict
+    relay: ScriptedRelay, a_pool: MakePool, point: str, action: SmtpAction, verdict: Verdict
 ) -> None:
-    for point in points.split():
-        relay.script(point, action, *[action] * (point == "EHLO"))  # EHLO is followed by HELO
-        async with a_pool() as pool:
-            assert (await pool.send(MAIL, yes)).verdict is verdict, point
-        if verdict in (Verdict.RETRY, Verdict.FAILED):
-            assert relay.taken == [], point
+    relay.script(point, action, action)  # EHLO is followed by HELO
+    async with a_pool() as pool:
+        assert (await pool.send(MAIL, yes)).verdict is verdict
+    if verdict in (Verdict.RETRY, Verdict.FAILED):
+        assert relay.taken == []
 
 
 @pytest.mark.parametrize(

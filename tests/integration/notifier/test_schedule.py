@@ -12,9 +12,9 @@ import pytest
 
 from services.notifier import jobs
 from services.notifier.letters import TEMPLATE_OF, FanOut, FanOutTask, timing
-from services.notifier.service import mails, queue
+from services.notifier.service import enrolments, mails, queue
 from services.notifier.service.fan_outs import next_slice
-from services.notifier.store import fan_outs, sessions
+from services.notifier.store import fan_outs
 from services.notifier.store import mails as stored_mails
 from shared import clock
 from shared.events.enrolment import (
@@ -31,6 +31,7 @@ from shared.events.notifier import EmailSent
 from tests.conftest import Eventually
 from tests.integration.notifier.conftest import Notifier
 from tests.integration.notifier.events import cancelled, changed, enrolled, in_days, noon, scheduled
+from tests.support.consuming import received
 from tests.unit.notifier.builders import SESSION_ID, a_decision, an_agent
 
 ALL = {"joining-instructions", "reminder-week", "reminder-day"}
@@ -241,11 +242,13 @@ async def test_an_enrolment_that_is_being_read_holds_up_the_beginning_of_its_rem
     notifier: Notifier, eventually: Eventually
 ) -> None:
     await a_reminder_is_due(notifier)
+    decision = received(enrolled(1), received_at=DAYS_AGO)
     async with notifier.database.transaction() as tx:
-        await sessions.lock(tx, [SESSION_ID], exclusive=False)
-        beginning = asyncio.create_task(jobs.fan_out(notifier.database))
+        await enrolments.process(tx, [decision], clock.now())
+        beginning = asyncio.create_task(notifier.fan_out())
         await eventually(notifier.waits, "the job waits for the enrolment")
     await beginning
+    assert await reminded(notifier) == [("A-1", "pending")]
 
 
 async def test_a_session_that_moves_there_and_back_reminds_once(
