@@ -23,8 +23,8 @@ from shared.events.enrolment import (
 from shared.events.vocabulary import Status
 
 
-class Transaction:
-    """A roster as it is opened, to be compared with what becomes of it."""
+class Invariants:
+    """Compares a roster at the end of a transaction with what it was when it was opened."""
 
     def __init__(self, roster: SessionRoster) -> None:
         self._roster = roster

@@ -45,7 +45,7 @@ from shared.events.enrolment import (
 )
 from shared.events.vocabulary import Agent
 from tests.support.builders import CLOSES, DURING, ENDS, OPENS, STARTS
-from tests.support.invariants import Transaction
+from tests.support.invariants import Invariants
 from tests.support.rosters import (
     AJACCIO,
     BREST,
@@ -166,10 +166,10 @@ FIELDS: dict[str, tuple[str, Callable[[str], object]]] = {
 }
 
 
-def session_fields(words: Sequence[str]) -> dict[str, Any]:
+def session_fields(tokens: Sequence[str]) -> dict[str, Any]:
     """Return the fields of a session that ``private seats=2`` names."""
     fields: dict[str, Any] = {}
-    for word in words:
+    for word in tokens:
         name, is_field, value = word.partition("=")
         if is_field:
             field, read = FIELDS[name]
@@ -241,9 +241,9 @@ class Play:
     def do(self, doing: str) -> Sequence[str]:
         """Do a step and check what is always true. Return its reasons, faults and notices."""
         self.roster = reopened(self.roster)
-        transaction, notices = Transaction(self.roster), len(self.roster.notices)
+        invariants, notices = Invariants(self.roster), len(self.roster.notices)
         faults = self._do(doing)
-        transaction.check()
+        invariants.check()
         return [*faults, *self._reasons(), *(_NOTICES[type(n)] for n in self.roster.notices[notices:])]
 
     def enrolment(self, letter: str) -> Enrolment:
@@ -262,10 +262,10 @@ class Play:
             for _, agent in sorted(self.agents.items())
         )
 
-    def named(self, words: Iterable[str]) -> list[Agent]:
+    def named(self, tokens: Iterable[str]) -> list[Agent]:
         """Return the agents that ``ab c/nantes`` names. A new letter is a new agent."""
         found = []
-        for word in words:
+        for word in tokens:
             letters, _, kind = word.partition("/")
             for letter in letters:
                 if letter not in self.agents:
@@ -279,15 +279,15 @@ class Play:
         return moment(text, MOMENTS | {"now": self.roster.now} | ends)
 
     def _do(self, doing: str) -> Sequence[str]:
-        verb, *words = doing.split()
+        verb, *tokens = doing.split()
         if verb in ACTS:
-            return ACTS[verb](self, words)
+            return ACTS[verb](self, tokens)
         if verb in REQUESTS:
             requests = [request for part in doing.split("&") for request in self._requests(part)]
             decide_in(self.roster, requests)
             self._check_replies(requests)
         else:
-            apply_state(self.roster, next_version(self.roster.session, **session_fields([verb, *words])))
+            apply_state(self.roster, next_version(self.roster.session, **session_fields([verb, *tokens])))
         return []
 
     def _check_replies(self, requests: Sequence[Request]) -> None:
@@ -304,9 +304,9 @@ class Play:
             assert result.state == (State.REFUSED if result.reason else self.roster.latest[agent].state)
 
     def _requests(self, part: str) -> list[Request]:
-        verb, *words = part.split()
-        received_at = [self.moment(word[1:]) for word in words if word.startswith("@")]
-        agents = self.named(word for word in words if not word.startswith("@"))
+        verb, *tokens = part.split()
+        received_at = [self.moment(word[1:]) for word in tokens if word.startswith("@")]
+        agents = self.named(word for word in tokens if not word.startswith("@"))
         return REQUESTS[verb](self.roster, agents, *received_at)
 
     def _reasons(self) -> list[str]:
@@ -329,26 +329,26 @@ _NOTICES = {MinimumMissed: "minimum_missed", SelectionDue: "selection_due"}
 # ------------------------------------------------------------ acts of organisers and of time
 
 
-def _rank(played: Play, words: Sequence[str]) -> Sequence[str]:
+def _rank(played: Play, tokens: Sequence[str]) -> Sequence[str]:
     """``rank ab not c``."""
-    ranked, _, not_selected = " ".join(words).partition("not")
+    ranked, _, not_selected = " ".join(tokens).partition("not")
     keys = [[agent.key for agent in played.named(part.split())] for part in (ranked, not_selected)]
     return _fault(ranks(played.roster, *keys))
 
 
-def _prefer(played: Play, words: Sequence[str]) -> Sequence[str]:
+def _prefer(played: Play, tokens: Sequence[str]) -> Sequence[str]:
     """``prefer a 2``; ``first`` instead of a number puts the agent before all."""
-    [agent] = played.named(words[:1])
-    priority = None if words[1] == "first" else int(words[1])
+    [agent] = played.named(tokens[:1])
+    priority = None if tokens[1] == "first" else int(tokens[1])
     return _fault(prioritise(played.roster, agent.key, priority, "Anne Conseil", "Reporté"))
 
 
-def _see(played: Play, words: Sequence[str]) -> Sequence[str]:
+def _see(played: Play, tokens: Sequence[str]) -> Sequence[str]:
     """``see ab came - missed``: the attendance at one module after the other; ``-`` leaves one out."""
     marks = [
         AttendanceMark(agent.key, module, _SEEN[word])
-        for agent in played.named(words[:1])
-        for module, word in enumerate(words[1:])
+        for agent in played.named(tokens[:1])
+        for module, word in enumerate(tokens[1:])
         if word != "-"
     ]
     return list(dict.fromkeys(record_attendance(played.roster, marks, "Anne Conseil").values()))
@@ -361,20 +361,20 @@ _SEEN = {
 }
 
 
-def _at(played: Play, words: Sequence[str]) -> Sequence[str]:
-    played.roster.now = played.moment(words[0])
+def _at(played: Play, tokens: Sequence[str]) -> Sequence[str]:
+    played.roster.now = played.moment(tokens[0])
     return []
 
 
-def _due(played: Play, words: Sequence[str]) -> Sequence[str]:
-    played.roster.now = played.moment(words[0])
+def _due(played: Play, tokens: Sequence[str]) -> Sequence[str]:
+    played.roster.now = played.moment(tokens[0])
     expire(played.roster, played.roster.now)
     return []
 
 
-def _line(played: Play, words: Sequence[str]) -> Sequence[str]:
+def _line(played: Play, tokens: Sequence[str]) -> Sequence[str]:
     """``line bca``: they wait in this order."""
-    assert [waiting.agent for waiting in played.roster.waiting_list] == played.named(words)
+    assert [waiting.agent for waiting in played.roster.waiting_list] == played.named(tokens)
     return []
 
 

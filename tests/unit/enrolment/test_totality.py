@@ -18,16 +18,16 @@ from tests.support.rosters import a_roster, a_seat_request, changed, decided, st
 from tests.support.scenarios import AUDIENCES, REQUESTS, Play
 
 AGENTS = ["a", "b", "c/nantes", "d/nantes", "e/dirigeant", "f/corse"]
-Words = st.SearchStrategy[str]
+Tokens = st.SearchStrategy[str]
 
 
-def often(words: Words, *rarely: Words) -> Words:
+def often(tokens: Tokens, *rarely: Tokens) -> Tokens:
     """The first four times as often as each of the others. Hypothesis takes the same one twice for once."""
-    return st.integers(0, 3 + len(rarely)).flatmap(lambda number: [*[words] * 4, *rarely][number])
+    return st.integers(0, 3 + len(rarely)).flatmap(lambda number: [*[tokens] * 4, *rarely][number])
 
 
-def some_of(words: Sequence[str], most: int, *, least: int = 0) -> Words:
-    return st.lists(st.sampled_from(words), min_size=least, max_size=most).map(" ".join)
+def some_of(tokens: Sequence[str], most: int, *, least: int = 0) -> Tokens:
+    return st.lists(st.sampled_from(tokens), min_size=least, max_size=most).map(" ".join)
 
 
 moments = st.integers(-40, 40).map(lambda half_days: f"during{12 * half_days:+}hour")
@@ -59,7 +59,7 @@ ANYTHING: dict[str, st.SearchStrategy[Any]] = SEATS | {
 }
 
 
-def fields(optional: dict[str, st.SearchStrategy[Any]]) -> Words:
+def fields(optional: dict[str, st.SearchStrategy[Any]]) -> Tokens:
     chosen = st.fixed_dictionaries({"venue": st.just("Rennes")}, optional=optional)
     return chosen.map(lambda values: " ".join(f"{name}={value}" for name, value in values.items()))
 
