@@ -43,9 +43,7 @@ class MessageDraft(BaseModel):
 
     text: MessageText
     link: Url | None = None
-    reader: MessageAudience = Field(
-        default=MessageAudience.ENROLLED, description="The state of the recipient's enrolment."
-    )
+    reader: MessageAudience = Field(default=MessageAudience.ENROLLED, description="Where its reader stands.")
 
 
 class LetterPreview(BaseModel):
@@ -60,14 +58,11 @@ class MailItem(BaseModel):
     """A mail and its state. It never has the address or the text."""
 
     mail_id: UUID
-    cause_id: UUID = Field(description="The ce_id of the event that caused the mail.")
+    cause_id: UUID = Field(description="The ce_id of the event that called for it.")
     template: str
     agent_id: str
     issuer: str = Field(
-        default="",
-        description=(
-            "The issuer of the agent_id. Empty for older events and for a recipient who is not an agent."
-        ),
+        default="", description="Who gave the agent_id; empty in events of before and for who is no agent."
     )
     session_id: UUID | None
     enrolment_id: UUID | None
@@ -79,8 +74,8 @@ class MailItem(BaseModel):
     created_at: datetime
     due_at: datetime
     settled_at: datetime | None
-    bounced_at: datetime | None = Field(description="When a report of non-delivery came.")
-    bounce_status: str | None = Field(description="The RFC 3463 code of the report.")
+    bounced_at: datetime | None = Field(description="When a report came that it did not arrive.")
+    bounce_status: str | None = Field(description="RFC 3463 code of that report.")
 
 
 class MailDecision(BaseModel):
@@ -116,16 +111,14 @@ class MailSearch(BaseModel):
     model_config = ConfigDict(extra="forbid")
     agent_id: mails_service.Searched | None = Field(
         default=None,
-        description=(
-            "An agent's identifier, or a reference from a letter, also as dictated. An address is "
-            "refused: the search could not be shown to a person who is found by address only."
-        ),
+        description="Where nobody has this identifier, a reference as letters have it, or as it was "
+        "dictated. An address is refused: who is found by none could not be told of the search.",
     )
     issuer: IssuerName | None = Field(
-        default=None, description="The issuer of the agent_id. Null: any issuer; each item names its issuer."
+        default=None, description="Who gave the agent_id; null: whoever did, and each item says who."
     )
     state: MailState | None = None
-    cursor: str | None = Field(default=None, description="`next` of the previous page.")
+    cursor: str | None = Field(default=None, description="``next`` of the page before.")
     limit: int = Field(default=100, ge=1, le=500)
 
 
@@ -198,7 +191,7 @@ async def mails(
     staff: Staff,
     *,
     agent_id: Annotated[
-        str | None, Query(deprecated=True, description="Refused here: use POST /api/v1/mails/search.")
+        str | None, Query(deprecated=True, description="Refused: POST /api/v1/mails/search takes it.")
     ] = None,
     state: MailState | None = None,
     cursor: str | None = None,

@@ -30,7 +30,6 @@ from shared.events.portal import (
     AgentErasureRequested,
     EnrolmentRequested,
     SubscriptionChanged,
-    WithdrawalRequested,
 )
 from shared.messaging import dead_letters
 from shared.messaging.portals.admission import Rejected
@@ -287,16 +286,6 @@ async def test_the_read_log_keeps_the_author_of_a_request(
     assert await rows(enrolled, READS) == [(*line, "iel", "IEL-1")]
     [(about,)] = await rows(enrolled, "SELECT about FROM read_log")
     assert f"Requested as {about}." in output
-
-
-async def test_an_erasure_of_an_agent_without_a_known_address_says_what_ends(
-    agent: RunCommand, enrolled: Database
-) -> None:
-    leaves = WithdrawalRequested(session_id=uuid4(), agent_id="IEL-7", by="agent")
-    await take(enrolment, enrolled, [received(leaves, issuer="iel")], policy=Policy())
-    for agent_id, is_warned in (("NOPE-1", True), ("IEL-7", True), ("IEL-1", False)):
-        code, output = await agent("erase", "iel", agent_id)
-        assert (code, f"No address is known of {agent_id} of iel" in output) == (0, is_warned)
 
 
 @pytest.mark.parametrize("command", [("erase",), ("correct", "--email", "zoe@juste.fr", "--anyway")])

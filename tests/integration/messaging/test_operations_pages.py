@@ -167,22 +167,6 @@ async def test_what_a_record_says_is_shown_for_a_purpose_alone(
     assert tuple(line) == (SUPPORT, "dead_letter", "IEL-0048151", str(number), "ticket 12")
 
 
-async def test_why_a_record_is_there_is_said_in_french_but_for_what_only_a_program_said(
-    notifying: Process, operator: Operator
-) -> None:
-    await reject(notifying, Rejected(RECORD, RejectionCode.INVALID, (PROBLEM,), portal=None))
-    await park(
-        notifying,
-        Parked(replace(RECORD, offset=1), None, "the CloudEvents attribute 'id' is missing (header ce_id)"),
-        Parked(replace(RECORD, offset=2), None, "KeyError: x", "Tb"),
-    )
-    rejected = await operator.look(etat="rejected")
-    parked = await operator.look(etat="parked")
-    assert "La demande n’est pas valable\u00a0: <code>/agent/email</code> champ obligatoire" in rejected
-    assert "l’attribut CloudEvents &#39;id&#39; manque (en-tête ce_id)" in parked
-    assert '<span lang="en">KeyError: x</span>' in parked
-
-
 async def test_what_can_be_handled_now_is_handled_again_as_it_is(
     notifying: Process, operator: Operator
 ) -> None:

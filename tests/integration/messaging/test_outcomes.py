@@ -79,15 +79,23 @@ def bespoke_request() -> portal.BespokeTrainingRequested:
     )
 
 
-async def take(router: Router, database: Database, portals: PortalsFile, *records: Record) -> None:
-    """Take records in, in one batch."""
-    (topic,) = {record.topic for record in records}
-    admission = Admission(portals, intake_keys=[])
-    consumer = Consumer(router.subscriptions[Topic(topic)], database, ContextRepo(), admission)
-    await consumer.take([consumer.read(record) for record in records])
+Take = Callable[..., Awaitable[None]]
 
 
-async def notified(database: Database) -> list[RequestRejected]:
+@pytest.fixture
+def take(answering: Database, portals: PortalsFile) -> Take:
+    """Take records in, in one batch: into the database of enrolment, or another."""
+
+    async def take(*records: Record, router: Router | None = None, database: Database = answering) -> None:
+        (topic,) = {record.topic for record in records}
+        subscription = (router or requests_of()).subscriptions[Topic(topic)]
+        consumer = Consumer(subscription, database, ContextRepo(), Admission(portals, intake_keys=[]))
+        await consumer.take([consumer.read(record) for record in records])
+
+    return take
+
+
+async def rejections(database: Database) -> list[RequestRejected]:
     return [RequestRejected.model_validate_json(row.data) for row in await rows(database)]
 
 
@@ -95,16 +103,15 @@ async def notified(database: Database) -> list[RequestRejected]:
 
 
 async def test_the_sender_of_a_rejected_record_hears_where_it_lies_and_what_is_wrong(
-    answering: Database, portals: PortalsFile
+    take: Take, answering: Database
 ) -> None:
-    await take(requests_of(), answering, portals, a_request(offset=7, session_id="x"))
+    await take(a_request(offset=7, session_id="x"))
 
     [row] = await rows(answering)
     assert (row.type, row.source) == (RequestRejected.TYPE, "/services/enrolment")
     assert (row.topic, row.portal, row.key) == ("portal.answers.iel", "iel", "portal.enrolments-2-7")
     rejection = RequestRejected.model_validate_json(row.data)
-    [problem] = rejection.problems
-    assert problem.pointer == "/session_id"
+    assert [problem.pointer for problem in rejection.problems] == ["/session_id"]
     assert rejection.model_dump(exclude={"problems"}) == {
         "request_source": "/portals/iel",
         "portal": "iel",
@@ -118,56 +125,59 @@ async def test_the_sender_of_a_rejected_record_hears_where_it_lies_and_what_is_w
 
 @pytest.mark.parametrize("session_id", ["\0", "6f0c2f0e-6a0e-5d0e-9d0c-0d6d1f9f2a1\0", "\u202e"])
 async def test_whatever_stands_where_an_id_should_is_rejected_and_not_quoted(
-    answering: Database, portals: PortalsFile, session_id: str
+    take: Take, answering: Database, session_id: str
 ) -> None:
     """Postgres holds no NUL: a reason with one could not be kept, and the record was parked instead."""
-    await take(requests_of(), answering, portals, a_request(session_id=session_id))
-    [rejection] = await notified(answering)
-    assert [(problem.pointer, problem.message) for problem in rejection.problems] == [
-        ("/session_id", "Input should be a valid UUID")
-    ]
+    await take(a_request(session_id=session_id))
+    [rejection] = await rejections(answering)
+    assert [problem.message for problem in rejection.problems] == ["Input should be a valid UUID"]
 
 
 async def test_a_record_that_comes_again_is_rejected_once_and_another_by_itself(
-    answering: Database, portals: PortalsFile
+    take: Take, answering: Database
 ) -> None:
     first, second = (a_request(offset=offset, session_id="x") for offset in (1, 2))
-    await take(requests_of(), answering, portals, first, first)
-    await take(requests_of(), answering, portals, first, second)
-    assert [rejection.offset for rejection in await notified(answering)] == [1, 2]
+    await take(first, first)
+    await take(first, second)
+    assert [rejection.offset for rejection in await rejections(answering)] == [1, 2]
 
 
-async def test_a_record_without_an_id_is_named_by_where_it_lies(
-    answering: Database, portals: PortalsFile
-) -> None:
+async def test_a_record_without_an_id_is_named_by_where_it_lies(take: Take, answering: Database) -> None:
     record = a_request()
     without_id = tuple((name, value) for name, value in record.headers if name != "ce_id")
-    await take(requests_of(), answering, portals, replace(record, headers=without_id))
-    [rejection] = await notified(answering)
+    await take(replace(record, headers=without_id))
+    [rejection] = await rejections(answering)
     assert (rejection.request_id, rejection.code) == (None, RejectionCode.UNREADABLE)
 
 
-async def test_nobody_hears_of_a_record_that_no_known_portal_sent(
-    answering: Database, portals: PortalsFile
+async def test_forged_records_are_a_line_of_the_security_log_for_each_sender_and_nobody_else_hears(
+    take: Take, answering: Database, caplog: pytest.LogCaptureFixture
 ) -> None:
-    await take(requests_of(), answering, portals, a_request("/portals/unknown", session_id="x"))
-    assert await rows(answering) == []
-    async with answering.transaction() as tx:
-        assert len(await dead_letters.find(tx, state="rejected", limit=10)) == 1
+    caplog.set_level(logging.INFO, logger=security_log.LOGGER)
+    forged = [a_request("/portals/Durand", offset=offset) for offset in range(3)]
+    await take(*forged, a_request(session_id="x", offset=4))
+
+    assert [rejection.offset for rejection in await rejections(answering)] == [4]
+    async with answering.quiet_transaction() as tx:
+        assert len(await dead_letters.find(tx, state="rejected", limit=10)) == 4
+    [line] = [vars(record) for record in caplog.records if record.name == security_log.LOGGER]
+    assert (line["event"], line["outcome"], line["times"]) == ("signature", "refused", 3)
+    assert (line["who"], line["where"], line["address"]) == ("", "portal.enrolments", "")
+    assert "Durand" not in caplog.text
 
 
-async def test_a_rejection_that_another_service_says_goes_to_enrolment_which_passes_it_on_as_it_is(
-    answering: Database, notifier_database: Database, portals: PortalsFile
+async def test_a_rejection_of_another_service_is_passed_on_by_enrolment_as_it_is(
+    take: Take, answering: Database, notifier_database: Database
 ) -> None:
     record = a_record(subscription(), REQUEST_ID, source="/portals/iel")
-    await take(notifier.router, notifier_database, portals, replace(record, value=b'{"agent_id": "1001"}'))
+    misspelt = replace(record, value=b'{"agent_id": "1001"}')
+    await take(misspelt, router=notifier.router, database=notifier_database)
     [row] = await rows(notifier_database)
     assert (row.topic, row.source, row.portal) == ("requests.outcomes", "/services/notifier", None)
 
     event = RequestRejected.model_validate_json(row.data)
-    passing = a_record(event, row.event_id, source=row.source)
     for _ in range(2):
-        await take(enrolment.router, answering, portals, passing)
+        await take(a_record(event, row.event_id, source=row.source), router=enrolment.router)
 
     [heard] = await rows(answering)
     assert (heard.topic, heard.portal) == ("portal.answers.iel", "iel")
@@ -183,12 +193,12 @@ async def test_a_rejection_that_another_service_says_goes_to_enrolment_which_pas
     ids=["bespoke", "subscription"],
 )
 async def test_a_request_that_no_decision_answers_is_accepted_once_for_each_portal_that_sent_it(
-    event: Event, router: Router, service: str, portals: PortalsFile, request: pytest.FixtureRequest
+    take: Take, event: Event, router: Router, service: str, request: pytest.FixtureRequest
 ) -> None:
     ours, theirs = (a_record(event, REQUEST_ID, source=f"/portals/{name}") for name in ("iel", "ouest"))
     async with opened(request.getfixturevalue(f"{service}_url")) as database:
-        await take(router, database, portals, ours)
-        await take(router, database, portals, ours, theirs)
+        await take(ours, router=router, database=database)
+        await take(ours, theirs, router=router, database=database)
         outcomes = [row for row in await rows(database) if row.type == RequestAccepted.TYPE]
     accepted = [RequestAccepted.model_validate_json(row.data) for row in outcomes]
     assert [(answer.request_id, answer.portal) for answer in accepted] == [
@@ -217,29 +227,26 @@ async def give_up(database: Database, router: Router) -> None:
 
 
 async def test_the_sender_of_a_dead_letter_hears_when_it_is_given_up_and_not_before(
-    answering: Database, portals: PortalsFile
+    take: Take, answering: Database
 ) -> None:
     router = requests_of(fails)
-    await take(router, answering, portals, a_request(offset=5))
+    await take(a_request(offset=5), router=router)
     assert await rows(answering) == []
 
     for _ in range(2):
         await give_up(answering, router)
 
-    [rejection] = await notified(answering)
+    [rejection] = await rejections(answering)
     assert (rejection.request_id, rejection.portal) == (REQUEST_ID, "iel")
     assert (rejection.code, rejection.offset) == (RejectionCode.INTERNAL, 5)
 
 
 async def test_an_undecided_dead_letter_is_given_up_after_a_warning_and_its_sender_hears_once(
-    answering: Database,
-    portals: PortalsFile,
-    monkeypatch: pytest.MonkeyPatch,
-    caplog: pytest.LogCaptureFixture,
+    take: Take, answering: Database, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     router, parked_at = requests_of(fails), clock.now()
     given_up = metric("parcours_dead_letters_given_up_total")
-    await take(router, answering, portals, a_request(offset=5))
+    await take(a_request(offset=5), router=router)
 
     async def answers_after(days: float) -> list[str]:
         monkeypatch.setattr("shared.clock.now", lambda: parked_at + timedelta(days=days, minutes=1))
@@ -257,7 +264,7 @@ async def test_an_undecided_dead_letter_is_given_up_after_a_warning_and_its_send
     assert await answers_after(31) == []
     assert metric("parcours_dead_letters_given_up_total") == given_up + 1
 
-    [rejection] = await notified(answering)
+    [rejection] = await rejections(answering)
     assert (rejection.request_id, rejection.code) == (REQUEST_ID, RejectionCode.INTERNAL)
     async with answering.quiet_transaction() as tx:
         [letter] = await dead_letters.find(tx, limit=10)
@@ -282,17 +289,4 @@ async def test_the_sender_of_a_record_that_two_services_gave_up_hears_once(
         await give_up(database, router)
 
     assert await rows(answering) == []
-    assert [rejection.request_id for rejection in await notified(notifier_database)] == [REQUEST_ID]
-
-
-async def test_the_security_log_has_a_line_for_each_sender_of_a_batch_without_what_was_sent(
-    answering: Database, portals: PortalsFile, caplog: pytest.LogCaptureFixture
-) -> None:
-    caplog.set_level(logging.INFO, logger=security_log.LOGGER)
-    forged = [a_request("/portals/Durand", offset=offset) for offset in range(3)]
-    await take(requests_of(), answering, portals, *forged, a_request(session_id="x", offset=4))
-
-    [line] = [vars(record) for record in caplog.records if record.name == security_log.LOGGER]
-    assert (line["event"], line["outcome"], line["times"]) == ("signature", "refused", 3)
-    assert (line["who"], line["where"], line["address"]) == ("", "portal.enrolments", "")
-    assert "Durand" not in caplog.text
+    assert [rejection.request_id for rejection in await rejections(notifier_database)] == [REQUEST_ID]

@@ -238,8 +238,3 @@ async def test_what_is_on_its_way_is_waited_for(
     await execute(lived[service], release)
     assert (await person("erase", ADDRESS))[0] == 0
     assert await left(lived) == set()
-
-
-async def test_what_is_no_address_is_said_in_one_line(person: RunCommand) -> None:
-    said = "parcours: This is no address: it has one @, and a domain after it.\n"
-    assert await person("erase", "IEL-1") == (2, said)
