@@ -56,7 +56,6 @@ async def following(topic: str, connection: Mapping[str, Any], take: Take) -> As
 
 
 async def _end_of(task: asyncio.Task[None]) -> None:
-    """Raises what the task raised."""
     await asyncio.wait([task])
     if not task.cancelled():
         task.result()

@@ -1,7 +1,7 @@
 """``parcours logins end``: the log-ins of one member of the staff, in all services with log-ins.
 
 A tool of operators, who have the settings of these services. For log-ins by token use ``parcours tokens
-revoke``. The identity provider must also close the account of a person who should stay out.
+revoke``. The identity provider must also close the account of a person who must not return.
 """
 
 from typing import Annotated

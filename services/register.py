@@ -49,7 +49,7 @@ _DAYS = '{% macro days(number) %}{{ number }} {{ french.plural(number, "jour") }
 
 
 def document() -> str:
-    """The document is in French. The last part has what every service keeps."""
+    """Return the document, in French. Its last part has the data that every service keeps."""
     parts = {title: [_item(held) for held in held_here] for title, held_here in _parts()}
     everywhere = [item for item in parts["Catalogue"] if all(item in parts[title] for title in PARTS)]
     lines = [_HEAD]
@@ -65,7 +65,7 @@ def document() -> str:
 
 
 def page() -> str:
-    """Write the part of ``/donnees-personnelles`` that says what is kept, in French.
+    """Return the part of ``/donnees-personnelles`` about kept data, in French.
 
     The installation's settings give the periods.
     """

@@ -40,7 +40,7 @@ FILE_IS_VALID = Gauge(
 
 
 ID = 12
-"""The security log tells tokens and log-ins apart by so many characters of a digest."""
+"""The security log tells tokens and log-ins apart by this many characters of a digest."""
 
 
 class Role(StrEnum):

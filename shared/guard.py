@@ -17,7 +17,7 @@ from shared.web.networks import network_of, visitor_of
 _SHARE = 100
 """A process takes a hundredth of a limit at once, so that not each request needs a statement."""
 _MOST_SHARES = 10_000
-"""A process remembers so many counts before it forgets those that have ended."""
+"""The most counts that a process remembers before it forgets the ended ones."""
 
 _LET_IN_SECONDS = 3600.0
 
@@ -73,7 +73,7 @@ class Guard:
         self._let_in: dict[tuple[str, str], float] = {}
 
     def digest(self, what: str, text: str) -> bytes:
-        """A text is recognised by the digest and not read. ``what`` is its use."""
+        """Texts are recognised by the digest and cannot be read from it. ``what`` is the use of the text."""
         return hmac.digest(self._key, f"{what}\0{text}".encode(), "sha256")
 
     def address(self, visit: HTTPConnection) -> str:
@@ -166,7 +166,7 @@ class Guard:
         return share
 
     async def _ask(self, share: _Share, counted: bytes, rate: Rate, number: int) -> None:
-        """Near the end of the count the share is only what is needed."""
+        """Near the end of the count, take only the needed number."""
         for wanted in dict.fromkeys((max(number, rate.most // _SHARE), number)):
             [row] = await self._database.execute_alone(TAKE, parameters(counted, rate, wanted))
             share.ends = time.monotonic() + float(row.seconds)

@@ -137,9 +137,9 @@ async def record(
 ) -> None:
     """Write a line for each of these agents; without agents, one line about the session or about nobody.
 
-    ``about`` are ids of what was read; each has its lines. ``of_a_list``: the search named nobody, so its
-    purpose may name another person than the one found. A line about nobody keeps no typed purpose: it may
-    name a person, whose erasure would not find the line.
+    ``about`` are the ids of the data read; each has its lines. ``of_a_list``: the search named nobody, so
+    its purpose may name another person than the person found. A line about nobody keeps no typed purpose:
+    the purpose may name a person, and that person's erasure would not find the line.
     """
     whose: list[AgentKey | None] = [*dict.fromkeys(agents)] or [None]
     which: list[str | None] = [str(read) for read in about] or [None]

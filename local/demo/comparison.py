@@ -121,7 +121,7 @@ def compare_seats(
 def compare_moments(
     model: ReferenceModel, changes: Iterable[EnrolmentChange], differences: Differences
 ) -> None:
-    """Count by how many seats each session was ever exceeded.
+    """Count by how many seats each session exceeded its capacity.
 
     An offered seat is taken. A seat given by the organiser above the capacity does not count.
     """

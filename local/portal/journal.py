@@ -65,7 +65,7 @@ class Journal:
         self._add({"move": "agent", "agent": agent.as_json()})
 
     async def wait_for_more(self, than: int, seconds: float) -> int:
-        """Return once the number of moves is not `than`, or after so many seconds."""
+        """Return once the number of moves differs from `than`, or after this many seconds."""
         if self.moves == than:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._next_move.wait(), seconds)

@@ -10,7 +10,7 @@ from shared.messaging.broker import KafkaSettings
 from shared.messaging.clients import reading_client
 
 MOST = 20_000
-"""One search reads at most so many records: a busy hour."""
+"""A search reads at most this many records: a busy hour."""
 _SECONDS = 20.0
 _POLL_MS = 200
 _ID = "ce_id"

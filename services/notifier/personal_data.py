@@ -119,7 +119,7 @@ _IDS = f"ARRAY(SELECT CAST(enrolment_id AS text) FROM enrolment WHERE {_ENROLMEN
 _OTHERS_NAMED = f"({_NAMED} - {_IDS})"
 _FOLLOWS = "SELECT FROM subscription WHERE subscription.subscriber_id = subscriber.subscriber_id"
 _SUBSCRIBERS = f"{_OWN} AND NOT EXISTS ({_FOLLOWS} AND since > :until)"
-"""A subscriber with newer subscriptions stays, with those alone."""
+"""A subscriber with newer subscriptions stays, and keeps only these subscriptions."""
 _SUBSCRIPTIONS = f"since <= :until AND subscriber_id IN (SELECT subscriber_id FROM subscriber WHERE {_OWN})"  # noqa: S608 a condition of our own
 _TIMELINE = (
     f"{_OWN} AND (at <= :until OR enrolment_id IN (SELECT enrolment_id FROM enrolment WHERE {_ENROLMENTS}))"  # noqa: S608 as above

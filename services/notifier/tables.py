@@ -334,7 +334,7 @@ _MAIL_ID = (
 
 
 class MailRow(_Base, table=True):
-    """One letter to one person, and what became of it.
+    """One letter to one person, and its state.
 
     It is unique per event, template, issuer and recipient, so that an event read twice mails once.
     """

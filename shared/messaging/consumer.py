@@ -172,9 +172,10 @@ class Consumer:
         log.debug("%s: a batch of %d in %.1f ms", topic, len(deliveries), seconds * 1000)
 
     async def redrive(self, dead_letter_id: int, actor: str) -> None:
-        """Handle a dead letter and settle it, in one transaction. Does nothing if it is no longer parked.
+        """Handle a dead letter and settle it, in one transaction.
 
-        Raises what the handler raises, and ``ValueError`` if the record still cannot be taken.
+        Does nothing if it is no longer parked. Raises the errors of the handler, and ``ValueError`` if the
+        record still cannot be taken.
         """
         async with self.database.transaction() as tx:
             letter = await dead_letters.lock(tx, dead_letter_id)
@@ -274,7 +275,7 @@ class Consumer:
     async def _handle(
         self, tx: Transaction, events: Sequence[Received[Event]], handler: Call
     ) -> tuple[int, list[Rejected]]:
-        """Return how many events had an effect now, and what the handler rejects."""
+        """Return the number of events that had an effect now, and the events that the handler rejects."""
         rejections: list[Rejected] = []
         fresh = list(events) if self.subscription.own_inbox else await inbox.first_seen(tx, events)
         if not fresh:

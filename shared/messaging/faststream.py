@@ -58,7 +58,7 @@ RecordBatch = tuple["ConsumerRecord[Any, Any]", ...]
 
 @dataclass(frozen=True, slots=True)
 class Pace:
-    """How often a broker with little new is polled, in milliseconds.
+    """How often a broker with few new records is polled, in milliseconds.
 
     aiokafka sends a broker one fetch at a time, without the partitions whose records it still holds. Those
     partitions wait until the fetch is answered: as soon as there are ``fetch_bytes``, or after

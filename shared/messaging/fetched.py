@@ -36,9 +36,9 @@ MAX_RECORDS = 50_000
 """Records of a batch. A request has some hundred bytes, so no honest batch of 16 MiB has more."""
 MAX_HEADERS = 200
 _AT_ONCE = 4 * 1024 * 1024
-"""After so many uncompressed bytes the rest of a fetch is fetched later.
+"""After this many uncompressed bytes, the rest of a fetch is fetched later.
 
-It may hold a thousand batches, and the records of all may be asked for together.
+A fetch may hold a thousand batches, and their records may all be requested together.
 """
 _MISSING_SECONDS = 5.0
 """A batch that the embedded broker has numbered may be missing this long before it is passed over."""

@@ -21,10 +21,10 @@ _STABLE = "Stable"
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """A group that reads one topic.
+    """A group that reads one topic. ``partitions`` is empty if the topic does not exist.
 
-    ``partitions`` are the topic's, none if it does not exist. ``owned`` are those that a member reads, or
-    None if the broker does not say (the embedded broker).
+    ``owned`` are the partitions that a member reads, or None if the broker does not say (the embedded
+    broker).
     """
 
     state: str

@@ -48,7 +48,7 @@ class GroupLag:
 async def of_groups(settings: KafkaSettings, subscriptions: Iterable[Subscription]) -> list[GroupLag]:
     """Ask about the groups of these subscriptions. Raises ``KafkaError``, ``TimeoutError``.
 
-    A group that this user may not ask about is unknown; the others are still reported.
+    A group is unknown if this user may not ask about it. The others are still reported.
     """
     async with asyncio.timeout(_SECONDS):
         found = await cluster.id_at(settings)

@@ -15,7 +15,7 @@ from shared.messaging.broker import KafkaSettings
 from shared.messaging.clients import admin_client
 
 FORMER_COUNTS = timedelta(hours=1)
-"""The former partition count is valid this long after an increase: producers learn of it late."""
+"""The former partition count is valid this long after an increase, because producers learn of it late."""
 _SECONDS = 10.0
 
 

@@ -122,9 +122,10 @@ async def read_topics(
 async def rebuild(
     states: TopicStates, database: Database, projections: Projections, consumer: Callable[[Topic], Consumer]
 ) -> None:
-    """Restore what was handled, then let consumers take in what was missed. May be repeated.
+    """Restore the handled events, then let consumers take in the missed events. May be repeated.
 
-    An event that its handler cannot take is parked. Raises the error of the database if it is away.
+    An event that its handler cannot take is parked. Raises the error of the database if the database does
+    not answer.
     """
     for events in states.handled_in_slices():
         async with database.transaction() as tx:

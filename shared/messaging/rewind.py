@@ -16,7 +16,7 @@ class GroupInUse(Exception):
 
 
 async def rewind(settings: KafkaSettings, topics: Mapping[str, str], since: datetime) -> dict[str, int]:
-    """Make groups (each with its topic) read again what came at ``since`` or later.
+    """Make groups (each with its topic) read again the records received at ``since`` or later.
 
     Offsets never move forward, and only move where something was read. Returns how many records each group
     reads again. Raises :class:`GroupInUse`, ``KafkaError``.

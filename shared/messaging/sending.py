@@ -67,7 +67,7 @@ class SendResult:
 
 
 class Sending:
-    """``intake_key`` signs what portals sent by HTTP."""
+    """``intake_key`` signs requests that portals sent by HTTP."""
 
     def __init__(self, intake_key: bytes | None) -> None:
         self._intake_key = intake_key

@@ -18,7 +18,7 @@ from sqlalchemy.pool import NullPool
 from shared.database import Database, async_url
 
 LOCK_TIMEOUT = 1_000
-"""A migration waits so many milliseconds for the lock of a table before it tries again."""
+"""Milliseconds for which a migration waits for the lock of a table before it tries again."""
 
 
 def upgrade(url: str, revisions: Path, metadata: MetaData) -> None:

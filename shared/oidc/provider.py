@@ -41,7 +41,7 @@ SIGNED_BY = frozenset(
         "RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA", "Ed25519",
     )
 )  # fmt: skip
-"""Signatures that the issuer alone can make: neither none, nor those by a shared secret."""
+"""Signatures that only the issuer can make. "None" and shared secrets are left out."""
 
 
 class ProviderAway(Exception):
@@ -100,7 +100,7 @@ class Identity:
 
 
 class Attempt(Protocol):
-    """A log-in that was begun: what came back must fit it."""
+    """A log-in in progress. The issuer's answer must match it."""
 
     nonce: str
     verifier: str
@@ -169,9 +169,9 @@ class Provider:
     # ----------------------------------------------------------------------------------------- the way back
 
     async def identify(self, attempt: Attempt, answer: Mapping[str, str], *, return_to: str) -> Identity:
-        """Identify the person by the query that the browser came back with.
+        """Identify the person by the query of the browser's return.
 
-        Raises :class:`LogInRejected` for what must not be believed, :class:`ProviderAway`.
+        Raises :class:`LogInRejected` for an answer that must not be believed, :class:`ProviderAway`.
         """
         published = await self._known()
         self._check_sender(published.metadata, answer)
@@ -322,7 +322,7 @@ class Provider:
 
 
 def _reason(error: Exception) -> str:
-    """Return what is wrong, without a value of the token."""
+    """Return the fault of a token, without any of its values."""
     claim = getattr(error, "claim", None)
     return type(error).__name__ if claim is None else f"{type(error).__name__} {claim}"
 

@@ -59,7 +59,7 @@ class RoleRule(BaseModel):
 
     @property
     def text(self) -> str:
-        """A log-in stores this line to remember what gave it its role."""
+        """A log-in stores this line as the rule that gave its role."""
         return f"{self.claim}={self.value} {self.role} {self.delegation or '*'}"
 
 
@@ -121,6 +121,6 @@ class OidcSettings(BaseSettings):
 
 
 def is_safe(address: str) -> bool:
-    """Nobody can read on the way what is sent to the address."""
+    """Nobody can read on the way the data sent to this address."""
     parts = urlsplit(address)
     return parts.scheme == "https" or (parts.scheme == "http" and parts.hostname in LOOPBACK)

@@ -48,7 +48,7 @@ class CannotRun(Exception):
 
 
 Worker = Callable[[asyncio.Event], Awaitable[None]]
-"""Works until the event is set, and finishes what it has begun."""
+"""Works until the event is set, then finishes the work in progress."""
 
 
 @dataclass
@@ -311,9 +311,9 @@ class Process:
 
 
 def tune_gc() -> None:
-    """Run the cyclic garbage collector rarely, and never on what lives as long as the process.
+    """Run the cyclic garbage collector rarely, and never on objects that live as long as the process.
 
-    A batch makes tens of thousands of objects and no cycles worth finding: 15 % more decisions a second.
+    A batch makes tens of thousands of objects and few cycles: 15 % more decisions a second.
     """
     gc.freeze()
     gc.set_threshold(50_000, 20, 50)

@@ -33,7 +33,7 @@ UNSENT_AGE = Gauge("parcours_outbox_oldest_seconds", "Age of the oldest event th
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """``run`` is repeated after ``every`` seconds, or after as many as it returns, if fewer."""
+    """``run`` is repeated after ``every`` seconds, or after the seconds that it returns, if fewer."""
 
     name: str
     every: float
@@ -59,7 +59,7 @@ async def repeat(job: Job, stopping: asyncio.Event) -> None:
 def housekeeping(
     database: Database, router: Router, register: Register, settings: ServiceSettings
 ) -> tuple[Job, ...]:
-    """The jobs of every service: delete old rows by its register, and measure what waits."""
+    """The jobs of every service: delete old rows by its register, and measure waiting work."""
 
     async def purge() -> float | None:
         return await end_old_rows(database, register, settings)

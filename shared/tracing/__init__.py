@@ -49,7 +49,7 @@ def is_on() -> bool:
 
 @contextlib.contextmanager
 def export(settings: TracingSettings, service: str) -> Iterator[None]:
-    """Export spans inside the block if the settings say where to, and at the end those left."""
+    """Export spans inside the block if the settings name a collector, and the remaining spans at the end."""
     if not settings.otel_exporter_otlp_endpoint:
         yield
         return

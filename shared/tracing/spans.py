@@ -93,7 +93,7 @@ class Exporter:
         return Span(span)
 
     def close(self) -> None:
-        """Export what is left, if the collector takes it in time."""
+        """Export the remaining spans, if the collector takes them in time."""
         self._provider.shutdown()
 
 

@@ -460,7 +460,7 @@ BESPOKE_OFFERS: Mapping[str, str] = {
     "sur-mesure-transition-numerique": "Manager la transition numérique",
     "sur-mesure-evolution-des-metiers": "Faire évoluer les pratiques professionnelles avec l’IA",
 }
-"""Offers whose sessions are each for one authority, so that nobody else sees their titles."""
+"""Sessions of these offers are each for one authority, so nobody else sees their titles."""
 ZONES: Mapping[str, str] = {
     "Europe/Paris": "Paris",
     "America/Guadeloupe": "la Guadeloupe",

@@ -88,9 +88,9 @@ _NEXT_FIELD = re.compile(r"; (?=[\w.]+: |and \d+ more$)")
 
 @dataclass(frozen=True, slots=True)
 class ServiceLine:
-    """The templates name ``what``.
+    """``what`` is a code: the templates have its sentence. ``tone`` is the style of a chip.
 
-    ``tone`` is that of a chip. ``address`` is where operators decide. ``seconds`` is the age of the oldest.
+    ``address`` is the page where operators decide. ``seconds`` is the age of the oldest item.
     """
 
     what: str

@@ -155,7 +155,7 @@ def _sent_with(name: str) -> str:
 def read(
     form: Mapping[str, str], before: Mapping[str, str], *, timezone: str, plan: Plan | None = None
 ) -> Typed:
-    """Return what a form requests that differs from ``before``, its fields when it showed ``plan``."""
+    """Return the requested differences from ``before``, the form's fields when it showed ``plan``."""
     texts = {name: form[name].strip() for name in FIELDS if name in form}
     named = zone_named(texts.get("timezone", ""))
     zone = timezone if named is None else named.key  # else each date would have an error too

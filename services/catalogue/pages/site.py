@@ -51,9 +51,9 @@ class Publisher:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Site:
-    """``address`` has no slash at its end.
+    """``address`` has no final slash. ``contact`` is for readers who cannot use a page.
 
-    ``contact`` is for readers whom a page keeps out. ``kept_days`` has retention periods by setting.
+    ``kept_days`` has retention periods by setting.
     """
 
     database: Database

@@ -17,9 +17,9 @@ from shared.events.vocabulary import Phase, Status
 
 
 def publish(session: Session, now: datetime) -> Done | RefusedByRule:
-    """Publish a draft, and announce what is already due.
+    """Publish a draft, and announce the events that are already due.
 
-    A session is published once, has a place or link, and is not over.
+    A session is published once. It needs a place or a link, and must not be over.
     """
     if session.status is Status.CANCELLED:
         return refused(RefusalCode.ALREADY_CANCELLED, "the session is cancelled, which is final")

@@ -10,7 +10,7 @@ from shared.events.vocabulary import ApprovalPolicy, Status, WaitingList
 TOLD = frozenset(("starts_at", "ends_at", "timezone", "modules", "venue"))
 """Everybody in the session is notified of a change of these fields."""
 TOLD_TO_ENROLLED = TOLD | {"join_url"}
-"""Agents with a seat are notified of these: nobody else has the link."""
+"""Agents with a seat are notified of changes of these fields, because only they have the link."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -48,7 +48,7 @@ def load_offer(given: Offer, known: Offer | None) -> Offer:
 
 
 def with_choices(offer: Offer) -> Offer:
-    """The announcement does not state what somebody changed here."""
+    """Add to ``choices`` the fields that a person changed here: the announcement does not state them."""
     given = offer.loaded
     if given is None:
         return offer

@@ -71,7 +71,7 @@ class Terms(ContractModel):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Offer:
-    """``choices`` names what the announcement does not state.
+    """``choices`` names the fields that the announcement does not state.
 
     ``loaded`` is the offer as its files last gave it, or None.
     """

@@ -176,7 +176,7 @@ async def _resource(acting: Acting, request: ReplayRequest | ResourceRequest) ->
 
 
 def _is_of_none(request: ResourceRequest) -> bool:
-    """The request must not just leave the organiser out."""
+    """A request that leaves out the organiser does not mean that the resource has none."""
     return request.organiser is None and "organiser" in request.model_fields_set
 
 

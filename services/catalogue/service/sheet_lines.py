@@ -37,7 +37,7 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class SheetLine:
-    """``fields`` are those that differ. ``done`` is None if nothing is stored."""
+    """``fields`` are the fields that differ. ``done`` is None if nothing is stored."""
 
     line: int
     outcome: Outcome

@@ -69,7 +69,7 @@ async def _look_up(record: DnsRecord, resolver: Resolver) -> Finding:
 
 
 _Judge = Callable[[DnsRecord, Sequence[str]], str | None]
-"""Returns what is wrong with the published records, or None."""
+"""Returns the fault of the published records, or None."""
 
 
 def _judge(record: DnsRecord) -> _Judge:

@@ -47,7 +47,7 @@ class Seats:
     def for_all(self, session: SessionState, employers: Sequence[Employer], now: datetime) -> "Seats":
         """Return the seats that agents of these employers may take together.
 
-        All fit if its ``enrolled`` is the number of employers.
+        All agents fit if ``enrolled`` of the result is the number of employers.
         """
         trial, theirs = self.copy(), Seats()
         for employer in employers:

@@ -39,7 +39,7 @@ from shared.read_log import Reading, ReadKind
 
 ELSEWHERE = 20
 FOUND = 50
-"""A search shows at most so many enrolments, and adds as many lines to the log of reads."""
+"""The most enrolments that a search shows, and lines that it adds to the log of reads."""
 _STATES = frozenset(State)
 
 

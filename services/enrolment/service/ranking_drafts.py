@@ -64,7 +64,7 @@ async def decide(
     """Decide about all candidates by the draft, and empty it.
 
     ``dry_run`` counts the result without storing it, and blocks other drafts until the transaction ends.
-    Raises what :func:`selection.select` does, ``DraftHasChanged``, ``UndecidedCandidates``.
+    Raises the errors of :func:`selection.select`, ``DraftHasChanged``, ``UndecidedCandidates``.
     """
     await lock_own(acting.tx, session_id, acting.who)
     draft = draft_of(await ranking_drafts.find(acting.tx, session_id))

@@ -26,9 +26,9 @@ async def apply_states(
     now: datetime,
     published: Mapping[UUID, SessionOccupancyChanged] = _NOTHING,
 ) -> None:
-    """Apply newer states, and decide what follows for enrolments and waiting requests.
+    """Apply newer states, and decide the consequences for enrolments and waiting requests.
 
-    ``published`` has the last published occupancies of sessions whose row may have been lost.
+    ``published`` has the last published occupancies of sessions that may have lost their row.
     """
     rows = {
         session_id: row

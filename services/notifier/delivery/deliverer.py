@@ -59,7 +59,7 @@ class Deliverer:
         )
 
     async def run(self, stopping: asyncio.Event) -> None:
-        """Deliver until ``stopping`` is set, then finish what the relay is taking."""
+        """Deliver until ``stopping`` is set, then finish the mails that the relay is taking."""
         # A commit wakes this queue, not the outbox's relay: nobody waits for the events about sent mails, and
         # the relay polls.
         self._database.after_commit = self._woken.set

@@ -103,12 +103,12 @@ class Domains(Generic[QueuedJob]):
         )
 
     def drop_held(self) -> None:
-        """The claims of these jobs are released elsewhere."""
+        """Other code releases the claims of these jobs."""
         for domain in self._domains.values():
             domain.held.clear()
 
     def _refuse(self, domain: _Domain[QueuedJob], now: float) -> Later:
-        """Let no job come back before the jobs ahead of it have had a slot."""
+        """Let a job come back only after the jobs ahead of it have had a slot."""
         pace = domain.pace(now)
         domain.free_at = max(domain.free_at, now + len(domain.held) * pace) + pace
         least, most = AWAY_SECONDS

@@ -119,7 +119,7 @@ def retry_delay(attempts: int, code: int | None) -> timedelta:
 
 
 def settled(claimed: Claimed, outcome: MailResult, written: WrittenLetter | None = None) -> Settlement | None:
-    """Return what to store of an attempt, or None if another process has the mail.
+    """Return the result to store for an attempt, or None if another process has the mail.
 
     ``written`` is kept only if the relay has or may have the letter.
     """

@@ -72,10 +72,10 @@ class SmtpPool:
         yield
 
     async def send(self, mail: Outgoing, mark_data_started: MarkDataStarted) -> MailResult:
-        """Try once.
+        """Try once. Raises ``CancelledError``.
 
-        Raises only what ``mark_data_started`` raises, in which case nothing was sent, and
-        ``CancelledError``.
+        If ``mark_data_started`` raises, its error is raised too: nothing was sent then. No other error is
+        raised.
         """
         async with self._slots:
             while True:

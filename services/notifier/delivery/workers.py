@@ -40,7 +40,7 @@ SETTLE_LINGER_SECONDS = 0.005
 A kill in this time leaves them ambiguous.
 """
 ENOUGH = 50
-"""Behind so many mails, a mail stays in the queue for other processes."""
+"""Behind this many mails, a mail stays in the queue for other processes."""
 
 RENDER_FAILURES = Counter(
     "parcours_mail_render_failures_total", "Mails that could not be written.", ["template"]
@@ -113,7 +113,7 @@ class Workers:
         self._queue.close()
 
     async def close(self, seconds: float) -> None:
-        """Finish within ``seconds`` what the relay is taking."""
+        """Finish within ``seconds`` the mails that the relay is taking."""
         self.begin_no_more()
         done, pending = await asyncio.wait(self._tasks, timeout=seconds)
         for task in pending:

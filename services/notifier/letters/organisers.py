@@ -20,7 +20,7 @@ _DAYS = UUID("3f1d7c52-5b0a-5b8e-9a6e-2f0c4f6f7a31")
 _DIGESTS = UUID("8a0c9d34-6f0e-5a4e-8b57-0f8d5f3c2b19")
 _MORNING, _EVENING = time(8), time(20)
 _CLOSING = timedelta(minutes=15)
-"""A day ends this long before its letter, because what is still being stored belongs to the next."""
+"""A day ends this long before its letter: an event that is just being stored belongs to the next day."""
 _LONGEST = timedelta(days=7)
 
 

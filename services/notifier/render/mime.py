@@ -30,7 +30,7 @@ _WORD_BYTES = 45
 
 @dataclass(frozen=True, slots=True)
 class Mailbox:
-    """``address`` is what the relay gets."""
+    """The relay gets ``address``."""
 
     name: str
     address: str

@@ -108,10 +108,10 @@ async def counts(tx: Transaction) -> dict[MailState, int]:
 
 @dataclass(frozen=True, slots=True)
 class MailDetails:
-    """``written`` says when and by what the letter was written, if it is stored.
+    """``written`` says when and by which program the letter was written, if stored.
 
-    ``context`` is of that moment, else the present one, or None while the session is unknown. ``address`` is
-    where the mail would go now.
+    ``context`` is of that moment, else the present one, or None while the session is unknown. A mail sent
+    now would go to ``address``.
     """
 
     row: MailRow

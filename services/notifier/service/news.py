@@ -14,7 +14,7 @@ ReceivedResource = Received[ReplayPublished | ResourcePublished]
 
 
 async def process(tx: Transaction, resources: Sequence[Received[ResourceEvent]], now: datetime) -> None:
-    """A newer version corrects what is still to be sent. A withdrawn resource is announced no more."""
+    """A newer version corrects the letters still to be sent. A withdrawn resource is no longer announced."""
     received = await keep_withdrawals(tx, resources)
     called_for = replay_letters(received)
     await sessions.lock(
@@ -45,7 +45,7 @@ def _has_opened(record: Received[ResourceEvent]) -> TypeGuard[ReceivedResource]:
 
 
 async def publish(tx: Transaction, event_id: UUID, item: NewsItem, *, called_for_at: datetime) -> None:
-    """A newer version corrects what is still to be sent."""
+    """A newer version corrects the letters still to be sent."""
     if await news.save(tx, event_id, item):
         await fan_outs.store(tx, [FanOut(event_id, FanOutTask.NEWS, item.item_id, {}, called_for_at)])
 

@@ -41,7 +41,7 @@ async def restore(
 async def compare(
     tx: Transaction, states: Sequence[Received[SessionState]], resources: Sequence[Received[ResourceEvent]]
 ) -> list[Compared]:
-    """News are not compared, because they record what subscribers were told."""
+    """News are not compared, because they record the announcements already made to subscribers."""
     published = {str(state.event.session_id): state.event.model_dump(mode="json") for state in states}
     recorded = {
         str(replay.event.resource_id): {"version": 0, "session_id": replay.event.session_id}

@@ -1,7 +1,7 @@
-"""After a restore: letters that left since the backup must not leave again.
+"""After a restore: letters that left after the backup must not leave again.
 
-A mail has the same id and Message-ID whenever it is queued. So published events and the relay's log tell
-which were sent.
+A mail has the same id and Message-ID whenever it is queued. So published events and the relay's log show
+which mails were sent.
 """
 
 import re

@@ -229,7 +229,7 @@ async def requested(tx: Transaction, request_id: UUID) -> frozenset[str] | None:
 
 
 async def confirm(tx: Transaction, request_id: UUID) -> Subscriber | None:
-    """Return None if the request is unknown, or if what it began has ended.
+    """Return None if the request is unknown, or if its subscription has ended.
 
     A second confirmation adds nothing. Otherwise the link would undo what its reader ended later.
     """

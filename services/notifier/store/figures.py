@@ -12,7 +12,7 @@ from shared.database import Transaction
 
 
 async def count(tx: Transaction, settled: timedelta) -> None:
-    """Leave out what is newer than ``settled``."""
+    """Leave out rows newer than ``settled``."""
     await tx.execute(_BEGIN)
     await tx.execute(_LOCK)
     await tx.execute(_COUNT, {"settled": settled})

@@ -98,7 +98,7 @@ async def ended_since(tx: Transaction, agent: AgentKey, moment: datetime) -> set
 
 
 async def asked_for_by(tx: Transaction, subscriber_id: UUID, moment: datetime) -> set[str]:
-    """Leave out what was requested again later."""
+    """Leave out subscriptions that were requested again later."""
     return set(await tx.scalars(_ASKED_FOR_BY, {"subscriber_id": subscriber_id, "moment": moment}))
 
 

@@ -1,4 +1,4 @@
-"""The browser must come back from the issuer with what it began with."""
+"""The browser must bring back from the issuer the values that it began with."""
 
 import logging
 import secrets
@@ -24,7 +24,7 @@ from shared.web.responses import see_other
 log = logging.getLogger(__name__)
 
 _BEGINNINGS = Rate(300, 60)
-"""Each attempt is a row for ten minutes, and neighbours must not lock each other out."""
+"""Each attempt is a row for ten minutes. Visitors of one network must not lock each other out."""
 
 
 class LoginFault(StrEnum):

@@ -10,10 +10,7 @@ STEP = timedelta(minutes=5)
 
 @dataclass(frozen=True, slots=True)
 class EndingLogin:
-    """The warning appears ``after`` so many minutes.
-
-    ``is_final``: use no longer prolongs the log-in.
-    """
+    """The warning appears ``after`` this many minutes. ``is_final``: use no longer prolongs the log-in."""
 
     after: int
     is_final: bool

@@ -23,7 +23,7 @@ FormSubject = TypeVar("FormSubject")
 class FormState:
     """``errors`` are by field, "" for none. ``stale``: the subject has changed since the form was opened.
 
-    ``tried``: what the form would do, to be confirmed; nothing is stored yet.
+    ``tried`` is the effect that the form would have. Nothing is stored until it is confirmed.
     """
 
     errors: FormErrors = field(default_factory=dict)
