@@ -116,6 +116,8 @@ def test_under_the_minimum_at_the_close_the_organiser_is_notified_once(a_session
 
     assert notices(CLOSES + Policy().grace - timedelta(seconds=1)) == []
     assert notices(CLOSES + Policy().grace) == [(0, 1)]
+    session.now = CLOSES + Policy().grace
+    session.withdraw(agreed)
     assert notices(STARTS) == []
 
 
