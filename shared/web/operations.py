@@ -152,7 +152,7 @@ def add_to(
     routes: tuple[tuple[str, VisitHandler, list[str]], ...] = (
         (home, pages.status, ["GET"]),
         (f"{home}/incidents", pages.listing, ["GET", "POST"]),
-        (f"{home}/incidents/{{number:int}}", pages.incident, ["GET", "POST"]),
+        (f"{home}/incidents/{{number}}", pages.incident, ["GET", "POST"]),
     )
     for route in (
         *logins.routes(),
@@ -247,8 +247,8 @@ class _OperationsPages:
 
         If somebody else has decided meanwhile, the page says so and nothing is done.
         """
-        number: int = visit.request.path_params["number"]
-        if number > MOST_NUMBER:
+        number = number_in(visit.request.path_params["number"], MOST_NUMBER)
+        if number is None:
             raise HTTPException(404)
         if visit.request.method != "POST":
             return await self._page(visit, number)
