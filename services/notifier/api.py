@@ -43,7 +43,9 @@ class MessageDraft(BaseModel):
 
     text: MessageText
     link: Url | None = None
-    reader: MessageAudience = Field(default=MessageAudience.ENROLLED, description="Where its reader stands.")
+    reader: MessageAudience = Field(
+        default=MessageAudience.ENROLLED, description="The state of the recipient's enrolment."
+    )
 
 
 class LetterPreview(BaseModel):
@@ -58,11 +60,14 @@ class MailItem(BaseModel):
     """A mail and its state. It never has the address or the text."""
 
     mail_id: UUID
-    cause_id: UUID = Field(description="The ce_id of the event that called for it.")
+    cause_id: UUID = Field(description="The ce_id of the event that caused the mail.")
     template: str
     agent_id: str
     issuer: str = Field(
-        default="", description="Who gave the agent_id; empty in events of before and for who is no agent."
+        default="",
+        description=(
+            "The issuer of the agent_id. Empty for older events and for a recipient who is not an agent."
+        ),
     )
     session_id: UUID | None
     enrolment_id: UUID | None
@@ -74,8 +79,8 @@ class MailItem(BaseModel):
     created_at: datetime
     due_at: datetime
     settled_at: datetime | None
-    bounced_at: datetime | None = Field(description="When a report came that it did not arrive.")
-    bounce_status: str | None = Field(description="RFC 3463 code of that report.")
+    bounced_at: datetime | None = Field(description="When a report of non-delivery came.")
+    bounce_status: str | None = Field(description="The RFC 3463 code of the report.")
 
 
 class MailDecision(BaseModel):
@@ -111,14 +116,16 @@ class MailSearch(BaseModel):
     model_config = ConfigDict(extra="forbid")
     agent_id: mails_service.Searched | None = Field(
         default=None,
-        description="Where nobody has this identifier, a reference as letters have it, or as it was "
-        "dictated. An address is refused: who is found by none could not be told of the search.",
+        description=(
+            "An agent's identifier, or a reference from a letter, also as dictated. An address is "
+            "refused: the search could not be shown to a person who is found by address only."
+        ),
     )
     issuer: IssuerName | None = Field(
-        default=None, description="Who gave the agent_id; null: whoever did, and each item says who."
+        default=None, description="The issuer of the agent_id. Null: any issuer; each item names its issuer."
     )
     state: MailState | None = None
-    cursor: str | None = Field(default=None, description="``next`` of the page before.")
+    cursor: str | None = Field(default=None, description="`next` of the previous page.")
     limit: int = Field(default=100, ge=1, le=500)
 
 
@@ -191,7 +198,7 @@ async def mails(
     staff: Staff,
     *,
     agent_id: Annotated[
-        str | None, Query(deprecated=True, description="Refused: POST /api/v1/mails/search takes it.")
+        str | None, Query(deprecated=True, description="Refused here: use POST /api/v1/mails/search.")
     ] = None,
     state: MailState | None = None,
     cursor: str | None = None,

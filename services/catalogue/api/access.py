@@ -37,7 +37,13 @@ async def _viewer(
 
 def _if_match(
     if_match: Annotated[
-        str | None, Header(description="The ETag of what was read: 412 when it was decided otherwise since.")
+        str | None,
+        Header(
+            description=(
+                "The ETag of the version that you read. The response is 412 if the resource has "
+                "changed since."
+            )
+        ),
     ] = None,
 ) -> frozenset[str] | None:
     """Return the tags that may be changed, or None for any. A weak tag matches nothing (RFC 9110, 13.1.1).
@@ -53,7 +59,7 @@ def _if_match(
 _TAG = re.compile(r'(?:^|,)\s*"([^".]*)(?:\.[^"]*)?"')
 
 IfNoneMatch = Annotated[
-    str | None, Header(description="The ETag of what you have: 304 while nothing of it has changed.")
+    str | None, Header(description="The ETag of your copy. The response is 304 if nothing has changed.")
 ]
 NOT_MODIFIED: dict[int | str, dict[str, Any]] = {304: {"description": "What you have is what there is."}}
 Database = Annotated[SharedDatabase, Depends(_database)]

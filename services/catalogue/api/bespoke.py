@@ -24,9 +24,12 @@ class BespokeBody(BaseModel):
     """An authority's request for bespoke training, and its state."""
 
     bespoke_id: UUID = Field(
-        description="By which it is read and answered: the request_id, unless another portal's has it."
+        description=(
+            "The id for reading and answering the request: its request_id, unless a request of "
+            "another portal has this id."
+        )
     )
-    request_id: UUID = Field(description="The ce_id of the BespokeTrainingRequested.")
+    request_id: UUID = Field(description="The ce_id of the event BespokeTrainingRequested.")
     version: int
     state: BespokeState
     siret: str
@@ -37,12 +40,12 @@ class BespokeBody(BaseModel):
     received_at: Instant
     wished_from: Instant | None
     wished_until: Instant | None
-    requester: Contact | None = Field(description="Null once forgotten, a year after the answer.")
+    requester: Contact | None = Field(description="Null a year after the answer: the sender is deleted.")
     message: str | None
     answered_at: Instant | None
     advisor: Contact | None
     answer: str | None
-    session_id: UUID | None = Field(description="The private session, once agreed.")
+    session_id: UUID | None = Field(description="The private session that was agreed.")
 
 
 class BespokeQuery(BaseModel):

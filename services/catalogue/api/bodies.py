@@ -41,15 +41,15 @@ class TrainerBody(BaseModel):
 class SessionBody(SessionState):
     """A session: its state as other services know it, its occupancy, and its presentation."""
 
-    occupancy: OccupancyBody | None = Field(description="Null: nothing is known of it yet.")
+    occupancy: OccupancyBody | None = Field(description="Null: not known yet.")
     cancellation_reason: Remark | None = Field(
-        default=None, description="What the organiser wrote when they cancelled it."
+        default=None, description="The organiser's reason for the cancellation."
     )
     summary: str | None = None
     experts: tuple[str, ...] = ()
     trainers: tuple[TrainerBody, ...] = ()
     source: str | None = Field(
-        default=None, description="communique, illustrative; null: an organiser made it."
+        default=None, description="communique or illustrative. Null: an organiser made the session."
     )
     choices: tuple[str, ...] = Field(default=(), description="Fields that the communiqué does not state.")
     reference: str | None = Field(
@@ -70,8 +70,8 @@ class OfferBody(BaseModel):
     title: str
     summary: str
     themes: tuple[str, ...]
-    terms: Terms = Field(description="What its sessions have unless they say otherwise.")
-    source: str = Field(description="communique, illustrative, or staff: it was made here.")
+    terms: Terms = Field(description="The defaults of the offer's sessions.")
+    source: str = Field(description="communique, illustrative, or staff (made by an organiser).")
     choices: tuple[str, ...] = Field(description="Fields that the communiqué does not state.")
 
 
@@ -81,17 +81,19 @@ class ResourceBody(BaseModel):
     resource_id: UUID
     version: int
     kind: str = Field(description="replay, dossier or community.")
-    title: str = Field(description="Empty once it was withdrawn.")
+    title: str = Field(description="Empty after the withdrawal.")
     summary: str | None
     url: str
     themes: tuple[str, ...]
     published_at: Instant
     organiser: str | None
     session_id: UUID | None = Field(description="The session that was recorded.")
-    source: str | None = Field(description="communique, illustrative; null: an organiser published it.")
+    source: str | None = Field(
+        description="communique or illustrative. Null: an organiser published the resource."
+    )
     withdrawn_at: Instant | None = Field(
         default=None,
-        description="When it was taken back, having been published by mistake; null: it is open.",
+        description="When the resource was withdrawn. Null: it is open.",
     )
 
 
@@ -99,9 +101,9 @@ class HistoryBody(BaseModel):
     """A change: who made it, when, and each field before and after."""
 
     at: Instant
-    actor: str = Field(description="The name of a token, or a command; never a person of a portal.")
+    actor: str = Field(description="The name of a token or of a command.")
     action: str
-    version: int = Field(description="The version that came of it.")
+    version: int = Field(description="The version after the change.")
     changes: dict[str, tuple[Any, Any]]
 
 

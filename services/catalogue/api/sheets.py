@@ -44,19 +44,19 @@ class LineBody(BaseModel):
 
     line: int
     outcome: Outcome
-    session_id: UUID | None = Field(description="Null where it would be created.")
+    session_id: UUID | None = Field(description="Null if the line would create a session.")
     reference: str | None
-    changed: list[str] = Field(description="The fields that differ, where the outcome is `changed`.")
+    changed: list[str] = Field(description="The fields that differ, if the outcome is `changed`.")
 
 
 class ImportReport(BaseModel):
     """The result of the file."""
 
     dry_run: bool
-    rows: int = Field(description="Lines with something in them, the heading aside.")
+    rows: int = Field(description="Lines that are not empty, without the heading.")
     faults: list[FaultBody]
-    created: list[UUID] = Field(description="The drafts, in the file's order. Empty when it was only tried.")
-    lines: list[LineBody] = Field(description="Each line, in the file's order. Empty when there is a fault.")
+    created: list[UUID] = Field(description="The drafts, in the file's order. Empty after a dry run.")
+    lines: list[LineBody] = Field(description="Each line, in the file's order. Empty if there is a fault.")
 
 
 @router.post(
@@ -77,7 +77,10 @@ class ImportReport(BaseModel):
         **problem_response(
             429,
             "too_many_requests",
-            meaning="Another file of the organiser's waits, many do, or too much came within an hour.",
+            meaning=(
+                "Another file of the organiser waits, too many files wait, or too many bytes came "
+                "within an hour."
+            ),
             title="Too many requests",
             detail="Other files come first, and nothing of yours is stored. Send it in 10 seconds.",
             headers={"Retry-After": {"description": "Seconds to wait.", "schema": {"type": "integer"}}},
@@ -89,7 +92,7 @@ async def import_sessions(
     database: Database,
     organiser: Organiser,
     response: Response,
-    dry_run: Annotated[bool, Query(description="Only say what is wrong.")] = False,
+    dry_run: Annotated[bool, Query(description="Only report the faults, and store nothing.")] = False,
 ) -> ImportReport:
     """All lines count, or none does. Every fault of every line is reported at once.
 

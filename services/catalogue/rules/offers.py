@@ -43,10 +43,15 @@ class Terms(ContractModel):
     """
 
     timezone: Timezone = "Europe/Paris"
-    closes_days_before: int = Field(default=0, ge=0, description="Days from enrolment's end to the start.")
+    closes_days_before: int = Field(
+        default=0, ge=0, description="Days between the end of enrolment and the start."
+    )
     capacity: int | None = Field(default=None, ge=0)
     minimum: int | None = Field(
-        default=None, ge=1, le=1_000_000, description="Of a session with fewer seats: all its seats."
+        default=None,
+        ge=1,
+        le=1_000_000,
+        description="A session with fewer seats has this minimum lowered to its seats.",
     )
     waiting_list: WaitingList = WaitingList.NONE
     offer_hold_hours: int = Field(default=48, ge=1)
@@ -54,13 +59,13 @@ class Terms(ContractModel):
     audience: Audience = EVERYONE
     quota_per_authority: int | None = Field(default=None, ge=1, le=1_000_000)
     joining_days_before: int = Field(
-        default=15, ge=1, le=365, description="Days from the joining instructions to the start."
+        default=15, ge=1, le=365, description="Days between the joining instructions and the start."
     )
     reminder_days_before: int = Field(
-        default=7, ge=1, le=365, description="Days from the first reminder to the start."
+        default=7, ge=1, le=365, description="Days between the first reminder and the start."
     )
     last_reminder_days_before: int = Field(
-        default=1, ge=1, le=365, description="Days from the last reminder to the start."
+        default=1, ge=1, le=365, description="Days between the last reminder and the start."
     )
 
     @property

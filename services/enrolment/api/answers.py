@@ -32,23 +32,25 @@ class Answers(BaseModel):
     """The next answers. The list is empty if there is nothing new."""
 
     items: list[dict[str, Any]] = Field(description="CloudEvents in structured mode, in order.")
-    next: int = Field(description="To be given as `after` next time, once these are kept.")
+    next: int = Field(
+        description="The value of `after` for the next call, after you have stored these events."
+    )
 
 
 class FeedQuery(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     after: int = Field(
-        default=0, ge=0, le=_LARGEST, description="`next` of the time before; 0: from the oldest kept."
+        default=0, ge=0, le=_LARGEST, description="`next` of the previous response. 0: from the oldest event."
     )
     wait: float = Field(
         default=0,
         ge=0,
         le=_MAX_SECONDS,
-        description="Seconds to wait for an answer, while there is none; 55 at most are waited.",
+        description="Seconds to wait if there is no event yet; at most 55.",
     )
-    limit: int = Field(default=100, ge=1, le=500, description="Most answers at once.")
-    portal: PortalName | None = Field(default=None, description="For an admin: whose feed.")
+    limit: int = Field(default=100, ge=1, le=500, description="The largest number of events in a response.")
+    portal: PortalName | None = Field(default=None, description="The portal whose answers an admin reads.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +82,7 @@ def _feed(request: Request, query: Annotated[FeedQuery, Query()], reader: AnyRea
     responses=problem_response(
         410,
         "answers_forgotten",
-        meaning="Answers that follow are kept no more: begin again after `kept_after`.",
+        meaning="The next answers are deleted: continue with `after` = `kept_after`.",
         title="The answers are kept no more",
         detail="Answers after 12 were kept for 30 days and are gone; the oldest answer follows 480.",
     ),

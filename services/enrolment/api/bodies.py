@@ -27,7 +27,7 @@ AMBIGUOUS = "two agents of the session have this identifier, of two issuers; say
 class ModuleAttendance(BaseModel):
     """The attendance of an agent at one module."""
 
-    module: int = Field(description="1 for the first; 1 too for a session that has no modules.")
+    module: int = Field(description="1 is the first module. A session without modules has module 1.")
     title: str | None = Field(description="Null: the session as a whole.")
     attendance: Attendance
 
@@ -36,10 +36,8 @@ class AnsweredQuestion(BaseModel):
     """An agent's answer to a question of the session."""
 
     question_id: str
-    question: str = Field(description="In the words in which it was asked.")
-    value: Any = Field(
-        description="Text, true or false, a number; of an adjustment what is needed, as a list of codes."
-    )
+    question: str = Field(description="The text of the question at the time of the answer.")
+    value: Any = Field(description="A text, a boolean, a number, or a list of codes of needed adjustments.")
 
 
 class RosterEntry(BaseModel):
@@ -48,25 +46,32 @@ class RosterEntry(BaseModel):
     enrolment_id: UUID
     version: int
     state: State
-    reason: Reason | None = Field(description="Why it was refused.")
+    reason: Reason | None = Field(description="Why the request was refused.")
     position: int | None = Field(description="Place in line of a waiting agent; 1 is next.")
-    waits_together: bool = Field(description="True: in a group, which is one place and is seated at once.")
-    priority: int = Field(description="Higher ones are served before; 0 is usual.")
+    waits_together: bool = Field(
+        description="True: the agent waits in a group. A group has one place and gets its seats at once."
+    )
+    priority: int = Field(description="Higher priorities are served first. The default is 0.")
     agent: Agent
     address_is_bad: bool = Field(description="True: mails to this agent come back.")
     received_at: datetime
     updated_at: datetime
-    hold_until: datetime | None = Field(description="Until when the seat that is offered is held.")
+    hold_until: datetime | None = Field(description="The end of the offer of a seat.")
     attendance: list[ModuleAttendance]
     same_person: list[UUID] = Field(
-        description="Enrolments of this session that may be the same person's, by another issuer: the same "
-        "address, or the same names. To be joined, or left."
+        description=(
+            "Enrolments in this session of an agent of another issuer with the same address or the"
+            " same names. They may be the same person: join them, or leave them."
+        )
     )
     above_capacity: str | None = Field(
-        description="Why they were enrolled by hand though no seat was free for them. Null: they were not."
+        description="Why the agent was enrolled by hand without a free seat. Null: the agent was not."
     )
     answers: list[AnsweredQuestion] = Field(
-        description="To the session's questions, for you alone; they end as the questions say."
+        description=(
+            "The answers to the session's questions. Only you see them. They are deleted on the "
+            "day that the question names."
+        )
     )
 
 
@@ -144,10 +149,13 @@ class Record(Command):
 
     agent_id: AgentId
     issuer: IssuerName | None = Field(
-        default=None, description="May be left out unless two agents of the session have this agent_id."
+        default=None, description="Only needed if two agents in the session have this agent_id."
     )
     module: int | None = Field(
-        default=None, ge=1, le=100, description="1 for the first; may be left out when there is no choice."
+        default=None,
+        ge=1,
+        le=100,
+        description="1 is the first module. Not needed if the session has one module.",
     )
     attendance: Attendance
 

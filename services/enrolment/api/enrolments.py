@@ -23,17 +23,19 @@ class EnrolmentOfAgent(BaseModel):
     """The present state of an enrolment, without names."""
 
     enrolment_id: UUID
-    version: int = Field(description="As in the last decision about it.")
+    version: int = Field(description="As in the last decision about the enrolment.")
     session_id: UUID
     issuer: str
     agent_id: str
     state: State
-    reason: Reason | None = Field(description="Why it was refused.")
+    reason: Reason | None = Field(description="Why the request was refused.")
     position: int | None = Field(description="Place in line of a waiting agent; 1 is next.")
-    waits_together: bool = Field(description="True: in a group, which is one place and is seated at once.")
-    hold_until: datetime | None = Field(description="Until when the seat that is offered is held.")
-    request_id: UUID = Field(description="The ce_id of the request that began it.")
-    request_source: str = Field(description="Its ce_source; empty: no portal asked.")
+    waits_together: bool = Field(
+        description="True: the agent waits in a group. A group has one place and gets its seats at once."
+    )
+    hold_until: datetime | None = Field(description="The end of the offer of a seat.")
+    request_id: UUID = Field(description="The ce_id of the request that began the enrolment.")
+    request_source: str = Field(description="The ce_source of that request. Empty: no portal sent it.")
     received_at: datetime
     updated_at: datetime
 

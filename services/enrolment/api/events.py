@@ -43,14 +43,14 @@ OUTCOME = "/api/v1/requests/{}"
 class Accepted(BaseModel):
     """The request will be decided."""
 
-    request_id: UUID = Field(description="The ce_id, which the answer will carry.")
-    outcome_url: str = Field(description="Where to read what became of it; also in Location.")
+    request_id: UUID = Field(description="The ce_id. The answer will have it too.")
+    outcome_url: str = Field(description="The address of the outcome, also in the header Location.")
 
 
 class BatchItem(BaseModel):
     """The response to one event of a batch: 202, or the status of its problem."""
 
-    ce_id: UUID | None = Field(description="Null where it could not be read.")
+    ce_id: UUID | None = Field(description="Null if the id could not be read.")
     status: int
     problem: ProblemBody | None = None
 
@@ -142,7 +142,7 @@ def _used(event_id: UUID) -> Problem:
     | problem_response(
         429,
         "too_many_requests",
-        meaning="Too many events of this portal.",
+        meaning="The portal sent too many events.",
         title="Too many requests",
         detail="Come again in 12 seconds, with the same ce-id.",
         headers={"Retry-After": {"description": "Seconds to wait.", "schema": {"type": "integer"}}},

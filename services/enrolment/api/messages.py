@@ -26,16 +26,14 @@ class NewMessage(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     text: MessageText = Field(
-        description="The letter greets its reader itself. A blank line ends a paragraph."
+        description="The text without a greeting: the letter adds one. A blank line ends a paragraph."
     )
-    link: Url | None = Field(
-        default=None, description="One link, which the letter shows whole; the text itself has none."
-    )
+    link: Url | None = Field(default=None, description="One link, shown in full. The text has no links.")
     audience: Annotated[tuple[MessageAudience, ...], at_most(len(MessageAudience))] = Field(
         default=tuple(MessageAudience),
         min_length=1,
         max_length=len(MessageAudience),
-        description="Left out: all of them.",
+        description="The default is all states.",
     )
     enrolment_ids: Annotated[tuple[UUID, ...], at_most(MAX_NAMED)] | None = Field(
         default=None,
@@ -44,7 +42,7 @@ class NewMessage(BaseModel):
         description="Only these agents among the recipients. Null: all.",
     )
     send_at: Instant | None = Field(
-        default=None, description="Null: at once, which is in a minute: until then it can be taken back."
+        default=None, description="Null: in a minute. The message can be taken back until then."
     )
 
     def message(self) -> OrganiserMessage:
@@ -64,14 +62,14 @@ class MessageItem(BaseModel):
     enrolment_ids: list[UUID] | None
     send_at: datetime
     sent_at: datetime | None = Field(
-        description="When the letters were called for; null: it is to come, and can be taken back."
+        description="When the letters were queued. Null: not yet, and the message can be taken back."
     )
 
 
 class MessagePlanned(BaseModel):
     """When a message leaves, and its present number of recipients."""
 
-    message_id: UUID | None = Field(description="Null: it was only tried.")
+    message_id: UUID | None = Field(description="Null after a dry run.")
     send_at: datetime
     recipients: int = Field(
         description="People in the chosen states when the message leaves. Each person counts once."
@@ -99,7 +97,9 @@ async def write(
     acting: ActingOrganiser,
     *,
     response: Response,
-    dry_run: Annotated[bool, Query(description="Only say when it would leave, and for how many.")] = False,
+    dry_run: Annotated[
+        bool, Query(description="Only report when the message would leave, and the number of recipients.")
+    ] = False,
 ) -> MessagePlanned:
     """A letter to each person who is enrolled, waiting, offered a seat or pending when it leaves.
 

@@ -58,9 +58,9 @@ _EVENTS: Mapping[str, type[Decision]] = {
 class Move(BaseModel):
     """An enrolment that the request changed: the agent's own, or that of the next agent."""
 
-    cause: str = Field(description="Such as withdrawal, employer, offer_accepted, seat_freed.")
-    state: str = Field(description="What the enrolment came to.")
-    event: str | None = Field(default=None, description="The type of the event that tells of it.")
+    cause: str = Field(description="For example withdrawal, employer, offer_accepted, seat_freed.")
+    state: str = Field(description="The new state of the enrolment.")
+    event: str | None = Field(default=None, description="The type of the event that reports the change.")
 
 
 class LaterMove(Move):
@@ -127,7 +127,9 @@ class RequestOutcome(BaseModel):
     responses=problem_response(
         409,
         "several_requests",
-        meaning="Several portals used this id, each for a request of its own. Not with a portal's token.",
+        meaning=(
+            "Several portals used this id for different requests. A portal's token never gets this response."
+        ),
         title="Several requests have this id",
         detail="With a portal's token it is that portal's.",
     ),

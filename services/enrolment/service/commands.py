@@ -19,7 +19,9 @@ class Command(BaseModel):
 class PriorityChange(Command):
     """Another priority for a waiting agent. The author is the token's owner."""
 
-    priority: int = Field(ge=0, le=MAX_PRIORITY, description="Higher ones are served before; 0 is usual.")
+    priority: int = Field(
+        ge=0, le=MAX_PRIORITY, description="Higher priorities are served first. The default is 0."
+    )
     reason: Line
 
 
@@ -34,7 +36,9 @@ class WithdrawalByOrganiser(Command):
     reason: Paragraph | None = None
 
 
-_HOW_KNOWN = Field(description="How you know, such as by telephone, and when. Kept with the author.")
+_HOW_KNOWN = Field(
+    description=("How and when you learned it, for example by telephone. The reason is kept with its author.")
+)
 
 
 class OfferAnswerByOrganiser(Command):
@@ -72,9 +76,14 @@ class EnrolmentByHand(Command):
     family_name: Name
     function: Function
     employer: Employer
-    approved: bool = Field(default=False, description="The employer has agreed, where that is needed.")
+    approved: bool = Field(
+        default=False, description="The employer has agreed, if the session needs an agreement."
+    )
     above_capacity: Paragraph | None = Field(
-        default=None, description="Why they get a seat though none is free for them; kept. Null: they do not."
+        default=None,
+        description=(
+            "Why the agent gets a seat although none is free. The reason is kept. Null: only a free seat."
+        ),
     )
     answers: QuestionAnswers = ()
 

@@ -17,6 +17,6 @@ class BespokeAnswerRequest(ServiceCommand):
     """A delegation's answer; with ``agreed``, the session that follows."""
 
     answer: BespokeAnswer
-    advisor: Contact = Field(description="Whom the authority writes to.")
+    advisor: Contact = Field(description="The contact of the authority at the organiser.")
     message: Paragraph | None = None
     session: BespokeSession | None = None

@@ -13,7 +13,7 @@ class TermsRequest(Terms, extra="forbid"):
     """The defaults of an offer's sessions. A change keeps what it leaves out."""
 
     closes_days_before: int = Field(
-        default=0, ge=0, le=365, description="Days from enrolment's end to the start."
+        default=0, ge=0, le=365, description="Days between the end of enrolment and the start."
     )
     capacity: SeatCount | None = None
     offer_hold_hours: int = Field(default=48, ge=1, le=24 * 60)
@@ -36,7 +36,7 @@ class OfferRequest(ServiceCommand):
     """A new offer, from which all delegations may make sessions."""
 
     offer_id: Annotated[Slug, AfterValidator(_not_reserved)] = Field(
-        description="It stands in the address of its page, and never changes; not `nouvelle`."
+        description="Part of the address of the offer's page. It never changes, and is not `nouvelle`."
     )
     format: Format
     title: Line

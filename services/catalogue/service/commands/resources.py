@@ -16,7 +16,7 @@ class _ResourceRequest(ServiceCommand):
     summary: Paragraph | None = None
     themes: Annotated[tuple[Slug, ...], at_most(20)] = Field(default=(), max_length=20)
     organiser: Delegation | None = Field(
-        default=None, description="Only for those who act everywhere, and without a session."
+        default=None, description="Only for organisers who act everywhere, and without a session."
     )
 
 

@@ -45,8 +45,11 @@ Reference = Annotated[
     str,
     StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._/-]{0,63}$"),
     Field(
-        description="The organiser's own name for it, unique among theirs; nobody else sees it. At most 64 "
-        "letters without accents, digits, points, hyphens, slashes, underscores; first a letter or a digit."
+        description=(
+            "The organiser's own reference, unique among the organiser's sessions and hidden from "
+            "others. At most 64 characters: letters without accents, digits, points, hyphens, "
+            "slashes, underscores. The first is a letter or a digit."
+        )
     ),
 ]
 """No spreadsheet takes such a text for a formula."""
@@ -116,7 +119,7 @@ class PrerequisiteRequest(ServiceCommand):
     """The offer whose certificate is required."""
 
     offer_id: Slug
-    title: Line | None = Field(default=None, description="Not read: it is the offer's.")
+    title: Line | None = Field(default=None, description="Ignored: the offer has the format.")
 
 
 class SessionChange(ServiceCommand):
@@ -147,11 +150,13 @@ class SessionChange(ServiceCommand):
     venue: Line | None = None
     join_url: Url | None = None
     questions: Annotated[tuple[QuestionRequest, ...] | None, at_most(MAX_QUESTIONS)] = Field(
-        default=None, max_length=MAX_QUESTIONS, description="What is asked of whoever enrols; all of them."
+        default=None,
+        max_length=MAX_QUESTIONS,
+        description="The questions to agents who enrol. The list replaces the former list.",
     )
     prerequisite: PrerequisiteRequest | None = None
     evaluation_url: Url | None = Field(
-        default=None, description="Where who attended says what they thought of it, in letters alone."
+        default=None, description="The address of the evaluation form. Only letters show it."
     )
     summary: Paragraph | None = None
     experts: Annotated[tuple[Name, ...] | None, at_most(20)] = Field(default=None, max_length=20)
@@ -160,7 +165,10 @@ class SessionChange(ServiceCommand):
     ] = Field(
         default=None,
         max_length=MAX_TRAINERS,
-        description="Who speaks or teaches; all of them, each once. Addresses are the organiser's alone.",
+        description=(
+            "The speakers and teachers, each once. The list replaces the former list. Only the "
+            "organiser sees addresses."
+        ),
     )
 
     @field_validator(*NEVER_NULL, mode="before")
