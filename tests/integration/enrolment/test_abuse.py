@@ -67,9 +67,9 @@ async def test_wrong_tokens_leave_traces_and_meet_the_limit_of_all_processes(
 ) -> None:
     before = counted("token", "refused"), counted("limit", "refused")
     first, second = [application(refused_rate="20/hour") for _ in range(2)]
-    async with visiting(first) as one, visiting(second) as another:
-        answers = [await send([one, another][number % 2], f"wrong-{number}") for number in range(50)]
-        assert (await send(one, PORTAL)).status_code == 202, "a right token is never refused for others"
+    async with visiting(first) as here, visiting(second) as there:
+        answers = [await send([here, there][number % 2], f"wrong-{number}") for number in range(50)]
+        assert (await send(here, PORTAL)).status_code == 202, "a right token is never refused for others"
     assert [answer.status_code for answer in answers] == [401] * 20 + [429] * 30
     assert {answer.headers["content-type"] for answer in answers} == {"application/problem+json"}
     assert all(0 < int(answer.headers["retry-after"]) <= 3600 for answer in answers[20:])

@@ -109,11 +109,11 @@ async def test_tasks_and_dates_are_read_page_by_page_and_tasks_by_kind(
     await front.open(agent, approval="employer", enrolment_closes_at=from_now(days=3))
     offering = await front.open(agent, an_agent(), capacity=1, waiting_list="offer")
     await front.withdraw(offering, agent)
-    words = (
+    links = (
         "sans l’accord|place proposée|Tâches suivantes|Tâches précédentes|Dates suivantes|Dates précédentes"
     )
     shown = {
-        rest: re.findall(words, await start_page(organiser, rest))
+        rest: re.findall(links, await start_page(organiser, rest))
         for rest in ("", "/a-faire", "/a-faire?apres=1", "/a-faire?quoi=offers_out", "/a-faire?apres=9999")
     }
     assert shown == {
@@ -123,7 +123,7 @@ async def test_tasks_and_dates_are_read_page_by_page_and_tasks_by_kind(
         "/a-faire?quoi=offers_out": ["place proposée"],
         "/a-faire?apres=9999": ["Tâches précédentes"],
     }
-    weeks = [re.findall(words, await start_page(organiser, f"/semaine{rest}")) for rest in ("", "?apres=1")]
+    weeks = [re.findall(links, await start_page(organiser, f"/semaine{rest}")) for rest in ("", "?apres=1")]
     assert (weeks[0][-1:], "Dates précédentes" in weeks[1]) == (["Dates suivantes"], True)
 
 

@@ -197,8 +197,8 @@ async def test_a_group_is_shown_together_and_a_list_with_the_people_it_replaced(
         monkeypatch.setattr("services.enrolment.pages.manage.roster.TOGETHER", most)
         for name, session in (("list", by_list), ("group", by_group)):
             page = text_of(await organiser.get(page_of(session, "/groupes")))
-            words = "Durand Zoé|Le Goff Zoé|Bernard|Remplacée|certaines manquent"
-            shown[name, most] = re.findall(words, page)
+            persons = "Durand Zoé|Le Goff Zoé|Bernard|Remplacée|certaines manquent"
+            shown[name, most] = re.findall(persons, page)
     assert shown["list", 2] == ["Le Goff Zoé", "Remplacée", "Durand Zoé", "Durand Zoé"]
     assert shown["group", 2] == ["Durand Zoé", "Le Goff Zoé"]
     assert "certaines manquent" in shown["group", 1]

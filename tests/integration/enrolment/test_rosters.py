@@ -282,9 +282,9 @@ def sought(names: str, agent: Agent) -> str:
     return f"ville de rennes {names}\n{agent.email} {agent.agent_id.lower()}"
 
 
-async def found(database: Database, session: SessionState, *words: str) -> list[str]:
+async def found(database: Database, session: SessionState, *sought: str) -> list[str]:
     async with database.quiet_transaction() as tx:
-        page = await roster_lines.page(tx, session.session_id, None, 100, sought=words)
+        page = await roster_lines.page(tx, session.session_id, None, 100, sought=sought)
     return [line.enrolment.agent.agent_id for line in page]
 
 

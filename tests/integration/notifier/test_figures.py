@@ -166,8 +166,8 @@ async def test_a_line_of_the_sheet_has_words_and_codes_and_the_title_of_an_offer
     await counted(notifier)
     await log_in(browser)
     sheet = (await browser.get(f"{FIGURES}.csv")).text
-    words = f"{this_month()};L’IA pour les élues et élus;Bretagne;Refus;session complète;1"
-    assert f"{words};ia-pour-les-elus;bretagne;refused;session_full" in sheet
+    line = f"{this_month()};L’IA pour les élues et élus;Bretagne;Refus;session complète;1"
+    assert f"{line};ia-pour-les-elus;bretagne;refused;session_full" in sheet
     assert "Durand" not in sheet
 
 

@@ -45,16 +45,16 @@ async def test_what_falls_in_one_day_is_one_letter(notifier: Notifier) -> None:
     assert len(await notifier.rows()) == 1, "the edition of today is sent"
 
 
-@pytest.mark.parametrize(("issuer", "told"), [("iel", {}), ("martinique", {"IEL-0048151": 1})])
+@pytest.mark.parametrize(("issuer", "letters"), [("iel", {}), ("martinique", {"IEL-0048151": 1})])
 async def test_a_subscriber_who_was_enrolled_gets_one_letter_about_the_replay(
-    known: Notifier, issuer: str, told: dict[str, int]
+    known: Notifier, issuer: str, letters: dict[str, int]
 ) -> None:
     """The same identifier of another issuer is another agent."""
     await known.hear(a_decision(AgentEnrolled))
     await known.hear(changed("IEL-0048151", theme="enjeux-ia"), issuer=issuer)
     await known.hear(changed(theme="enjeux-ia"))
     await known.hear(a_replay(session_id=SESSION_ID))
-    assert await news(known) == {"A-1": 1} | told
+    assert await news(known) == {"A-1": 1} | letters
     assert await known.addressees("replay-available") == ["IEL-0048151"]
 
 

@@ -20,9 +20,9 @@ from tests.support.serving import serving
 MOST_RIGHTS = {"catalogue": "admin", "enrolment": "admin", "notifier": "support"}
 OPEN_TO_ALL = {
     "catalogue": {
-        f"/api/v1/{things}{one}"
-        for things, one_thing in (("offers", "offer"), ("sessions", "session"), ("resources", "resource"))
-        for one in ("", f"/{{{one_thing}_id}}")
+        f"/api/v1/{kind}s{part}"
+        for kind in ("offer", "session", "resource")
+        for part in ("", f"/{{{kind}_id}}")
     },
     "enrolment": set[str](),
     "notifier": set[str](),
@@ -31,7 +31,7 @@ APIS = {service: compose(service, "postgresql://nobody@localhost/nothing").api f
 OPERATIONS = {service: operations_of(api) for service, api in APIS.items()}
 
 
-class Served(NamedTuple):
+class ServedApi(NamedTuple):
     address: str
     known: Known
 
@@ -41,7 +41,7 @@ def served(
     request: pytest.FixtureRequest,
     new_database: Callable[[str], str],
     tmp_path_factory: pytest.TempPathFactory,
-) -> Iterator[Served]:
+) -> Iterator[ServedApi]:
     """A service's HTTP, and the ids of what it has."""
     service: str = request.param
     url = new_database(service)
@@ -64,7 +64,7 @@ def served(
         await process.database.close()
 
     with serving(application) as address:
-        yield Served(address, known)
+        yield ServedApi(address, known)
 
 
 @pytest.mark.parametrize(
@@ -72,7 +72,7 @@ def served(
     [(service, service, label) for service in SERVICES for label in OPERATIONS[service]],
     indirect=["served"],
 )
-def test_no_answer_is_outside_of_the_document(served: Served, service: str, label: str) -> None:
+def test_no_answer_is_outside_of_the_document(served: ServedApi, service: str, label: str) -> None:
     ask_anything(OPERATIONS[service][label], served.address, token="all", known=served.known)
 
 
