@@ -118,7 +118,7 @@ format: $(VENV)/.dev-ready ## Format the code and mend what can be mended safely
 	$(VENV)/bin/ruff format .
 
 .PHONY: contracts
-contracts: $(VENV)/.dev-ready ## Write docs/asyncapi, docs/personal-data.md and what is for deployment anew from the code
+contracts: $(VENV)/.dev-ready ## Write docs/asyncapi, docs/refusal-reasons.md, docs/personal-data.md, the example portal's labels and deployment files anew from the code
 	$(PY) -m services.contracts write
 	$(PY) -m services.register write
 	$(PY) -m services.deployment write

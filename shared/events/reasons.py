@@ -1,6 +1,6 @@
 """The refusal reasons: facts and texts of each. Pure.
 
-Letters, sheets, pages, ``explain``, the example portal and the table in ``docs/portals.md`` read this entry.
+Letters, sheets, pages, ``explain``, the example portal and ``docs/refusal-reasons.md`` read this entry.
 Texts may name ``{opens}``, ``{closes}`` and ``{starts}`` (dates of the session, in French) and
 ``{prerequisite}`` (the offer that the session requires).
 """

@@ -3,8 +3,8 @@
     seats=1 list=offer | ask abc > EWW | no b > EWW no_offer | leave a > XOW | due hold+grace > XLO
 
 The first part is the session, every other part a step: a verb, its agents, and after ``>`` the state of each
-agent in alphabetical order, then the reasons of refusals, the faults and the notices of the step. Without
-``>`` nobody is refused, and the states are not compared.
+agent in alphabetical order, then the faults, the reasons of refusals (each once) and the notices of the step.
+Without ``>`` nobody is refused, and the states are not compared.
 
 States: E enrolled, O offered, W waits, P awaits the employer, S awaits the selection, R refused, L offer
 lapsed, N obtained no seat, X withdrawn, Z session cancelled, C certified, A attended, M missed, J excused.
