@@ -71,6 +71,7 @@ _GROUPS = tuple(f"{service}.{topic}" for topic, settings in TOPICS.items() for s
 _HEARD = tuple(topic.value for topic, settings in TOPICS.items() if settings.listeners)
 
 _PASSED_ON = {"enrolment": _REQUESTS, "notifier": (Topic.PORTAL_AGENTS.value,)}
+"""Requests that a service also publishes: enrolment those sent by HTTP, the notifier those of support."""
 
 
 def users(portals: Iterable[Portal]) -> list[User]:

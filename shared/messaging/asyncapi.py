@@ -65,6 +65,7 @@ _KEYS_OF_ANSWERS: dict[type[Event], str] = {
     RequestAccepted: "request_id",
     BespokeRequestAnswered: "request_id",
 }
+"""On a portal's topic these events have another key than agent_id."""
 
 Examples = Mapping[str, Sequence[dict[str, Any]]]
 

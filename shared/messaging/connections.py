@@ -18,6 +18,7 @@ from aiokafka.errors import KafkaConnectionError, KafkaError
 from shared import certificates, clock
 
 SETUP_SECONDS = 10.0
+"""The set-up of a connection may take as long as in Apache Kafka's clients."""
 
 KEPT = timedelta(days=1)
 """The metrics keep the certificate of an unused broker this long."""
@@ -25,6 +26,7 @@ KEPT = timedelta(days=1)
 _last_used: dict[str, datetime] = {}
 
 Verify = Callable[[AIOKafkaConnection], Awaitable[None]]
+"""Called with each new connection. Raises ``KafkaConnectionError`` if the connection must not be used."""
 
 
 def use(verify: Verify) -> None:
@@ -47,7 +49,7 @@ class Connection(AIOKafkaConnection):  # type: ignore[misc]  # aiokafka left it 
     verify: Verify
 
     async def connect(self) -> Any:
-        """Raises ``TimeoutError``, ``OSError``, ``KafkaError``."""
+        """Connect, log in and verify. Raises ``TimeoutError``, ``OSError``, ``KafkaError``."""
         try:
             async with asyncio.timeout(SETUP_SECONDS):
                 streams = await super().connect()
@@ -61,7 +63,7 @@ class Connection(AIOKafkaConnection):  # type: ignore[misc]  # aiokafka left it 
             raise
 
     def send(self, request: Any, expect_response: bool = True) -> Any:
-        """Return an awaitable of the answer. Raises ``KafkaError``."""
+        """Send a request and return an awaitable of the answer. Raises ``KafkaError``."""
         return self._unless_lost(super().send, request, expect_response)
 
     def _send_sasl_token(self, payload: bytes, expect_response: bool = True) -> Any:

@@ -59,6 +59,7 @@ RECORDS = Histogram(
 )
 
 Delivery = Received[Event] | Parked | Rejected | None
+"""A record as it was read: an event, a record to park or to reject, or None if its type is unknown here."""
 
 Admit = Callable[[Record], Received[Event] | Rejected]
 
@@ -129,10 +130,12 @@ class Consumer:
 
     @property
     def kafka(self) -> AIOKafkaConsumer | None:
+        """The client that fetches the records, or None while the subscriber does not run."""
         return None if self.subscriber is None else self.subscriber.consumer
 
     @property
     def member_id(self) -> str:
+        """The client's id in its group, or "" while it is in none."""
         if self.kafka is None:
             return ""
         return str(self.kafka._coordinator.member_id)  # noqa: SLF001 aiokafka shows it nowhere else
@@ -214,7 +217,7 @@ class Consumer:
         await self._park(failed)
 
     async def _take_alone(self, delivery: Delivery, handler: Call) -> list[Parked]:
-        """A record without a handler is parked here."""
+        """Take one delivery. Returns it if its handler fails. A record without a handler is parked here."""
         try:
             with logged_ids(**(traces.ids_of(delivery) if isinstance(delivery, Received) else {})):
                 await self._commit([delivery], handler)
@@ -275,7 +278,10 @@ class Consumer:
     async def _handle(
         self, tx: Transaction, events: Sequence[Received[Event]], handler: Call
     ) -> tuple[int, list[Rejected]]:
-        """Return the number of events that had an effect now, and the events that the handler rejects."""
+        """Call the handler with the events that have had no effect yet.
+
+        Returns the number of events that had an effect now, and the events that the handler rejects.
+        """
         rejections: list[Rejected] = []
         fresh = list(events) if self.subscription.own_inbox else await inbox.first_seen(tx, events)
         if not fresh:

@@ -52,6 +52,7 @@ class DeadLetterDecisions:
         return None
 
     async def discard(self, letters: Sequence[DeadLetter], *, actor: str, reason: str) -> None:
+        """Discard the letters that are still parked, and notify the portals that sent them."""
         async with self.database.transaction() as tx:
             ids = [letter.id for letter in letters]
             discarded = await dead_letters.discard(tx, ids, actor=actor, reason=reason)

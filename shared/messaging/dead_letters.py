@@ -19,10 +19,12 @@ from shared.messaging.portals.admission import MAX_BYTES, Rejected
 from shared.messaging.tables import REJECTED_WITH_CONTENT, DeadLetterAuditRow, DeadLetterRow
 
 MAX_REJECTED = 1_000
-"""Older rejected records of a portal keep place and reason only."""
+"""The newest rejected records of a portal keep their content. Older ones keep place and reason only."""
 READ_AT_ONCE = 20
 NEWER = "is not handled by this version"
+"""The reason for an event that only a newer version knows."""
 KEPT = timedelta(days=30)
+"""Records stay this long after they were rejected or decided."""
 
 
 _MAX_HEADERS = 200
@@ -344,6 +346,7 @@ _EMPTY_AUDIT = text(
 
 
 def _digest(record: Record) -> bytes:
+    """Return the SHA-256 of a record. It tells two records apart that had the same offset."""
     content = hashlib.sha256(_headers_to_json(record.headers).encode())
     content.update(b"\0" if record.key is None else b"\1" + record.key)
     content.update(b"\0" if record.value is None else b"\1" + record.value)

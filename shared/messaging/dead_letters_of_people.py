@@ -15,10 +15,12 @@ from shared.messaging.tables import DeadLetterRow
 from shared.personal_data import Subject
 
 _BYTES_AT_ONCE = 4 * 1024 * 1024
+"""Bytes of dead letters in memory together, unless a single letter is larger."""
 MOST_READABLE = 16 * 1024 * 1024
 """Characters of dead letters in one export. For others it has place, time and reason."""
 
 IssuerOf = Callable[[str], str | None]
+"""Returns the issuer of a portal's agents, or None for an unknown portal."""
 
 
 async def about(tx: Transaction, subject: Subject, issuer_of: IssuerOf) -> AsyncIterator[DeadLetter]:

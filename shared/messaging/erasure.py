@@ -41,6 +41,7 @@ log = logging.getLogger(__name__)
 FAILURES = Counter("parcours_erasure_failures_total", "Times that an agent could not be forgotten.")
 
 BY_COMMAND = "/commands/person"
+"""The source of a command-line request for a person who is no agent."""
 EVERY_SECONDS = 2.0
 REQUESTS_AT_ONCE = 5
 
@@ -56,7 +57,10 @@ class Erasure:
 
 
 Ready = Callable[[Transaction, Erasure], Awaitable[datetime | None]]
-"""Returns the moment until which events are erased, or None if it is too early."""
+"""Does what must precede an erasure.
+
+Returns the moment until which events are erased, or None if it is too early.
+"""
 
 
 async def _at_once(_tx: Transaction, erasure: Erasure) -> datetime:
@@ -99,6 +103,7 @@ class Eraser:
     digest: Callable[[str], bytes] | None = None
     sessions: FindSessions | None = None
     _last: dict[str, tuple[datetime, UUID]] = field(init=False, default_factory=dict)
+    """The last processed request of each source that has later ones."""
 
     @property
     def outbox(self) -> Outbox:
@@ -122,6 +127,7 @@ class Eraser:
         return 0 if self._last else None
 
     async def _try(self, request_id: UUID, source: str) -> Exception | None:
+        """Advance a request by one step. Returns the error if it is temporary."""
         try:
             await self._step(request_id, source)
         except Exception as error:
@@ -196,6 +202,7 @@ class Eraser:
         return sources
 
     async def _next_requests(self, source: str) -> list[UUID]:
+        """Return the next open requests of a source, oldest first. After the last one it begins again."""
         place = (col(ErasureRow.received_at), col(ErasureRow.request_id))
         open_requests = select(*place).where(
             col(ErasureRow.done_at).is_(None), col(ErasureRow.request_source) == source

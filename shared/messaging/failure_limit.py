@@ -24,6 +24,7 @@ class FailureLimit:
         self._batches: deque[tuple[float, int, int]] = deque()
 
     def allows(self, failed: int, events: int) -> bool:
+        """Count a batch with ``failed`` of ``events``. Returns whether the failed events may be parked."""
         if not events:
             return True
         if self.is_reached:

@@ -97,6 +97,7 @@ class _PartitionRecords(PartitionRecords):  # type: ignore[misc]  # aiokafka lef
 
 class _Records:
     _missing: ClassVar[dict[TopicPartition, tuple[int, float]]] = {}
+    """The offset at which a partition waits for a batch, and since when (monotonic)."""
 
     def __init__(self, data: bytes) -> None:
         self.uncompressed = 0

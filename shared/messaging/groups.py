@@ -16,6 +16,7 @@ from shared.messaging.broker import KafkaSettings, client_options
 from shared.messaging.clients import admin_client
 
 _SECONDS = 5.0
+"""The longest time for an answer. A healthy broker takes milliseconds."""
 _STABLE = "Stable"
 
 
@@ -37,6 +38,7 @@ class Group:
         return frozenset() if self.owned is None else self.partitions - self.owned
 
     def trouble(self) -> str | None:
+        """Return why a part of the topic is not read, or None if all is read."""
         if not self.partitions:
             return "the topic does not exist"
         if self.state != _STABLE:
@@ -57,7 +59,7 @@ class ConsumerGroups:
         self._admin: AIOKafkaAdminClient | None = None
 
     async def look(self, topics: Mapping[str, str]) -> Mapping[str, Group] | None:
-        """``topics`` has each group's topic. Returns None if Kafka does not answer."""
+        """Return these groups by id, or None if Kafka does not answer. ``topics`` has each group's topic."""
         for _ in range(2):
             try:
                 async with asyncio.timeout(_SECONDS):

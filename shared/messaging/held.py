@@ -16,6 +16,7 @@ from sqlalchemy import text
 from shared.database import Transaction
 
 LOCK_SPACE = 0x6F7574
+"""The first half of the advisory locks of buckets: "out"."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +58,7 @@ async def find(
 
 
 async def redrive(tx: Transaction, event_id: int) -> bool:
-    """Send a refused event again, and the events behind it. Returns whether it was refused."""
+    """Make the relay send a refused event again, and the events behind it. Returns whether it was refused."""
     return await _settle(tx, event_id, _REDRIVE, {})
 
 

@@ -24,6 +24,7 @@ from shared.messaging.router import Subscription
 LATE = timedelta(minutes=1)
 """A record or event may wait this long before it is a problem; services need a second or two."""
 _SECONDS = 10.0
+"""The longest time for all answers about a group. A healthy broker takes milliseconds."""
 _POLL_MS = 200
 _AGAIN_SECONDS = 0.2
 

@@ -80,6 +80,7 @@ def _without_others(value: Any, subject: Subject, issuer: str | None) -> Any:
 
 
 def _is_about(found: dict[str, Any], subject: Subject, issuer: str | None) -> bool:
+    """Return whether a JSON object has the person's identifier, or no identifier and their address."""
     identifier = _identifier(found)
     if identifier is None:
         return _holds_address(found, subject.addresses)
@@ -103,6 +104,7 @@ def _names(agent: AgentKey, texts: Collection[str], issuer: str | None) -> bool:
 
 
 def _has_address(text: str, addresses: Collection[str]) -> bool:
+    """Return whether the text has one of the addresses, in any case, and not as part of another address."""
     lowered = text.lower()
     return any(
         address in lowered

@@ -33,6 +33,7 @@ _NAMESPACE = UUID("5d4f0c6e-3c1b-4f0e-9b9a-1d1f0a6f7c52")
 """Namespace for event ids derived from the event's identity, so that publishing twice gives one id."""
 
 REGISTRY = "registry"
+"""The key in a database's ``info``: the registry of the portals that its service answers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +110,8 @@ def _new_id(event: Event) -> UUID:
 
 
 class _Destination(NamedTuple):
+    """A topic, or the answers of a portal. The topic is None for a portal that reads by HTTP alone."""
+
     topic: str | None
     portal: str | None = None
 

@@ -1,9 +1,9 @@
 """The relay's producer. Another process can fence it: the broker then refuses what it still sends.
 
-It takes its producer id under a new transactional id, and sends without transactions. Each partition knows
-the producer's epoch, and takes nothing from an older one (KIP-98). Another process that starts a producer
-with the same transactional id gets the next epoch, and tells it to the partitions by an aborted transaction.
-A transaction for each pass would do as well, but costs more (ADR 0023).
+It takes its producer id under a transactional id that no other producer ever had, and sends without
+transactions. Each partition knows the producer's epoch, and takes nothing from an older one (KIP-98). Another
+process that starts a producer with the same transactional id gets the next epoch, and tells it to the
+partitions by an aborted transaction. A transaction for each pass would do as well, but costs more (ADR 0023).
 """
 
 import asyncio
@@ -39,7 +39,7 @@ Headers = list[tuple[str, bytes]]
 
 
 NEVER = (TopicAuthorizationFailedError, InvalidTopicError)
-"""These errors of a topic do not go away."""
+"""Errors of a topic that apply to all its records and do not go away."""
 TOO_LARGE = (MessageSizeTooLargeError, RecordListTooLargeError)
 """One record of the batch is too large."""
 
@@ -54,6 +54,7 @@ class OutgoingRecord(NamedTuple):
 
     @property
     def is_too_large(self) -> bool:
+        """Return whether the record, alone in its batch, is larger than any topic takes."""
         if len(self.value) < MAX_RECORD_BYTES // 2:  # true for nearly all
             return False
         size: int = DefaultRecordBatchBuilder.estimate_size_in_bytes(self.key, self.value, self.headers)
@@ -156,7 +157,7 @@ async def _started(settings: KafkaSettings, transactional_id: str | None) -> AIO
 
 
 async def _publish_epoch(producer: AIOKafkaProducer, topic: str) -> None:
-    """The marker of an empty transaction tells the epoch."""
+    """Tell all partitions of a topic the producer's epoch, by the marker of an empty transaction."""
     await producer.begin_transaction()
     for partition in await producer.partitions_for(topic):
         tp = TopicPartition(topic, partition)

@@ -65,6 +65,7 @@ class Relay:
         self._woken.set()
 
     def trouble(self) -> str | None:
+        """Return why the outbox is not published, or None if it is."""
         if self._has_failed:
             return "the outbox could not be published at the last try"
         if self._pass_began is not None and time.monotonic() - self._pass_began > SLOW_SECONDS:
@@ -72,6 +73,7 @@ class Relay:
         return None
 
     async def start(self) -> Producer:
+        """Connect. Raises ``KafkaError``, and the errors of the database."""
         producer = await Producer.connected(self._settings, self._service)
         if producer.transactional_id is not None:
             await self._database.execute_alone(

@@ -42,6 +42,7 @@ Only for a topic whose rejections the service keeps, with ``own_inbox``.
 """
 
 Handler = Callable[..., Awaitable[int | None]]
+"""Takes a batch in. Returns how many events had an effect, or None if all had."""
 H = TypeVar("H", bound=Handler)
 
 
@@ -142,6 +143,7 @@ class Router:
 
 
 def _events_taken_by(handler: Handler) -> tuple[type[Event], ...]:
+    """Return A and B of a parameter ``list[Received[A | B]]``. Raises ``TypeError`` if there is none."""
     for annotation in get_type_hints(handler).values():
         if get_origin(annotation) is list and get_origin(item := get_args(annotation)[0]) is Received:
             return tuple(_members(get_args(item)[0]))

@@ -22,7 +22,7 @@ from shared.observability import logged_ids
 log = logging.getLogger(__name__)
 
 PASS = 1_000
-"""The limit of a transaction, and of each bucket."""
+"""The most events of one bucket in a pass. A pass adds buckets up to this number."""
 
 _BEHIND = "an event of its key and topic that is held back stands before it"
 _NO_TOPIC = "the topic does not exist"
@@ -47,6 +47,7 @@ class SendResult:
     stopped: set[tuple[str, str]] = field(default_factory=set)
 
     def refuse(self, row: Row[Any], reason: str) -> None:
+        """Refuse an event. If an event of its key and topic was refused already, it waits behind that one."""
         if (row.topic, row.key) in self.stopped:
             self.waiting[row.id] = _BEHIND
             return
@@ -141,7 +142,7 @@ class Sending:
         result.failure = failures[0] if failures else None
 
     async def _send_alone(self, producer: Producer, suspects: Sendable, result: SendResult) -> None:
-        """Stop at the first error."""
+        """Send a batch that was too large one record at a time. Stop at the first error."""
         for row, record in suspects:
             [error] = await producer.send([record])
             if error is None:

@@ -37,6 +37,7 @@ class TopicState:
     replicas: int = 0
     differences: Mapping[str, tuple[str, str]] = field(default_factory=dict)
     unknown: str = ""
+    """Why the broker does not tell; "" if it does."""
 
 
 class CreatedTopics(NamedTuple):
@@ -46,6 +47,7 @@ class CreatedTopics(NamedTuple):
     replicas: int
 
     def warning(self) -> str:
+        """Return a warning if topics were created on fewer than three brokers, else ""."""
         if self.replicas >= REPLICAS or not any(self.are_new.values()):
             return ""
         return (

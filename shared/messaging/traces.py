@@ -108,7 +108,10 @@ def created(event: Event, event_id: object, source: str, traceparent: str | None
 
 @contextlib.contextmanager
 def publishing(rows: Sequence[Row[Any]], sent: Sequence[Row[Any]]) -> Iterator[Mapping[int, str]]:
-    """Trace rows while they are sent. Yields the trace contexts of traced rows, by id."""
+    """Trace rows while they are sent. A row that is not in ``sent`` at the end was not sent in this pass.
+
+    Yields the trace contexts of traced rows, by id.
+    """
     if not tracing.is_on():
         yield {}
         return

@@ -87,6 +87,7 @@ class Watchdog:
         CONSUMING.set_function(lambda: self.trouble() is None)
 
     def trouble(self) -> str | None:
+        """Return why something is not read or not published, or None if all is."""
         age = time.monotonic() - self._looked_at
         if age > OUTDATED_SECONDS:
             return f"what Kafka says is not known for {age:.0f} s"
@@ -167,7 +168,7 @@ class Watchdog:
             LAG_SECONDS.labels(topic).set(seen.seconds)
 
     def _seconds_behind(self, consumer: Consumer, partition: TopicPartition, records: int) -> float:
-        """The age is at most the time since the consumer had all."""
+        """Return the age of the last record taken in, at most the time since the consumer had all."""
         now = time.monotonic()
         if not records:
             self._at_end[partition] = now

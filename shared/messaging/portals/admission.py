@@ -39,11 +39,11 @@ from shared.messaging.portals.registry import INTAKE_KEY_ID, OWN_SOURCES, Portal
 from shared.messaging.portals.signatures import SignedAttributes, is_signature_of
 
 MAX_BYTES = 2 * 1024 * 1024
-"""A group of 500 with names of 100 characters fits."""
+"""Bytes of a record's value, uncompressed. A group of 500 with names of 100 characters fits."""
 MAX_VALUES = 250_000
 """Counted by commas. Reading more takes a second; a group of 500 has 5,000."""
 WINDOW = timedelta(days=7)
-"""The inbox remembers longer, so a replay is recognised."""
+"""``ce_time`` may be this far from the receipt. The inbox remembers longer, so a replay is recognised."""
 ACCEPTED_WINDOW = timedelta(days=60)
 """An outbox may hold requests by HTTP this long; their ``ce_time`` is the receipt."""
 
@@ -54,7 +54,7 @@ _NO_SIRET = "is not a SIRET: its check digit does not fit"
 _NO_DELEGATION = "is no delegation's code"
 _TOO_LARGE = f"The value has more than {MAX_BYTES} bytes."
 _MAX_READ = 8 * MAX_BYTES
-"""A larger record is refused by its size alone."""
+"""Bytes of value and headers, uncompressed. A larger record is refused by its size alone."""
 _NO_TYPE = "ce_type is no type that portals send; is it misspelt? See /asyncapi/portal."
 _NOT_THEIRS = "is none of those that this portal may speak for"
 
@@ -153,6 +153,7 @@ def admit_by_token(record: Record, portal: Portal) -> Received[Event] | Rejected
 
 
 def _unread(record: Record, portals: Portals) -> Rejected:
+    """Reject a record that is too large to be read. Its headers may name the sender."""
     why = _because(RejectionCode.TOO_LARGE, _TOO_LARGE)
     try:
         envelope = read_envelope(replace(record, value=b"{}"))
@@ -274,6 +275,7 @@ def _check_window(record: Record, sent_at: datetime, window: timedelta) -> None:
 
 
 def _check_signature(record: Record, envelope: Envelope, keys: Sequence[bytes]) -> datetime:
+    """Check the signature by these keys. Returns the ``ce_time``, which is signed too."""
     _check_headers(record)
     attributes = envelope.attributes
     signed = SignedAttributes(
@@ -321,6 +323,7 @@ _Employers = Sequence[tuple[str, Employer]]
 
 
 def _mistakes(event: Event, employers: _Employers) -> Iterator[FieldProblem]:
+    """Yield mistakes that the form of the contract allows."""
     for pointer, employer in employers:
         if not _is_siret(employer.siret):
             yield FieldProblem(pointer=f"{pointer}/siret", message=_NO_SIRET)

@@ -236,6 +236,7 @@ class Portals:
                 yield portal
 
     def of_token(self, token: str, moment: datetime) -> Portal | None:
+        """Return the portal of this token, or None if the token is not valid at that moment."""
         portal, found = self._by_digest.get(hashlib.sha256(token.encode()).hexdigest(), (None, None))
         return portal if found is not None and _is_valid(found.not_after, moment) else None
 
@@ -286,6 +287,7 @@ class PortalsFile:
     """The last valid registry of the file."""
 
     def __init__(self, path: Path | None, *, trial: bool) -> None:
+        """Read the file. Raises :class:`UnreadablePortals`."""
         self._file = ReloadedFile(
             path, lambda: read(path, trial=trial), mistakes=UnreadablePortals, is_valid=FILE_IS_VALID
         )
