@@ -229,10 +229,10 @@ def next_to(
     *,
     descending: bool = False,
 ) -> Listing:
-    """Return the rows of a sorted list after the row ``after``.
+    """Return the query for the rows of a sorted list after the row ``after``.
 
-    ``place`` are the sort columns. With ``before`` the query returns the rows before that row, nearest
-    first, so that a limit keeps the nearest.
+    ``place`` are the sort columns. With ``before`` the query returns the rows before that row, nearest first,
+    so that a limit keeps the nearest.
     """
     edge = after if before is None else before
     falls = descending if before is None else not descending
@@ -272,7 +272,10 @@ async def insert_columns(
 
 
 def once(values: list[Any]) -> Any:
-    """Return a single value if it is the same in every row, so that it is sent once."""
+    """Return a single value if it is the same in every row, so that it is sent once.
+
+    Otherwise return all values.
+    """
     first = values[0]
     return first if all(value is first for value in values) else values
 
@@ -344,6 +347,7 @@ _TEMPORARY_STATES = (
 
 
 FAILURES: tuple[type[Exception], ...] = (OSError, PoolTimeout, DBAPIError, DatabaseUnreachable, *_DRIVER)
+"""Errors of a database that fails or does not answer. :func:`is_temporary` tells which ones pass."""
 
 
 def is_temporary(error: BaseException) -> bool:

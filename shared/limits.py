@@ -108,4 +108,4 @@ TAKE = text(
                              WHERE counted = :counted), extract(epoch FROM CAST(:within AS interval)))
      WHERE NOT EXISTS (SELECT FROM counted)"""
 )
-"""Take ``number`` of a count, or nothing if that would exceed ``most``."""
+"""Take ``number`` of a count, or nothing if that would exceed ``most``. The window ends in ``seconds``."""

@@ -134,6 +134,7 @@ def days_of(retention: Retention, settings: object) -> int:
 
 
 async def end_rows(tx: Transaction, retention: Retention, days: int, now: datetime) -> int:
+    """End at most :data:`SLICE` rows that are older than ``days``. Returns their number."""
     parameters = {"before": now - timedelta(days=days), "most": SLICE}
     return (await tx.execute(statement(retention), parameters)).rowcount
 

@@ -203,6 +203,7 @@ PurposeHeader = Annotated[
 
 
 def purpose_in(written: str) -> str | None:
+    """Return the typed purpose, or None if it has no content."""
     purpose = " ".join(written.split())
     return purpose if 3 <= len(purpose) <= LONGEST_PURPOSE and purpose.isprintable() else None
 

@@ -28,6 +28,7 @@ class ReloadedFile(Generic[T]):
     def __init__(
         self, path: Path | None, read: Callable[[], T], *, mistakes: type[Exception], is_valid: Gauge
     ) -> None:
+        """Read the file. Raises the errors of ``read``."""
         self._path = path
         self._read = read
         self._mistakes = mistakes

@@ -42,7 +42,10 @@ class RoleRule(BaseModel):
         return self
 
     def grant(self, claims: Claims) -> "Grant | None":
-        """An address counts only if the issuer says that it has verified it."""
+        """Return what the rule gives to a person with these claims, or None if it gives nothing.
+
+        An address counts only if the issuer says that it has verified it.
+        """
         if self.claim == "email" and claims.get("email_verified") is not True:
             return None
         pattern = re.escape(self.value).replace(re.escape(_ANY_DELEGATION), "(?P<delegation>[a-z-]+)", 1)
@@ -121,6 +124,6 @@ class OidcSettings(BaseSettings):
 
 
 def is_safe(address: str) -> bool:
-    """Nobody can read on the way the data sent to this address."""
+    """Return whether nobody can read on the way the data sent to this address."""
     parts = urlsplit(address)
     return parts.scheme == "https" or (parts.scheme == "http" and parts.hostname in LOOPBACK)

@@ -44,7 +44,7 @@ log = logging.getLogger(__name__)
 
 
 class CannotRun(Exception):
-    pass
+    """The process cannot start or go on. The message says why and what to do."""
 
 
 Worker = Callable[[asyncio.Event], Awaitable[None]]
@@ -84,6 +84,7 @@ class Process:
     _fault: str | None = None
     _counted: Portals | None = field(default=None, init=False)
     watchdog: Watchdog | None = field(default=None, init=False)
+    """Knows whether all is read. None before the process runs."""
 
     def __post_init__(self) -> None:
         """Serve health and metrics on the common port, or on their own."""
@@ -125,6 +126,7 @@ class Process:
             )
 
     def _listen(self) -> list[socket.socket]:
+        """Return the public socket, and that of operations if it has its own port."""
         host, operations = self.settings.http_host, self.settings.operations_port
         listeners = [listen(host, self.settings.port, f"{self.name.upper()}_PORT")]
         if operations is not None:

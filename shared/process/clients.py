@@ -134,7 +134,7 @@ class ImpatientProtocol(HttpToolsProtocol):
         return self.cycle
 
     def _cut_off(self, status: HTTPStatus) -> None:
-        """Say why, unless an answer has begun."""
+        """Close the connection. Say why, unless an answer has begun."""
         self._stop_waiting()
         if self.transport.is_closing():
             return

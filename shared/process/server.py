@@ -11,7 +11,7 @@ from shared.process.clients import ImpatientProtocol
 
 
 class CannotListen(Exception):
-    pass
+    """The port cannot be used. The message says why, and which setting names another port."""
 
 
 class Server(uvicorn.Server):

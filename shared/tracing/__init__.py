@@ -75,6 +75,7 @@ def begin(
     attributes: Attributes | None = None,
     links: "Sequence[Span]" = (),
 ) -> "Span | None":
+    """Begin a span in this trace context, to be ended by its ``end``. Returns None if nothing is exported."""
     exporter = _Current.exporter
     if exporter is None or not is_sampled(traceparent):
         return None

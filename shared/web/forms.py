@@ -13,6 +13,7 @@ from shared.events.zones import zone_named
 from shared.http import is_from_here
 
 LARGEST_FORM = 256 * 1024
+"""Bytes."""
 MAX_FIELDS = 1_000
 """A session with a hundred séances and a hundred reservations has fewer."""
 

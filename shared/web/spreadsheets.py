@@ -67,6 +67,8 @@ class Code(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Fault:
+    """A fault: its line (from 1), and its column if it has one."""
+
     line: int
     code: str
     message: str

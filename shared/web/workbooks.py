@@ -21,17 +21,19 @@ from shared.web.spreadsheets import Code, Column, Fault, Sheet, UnreadableSheet
 
 MEDIA_TYPE = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 _LARGEST_DIRECTORY = 64 * 1024
-"""Each entry of a ZIP's directory takes 46 bytes or more."""
+"""Bytes of a ZIP's directory. Each entry takes 46 bytes or more."""
 _LARGEST = 10 * 1024 * 1024
 """Bytes of an unpacked part, and characters of all cells together."""
 _LARGEST_TOGETHER = 2 * _LARGEST
+"""Bytes of the unpacked parts together."""
 _MOST_TAGS = 1_000_000
-"""20,000 rows of 12 cells have as many tags."""
+"""Tags of the unpacked parts together: 20,000 rows of 12 cells have as many."""
 _TOO_LONG = re.compile(rb"<[^<]{262144}")
 """A tag with the text behind it. The parser reads a tag in one step, and no other thread runs meanwhile."""
 _MOST_NAMES = 1_000
 """The parser remembers each name of an element or attribute."""
 _STEP = 64 * 1024
+"""Bytes that the parser reads in one step."""
 _MOST_COLUMNS = 200
 _NARROWEST, _WIDEST = 8, 60
 _MARK, _END, _END_OF_ZIP64 = b"PK\x03\x04", b"PK\x05\x06", b"PK\x06\x07"

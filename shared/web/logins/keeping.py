@@ -63,6 +63,7 @@ class KeptLogins:
         return None if row is None or who is None else OpenLogin(row, who)
 
     def owner_of_token(self, token: str) -> Principal | None:
+        """Return the owner of a token if their role may open these pages, else None."""
         return self._for_these_pages(self._tokens.owner_of(token))
 
     def _principal(self, row: LoginRow) -> Principal | None:

@@ -24,9 +24,9 @@ class LoginTable(SQLModel, registry=new_registry()):
 class LoginRow(LoginTable, table=True):
     """A log-in of a browser, until ``expires_at`` or :data:`UNUSED_LASTS` after ``used_at``.
 
-    ``digest`` is that of its cookie. ``owner`` is the digest of the token, or of the person at the issuer.
-    ``form_key`` is in each of its forms. A log-in at the issuer also keeps the rule that gave the role, and
-    the ID token for the log-out there.
+    ``digest`` is that of its cookie. ``owner`` is the digest of the token, which must still be valid, or of
+    the person at the issuer. ``form_key`` is in each of its forms. A log-in at the issuer also keeps the rule
+    that gave the role, and the ID token for the log-out there.
     """
 
     __tablename__ = "login"
