@@ -15,7 +15,9 @@ class Mark(StrEnum):
     OK = "ok"
     ACT = "act"
     UNKNOWN = "unknown"
+    """The question had no answer."""
     SKIPPED = "skipped"
+    """Not examined, for a reason that is no fault."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -123,7 +123,7 @@ def compose(settings: Settings) -> Process:
 
 
 async def _deliver(settings: Settings, database: Database, stopping: asyncio.Event) -> None:
-    """First make sure that the database has lost no mails."""
+    """Send mails once it is certain that the database has lost none."""
     await restores.wait_until_reconciled(database, settings, stopping)
     if not stopping.is_set():
         await deliverer(settings, database).run(stopping)

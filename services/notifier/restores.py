@@ -36,7 +36,10 @@ HELD = Gauge(
 async def wait_until_reconciled(
     database: Database, settings: KafkaSettings, stopping: asyncio.Event, *, every: float = LOOK_SECONDS
 ) -> None:
-    """Ends older than the outbox keeps them are ignored."""
+    """Wait until the database knows the last published ends of mails, or until the stop.
+
+    Ends older than the outbox keeps them are ignored. ``every`` is in seconds.
+    """
     if cluster.is_embedded():  # it keeps nothing
         return
     newest = await _newest(settings, stopping)
@@ -55,7 +58,7 @@ async def wait_until_reconciled(
 
 
 async def read_ended(settings: KafkaSettings, since: datetime) -> list[Received[MailEnd]]:
-    """Raises ``KafkaError``, ``HistoryCut``."""
+    """Return every end of a mail published at ``since`` or later. Raises ``KafkaError``, ``HistoryCut``."""
     return [received async for received in _ended(settings, since=since)]
 
 

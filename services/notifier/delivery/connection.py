@@ -65,6 +65,7 @@ class SmtpConnection:
         self._open = False
 
     async def open(self) -> None:
+        """Connect, greet, start TLS and log in. Raises :class:`RelayUnreachable`."""
         try:
             await self._client.connect(timeout=self._timeouts.connect)
             if self._client.is_ehlo_or_helo_needed:
@@ -82,6 +83,7 @@ class SmtpConnection:
 
     @property
     def peer_certificate(self) -> Mapping[str, Any] | None:
+        """Return the result of :meth:`ssl.SSLSocket.getpeercert`, or None without TLS."""
         transport = self._client.transport
         return None if transport is None else transport.get_extra_info("peercert")
 
@@ -108,7 +110,7 @@ class SmtpConnection:
             self.drop()
 
     async def probe(self) -> None:
-        """Raises :class:`RelayUnreachable` if the relay takes no mail."""
+        """Ask whether the relay takes mails, without sending one. Raises :class:`RelayUnreachable` if not."""
         try:
             if await self._command(b"MAIL FROM:<>") is None:
                 await self._reset()

@@ -71,7 +71,7 @@ class Deliverer:
             await self._stop()
 
     async def _fill(self, stopping: asyncio.Event) -> None:
-        """End early if a worker dies."""
+        """Claim mails for the workers. End early if a worker dies."""
         stop = asyncio.create_task(stopping.wait())
         stop.add_done_callback(lambda _: self._workers.begin_no_more())
         try:
@@ -108,7 +108,10 @@ class Deliverer:
         idle.cancel()
 
     async def _relay_answers(self, stop: "asyncio.Task[bool]") -> bool:
-        """Try one connection after an outage, which is no attempt for any mail."""
+        """Return whether to claim.
+
+        After an outage, one connection is tried first. This is no attempt for any mail.
+        """
         if not self._pool.has_failed():
             return True
         trial = asyncio.create_task(self._pool.try_relay())
@@ -125,6 +128,7 @@ class Deliverer:
         woken.cancel()
 
     async def _claim(self, priorities: Sequence[Priority]) -> tuple[list[Claimed], bool]:
+        """Return mails to send now, and whether no more of these priorities are due."""
         async with self._database.quiet_transaction() as tx:
             return await claims.claim(
                 tx,

@@ -19,6 +19,7 @@ HOLD_SECONDS = 2.0
 REMEMBERED = 100
 """After this many ended jobs, older ones count half, so that the pace is the present one."""
 AWAY_SECONDS = (0.5, 120.0)
+"""The shortest and the longest time until a refused job may come back."""
 
 
 class Admitted(Enum):
@@ -44,7 +45,10 @@ class _Domain(Generic[QueuedJob]):
     """By then all refused jobs will have had a slot."""
 
     def pace(self, now: float) -> float:
-        """With few ended jobs, running jobs count as ending now."""
+        """Return the seconds from one slot to the next.
+
+        With few ended jobs, running jobs count as ending now.
+        """
         waited = now - self.last if self.held else 0.0
         return (self.seconds + waited) / max(self.ended, self.most)
 
@@ -75,7 +79,7 @@ class Domains(Generic[QueuedJob]):
         self._domains: dict[str, _Domain[QueuedJob]] = {}
 
     def enter(self, name: str, job: QueuedJob) -> Admitted | Later:
-        """After ``NOW``, call :meth:`leave`."""
+        """Ask for a slot of this domain. After ``NOW``, call :meth:`leave`."""
         domain = self._domains.setdefault(name, _Domain(self._most))
         if not self._most or domain.under_way < self._most:
             domain.under_way += 1
@@ -87,7 +91,7 @@ class Domains(Generic[QueuedJob]):
         return self._refuse(domain, now)
 
     def leave(self, name: str) -> QueuedJob | None:
-        """Return the held job that gets the slot, or None."""
+        """Give a slot back. Returns the held job that gets it, or None."""
         domain = self._domains[name]
         if domain.held:
             return domain.take(self._monotonic())
@@ -97,13 +101,14 @@ class Domains(Generic[QueuedJob]):
         return None
 
     def waiting(self) -> int:
+        """Count the held jobs that will soon have a slot. Jobs of slow domains do not count."""
         now = self._monotonic()
         return sum(
             len(domain.held) for domain in self._domains.values() if domain.held and not domain.is_slow(now)
         )
 
     def drop_held(self) -> None:
-        """Other code releases the claims of these jobs."""
+        """Forget the held jobs. The deliverer releases their claims."""
         for domain in self._domains.values():
             domain.held.clear()
 

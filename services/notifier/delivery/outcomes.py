@@ -18,9 +18,11 @@ from shared import clock
 class Verdict(StrEnum):
     SENT = "sent"
     RETRY = "retry"
+    """The relay did not accept the mail, but may later."""
     FAILED = "failed"
+    """The relay did not accept the mail and never will."""
     AMBIGUOUS = "ambiguous"
-    """DATA had begun and no reply came: the relay may have the mail."""
+    """DATA had begun and no valid reply came: the relay may have the mail."""
     NOT_OURS = "not_ours"
     """The mark was refused: another process has the mail, or the address has changed. Nothing was sent."""
 
@@ -61,6 +63,7 @@ class RelayUnreachable(Exception):
 
 
 def check_connection(response: aiosmtplib.SMTPResponse) -> None:
+    """Raise :class:`RelayUnreachable` if the relay refuses the connection instead of the mail."""
     if response.code in _OF_THE_CONNECTION:
         raise RelayUnreachable(answer_of(response), response.code)
 
@@ -179,4 +182,5 @@ def session_state_missing(claimed: Claimed) -> Settlement:
 
 
 def postponed(claimed: Claimed, why: str, delay: timedelta) -> Settlement:
+    """Return the mail to the queue. This was no attempt."""
     return Settlement(claimed.claim, MailState.PENDING, None, why, delay)

@@ -43,9 +43,11 @@ class SmtpPool:
         return self._outage.pause()
 
     def has_failed(self) -> bool:
+        """Return whether the last connection failed, or the relay still takes no mail."""
         return self._outage.failures > 0
 
     async def try_relay(self) -> bool:
+        """Open one connection and keep it for the next mail. Returns whether it worked."""
         try:
             connection, _ = await self._connection()
         except RelayUnreachable:
@@ -54,7 +56,10 @@ class SmtpPool:
         return True
 
     async def is_usable(self) -> bool:
-        """After a failure, first open a connection, which is no attempt for any mail."""
+        """Return whether to try a mail now.
+
+        After a failure, first open a connection. This is no attempt for any mail.
+        """
         return not self.pause() and (not self.has_failed() or await self.try_relay())
 
     @asynccontextmanager
@@ -72,10 +77,9 @@ class SmtpPool:
         yield
 
     async def send(self, mail: Outgoing, mark_data_started: MarkDataStarted) -> MailResult:
-        """Try once. Raises ``CancelledError``.
+        """Try once. Raises nothing but ``CancelledError`` and the error of ``mark_data_started``.
 
-        If ``mark_data_started`` raises, its error is raised too: nothing was sent then. No other error is
-        raised.
+        If ``mark_data_started`` raises, nothing was sent.
         """
         async with self._slots:
             while True:
@@ -174,6 +178,7 @@ class Outage:
         return max(0.0, self._not_before - time.monotonic())
 
     def failed(self, begun: float) -> None:
+        """Count a failed connection that was begun at this monotonic time."""
         if self.failures and begun <= self._known_at:
             return
         self.failures += 1

@@ -16,6 +16,7 @@ from services.notifier.settings import ImapServer, Tls
 from shared import certificates
 
 MOST = 200
+"""Messages per visit."""
 SECONDS = 30
 
 

@@ -28,6 +28,7 @@ class WorkQueue:
         self._is_closed = False
 
     def put(self, mail: Claimed) -> None:
+        """Queue a mail behind those of its priority. A closed queue drops it."""
         if self._is_closed:
             return
         self._waiting[mail.priority].append(mail)
@@ -48,6 +49,7 @@ class WorkQueue:
         return mail
 
     def begun(self, mail: Claimed) -> None:
+        """Count a mail as in progress, even if it did not come from this queue."""
         if mail.priority is Priority.ANSWER:
             self._last_answer = self._monotonic()
         else:
@@ -63,7 +65,7 @@ class WorkQueue:
         return sum(len(mails) for other, mails in self._waiting.items() if other <= priority)
 
     def close(self) -> None:
-        """The claims of waiting mails are released elsewhere."""
+        """Drop the waiting mails and end the workers. The deliverer releases their claims."""
         self._is_closed = True
         for mails in self._waiting.values():
             mails.clear()

@@ -79,6 +79,7 @@ class Workers:
         self._tasks: list[asyncio.Task[None]] = []
         self._in_hand = 0
         self.idle = asyncio.Event()
+        """Set while no mail is in progress and every result is stored."""
         self.idle.set()
         self._marks: Batcher[Claim, set[Claim]] = Batcher(self._write_marks)
         self._settlements: Batcher[Settlement, None] = Batcher(self._settle, linger=SETTLE_LINGER_SECONDS)
@@ -105,15 +106,16 @@ class Workers:
         return self._queue.waiting(priority) + self._domains.waiting() <= ENOUGH
 
     def have_died(self) -> bool:
-        """A worker has ended by an error, which :meth:`close` raises."""
+        """Return whether a worker has ended by an error. :meth:`close` raises it."""
         return any(task.done() for task in self._tasks)
 
     def begin_no_more(self) -> None:
+        """Drop the mails that have not begun, and any submitted later."""
         self._domains.drop_held()
         self._queue.close()
 
     async def close(self, seconds: float) -> None:
-        """Finish within ``seconds`` the mails that the relay is taking."""
+        """Begin nothing more. Finish within ``seconds`` the mails that the relay is taking."""
         self.begin_no_more()
         done, pending = await asyncio.wait(self._tasks, timeout=seconds)
         for task in pending:

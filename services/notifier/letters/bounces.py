@@ -27,10 +27,10 @@ LARGEST = 200_000
 """Bytes of a report that are read. A report that quotes a whole mail is far smaller."""
 LARGEST_HEAD = 64_000
 MAX_PARTS = 20
-"""Our reports have three multiparts. Python's parser recurses once for each, on every line."""
+"""Multiparts in a message. Our reports have three. Python's parser recurses once for each, on every line."""
 
 LONGEST_CONTENT_TYPE = 2_000
-"""Python's parser takes quadratic time for the quotes in a Content-Type."""
+"""Characters of a Content-Type. Python's parser takes quadratic time for its quotes."""
 
 _END_OF_HEAD = re.compile(rb"\r?\n\r?\n")
 _BOUNDARY = re.compile(rb"boundary\*?\d*\*?\s*=", re.IGNORECASE)
@@ -102,6 +102,10 @@ class ReturnPath:
 
 
 def read(raw: bytes, path: ReturnPath) -> Bounce | None:
+    """Return the bounce that a message to the return path reports.
+
+    Returns None if it reports no failure of our mails.
+    """
     raw = raw[:LARGEST]
     end = _END_OF_HEAD.search(raw, 0, LARGEST_HEAD)
     if end is None:
@@ -124,6 +128,7 @@ def read(raw: bytes, path: ReturnPath) -> Bounce | None:
 
 
 def bad_address_in(answer: str) -> str | None:
+    """Return the RFC 3463 code of a refusal if it says that the address is bad, else None."""
     found = _STATUS.match(answer)
     return found[0] if found is not None and found[0] in _THE_ADDRESS_IS_BAD else None
 

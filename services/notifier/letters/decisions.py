@@ -111,6 +111,7 @@ _REFUSALS = {
 
 
 def state_after(decision: Decision) -> EnrolmentState | None:
+    """Return the state after the decision, or None if it changes nothing."""
     match decision:
         case AgentEnrolled():
             return EnrolmentState.ENROLLED

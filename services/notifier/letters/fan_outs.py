@@ -40,9 +40,9 @@ TASK_OF = {template: task for task, template in TEMPLATE_OF.items()}
 class FanOut:
     """One letter to all participants of a session, or to all followers of some news.
 
-    ``event_id`` called for it; ``subject_id`` is the session or the item of news. Only enrolments read
-    before ``called_for_at`` get it, because later ones are confirmed with the new facts. A replay is for
-    everyone.
+    ``event_id`` called for it; ``subject_id`` is the session or the item of news. It begins at ``due_at``, or
+    at once if that is None. Only enrolments read before ``called_for_at`` get it, because later ones are
+    confirmed with the new facts. A replay is for everyone.
     """
 
     event_id: UUID

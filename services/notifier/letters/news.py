@@ -48,6 +48,7 @@ class Interest:
 
     @classmethod
     def parse(cls, text: str) -> "Interest":
+        """Read the text form. Raises ``ValueError``."""
         kind, _, value = text.partition(":")
         return cls(InterestKind(kind), value)
 
@@ -58,6 +59,7 @@ class Interest:
 
     @property
     def offer_id(self) -> str | None:
+        """The offer, or None for another kind of interest."""
         return self.value.partition("/")[0] if self.kind is InterestKind.OFFER else None
 
 

@@ -39,6 +39,7 @@ class OrganiserDay:
 
 
 def day_of(organiser: str, now: datetime) -> OrganiserDay | None:
+    """Return the day that ended this morning for the organiser, or None at night."""
     zone = ZoneInfo(zone_of(organiser))
     local = now.astimezone(zone)
     if not _MORNING <= local.time() < _EVENING:

@@ -64,6 +64,7 @@ def add_to(
     *,
     rates: SubscriptionRates,
 ) -> None:
+    """Serve the pages beside the API. Without ``links`` nobody can subscribe."""
     pages = _SubscriptionPages(database, guard, links, rendering, rates)
     routes = (
         (FORM, pages.form),
@@ -201,7 +202,7 @@ class _SubscriptionPages:
         )
 
     async def unsubscribe(self, request: Request) -> Response:
-        """One click (RFC 8058), like the end of a digest."""
+        """One click (RFC 8058): a POST without log-in or cookie, from a mail program or the page's button."""
         subscriber_id = (await self._read(request, Purpose.UNSUBSCRIBE)).subject
         if request.method != "POST":
             return self.rendering.page("unsubscribe.html")

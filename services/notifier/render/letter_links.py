@@ -53,6 +53,7 @@ class LetterLinks:
     def answer(
         self, mail: letters.Mail, context: letters.LetterContext, session: letters.NumberedSession
     ) -> str | None:
+        """Return the address to reply to an offer, or None if no offer stands."""
         enrolment = context.enrolment
         if enrolment is None or enrolment.state is not letters.EnrolmentState.OFFERED:
             return None
@@ -64,6 +65,7 @@ class LetterLinks:
         return ArrivalCode(self._links.arrival(mail.enrolment_id), f"code.{mail.mail_id.hex}@parcours")
 
     def enrolments(self, mail: letters.Mail) -> str | None:
+        """Return the address of the reader's enrolments, or None if the letter is about none."""
         return self._to_agent(Purpose.ENROLMENTS, mail, until=self._now() + ENROLMENTS_FOR)
 
     def _to_agent(

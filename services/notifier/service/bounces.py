@@ -34,11 +34,12 @@ async def suppressions(tx: Transaction, *, limit: int) -> list[Suppression]:
 
 
 async def lift(tx: Transaction, address: str) -> bool:
+    """Write to an address again. Returns whether it was suppressed."""
     return await bounces.lift(tx, address)
 
 
 async def lift_of(tx: Transaction, agent: AgentKey, reading: Reading, *, seen: str) -> bool:
-    """Do nothing if the agent's address is no longer the one ``seen``."""
+    """Write to an agent's address again, unless it is no longer the one ``seen``."""
     (person,) = await people.known(tx, [agent])
     if not seen or person.address != seen:
         return False
@@ -48,7 +49,10 @@ async def lift_of(tx: Transaction, agent: AgentKey, reading: Reading, *, seen: s
 
 
 async def lift_for(tx: Transaction, mail_id: UUID, reading: Reading, *, seen: str) -> bool:
-    """Only for mails to no agent: :func:`lift_of` is for agents."""
+    """Write to the address of a mail again, unless it is no longer the one ``seen``.
+
+    Only for mails to no agent: :func:`lift_of` is for agents.
+    """
     mail = await mails.get(tx, mail_id)
     if mail is None or mail.issuer or not seen or await claims.address_now(tx, mail_id) != seen:
         return False

@@ -10,6 +10,7 @@ from shared.database import Transaction
 
 
 async def in_progress(tx: Transaction) -> tuple[int, float]:
+    """Return how many have begun and are not done, and the age of the oldest in seconds."""
     return await fan_outs.in_progress(tx)
 
 

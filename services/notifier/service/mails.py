@@ -188,8 +188,8 @@ async def resend(tx: Transaction, mail_id: UUID, *, actor: str, after: int | Non
 async def resolve(tx: Transaction, mail_id: UUID, *, sent: bool, actor: str) -> tuple[MailState | None, bool]:
     """Apply an operator's decision about an ambiguous or failed mail.
 
-    Returns the state before, and whether anything was done. The Message-ID stays, so that a mail program may
-    recognise a duplicate.
+    Returns the state before, None for an unknown mail, and whether anything was done. The Message-ID stays,
+    so that a mail program may recognise a duplicate.
     """
     before = await mails.lock(tx, mail_id)
     waits = before is MailState.AMBIGUOUS or (before is MailState.FAILED and not sent)

@@ -16,7 +16,10 @@ async def restore(
     resources: Sequence[Received[ResourceEvent]],
     now: datetime,
 ) -> None:
-    """Write to nobody. Scheduled letters of unknown sessions are planned."""
+    """Store sessions, replays and news again, and write to nobody.
+
+    Scheduled letters of unknown sessions are planned.
+    """
     ids = {state.event.session_id for state in states}
     await sessions.lock(tx, ids, exclusive=True)
     before = await sessions.find(tx, ids)

@@ -140,7 +140,7 @@ async def _has_room(tx: Transaction, agent: AgentKey, address: str, moment: date
 
 
 async def _end(tx: Transaction, agent: AgentKey, interests: Collection[str] | None, moment: datetime) -> None:
-    """None ends all. A subscriber without any is forgotten."""
+    """End subscriptions requested by that moment. None ends all. A subscriber without any is forgotten."""
     found = await subscriptions.find_agent(tx, agent)
     if found is not None:
         older = await subscriptions.asked_for_by(tx, found, moment)
@@ -149,6 +149,7 @@ async def _end(tx: Transaction, agent: AgentKey, interests: Collection[str] | No
 
 
 async def find(tx: Transaction, subscriber_id: UUID) -> Subscriber | None:
+    """Return a subscriber, or None if they follow nothing."""
     interests = (await subscriptions.followed(tx, [subscriber_id])).get(subscriber_id)
     address = await subscriptions.address_of(tx, subscriber_id)
     if not interests or address is None:
@@ -224,6 +225,7 @@ async def request(
 
 
 async def requested(tx: Transaction, request_id: UUID) -> frozenset[str] | None:
+    """Return the interests of a request, or None if it is unknown."""
     row = await subscriptions.find_request(tx, request_id)
     return frozenset(row.interests) if row is not None else None
 

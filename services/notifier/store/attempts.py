@@ -71,7 +71,10 @@ async def of_mail(tx: Transaction, mail_id: UUID) -> list[MailAttemptRow]:
 
 
 def written(attempts: Sequence[MailAttemptRow]) -> WrittenLetter | None:
-    """Return None if it is not stored or no longer readable: its classes may have changed."""
+    """Return what the last sent letter said, or None if that is not stored or no longer readable.
+
+    Its classes may have changed.
+    """
     for row in reversed(attempts):
         if row.written_at is not None and row.written_by is not None:
             try:

@@ -82,11 +82,13 @@ async def suppressions(tx: Transaction, *, limit: int) -> list[Suppression]:
 
 
 async def suppressed_since(tx: Transaction, address: str) -> datetime | None:
+    """Return since when an address is suppressed, or None."""
     since = select(col(SuppressionRow.since)).where(col(SuppressionRow.address) == digest_of(tx, address))
     return await tx.scalar(since)
 
 
 async def lift(tx: Transaction, address: str) -> bool:
+    """Forget all returns from an address. Returns whether it was suppressed."""
     digest = digest_of(tx, address)
     await tx.execute(delete(BounceRow).where(col(BounceRow.address) == digest))
     lifted = await tx.execute(delete(SuppressionRow).where(col(SuppressionRow.address) == digest))

@@ -91,10 +91,10 @@ async def claim(
     cost nothing. A notice waits until the state of the session that called for it is known, or the notice is
     given up. A letter type that only a newer version knows is left to that version.
 
-    At the first claim the mail gets its Message-ID; at each, the reader's present address and names. Mails
-    of a domain above ``domain_rate`` (per second) return to the queue.
+    At the first claim the mail gets its Message-ID; at each, the reader's present address and names. Mails of
+    a domain above ``domain_rate`` (per second) return to the queue.
 
-    Returns also whether no more are due.
+    Returns the mails with their context at ``now``, and whether no more are due.
     """
     rows = await tx.execute(
         _CLAIM,
@@ -215,7 +215,10 @@ def _attempt(settlement: Settlement) -> SendAttempt:
 
 
 async def release(tx: Transaction, owner: UUID, claims: Sequence[Claim] | None = None) -> int:
-    """Return claimed mails that were not begun. This was no attempt."""
+    """Return unbegun mails to the queue: these claims, or all claims of ``owner`` if None.
+
+    This was no attempt.
+    """
     columns = {"ids": None, "numbers": None} if claims is None else _columns(claims)
     result = await tx.execute(_RELEASE, {"owner": owner, **columns})
     return result.rowcount

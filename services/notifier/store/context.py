@@ -80,6 +80,7 @@ async def _people(tx: Transaction, mails: Sequence[Mail]) -> dict[UUID, str]:
 
 
 async def _evaluation_asked(tx: Transaction, mails: Sequence[Mail]) -> set[UUID]:
+    """Return the evaluation letters beside which a certificate asks the same."""
     asking = [
         mail.mail_id for mail in mails if mail.template in (LetterType.CERTIFICATE, LetterType.EVALUATION)
     ]

@@ -29,7 +29,10 @@ async def lock(tx: Transaction, *, exclusive: bool) -> None:
 async def newer(
     tx: Transaction, topic: Topic, agents_and_moments: Iterable[tuple[AgentKey, datetime]]
 ) -> Corrections:
-    """Only events of one topic have an order."""
+    """Return the corrections of these agents on this topic after each moment.
+
+    Only events of one topic have an order.
+    """
     first: dict[AgentKey, datetime] = {}
     for agent, moment in agents_and_moments:
         first[agent] = min(first.get(agent, moment), moment)
@@ -71,7 +74,7 @@ async def keep(tx: Transaction, topic: Topic, corrections: Sequence[Correction])
 
 
 async def apply(tx: Transaction, corrected: AgentDetailsCorrected, moment: datetime) -> None:
-    """Leave out enrolments that a newer event describes."""
+    """Correct each enrolment of the agent, except enrolments that a newer event describes."""
     parameters = {
         "issuer": corrected.issuer,
         "agent_id": corrected.agent_id,

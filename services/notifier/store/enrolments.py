@@ -23,6 +23,7 @@ async def agent_and_address(tx: Transaction, enrolment_id: UUID) -> tuple[AgentK
 
 
 async def agents_between(tx: Transaction, first: UUID, last: UUID) -> list[AgentKey]:
+    """Return the agents whose enrolment ids lie between these, both included."""
     found = select(EnrolmentRow.issuer, EnrolmentRow.agent_id).where(
         col(EnrolmentRow.enrolment_id).between(first, last)
     )
@@ -30,11 +31,13 @@ async def agents_between(tx: Transaction, first: UUID, last: UUID) -> list[Agent
 
 
 async def agents_called(tx: Transaction, agent_id: str) -> list[AgentKey]:
+    """Return the enrolled agents with this identifier, of any issuer."""
     found = select(EnrolmentRow.issuer, EnrolmentRow.agent_id).where(col(EnrolmentRow.agent_id) == agent_id)
     return [AgentKey(*row) for row in await tx.execute(found.distinct().order_by(col(EnrolmentRow.issuer)))]
 
 
 async def save(tx: Transaction, changed: Mapping[UUID, tuple[Received[Decision], EnrolmentState]]) -> None:
+    """Store states. An older version changes nothing."""
     if changed:
         await insert_many(
             tx,

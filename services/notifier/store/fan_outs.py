@@ -24,7 +24,7 @@ from shared.database import Transaction
 
 
 async def store(tx: Transaction, fan_outs: Sequence[FanOut]) -> None:
-    """The sessions are locked exclusively.
+    """Store fan-outs. The caller has locked their sessions exclusively.
 
     A fan-out that is due now is left out if the session has no recipient, except news and messages. One that
     is due later is stored once per session and letter.
@@ -44,6 +44,7 @@ async def store(tx: Transaction, fan_outs: Sequence[FanOut]) -> None:
 
 
 async def not_started(tx: Transaction, session_ids: Collection[UUID]) -> set[tuple[UUID, LetterType]]:
+    """Return the letters planned in these sessions, each with its session. Unknown letters are left out."""
     rows = await tx.execute(_NOT_STARTED, {"ids": list(session_ids), "known": _KNOWN}) if session_ids else ()
     return {(row.subject_id, TEMPLATE_OF[FanOutTask(row.task)]) for row in rows}
 
@@ -59,7 +60,10 @@ async def due_sessions(tx: Transaction) -> list[UUID]:
 
 
 async def begin_due(tx: Transaction, session_ids: Collection[UUID]) -> None:
-    """The sessions are locked exclusively. Seats read later get the letter at once."""
+    """Begin the due fan-outs of these sessions, which the caller has locked exclusively.
+
+    Seats read later get the letter at once.
+    """
     await tx.execute(_BEGIN_DUE, {"ids": list(session_ids)})
 
 
@@ -73,6 +77,7 @@ async def lock_oldest(tx: Transaction) -> FanOutRow | None:
 
 
 async def in_progress(tx: Transaction) -> tuple[int, float]:
+    """Return how many have begun and are not done, and the age of the oldest in seconds."""
     number, age = (await tx.execute(_IN_PROGRESS)).one()
     return int(number), float(age)
 
@@ -83,6 +88,7 @@ async def hold(tx: Transaction) -> None:
 
 
 async def next_ids(tx: Transaction, fan_out: FanOutRow, *, most: int) -> list[UUID]:
+    """Return the next ``most`` enrolments, or subscribers for news."""
     statement = {
         FanOutTask.NEWS: _SUBSCRIBERS,
         FanOutTask.CHANGE_WAITING: _WITHOUT_SEAT,

@@ -31,8 +31,8 @@ async def find(
 ) -> list[MailRow]:
     """Return mails, newest first, after ``after`` or before ``before``.
 
-    ``or_agents`` are found beside ``agent_id``, and so are letters whose own id, or bespoke request, lies in
-    ``or_between``.
+    Without ``issuer``, all agents with the ``agent_id`` are found. ``or_agents`` are found beside
+    ``agent_id``, and so are letters whose own id, or bespoke request, lies in ``or_between``.
     """
     query = listing(
         issuer,
@@ -78,6 +78,7 @@ def listing(
 
 
 async def called(tx: Transaction, agent_id: str) -> list[AgentKey]:
+    """Return the agents with this identifier and mails, of any issuer."""
     found = select(MailRow.issuer, MailRow.recipient).where(col(MailRow.recipient) == agent_id)
     return [AgentKey(*row) for row in await tx.execute(found.distinct().order_by(col(MailRow.issuer)))]
 
@@ -144,6 +145,7 @@ async def requeue(tx: Transaction, mail_id: UUID) -> None:
 
 
 async def requeue_failed(tx: Transaction, code: int, *, actor: str, action: str) -> int:
+    """Queue again every mail that failed with this code, with an audit line. Returns how many."""
     return (await tx.execute(_REQUEUE_FAILED, {"code": code, "actor": actor, "action": action})).rowcount
 
 

@@ -10,6 +10,7 @@ from shared.database import Transaction
 
 
 async def save(tx: Transaction, event_id: UUID, item: NewsItem) -> bool:
+    """Store an item. A newer version corrects what is still to be sent. Returns whether it is new."""
     is_new: bool | None = await tx.scalar(
         _SAVE,
         {

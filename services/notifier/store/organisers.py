@@ -16,7 +16,7 @@ from shared.database import Transaction
 
 
 async def begin_day(tx: Transaction, day: OrganiserDay) -> datetime | None:
-    """Return since when nothing was reported, or None if the day has begun.
+    """Begin a day's letters. Returns since when nothing was reported, or None if the day has begun.
 
     A second process waits until this transaction ends, and then gets None.
     """
@@ -50,9 +50,10 @@ async def returned(tx: Transaction, organiser: str, since: datetime, until: date
 async def to_report(
     tx: Transaction, organiser: str, now: datetime, *, also: Collection[UUID]
 ) -> list[NumberedSession]:
-    """``also`` adds sessions of the organiser.
+    """Return the published sessions for a digest, and the sessions of ``also`` that are the organiser's.
 
-    Enrolment closes soon, the session begins soon, or enrolment has closed and the session is not over.
+    In a digest, enrolment closes soon, the session begins soon, or enrolment has closed and the session is
+    not over.
     """
     rows = await tx.execute(
         _TO_REPORT, {"organiser": organiser, "now": now, "soon": now + SOON, "also": list(also)}
@@ -81,6 +82,7 @@ async def end_digest(tx: Transaction, organiser: str, address: str, now: datetim
 
 
 async def resume_digest(tx: Transaction, organiser: str, address: str) -> bool:
+    """Forget that the digest was ended. Returns whether it was."""
     resumed = await tx.execute(
         delete(EndedDigestRow).where(
             col(EndedDigestRow.organiser) == organiser,
@@ -91,6 +93,7 @@ async def resume_digest(tx: Transaction, organiser: str, address: str) -> bool:
 
 
 async def keep_ended(tx: Transaction, organiser: str, addresses: Collection[str]) -> None:
+    """Forget every other owner who ended the digest of an organiser."""
     kept = [digest_of(tx, address) for address in addresses]
     await tx.execute(
         delete(EndedDigestRow).where(
@@ -100,6 +103,7 @@ async def keep_ended(tx: Transaction, organiser: str, addresses: Collection[str]
 
 
 async def without_digest(tx: Transaction, organiser: str, addresses: Collection[str]) -> set[str]:
+    """Return the addresses among these that ended the digest."""
     ended = set(
         await tx.scalars(select(EndedDigestRow.address).where(col(EndedDigestRow.organiser) == organiser))
     )

@@ -26,6 +26,7 @@ class KnownPerson:
 
 
 async def with_address(tx: Transaction, address: str, *, most: int) -> list[AgentKey]:
+    """Return the agents who have this address or had it lately."""
     return [AgentKey(*row) for row in await tx.execute(_BY_ADDRESS, {"address": address, "most": most})]
 
 

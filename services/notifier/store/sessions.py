@@ -20,6 +20,7 @@ async def lock(tx: Transaction, ids: Collection[UUID], *, exclusive: bool) -> No
 
 
 async def save(tx: Transaction, sessions: Iterable[NumberedSession]) -> None:
+    """Store the newest states. An older version changes nothing."""
     newest = {
         session.session_id: session for session in sorted(sessions, key=lambda session: session.version)
     }

@@ -10,6 +10,7 @@ from shared.events.catalogue import SessionTrainersChanged
 
 
 async def save(tx: Transaction, lists: Collection[SessionTrainersChanged]) -> None:
+    """Store the newest list of each session, and delete trainers of older lists."""
     for named in lists:
         await tx.execute(
             delete(TrainerRow).where(
