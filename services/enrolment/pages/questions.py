@@ -37,6 +37,7 @@ def answers_of(
 
 
 def _value(question: Question, form: Form) -> object:
+    """Return a typed value in the question's type, as text if it is invalid, or None if empty."""
     if question.kind is QuestionKind.ADJUSTMENT:
         return form.every(field_of(question)) or None
     typed = "\n".join(form.typed(field_of(question)).splitlines())

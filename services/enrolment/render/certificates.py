@@ -70,6 +70,7 @@ class Certificate:
 
     @property
     def hours(self) -> timedelta | None:
+        """Return the attended hours, or None if unknown."""
         if self.modules:
             return sum((module.ends_at - module.starts_at for module in self.modules), timedelta())
         length = self.ends_at - self.starts_at
@@ -181,6 +182,7 @@ def _compile(texts: Texts, issued_at: datetime) -> bytes:
 
 
 def compile_source(source: bytes, inputs: dict[str, str], created_at: datetime) -> bytes:
+    """Return the PDF of a template with these inputs. Raises ``typst.TypstError``."""
     # One compiler each: two threads must not share one, and it costs a fraction of a millisecond.
     compiler = typst.Compiler(source, root=TEMPLATES, font_paths=_fonts())
     pdf = compiler.compile(

@@ -115,6 +115,7 @@ def refused_enrolment(request: RequestForSeats, agent: Agent, reason: Reason) ->
 
 
 def refusal_event(enrolment: Enrolment, session_version: int, request: RequestKey | None) -> EnrolmentRefused:
+    """Return the event of a refused enrolment. Raises ``ValueError`` without a reason."""
     if enrolment.reason is None:
         raise ValueError("only a refused enrolment has a reason")
     members = decision_members(enrolment, session_version, request)

@@ -1,7 +1,7 @@
 """The end of an offer (rule 2) and of the waiting list (rule 10).
 
-An offer that would end at night or on a day off ends at noon of the next working day. No offer outlives the
-last moment to offer.
+An offer that would end at night or on a day off ends at noon of the next working day, so that nobody loses a
+seat in their sleep. No offer outlives the last moment to offer.
 """
 
 import functools
@@ -39,6 +39,7 @@ def line_ends_at(session: SessionState, policy: Policy) -> datetime:
 
 
 def hold_until(session: SessionState, now: datetime, policy: Policy) -> datetime | None:
+    """Return the end of an offer made now, in UTC, or None if it is too late to offer."""
     last = last_moment_to_offer(session, policy)
     if now >= last:
         return None

@@ -133,6 +133,10 @@ class AttendanceMark:
 def attendance_marks(
     records: Sequence[tuple[NamedAgent, int, Attendance]], agents: AgentsByName
 ) -> tuple[list[AttendanceMark], Mapping[int, OrganisingFault]]:
+    """Return the attendance marks of typed records, and the faults of ambiguous ones.
+
+    A record is the agent as named, the module and the attendance. Faults are keyed by the record's index.
+    """
     found = [(agents.find(named), module, attendance) for named, module, attendance in records]
     marks = [AttendanceMark(agent, module, mark) for agent, module, mark in found if agent is not None]
     return marks, {

@@ -26,6 +26,7 @@ def no_session(request: Request) -> RequestRejected | None:
 
 
 def other_offer(request: Swap) -> RequestRejected | None:
+    """Return the answer to a move to a session of another offer, or None if no portal sent it."""
     return _rejected(request, RejectionCode.INVALID, "/to_session_id", "is a session of another offer")
 
 

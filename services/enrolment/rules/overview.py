@@ -64,6 +64,7 @@ class SessionNumbers:
         return min(reserved, free)
 
     def held_today(self, now: datetime) -> datetime | None:
+        """Return the start of today's module (or session) that is not over, or None."""
         today = self._day(now)
         return next((at for at, ends_at in self._held() if self._day(at) == today and now < ends_at), None)
 

@@ -33,6 +33,7 @@ def asked_of(questions: Sequence[Question], function: Function) -> list[Question
 def answers_fault(
     questions: Sequence[Question], function: Function, answers: Sequence[QuestionAnswer]
 ) -> AnswersFault | None:
+    """Return why the answers of a request for a seat are refused, or None if they are accepted."""
     if not questions and not answers:
         return None
     question_of = {question.question_id: question for question in asked_of(questions, function)}

@@ -55,11 +55,13 @@ def part_of(state: State) -> int:
 SmallNumber = Annotated[int, Field(ge=-(2**31), lt=2**31)]
 LargeNumber = Annotated[int, Field(ge=-(2**63), lt=2**63)]
 LineKey = tuple[SmallNumber, SmallNumber, LargeNumber, Instant, UUID]
+"""The position of a line: part, minus priority in line, ticket, time of receipt, id."""
 TextKey = tuple[Annotated[str, Field(pattern="^[^\\x00]*$")], UUID]
 TimeKey = tuple[Instant, UUID]
 SortedKey = tuple[str | datetime, UUID]
 
 ChangeKey = tuple[Instant, SmallNumber, UUID]
+"""The position of a change in a session's history: time, number, enrolment."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -102,5 +102,6 @@ def counts_by_employer(session: SessionState) -> bool:
 
 
 def next_release(session: SessionState, now: datetime) -> datetime | None:
+    """Return when reserved seats are released next, or None."""
     releases = (reservation.release_at for reservation in session.reserved_seats)
     return min((release_at for release_at in releases if release_at > now), default=None)

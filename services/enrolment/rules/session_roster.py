@@ -212,6 +212,7 @@ class SessionRoster:
         return seats
 
     def groups_kept_until(self) -> datetime | None:
+        """Return when the first group stops keeping seats, or None."""
         ends = (
             group.kept_until
             for group in self.waiting_list.groups.values()

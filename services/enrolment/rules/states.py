@@ -26,6 +26,7 @@ class State(StrEnum):
 
     @property
     def has_seat(self) -> bool:
+        """Return whether the agent has or had a seat."""
         return self in _WITH_SEAT
 
     @property

@@ -26,9 +26,10 @@ def first_ticket(moment: datetime) -> int:
 
 @dataclass(slots=True)
 class WaitingGroup:
-    """``kept_until``: when the group stops keeping too few seats; None if it keeps none.
+    """A group that waits as one place. ``kept_until`` is when it stops keeping too few seats.
 
-    ``is_passed``: that time is over, and places behind pass it until enough seats are free.
+    It is None if the group keeps none. ``is_passed``: that time is over, and places behind pass it until
+    enough seats are free.
     """
 
     priority: int
@@ -102,6 +103,7 @@ class SessionWaitingList:
         return 1 - other[0]
 
     def remove(self, enrolment: Enrolment) -> None:
+        """Remove an enrolment, loaded or not."""
         self._waiting -= 1
         index = bisect_left(self._entries, enrolment.place, key=_place)  # thousands may wait
         while index < len(self._entries) and self._entries[index].place == enrolment.place:

@@ -65,7 +65,7 @@ async def ends_of_parts(tx: Transaction, session_id: UUID, size: int) -> list[Li
 class Verified:
     """A valid certificate, or one withdrawn by a correction of attendance.
 
-    ``name`` is the agent's name if the reader typed it correctly.
+    ``name`` is the agent's name if the reader typed it correctly. ``hours`` is None if unknown.
     """
 
     is_valid: bool
@@ -75,6 +75,7 @@ class Verified:
 
 
 async def verify(tx: Transaction, code: str, name: str | None = None) -> Verified | None:
+    """Return the certificate of a code, or None. A matching ``name`` is confirmed."""
     enrolment_id = await certificates.enrolment_of(tx, code)
     found = None if enrolment_id is None else await enrolments.find(tx, enrolment_id)
     if found is None:

@@ -64,6 +64,7 @@ async def find_own(
 
 
 async def lapsing(tx: Transaction, now: datetime, within: timedelta) -> tuple[int, float]:
+    """Return how many offers lapse within this time, and by how many seconds the oldest is overdue."""
     return await enrolments.lapsing(tx, now, now + within)
 
 

@@ -51,6 +51,7 @@ async def withdraw(tx: Transaction, received: Sequence[Received[Event]], policy:
 async def _withdrawal(
     tx: Transaction, enrolment_id: UUID, agent: AgentKey, moment: datetime, *, lock: bool = False
 ) -> Withdrawal | None:
+    """Return the withdrawal from one session, or None if there is nothing to withdraw from."""
     found = await enrolments.find(tx, enrolment_id, lock=lock)
     if found is None or judge_withdrawal(found.session, found.enrolment, moment) is not None:
         return None
@@ -61,7 +62,7 @@ async def give_up(tx: Transaction, request: Erasure, policy: Policy) -> datetime
     """Withdraw the agent from one session; the seat goes to the next agent.
 
     Returns None if the agent's requests still wait or more sessions may be left, else the moment until which
-    requests are erased. A seat in a session that has begun is kept.
+    the agent's requests are erased. A seat in a session that has begun is kept.
     """
     if await store.waits(tx, request.agent, request.received_at):
         return None

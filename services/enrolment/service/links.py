@@ -45,6 +45,7 @@ class AgentLink(NamedTuple):
     written_to: Callable[[str], bool]
 
     def opens(self, agent: Agent | None) -> LinkState:
+        """Return whether the link opens something of this agent, who is None for an unknown enrolment."""
         if agent is None:
             return LinkState.UNKNOWN
         return LinkState.OPEN if self.written_to(agent.email) else LinkState.ADDRESS_CHANGED
@@ -61,6 +62,7 @@ async def _keep_who_corrected(
 
 
 Linked = tuple[LinkState, EnrolmentInSession | None]
+"""The state of a link and its enrolment, which is None if the link opens nothing."""
 
 
 async def _find(tx: Transaction, link: AgentLink, *, lock: bool = False) -> EnrolmentInSession | LinkState:
@@ -148,9 +150,10 @@ async def move_to(
     policy: Policy,
     now: datetime,
 ) -> tuple[LinkState, SessionState | None]:
-    """Return None as session if the link opens nothing.
+    """Move the agent to another session, unless the link or its state does not allow it.
 
-    Raises ``RefusedByRules``: the page says why, and no letter is sent.
+    Returns the new session, or None without a move. Raises ``RefusedByRules``: the page says why, and no
+    letter is sent.
     """
     # Not locked yet: both sessions are locked at once, by what answers the request.
     found = await _find(tx, link)

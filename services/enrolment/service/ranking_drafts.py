@@ -22,6 +22,8 @@ from shared.read_log import Reading
 
 @dataclass(frozen=True, slots=True)
 class CandidatesToRank:
+    """Candidates in order of receipt and the draft. ``author`` and ``saved_at`` are None without a draft."""
+
     lines: Sequence[RosterLine]
     draft: RankingDraft
     author: str | None
@@ -47,6 +49,10 @@ async def draft_of_session(tx: Transaction, session: SessionState) -> RankingDra
 
 
 async def save(acting: Acting, session_id: UUID, change: DraftChange) -> int:
+    """Save a changed draft, unless another one was saved since.
+
+    Returns its version. Raises ``NotFound``, ``DraftHasChanged``.
+    """
     await lock_own(acting.tx, session_id, acting.who)
     kept = draft_of(await ranking_drafts.find(acting.tx, session_id))
     if kept.version != change.version:

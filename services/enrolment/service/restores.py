@@ -48,6 +48,8 @@ class PublishedDecision:
 
 @dataclass(frozen=True, slots=True)
 class LostDecision:
+    """A published decision that is missing here. ``state`` is None if its enrolment is missing too."""
+
     published: PublishedDecision
     stands: State | None
 

@@ -7,6 +7,7 @@ from shared.database import Transaction
 
 
 async def next_slice(tx: Transaction, *, most: int) -> int | None:
+    """Notify the next agents of the oldest change. Returns their number, or None if no change is left."""
     session_id = await session_changes.oldest(tx)
     if session_id is None:
         return None

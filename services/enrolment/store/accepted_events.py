@@ -13,7 +13,10 @@ KEPT = timedelta(days=30)
 
 
 async def claim(tx: Transaction, portal: str, digests: Sequence[tuple[UUID, bytes]]) -> list[bool]:
-    """Return which events are new. Waits for the same id in another transaction."""
+    """Store the ids of a portal's events with the digests of their content.
+
+    Returns which events are new. Waits for the same id in another transaction.
+    """
     # In one order, so that two batches of the same events do not wait for each other.
     rows = [
         {"event_id": event_id, "portal": portal, "digest": digest}
@@ -38,6 +41,7 @@ async def digests_of(tx: Transaction, portal: str, event_ids: Sequence[UUID]) ->
 
 
 async def accepted_at(tx: Transaction, event_id: UUID, source: str | None) -> datetime | None:
+    """Return when the event came by HTTP, or None. ``source`` None means any portal."""
     moments = select(func.min(AcceptedEventRow.accepted_at)).where(col(AcceptedEventRow.event_id) == event_id)
     if source is not None:
         moments = moments.where(col(AcceptedEventRow.portal) == source.removeprefix(SOURCES))

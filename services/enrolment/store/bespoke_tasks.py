@@ -22,6 +22,7 @@ _THE_FURTHER = (
 
 
 async def save(tx: Transaction, rows: Iterable[dict[str, Any]]) -> None:
+    """Store the step of each request. Unknown columns are None."""
     if found := list(rows):
         await insert_many(tx, BespokeTaskRow, found, then=_THE_FURTHER)
 

@@ -47,6 +47,7 @@ async def sessions_of(tx: Transaction, agents: Collection[AgentKey]) -> list[UUI
 
 
 async def apply(tx: Transaction, agent: AgentKey, after: Mapping[str, str]) -> list[dict[str, str]]:
+    """Correct all enrolments of an agent. Returns the distinct old values."""
     rows = list(await tx.execute(_WRONG, {**agent._asdict(), "after": json.dumps(dict(after))}))
     if not rows:
         return []
@@ -65,7 +66,10 @@ async def apply(tx: Transaction, agent: AgentKey, after: Mapping[str, str]) -> l
 
 
 async def newer(tx: Transaction, requests: Collection[Request]) -> Corrections:
-    """For a batch just received there are none, at the cost of one query."""
+    """Return the corrections of these requests' agents since the first request.
+
+    For a batch just received there are none, at the cost of one query.
+    """
     describing = [request for request in requests if isinstance(request, RequestForSeats)]
     if not describing:
         return Corrections()

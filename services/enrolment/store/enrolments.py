@@ -23,7 +23,10 @@ LIVE = [state.value for state in State if state.is_live]
 
 
 async def find(tx: Transaction, enrolment_id: UUID, *, lock: bool = False) -> EnrolmentInSession | None:
-    """``lock`` locks the session's row first, so that the enrolment cannot change meanwhile."""
+    """Return the enrolment with its session, or None.
+
+    ``lock`` locks the session's row first, so that the enrolment cannot change until the transaction ends.
+    """
     if lock:
         await lock_session_of(tx, enrolment_id)
     enrolment = await tx.get(EnrolmentRow, enrolment_id, populate_existing=lock)
@@ -36,11 +39,12 @@ async def find(tx: Transaction, enrolment_id: UUID, *, lock: bool = False) -> En
 
 
 async def lock_session_of(tx: Transaction, enrolment_id: UUID, others: Collection[UUID] = ()) -> None:
-    """Lock the rows in the order of their ids."""
+    """Lock the rows of an enrolment's session and of other sessions, in the order of their ids."""
     await tx.execute(_LOCK_SESSION_OF, {"id": enrolment_id, "others": list(others)})
 
 
 async def agent_of(tx: Transaction, enrolment_id: UUID) -> Agent | None:
+    """Return the agent of an enrolment, even if its session is unknown, or None without the enrolment."""
     enrolment = await tx.get(EnrolmentRow, enrolment_id)
     return None if enrolment is None else enrolment_of(enrolment).agent
 
@@ -60,6 +64,7 @@ async def agents(tx: Transaction, session_id: UUID, enrolment_ids: Collection[UU
 
 
 async def of_request(tx: Transaction, request: RequestRow, moved: Collection[UUID]) -> dict[UUID, str]:
+    """Return the states of the enrolments that a request began, and of its agent's own in ``moved``."""
     parameters = {
         "sessions": sessions_of_request(request),
         "request": request.request_id,
@@ -74,6 +79,7 @@ async def of_request(tx: Transaction, request: RequestRow, moved: Collection[UUI
 
 
 def sessions_of_request(request: RequestRow) -> list[UUID]:
+    """Return the sessions of a request. A move has two."""
     to_session_id = (request.facts or {}).get("to_session_id")
     return [request.session_id, *([UUID(to_session_id)] if to_session_id else [])]
 
@@ -106,6 +112,7 @@ async def page_of_agent(
 
 
 async def of_agent(tx: Transaction, agent: Agent, most: int) -> list[EnrolmentNow]:
+    """Return the newest enrolments of an agent with this address in known sessions."""
     parameters = {**agent.key._asdict(), "address": agent.email, "most": most}
     rows = list(await tx.execute(_OF_ONE_AGENT, parameters))
     known = await sessions.states(tx, {row.session_id for row in rows})
@@ -132,16 +139,19 @@ async def known_by_hand(tx: Transaction, agent: Agent) -> str | None:
 
 
 async def live_of_agent(tx: Transaction, agent: AgentKey, until: datetime) -> list[UUID]:
+    """Return the live enrolments that an agent requested by then, in the order of their sessions."""
     parameters = {**agent._asdict(), "until": until, "live": LIVE}
     return list(await tx.scalars(_LIVE_OF_AGENT, parameters))
 
 
 async def agents_of(tx: Transaction, session_id: UUID, agent_ids: Collection[str]) -> list[AgentKey]:
+    """Return the agents of all issuers with these identifiers who were ever in the session."""
     rows = await tx.execute(_AGENTS_OF, {"session": session_id, "agents": list(agent_ids)})
     return [AgentKey(row.issuer, row.agent_id) for row in rows]
 
 
 async def lapsing(tx: Transaction, now: datetime, until: datetime) -> tuple[int, float]:
+    """Return how many offers lapse in this time, and by how many seconds the oldest is overdue."""
     row = (await tx.execute(_LAPSING, {"now": now, "until": until})).one()
     return int(row.to_come), float(row.overdue)
 
@@ -152,6 +162,7 @@ async def states(tx: Transaction, ids: Collection[UUID]) -> dict[UUID, tuple[int
 
 
 async def raise_versions(tx: Transaction, versions: Mapping[UUID, int]) -> None:
+    """Raise lower versions of enrolments to these. Higher versions stay."""
     await tx.execute(_RAISE_VERSIONS, {"ids": list(versions), "versions": list(versions.values())})
 
 

@@ -10,6 +10,10 @@ from shared.database import Transaction
 
 
 async def begun(tx: Transaction, session_id: UUID, most: int) -> list[BegunTogether]:
+    """Return the enrolments that requests for several agents began, newest first.
+
+    Enrolments whose request is no longer stored are left out.
+    """
     parameters = {"session": session_id, "kinds": [kind.value for kind in GroupKind], "most": most}
     return [
         BegunTogether(enrolment_of(row), GroupKind(row.kind)) for row in await tx.execute(_BEGUN, parameters)

@@ -43,8 +43,10 @@ class LoadPlan:
     named: int = 0
     places_from: Place = END_OF_LIST
     everybody: bool = False
+    """Load every live enrolment."""
     offers_until: datetime | None = None
     pending: bool = False
+    """Load the enrolments that wait for an approval or a selection."""
     by_employer: bool = False
     in_order: bool = False
     groups: bool = False
@@ -58,7 +60,7 @@ def plan_for(
     latest: Mapping[AgentKey, Enrolment],
     now: datetime,
 ) -> LoadPlan:
-    """Each request frees at most one seat."""
+    """Plan for requests and a newer state. Each request frees at most one seat."""
     plan = LoadPlan(
         by_employer=counts_by_employer(row.state), named=sum(len(request.agent_keys) for request in requests)
     )
@@ -118,6 +120,7 @@ def _place_at(moment: datetime) -> Place:
 
 
 def place_of_newest(row: LockedSession) -> Place:
+    """Return the place of a request that was received after all others."""
     return _place_at(row.newest_receipt or EARLIEST)
 
 
@@ -133,9 +136,9 @@ def line_searches(
     """Return the searches that find all agents who may be next, if seats are counted by employer.
 
     A delegation's next agent is its first in line, unless the authority has reached its quota. Each agent
-    named by a request may leave or take a seat of the authority: then the authority has room for one more,
-    or the agent due for its last seat is passed over. So that many more agents are sought, likewise for
-    agents who wait ``together``, who are loaded apart.
+    named by a request may leave or take a seat of the authority: then the authority has room for one more, or
+    the agent due for its last seat is passed over. So as many more agents are sought as requests name. The
+    number of agents who wait ``together`` is added too, because they are loaded apart.
     """
     if not plan.by_employer or plan.in_order or not plan.waiting or state.status is Status.CANCELLED:
         return []

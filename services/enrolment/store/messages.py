@@ -14,6 +14,8 @@ from shared.database import Transaction
 
 @dataclass(frozen=True, slots=True)
 class Reach:
+    """A message's recipients: people whose mails arrive, and people whose mails come back."""
+
     reachable: int
     unreachable: int
 
@@ -30,6 +32,7 @@ async def reach(tx: Transaction, session_id: UUID, message: OrganiserMessage) ->
 
 
 async def strangers(tx: Transaction, session_id: UUID, enrolment_ids: Sequence[UUID]) -> list[UUID]:
+    """Return the ids that are no enrolments of the session."""
     return list(await tx.scalars(_STRANGERS, {"session": session_id, "ids": list(enrolment_ids)}))
 
 
@@ -62,6 +65,7 @@ async def add(
 async def same_to_come(
     tx: Transaction, session_id: UUID, message: OrganiserMessage, send_at: datetime
 ) -> MessageRow | None:
+    """Return the same message if it was stored within the pause and has not left, else None."""
     to_come = select(MessageRow).where(
         col(MessageRow.session_id) == session_id,
         col(MessageRow.published_at).is_(None),
@@ -97,7 +101,10 @@ async def remove(tx: Transaction, message: MessageRow) -> None:
 
 
 async def lock_due(tx: Transaction, now: datetime) -> Sequence[MessageRow]:
-    """Return at most a hundred messages. Messages of a cancelled session never leave."""
+    """Return at most a hundred due messages that no other process sends.
+
+    Messages of a cancelled session never leave.
+    """
     due = select(MessageRow).join(SessionRow, col(SessionRow.session_id) == col(MessageRow.session_id))
     due = due.where(
         col(MessageRow.published_at).is_(None),

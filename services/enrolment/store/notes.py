@@ -26,6 +26,7 @@ async def add(tx: Transaction, enrolment_id: UUID, text: str, author: str, now: 
 
 
 async def remove(tx: Transaction, enrolment_id: UUID, note_id: UUID, author: str, now: datetime) -> None:
+    """Remove the text of a note. Its remover and the time of removal stay."""
     removed = (
         update(NoteRow)
         .where(
@@ -48,6 +49,7 @@ async def count(tx: Transaction, enrolment_ids: Sequence[UUID]) -> dict[UUID, in
 
 
 async def of_enrolments(tx: Transaction, enrolment_ids: Sequence[UUID]) -> dict[UUID, list[NoteRow]]:
+    """Return the notes beside these enrolments, oldest first, including removed ones."""
     found: dict[UUID, list[NoteRow]] = {}
     rows = select(NoteRow).where(col(NoteRow.enrolment_id).in_(enrolment_ids))
     for row in await tx.scalars(rows.order_by(col(NoteRow.written_at), col(NoteRow.note_id))):

@@ -18,6 +18,8 @@ LOOKED_AT = 1000
 
 @dataclass(frozen=True, slots=True)
 class FoundPeople:
+    """Enrolments with their sessions. ``is_cut`` says that there may be more."""
+
     found: Sequence[EnrolmentInSession]
     is_cut: bool
 
@@ -60,6 +62,7 @@ _SPACES = str.maketrans(_PARTS_WORDS, " " * len(_PARTS_WORDS))
 
 
 def _beginnings(typed: str, sought: Sequence[str]) -> list[str]:
+    """Return possible beginnings of the family name, with each kind of apostrophe."""
     variants = {typed.replace("’", "'"), typed.replace("'", "’")}
     return sorted({*sought, *(part for typed in variants for part in (typed.strip(), *typed.split()))})
 

@@ -49,6 +49,7 @@ def _state_of(outcome: ServiceOutcome) -> str:
 
 
 async def of_request(tx: Transaction, request_id: UUID, source: str | None) -> Sequence[RequestOutcomeRow]:
+    """Return the answers to the request in order of time. ``source`` None means any portal."""
     found = select(RequestOutcomeRow).where(col(RequestOutcomeRow.request_id) == request_id)
     if source is not None:
         found = found.where(col(RequestOutcomeRow.request_source) == source)

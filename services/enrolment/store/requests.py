@@ -83,7 +83,7 @@ async def keep_undecided(tx: Transaction, requests: Sequence[Request]) -> None:
 
 
 async def undecided(tx: Transaction, session_ids: Collection[UUID]) -> list[Request]:
-    """Lock the requests that waited for these sessions only, in order of receipt.
+    """Lock and return the requests that waited for these sessions only, in order of receipt.
 
     A move waits for both of its sessions.
     """
@@ -96,12 +96,13 @@ async def undecided(tx: Transaction, session_ids: Collection[UUID]) -> list[Requ
 
 
 async def undecided_since(tx: Transaction, moment: datetime) -> list[Request]:
-    """Lock the requests."""
+    """Lock and return the requests that have waited for an unknown session since before ``moment``."""
     rows = await tx.execute(_UNDECIDED_SINCE, {"moment": moment})
     return await _as_corrected(tx, [_KINDS[row.kind].validate_python(row.body) for row in rows])
 
 
 async def waits(tx: Transaction, agent: AgentKey, moment: datetime) -> bool:
+    """Return whether a request that names the agent and was received by then is undecided."""
     return bool(await tx.scalar(_WAITS, {**agent._asdict(), "moment": moment}))
 
 

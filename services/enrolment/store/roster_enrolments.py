@@ -36,6 +36,7 @@ async def pending(tx: Transaction, session_ids: Sequence[UUID]) -> Iterable[Enro
 
 
 async def offers(tx: Transaction, ends: Mapping[UUID, datetime]) -> Iterable[Enrolment]:
+    """Return the offers that end by the moment given for their session."""
     return await read(tx, _OFFERS, ids=list(ends), until=list(ends.values())) if ends else ()
 
 
@@ -50,7 +51,10 @@ async def vacancies(tx: Transaction, closes: Mapping[UUID, datetime]) -> dict[UU
 
 
 async def schedule(tx: Transaction, agents: Collection[AgentKey]) -> AgentSchedule:
-    """Lock the agents, so that no other transaction enrols them elsewhere meanwhile."""
+    """Return the sessions in which these agents take part.
+
+    The agents are locked, so that no other transaction enrols them elsewhere meanwhile.
+    """
     columns = {
         "issuers": [agent.issuer for agent in agents],
         "agents": [agent.agent_id for agent in agents],
@@ -65,6 +69,7 @@ async def schedule(tx: Transaction, agents: Collection[AgentKey]) -> AgentSchedu
 async def certified(
     tx: Transaction, agents: Collection[AgentKey], offers: Collection[str]
 ) -> frozenset[Certified]:
+    """Return the pairs (agent, offer) for which a certificate exists."""
     parameters = {
         "issuers": [agent.issuer for agent in agents],
         "agents": [agent.agent_id for agent in agents],

@@ -73,6 +73,7 @@ async def sorted_page(
 async def stream(
     tx: Transaction, session_id: UUID, *, states: Collection[State] = ()
 ) -> AsyncIterator[RosterLine]:
+    """Yield the whole roster as of one moment."""
     async for row in await tx.stream(_PAGE, _parameters(session_id, states, None, None)):
         yield _line(row)
 
@@ -83,17 +84,19 @@ async def line_of(tx: Transaction, session_id: UUID, enrolment_id: UUID) -> Rost
 
 
 async def lines_of(tx: Transaction, session_id: UUID, enrolment_ids: Collection[UUID]) -> list[RosterLine]:
+    """Return the lines of these enrolments that are in the session, in roster order."""
     parameters = _parameters(session_id, (), None, None) | {"enrolments": list(enrolment_ids)}
     return [_line(row) for row in await tx.execute(_LINES, parameters)]
 
 
 async def ends_of_parts(tx: Transaction, session_id: UUID, state: State, size: int) -> list[LineKey]:
+    """Return the position of every ``size``-th line with a state."""
     rows = await tx.execute(_ENDS_OF_PARTS, {"session": session_id, "state": state.value, "size": size})
     return [(part_of(state), *row) for row in rows]
 
 
 async def seated_between(tx: Transaction, session_id: UUID, first: UUID, last: UUID) -> list[UUID]:
-    """Return at most two enrolments."""
+    """Return at most two enrolments with a seat whose ids lie in this range."""
     parameters = {"session": session_id, "first": first, "last": last, "seated": SEATED}
     return list(await tx.scalars(_SEATED_BETWEEN, parameters))
 

@@ -17,6 +17,8 @@ from shared.events.enrolment import SessionPart
 
 @dataclass(frozen=True, slots=True)
 class UnpublishedChange:
+    """A change of a session. The agents after ``issuer`` and ``agent_id`` are still to be notified."""
+
     session_id: UUID
     changed: set[SessionPart]
     issuer: str

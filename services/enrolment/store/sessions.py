@@ -62,7 +62,7 @@ class LockedSession:
 
 
 async def lock(tx: Transaction, session_ids: Collection[UUID]) -> dict[UUID, LockedSession]:
-    """Lock rows in the order of their ids, because two batches would deadlock otherwise."""
+    """Lock and return existing rows in the order of their ids: two batches would deadlock otherwise."""
     if not session_ids:
         return {}
     return {
@@ -100,6 +100,10 @@ def groups_json(groups: dict[int, WaitingGroup]) -> str | None:
 async def others_of_offer(
     tx: Transaction, session: SessionState, agent: AgentKey | None, now: datetime
 ) -> list[tuple[SessionState, Seats]]:
+    """Return other open sessions of an offer and their seats, by start.
+
+    Sessions where the agent has an enrolment are left out.
+    """
     parameters = {"session": session.session_id, "offer": session.offer_id, "now": now, "live": _LIVE}
     who = dict.fromkeys(AgentKey._fields) if agent is None else agent._asdict()
     rows = await tx.execute(_OTHERS_OF_OFFER, parameters | who)
@@ -149,7 +153,10 @@ async def lock_new(tx: Transaction, states: Mapping[UUID, SessionState]) -> dict
 
 
 async def due(tx: Transaction, over: datetime, now: datetime) -> list[UUID]:
-    """Return at most a hundred sessions. Reserved seats count by ``now``, everything else by ``over``."""
+    """Return at most a hundred sessions in which something is due.
+
+    Reserved seats count by ``now``, everything else by ``over``.
+    """
     return list((await tx.execute(_DUE, {"now": now, "over": over})).scalars())
 
 
@@ -193,6 +200,7 @@ async def counts(tx: Transaction) -> dict[UUID, EnrolmentCounts]:
 
 
 def session_of(row: SessionRow | Row[Any]) -> NumberedSession:
+    """Return the catalogue's state of a session. The last few thousand states stay decoded."""
     if row.version == 0:  # inserted in this transaction, which may yet be rolled back
         return NumberedSession.model_validate(row.state)
     return _decoded(row.session_id, row.version, _NotCompared(row.state))

@@ -12,6 +12,10 @@ from shared.database import Transaction
 
 
 async def first_waiting(tx: Transaction, wanted: Mapping[UUID, tuple[int, bool]]) -> Iterable[Enrolment]:
+    """Return the first agents of each waiting list.
+
+    ``wanted`` has the number by session, and whether agents in groups count.
+    """
     wanted = {session_id: value for session_id, value in wanted.items() if value[0]}
     if not wanted:
         return ()
@@ -66,6 +70,7 @@ class LineSearch:
         }
 
     def is_cut_short(self, found: int) -> bool:
+        """Return whether more agents may be found further back in the line."""
         return self.quota is not None and found < self.number and self.within < self.waiting
 
 
@@ -94,6 +99,7 @@ async def _search(tx: Transaction, searches: Sequence[LineSearch]) -> list[list[
 async def places_in_line(
     tx: Transaction, places_from: Mapping[UUID, Place]
 ) -> Mapping[UUID, Iterable[Place]]:
+    """Return the places of waiting agents by session, from the given place on."""
     if not places_from:
         return {}
     columns = {

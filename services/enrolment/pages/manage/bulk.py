@@ -47,6 +47,7 @@ _ACTIONS: Mapping[BulkAction, Callable[[Form], OrganiserAction]] = {
     BulkAction.MOVE: move_in,
 }
 BulkResults = dict[UUID, FormError | None]
+"""Why something was not done, by enrolment. None means that it was done."""
 
 
 async def show(visit: StaffVisit) -> Response:

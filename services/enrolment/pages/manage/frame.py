@@ -63,6 +63,7 @@ def enrolment_id_of(visit: StaffVisit) -> UUID:
 
 
 async def own_session(tx: Transaction, visit: StaffVisit, session_id: UUID | None = None) -> SessionNumbers:
+    """Return the organiser's session of the address. Raises a 404."""
     found = await overview.of_session(tx, session_id or session_id_of(visit), visit.who)
     if found is None:
         raise HTTPException(404)
@@ -72,6 +73,7 @@ async def own_session(tx: Transaction, visit: StaffVisit, session_id: UUID | Non
 async def lines_in(
     tx: Transaction, visit: StaffVisit, states: Sequence[State], most: int, *, start: LineKey | None = None
 ) -> tuple[SessionState, list[RosterLine]]:
+    """Return the session of the address and lines of its roster, after ``start`` if given. Raises a 404."""
     found = await roster.page(
         tx,
         session_id_of(visit),
@@ -109,6 +111,7 @@ def reading(visit: StaffVisit) -> Reading:
 
 
 def id_in(typed: str) -> UUID:
+    """Return the id in a form. Raises a 400 for an invalid one."""
     try:
         return UUID(typed)
     except ValueError:
@@ -116,6 +119,7 @@ def id_in(typed: str) -> UUID:
 
 
 def version_in(form: Form, field: str = "version") -> int:
+    """Return the version that a form showed, or 0, which no enrolment has."""
     return form.number(field, _LARGEST_VERSION) or 0
 
 

@@ -66,7 +66,10 @@ def _command(
     fields: Mapping[str, str] = _NOTHING,
     errors: FormErrors = _NOTHING,
 ) -> CommandClass:
-    """``fields`` maps the command's names to the form's where they differ. ``errors`` are by form field."""
+    """Return the command with these values. Raises ``InvalidForm``.
+
+    ``fields`` maps the command's names to the form's where they differ. ``errors`` are by form field.
+    """
     try:
         return kind.model_validate(values)
     except ValidationError as error:

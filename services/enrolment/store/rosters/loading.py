@@ -38,6 +38,7 @@ EnrolmentsOfAgents = dict[UUID, dict[AgentKey, Enrolment]]
 
 
 def by_session(requests: Iterable[Request]) -> dict[UUID, list[Request]]:
+    """Return requests by session in the same order. A move stands in both of its sessions."""
     found: dict[UUID, list[Request]] = {}
     for request in requests:
         for session_id in request.session_ids:
@@ -122,6 +123,7 @@ async def load_for_organiser(
     plan: LoadPlan,
     agents: Collection[AgentKey] = (),
 ) -> SessionRoster:
+    """Lock and load the roster of a session that exists, with attendance."""
     rows = await sessions.lock(tx, [session_id])
     latest = await _load_named(tx, rows, {(session_id, agent) for agent in agents})
     state = rows[session_id].state
@@ -282,7 +284,7 @@ async def _load_waiting_lists(
 async def _load_groups(
     tx: Transaction, rows: Mapping[UUID, LockedSession], plans: Mapping[UUID, LoadPlan]
 ) -> dict[UUID, list[Enrolment]]:
-    """Large groups that were passed over are left out."""
+    """Load groups that may be seated or keep seats. Large groups that were passed over are left out."""
     wanted = [
         (session_id, ticket)
         for session_id, plan in plans.items()
@@ -303,7 +305,7 @@ async def _load_groups(
 async def _load_waiting(
     tx: Transaction, plans: Mapping[UUID, LoadPlan], searches: Sequence[LineSearch]
 ) -> dict[UUID, list[Enrolment]]:
-    """Load agents in groups only to publish the end of the list."""
+    """Load the agents who may be next. Agents in groups are loaded only to publish the end of the list."""
     numbers = {
         session_id: (plan.waiting, plan.line_is_over)
         for session_id, plan in plans.items()
