@@ -38,6 +38,7 @@ def command(kind: type[_Command], fields: Mapping[str, Any], errors: Mapping[str
 
 
 def of(error: Exception) -> Mapping[str, FormError]:
+    """Return the errors by the fields of the form. Raises an error that no form can cause."""
     match error:
         case WrongForm():
             return error.errors

@@ -37,6 +37,7 @@ def group_of(name: str) -> str | None:
 
 
 def used(form: Mapping[str, str], group: str) -> list[FormRow] | None:
+    """Return the rows with a text in them, in order, or None if the form has no rows of the group."""
     every = _every(form, group)
     return [row for row in every if _is_used(row)] if every else None
 

@@ -37,7 +37,10 @@ DEFAULT_KEPT_DAYS = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Publisher:
-    """Source: loi n° 2004-575 du 21 juin 2004 pour la confiance dans l'économie numérique."""
+    """Who publishes and hosts the pages. None means that the installation does not say.
+
+    Source: loi n° 2004-575 du 21 juin 2004 pour la confiance dans l'économie numérique.
+    """
 
     name: str | None = None
     address: str | None = None

@@ -30,8 +30,8 @@ class Access(StrEnum):
 class SeatAvailability:
     """``seats`` is None if they are not counted.
 
-    ``reserved`` is the largest, ``reserved_at_least`` the smallest possible number of free seats for agents
-    of ``delegations``: enrolment does not say how many taken seats are reserved ones.
+    ``reserved`` is the largest, ``reserved_at_least`` the smallest possible number of free seats that only
+    agents of ``delegations`` may have: enrolment does not say how many taken seats are reserved ones.
     """
 
     access: Access

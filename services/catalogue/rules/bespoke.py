@@ -120,6 +120,7 @@ _NEXT = {
 
 
 def next_answer(request: BespokeRequest) -> BespokeAnswer | None:
+    """Return the usual next answer, or None if there is nothing more to answer."""
     return None if request.requester is None else _NEXT.get(request.state)
 
 

@@ -22,7 +22,7 @@ _EVENT_OF: dict[Announcement, type[SessionState]] = {
 
 
 def instant(wall_clock: datetime, timezone: str) -> datetime:
-    """Return the instant of a naive ``wall_clock``.
+    """Return the UTC instant of ``wall_clock``, a naive datetime in ``timezone``.
 
     An hour that comes twice counts the first time. A skipped hour is read as if it had not been skipped.
     Raises ValueError for a year without such an instant.
@@ -146,6 +146,7 @@ def due_announcements(session: Session, now: datetime) -> tuple[Announcement, ..
 
 
 def next_announcement_at(session: Session) -> datetime | None:
+    """Return when the next announcement is due, or None if none is left."""
     if session.status is not Status.PUBLISHED or session.announced is Announcement.COMPLETED:
         return None
     return instant_of(session.plan, Announcement(session.announced + 1))

@@ -13,10 +13,10 @@ _FIXED = ("offer_id", "format", "organiser")
 
 
 def load(planned: Session, known: Session | None, now: datetime) -> Done | RefusedByRule:
-    """A new session is published.
+    """Return the result of a load for a session of the files. ``known`` is None for a new session.
 
-    Fields that changed in the files since the last load are changed; organisers' changes stay. A cancelled
-    session stays as it is.
+    A new session is published. Fields that changed in the files since the last load are changed; organisers'
+    changes stay. A cancelled session stays as it is.
     """
     if known is None:
         return schedule(planned, now)
@@ -33,7 +33,10 @@ def load(planned: Session, known: Session | None, now: datetime) -> Done | Refus
 
 
 def load_offer(given: Offer, known: Offer | None) -> Offer:
-    """Fields and terms that changed in the files since the last load are changed. Other changes stay."""
+    """Return the result of a load for an offer of the files. ``known`` is None for a new offer.
+
+    Fields and terms that changed in the files since the last load are changed. Other changes stay.
+    """
     if known is None:
         return replace(given, loaded=given)
     before = known.loaded or known

@@ -67,9 +67,10 @@ class SessionOrder(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SessionSearch:
-    """``text`` is written as in a search engine: words, "a phrase", or, -not.
+    """None restricts nothing. ``now`` decides ``enrolment``.
 
-    ``own`` leaves out sessions that the viewer does not organise.
+    ``text`` is written as in a search engine: words, "a phrase", or, -not. ``own`` leaves out sessions that
+    the viewer does not organise.
     """
 
     now: datetime

@@ -44,7 +44,7 @@ def placed(
 
 
 def each_once(series: Sequence[SeriesSession | RefusedByRule]) -> list[SeriesSession | RefusedByRule]:
-    """A session equal to an earlier one was typed twice."""
+    """Refuse a session equal to an earlier one: its row was typed twice."""
     seen: set[UUID] = set()
     found: list[SeriesSession | RefusedByRule] = []
     for session in series:

@@ -171,7 +171,10 @@ class CalendarSession:
 
 @dataclass(frozen=True, slots=True)
 class ListedSession:
-    """``filled_at`` is when the occupancy was last stored."""
+    """A session of a list. ``occupancy`` is None if it is not counted yet.
+
+    ``filled_at`` is when the occupancy was last stored.
+    """
 
     session: ShownSession
     occupancy: Occupancy | None

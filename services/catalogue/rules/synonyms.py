@@ -102,7 +102,7 @@ def plain(text: str) -> str:
 
 
 def readings(text: str) -> list[str]:
-    """Replace each known name by its meaning.
+    """Return the typed text first, then the text with each known name replaced by its meaning.
 
     An excluded word (``-rgpd``) or a quoted phrase stays as it was typed.
     """

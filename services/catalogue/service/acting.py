@@ -25,6 +25,7 @@ class Acting:
 
     @property
     def delegation(self) -> str | None:
+        """The delegation that the organiser acts for, or None for all of them."""
         return self.who.delegation
 
     @property

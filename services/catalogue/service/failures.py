@@ -63,6 +63,7 @@ T = TypeVar("T")
 
 
 def unless_refused(decided: T | RefusedByRule) -> T:
+    """Return the decision. Raises :class:`Impossible` if it is a refusal."""
     if isinstance(decided, RefusedByRule):
         raise Impossible(*decided.violations)
     return decided

@@ -35,6 +35,8 @@ class SheetContent:
 
 @dataclass(frozen=True, slots=True)
 class Imported:
+    """The result of a file of so many ``rows``, or of a trial. With any fault, nothing is changed."""
+
     rows: int
     faults: tuple[Fault, ...]
     lines: tuple[SheetLine, ...] = ()
@@ -47,6 +49,7 @@ Background = Callable[[Callable[[], SheetLines]], Awaitable[SheetLines]]
 
 
 def read(content: bytes, *, may_be_workbook: bool = False) -> SheetContent:
+    """Read the lines of a CSV file, or of a workbook if it may be one. The largest takes some seconds."""
     read_sheet = workbooks.read if may_be_workbook else spreadsheets.read
     try:
         sheet = read_sheet(content, COLUMNS, unless=NAMING)

@@ -65,6 +65,7 @@ async def change(acting: Acting, offer_id: str, change: OfferChange) -> Offer:
 
 
 async def withdraw(acting: Acting, offer_id: str) -> None:
+    """Take the offer back: nobody finds it or makes sessions of it. Sessions that are over stay."""
     before = await _locked(acting, offer_id)
     violations = withdrawal(before, is_in_use=await offers.is_in_use(acting.tx, offer_id, clock.now()))
     if violations:
@@ -79,6 +80,7 @@ async def restore(acting: Acting, offer_id: str) -> None:
 
 
 async def _locked(acting: Acting, offer_id: str) -> Offer:
+    """Return the offer, locked so that nobody makes a session of it."""
     require_all(acting.who)
     offer = (await offers.all_locked(acting.tx)).get(offer_id)
     if offer is None:
@@ -154,6 +156,7 @@ async def themes(tx: Transaction) -> dict[str, str]:
 
 
 async def hold(tx: Transaction, ids: Collection[str]) -> dict[str, Offer]:
+    """Return the existing offers among ``ids``. They cannot change until the transaction ends."""
     return await offers.hold(tx, ids)
 
 

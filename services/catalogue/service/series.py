@@ -17,6 +17,11 @@ from shared import clock
 
 @dataclass(frozen=True, slots=True)
 class SeriesRow:
+    """A session that is requested as one of a series.
+
+    ``starts_at`` None means that it starts at the time of ``draft``.
+    """
+
     draft: SessionDraft
     starts_at: datetime | None = None
 
@@ -28,7 +33,10 @@ class Series:
 
 
 async def plan(acting: Acting, rows: Sequence[SeriesRow], *, key: UUID, published: bool) -> Series:
-    """Store nothing. Sessions already made by the form ``key`` are not made again."""
+    """Return the sessions that the rows would make, or why a row makes none. Store nothing.
+
+    Sessions already made by the form ``key`` are not made again.
+    """
     now = clock.now()
     drafts = [await _drafted(acting, key, row) for row in rows]
     existing = await sessions.existing(

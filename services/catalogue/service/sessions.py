@@ -88,6 +88,7 @@ async def change(
     *,
     dry_run: bool = False,
 ) -> ListedSession:
+    """Change the session. An event publishes the new version of a published one. A dry run stores nothing."""
     if change.prerequisite is not None:
         offer_id = (await show_own(acting, session_id)).session.offer_id
         change = await with_prerequisite(acting.tx, change, offer_id)
@@ -226,7 +227,10 @@ async def follow_letter_days(acting: Acting, offer: Offer) -> None:
 
 
 async def announce_due(tx: Transaction, now: datetime, *, most: int) -> tuple[int, datetime | None]:
-    """Return when something is next due, too. Replicas skip each other's sessions."""
+    """Announce the due events of at most ``most`` sessions.
+
+    Returns how many sessions, and when something is next due. Replicas skip each other's sessions.
+    """
     due = await sessions.claim_due(tx, now, most=most)
     await sessions.save_announced(tx, [announce(session, now) for session in due])
     return len(due), await sessions.next_announcement_after(tx, now)
@@ -259,6 +263,7 @@ async def _decide(
     rule: Rule,
     dry_run: bool = False,
 ) -> ListedSession:
+    """Lock the session, apply the rule, store the decision. A dry run counts and stores nothing."""
     before = await lock_own(acting, session_id)
     acting.require_seen(tag_of(before), "session")
     done = unless_refused(rule(before, clock.now()))
@@ -274,10 +279,10 @@ async def _decide(
 
 
 async def count_changes(tx: Transaction, session_ids: Collection[UUID], *, dry_run: bool) -> set[UUID]:
-    """Return the published sessions with one change too many.
+    """Count a change of each of these published sessions.
 
-    If there is one, or in a dry run, no change is counted. The order of ids keeps two transactions from a
-    deadlock.
+    Returns the sessions with one change too many. If there is one, or in a dry run, no change is counted. The
+    order of ids keeps two transactions from a deadlock.
     """
     too_often = set()
     async with tx.begin_nested() as counts:

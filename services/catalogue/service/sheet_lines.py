@@ -37,7 +37,10 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class SheetLine:
-    """``fields`` are the fields that differ. ``done`` is None if nothing is stored."""
+    """The effect of a line on ``session``. ``before`` is None for a new session.
+
+    ``fields`` are the fields that differ. ``done`` is None if nothing is stored.
+    """
 
     line: int
     outcome: Outcome

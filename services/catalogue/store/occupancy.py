@@ -16,6 +16,7 @@ _REPLACE_IF_NEWER = (
 
 
 async def save(tx: Transaction, events: Sequence[SessionOccupancyChanged]) -> None:
+    """Store the newest event of each session. An event that is not newer than the stored one is dropped."""
     newest: dict[UUID, SessionOccupancyChanged] = {}
     for event in events:
         known = newest.get(event.session_id)

@@ -64,6 +64,7 @@ async def hold(tx: Transaction, ids: Collection[str]) -> dict[str, Offer]:
 
 
 async def is_in_use(tx: Transaction, offer_id: str, now: datetime) -> bool:
+    """Return whether a draft or current session belongs to the offer, or requires its certificate."""
     is_its = or_(
         col(SessionRow.offer_id) == offer_id,
         col(SessionRow.prerequisite).contains({"offer_id": offer_id}),
@@ -84,7 +85,7 @@ async def withdraw(tx: Transaction, offer: Offer, at: datetime | None, *, actor:
 
 
 async def lock_format(tx: Transaction, offer_id: str) -> None:
-    """Wait for transactions that make a session of the offer, and block others."""
+    """Wait for transactions that make a session of the offer, and let no other begin one."""
     await tx.execute(
         select(col(OfferRow.offer_id)).where(col(OfferRow.offer_id) == offer_id).with_for_update()
     )
@@ -115,7 +116,10 @@ async def themes(tx: Transaction) -> dict[str, str]:
 async def save(
     tx: Transaction, changes: Sequence[tuple[Offer | None, Offer]], *, actor: str, action: Action
 ) -> None:
-    """A change of only the copy of the files has no audit entry."""
+    """Store offers, each with its former state (None if it is new), with audit entries.
+
+    A change of only the copy of the files has no audit entry.
+    """
     if changes:
         await insert_many(tx, OfferRow, [_columns(offer) for _, offer in changes], then=_REPLACE)
         entries = [_entry(actor, action, before, offer) for before, offer in changes]

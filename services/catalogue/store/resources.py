@@ -98,7 +98,10 @@ async def at(tx: Transaction, kind: Kind, organiser: str, url: str) -> Resource 
 async def publish(
     tx: Transaction, changes: Sequence[tuple[Resource | None, Resource]], *, actor: str
 ) -> None:
-    """Nothing is stored if another replica has stored this version or a later one."""
+    """Store resources, each with its former state (None if it is new), with events and audit entries.
+
+    A resource is left out if another replica has stored this version or a later one.
+    """
     if not changes:
         return
     rows = [_columns(resource) for _, resource in changes]

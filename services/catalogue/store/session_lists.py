@@ -244,6 +244,9 @@ def _enrolling(window: EnrolmentWindow, now: datetime) -> list[ColumnElement[boo
 
 
 def _of_offers(condition: ColumnElement[bool]) -> ColumnElement[bool]:
-    """The array makes Postgres use the index."""
+    """Match the sessions of the offers that meet ``condition``.
+
+    The array makes Postgres use the index of sessions by offer.
+    """
     ids = func.array(select(col(OfferRow.offer_id)).where(condition).scalar_subquery())
     return col(SessionRow.offer_id) == any_(ids)

@@ -144,7 +144,10 @@ async def raise_versions(tx: Transaction, versions: Mapping[UUID, int]) -> None:
 
 
 async def claim_due(tx: Transaction, now: datetime, *, most: int) -> list[Session]:
-    """Skip sessions that other transactions have locked."""
+    """Lock and return sessions with something to announce.
+
+    Sessions that other transactions have locked are skipped.
+    """
     due_at = col(SessionRow.next_announcement_at)
     query = select(SessionRow).where(due_at <= now).order_by(due_at).limit(most)
     rows = await tx.scalars(query.with_for_update(skip_locked=True))
@@ -166,7 +169,10 @@ async def save_announced(tx: Transaction, announced: Sequence[Done]) -> None:
 async def save(
     tx: Transaction, changes: Sequence[tuple[Session | None, Done]], *, actor: str, action: Action
 ) -> None:
-    """Write an audit entry, unless only the copy of the files differs."""
+    """Store sessions that ``actor`` changed, each with its former state (None if it is new), with events.
+
+    Each has an audit entry, unless only the copy of the files differs.
+    """
     added = [_columns(done.session) for before, done in changes if before is None]
     if added:
         await insert_many(tx, SessionRow, added)

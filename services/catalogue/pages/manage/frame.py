@@ -87,6 +87,7 @@ async def acting(visit: StaffVisit) -> AsyncIterator[Acting]:
 
 @asynccontextmanager
 async def looking(visit: StaffVisit) -> AsyncIterator[Acting]:
+    """The visitor, in a transaction that stores nothing."""
     async with visit.database.quiet_transaction() as tx:
         yield Acting(tx, visit.who)
 

@@ -39,6 +39,7 @@ class TriedChange:
         return bool(TOLD_TO_ENROLLED & self.changed)
 
     def seats(self, listed: ListedSession) -> SeatConsequences | None:
+        """The consequences for the seats, or None if their number stays."""
         if "capacity" not in self.change.model_fields_set:
             return None
         return of_capacity(listed.session.plan, listed.occupancy, self.change.capacity)
