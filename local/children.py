@@ -117,7 +117,7 @@ class Child:
         return self.exit_code() is None
 
     def listens_on(self, port: int) -> bool:
-        """Another process may have answered from the port."""
+        """Return whether this very process listens there. Another process may have answered from the port."""
         try:
             sockets = psutil.Process(self.pid).net_connections(kind="tcp")
         except psutil.Error:
@@ -129,7 +129,7 @@ class Child:
             self.process.send_signal(self.stop_signal)
 
     def stop(self, grace_seconds: float = 10.0) -> int:
-        """Kill it after `grace_seconds`. Return its exit code."""
+        """Ask the process to stop, and kill it after `grace_seconds`. Return its exit code."""
         self.ask_to_stop()
         try:
             code = self.process.wait(grace_seconds)
@@ -139,6 +139,7 @@ class Child:
         return code
 
     def kill(self) -> int:
+        """End the process with SIGKILL, as a crash would. Return its exit code."""
         if self.process.poll() is None:
             self.process.kill()
         code = self.process.wait()

@@ -92,6 +92,7 @@ class MovedClock:
         return datetime.now(UTC) + self._offset
 
     def set(self, moment: datetime) -> None:
+        """Move the clock forward to a moment. A past moment moves nothing."""
         ahead = moment - self.now()
         if ahead > timedelta(0):
             self._move(self._offset + _whole(ahead))

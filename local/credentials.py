@@ -42,6 +42,7 @@ def portals_file(directory: Path, names: Sequence[str], issuer: str) -> Path:
 
 
 def signing_secret(registry: Path, portal: str) -> tuple[str, str] | None:
+    """Return the id and the secret of a portal's first key, or None if the registry has no such portal."""
     try:
         portals = json.loads(registry.read_text())
     except (OSError, ValueError):
@@ -63,6 +64,7 @@ def api_tokens_file(directory: Path) -> Path:
 
 
 def write_privately(path: Path, text: str) -> None:
+    """Replace a file atomically, readable by its owner alone."""
     descriptor, draft = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)  # mode 600
     with os.fdopen(descriptor, "w") as file:
         file.write(text)

@@ -24,10 +24,11 @@ def is_free(port: int) -> bool:
 
 
 _given: set[int] = set()
+"""The ports that this process has given. Nothing may listen there yet."""
 
 
 def free_port() -> int:
-    """Choose at random, so that parallel test runs rarely meet."""
+    """Return a free port that was not returned before. Random, so that parallel test runs rarely meet."""
     for _ in range(500):
         port = random.randint(FIRST, LAST)
         if port not in _given and is_free(port):

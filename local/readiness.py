@@ -41,7 +41,7 @@ def wait_until(
 
 
 def wait_for_port(port: int, wanted_for: str) -> None:
-    """A process that is ending may free the port."""
+    """Return when `port` is free. A process that is ending may free it."""
     try:
         wait_until(lambda: is_free(port), seconds=2, what="the port")
     except LocalStackError:

@@ -31,7 +31,7 @@ class LocalServer(ABC):
         return self._child is not None and self._child.running()
 
     def stop(self) -> None:
-        """Kill it after `grace_seconds`. Its data on disk stays."""
+        """Send the stop signal, and kill the process after `grace_seconds`. Its data on disk stays."""
         if self._child is not None:
             self._child.stop(self.grace_seconds)
             self._child = None
@@ -41,6 +41,7 @@ class LocalServer(ABC):
             self._child.kill()
 
     def restart(self) -> None:
+        """Start again on the same ports and data, whether the process is stopped, killed or running."""
         self.stop()
         self.launch()
 
@@ -64,7 +65,7 @@ class LocalServer(ABC):
 
     @abstractmethod
     def answers(self) -> bool:
-        pass
+        """Return whether the server works. Another process's answer from its port does not count."""
 
     def __enter__(self) -> Self:
         return self

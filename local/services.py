@@ -99,6 +99,7 @@ class SupervisedProcess:
         return given | {name: str(number) for name, number in numbers.items() if number is not None}
 
     def wait_until_ready(self, seconds: float) -> None:
+        """Return once the process can work. Raises `LocalStackError` if it ends first or takes too long."""
         wait_until(self.ready, seconds=seconds, what=f"{self.name} being ready", child=self.child)
 
     def ready(self) -> bool:

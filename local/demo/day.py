@@ -331,6 +331,7 @@ class Day:
         await self._wait_until("mails", all_settled)
 
     async def _wait_until(self, what: str, condition: Callable[[], Awaitable[bool]]) -> None:
+        """Return when the condition is true. Raises `TimeIsUp` when nothing has come for too long."""
         began = time.monotonic()
         while not await condition():
             if time.monotonic() - max(began, self._progress.made_at) > PATIENCE_SECONDS:

@@ -6,6 +6,8 @@ Say = Callable[[str], None]
 
 
 class Progress:
+    """Shows the progress. ``made_at`` is the monotonic time at which the counts had last changed."""
+
     def __init__(self, say: Say, began: float) -> None:
         self.say = say
         self.records = 0

@@ -43,6 +43,7 @@ class MailIndex:
         self._unread = sorted(path.name for path in directory.glob("*.eml"))
 
     def keep(self, mail: bytes) -> str:
+        """Write a mail to its file, atomically. Returns the file's name."""
         moment = time.time_ns()
         stamp = datetime.fromtimestamp(moment // 1_000_000_000, UTC).strftime("%Y%m%dT%H%M%S")
         name = f"{stamp}.{moment % 1_000_000_000:09d}Z-{next(self._numbers):08d}-{self._run}.eml"
@@ -70,6 +71,7 @@ class MailIndex:
         return [entry for entry in reversed(self._entries) if all(word in entry.folded for word in wanted)]
 
     def read(self, name: str) -> bytes | None:
+        """Return a mail's bytes, or None if the mail does not exist (any more)."""
         # The name comes from an address: only plain names reach the file system.
         if _NAME.fullmatch(name) is None:
             return None
