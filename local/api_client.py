@@ -11,7 +11,7 @@ _MORE_ATTEMPTS = 5
 
 
 class ApiClient:
-    """A refusal, or no answer, raises `LocalStackError`."""
+    """A client of one service's API. Raises `LocalStackError` if the service refuses or does not answer."""
 
     def __init__(self, service: str, client: httpx.AsyncClient) -> None:
         self._service = service
@@ -33,7 +33,7 @@ class ApiClient:
     async def call(
         self, method: str, path: str, body: Mapping[str, Any] | str | None = None
     ) -> dict[str, Any]:
-        """A `body` is JSON, or a sheet (CSV) if it is a text."""
+        """Send a `body` as JSON, or as CSV if it is a text. Return the JSON of the answer."""
         content = {"content": body} if isinstance(body, str) else {"json": body}
         headers = {"Content-Type": "text/csv; charset=utf-8"} if isinstance(body, str) else {}
         request = self._client.build_request(method, path, headers=headers, **content)

@@ -117,7 +117,7 @@ class Child:
         return self.exit_code() is None
 
     def listens_on(self, port: int) -> bool:
-        """Return whether this very process listens there. Another process may have answered from the port."""
+        """Return whether this process, and not another one, listens on the port."""
         try:
             sockets = psutil.Process(self.pid).net_connections(kind="tcp")
         except psutil.Error:

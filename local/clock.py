@@ -1,8 +1,8 @@
-"""Moves the clock of all children of this process by libfaketime, without changing any program.
+"""Moves the clock of this process's children by libfaketime, without changing any program.
 
-While the clock is `lent`, each child and its own children read the time of day from a file. Waiting,
-timeouts, file times and the clock of this process do not change. A static program (the embedded broker) does
-not read the file.
+Within `MovedClock.lend`, each child and its own children read the time of day from a file. Waiting,
+timeouts, file times and the clock of this process do not change. The embedded broker is linked statically,
+so it ignores the file.
 """
 
 import contextlib
@@ -62,7 +62,7 @@ def remove_left(memory: Path = Path("/dev/shm")) -> None:  # noqa: S108 - where 
 
 
 class MovedClock:
-    """The clock of all children started while it is `lent`. It only goes forward."""
+    """The clock of all children started within `lend`. It only goes forward."""
 
     def __init__(self, file: Path, moment: datetime) -> None:
         self._file = file

@@ -15,12 +15,15 @@ def link_signing_key(directory: Path) -> str:
 
 
 def intake_signing_key(directory: Path) -> str:
-    """The services sign with it what portals send by HTTP."""
+    """Return the key by which the services sign requests that portals send by HTTP."""
     return _kept(directory / "intake-signing-key", _new_signing_secret())
 
 
 def portals_file(directory: Path, names: Sequence[str], issuer: str) -> Path:
-    """Keep the portals' keys and added portals. The portals sign, and have agents of one issuer."""
+    """Add an entry for each missing portal to the file, and keep the existing ones.
+
+    The new portals sign their requests and share one issuer.
+    """
     directory.mkdir(parents=True, exist_ok=True)
     path = directory / "portals.json"
     portals = json.loads(path.read_text()) if path.exists() else []
@@ -52,7 +55,10 @@ def signing_secret(registry: Path, portal: str) -> tuple[str, str] | None:
 
 
 def api_tokens_file(directory: Path) -> Path:
-    """The clear token is in `demo-token`. Tokens that somebody added to the file stay."""
+    """Add the demonstration's token to the file, and keep the other tokens.
+
+    The token itself is in `demo-token`; the file has its SHA-256.
+    """
     demo_token = _kept(directory / "demo-token", secrets.token_urlsafe(32))
     path = directory / "api-tokens.json"
     digest = hashlib.sha256(demo_token.encode()).hexdigest()

@@ -23,7 +23,7 @@ class Folder:
         return self._lock is not None
 
     def take(self) -> None:
-        """Raises `LocalStackError` if another stack is in the folder, or if it cannot be written."""
+        """Lock the folder. Raises `LocalStackError` if another stack runs in it or it cannot be written."""
         try:
             self.path.mkdir(parents=True, exist_ok=True)
             unprivileged.close_to_others(self.path)
@@ -58,7 +58,7 @@ class Folder:
         return self.path / "logs" / f"{part}-{number}.log"
 
     def set_logs_aside(self) -> None:
-        """Move the logs to `logs/previous`, because logs are those of one run."""
+        """Move the last run's logs to `logs/previous`."""
         previous = self.path / "logs" / "previous"
         shutil.rmtree(previous, ignore_errors=True)
         previous.mkdir(parents=True)

@@ -164,7 +164,7 @@ async def all_is_read(connection: Mapping[str, Any]) -> bool:
 
 
 async def _holds_records(consumer: AIOKafkaConsumer, offsets: Mapping[TopicPartition, int]) -> bool:
-    """Markers of transactions do not count, because nobody commits them."""
+    """Return whether records follow these offsets. Markers of transactions do not count."""
     consumer.assign(list(offsets))
     for partition, offset in offsets.items():
         consumer.seek(partition, offset)

@@ -95,11 +95,11 @@ class PostgresServer(LocalServer):
         settings: dict[str, str] | None = None,
         log_file: Path | None = None,
     ) -> Self:
-        """Make the data in `directory` at the first start.
+        """Start the server on `directory`, and create the data at the first start.
 
-        `port` None: the last port if it is free, else a free one. `durable=False` turns fsync off: the data
-        survives a kill of Postgres, not of the machine. Raises `LocalStackError` if the directory or the
-        port is in use, or if the server does not answer.
+        Without `port`, it takes the last port if it is free, else a free one. `durable=False` turns fsync
+        off: the data survives a kill of Postgres, not of the machine. Raises `LocalStackError` if the
+        directory or the port is in use, or if the server does not answer.
         """
         directory = directory.absolute()
         directory.mkdir(parents=True, exist_ok=True)
@@ -177,7 +177,7 @@ class PostgresServer(LocalServer):
         return done.stdout.strip()
 
     def stop(self) -> None:
-        """SIGINT ends sessions and writes the data. Release the directory."""
+        """Stop the server and release the directory. SIGINT ends sessions and writes the data."""
         super().stop()
         self._lock.close()
 
@@ -302,7 +302,10 @@ class PostgresServer(LocalServer):
 
 
 def _environment() -> dict[str, str]:
-    """Leave out the caller's PG… variables. macOS may not find this locale."""
+    """Return a small environment, without the caller's PG… variables.
+
+    macOS may start threads to look up a locale other than C, and Postgres does not start with threads.
+    """
     return {"PATH": os.environ.get("PATH", "/usr/bin:/bin"), "LC_ALL": "C", "TZ": "UTC"}
 
 

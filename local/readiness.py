@@ -41,7 +41,7 @@ def wait_until(
 
 
 def wait_for_port(port: int, wanted_for: str) -> None:
-    """Return when `port` is free. A process that is ending may free it."""
+    """Wait up to two seconds for the port to be free: its process may be ending. Raises `LocalStackError`."""
     try:
         wait_until(lambda: is_free(port), seconds=2, what="the port")
     except LocalStackError:
@@ -51,7 +51,7 @@ def wait_for_port(port: int, wanted_for: str) -> None:
 
 
 def run_blocking(coroutine: Coroutine[Any, Any, T]) -> T:
-    """This works even below a running event loop."""
+    """Run the coroutine to its end and return its result, even inside a running event loop."""
     outcome: list[T] = []
     failure: list[BaseException] = []
 
@@ -70,7 +70,7 @@ def run_blocking(coroutine: Coroutine[Any, Any, T]) -> T:
 
 
 def kafka_answers(bootstrap_servers: str) -> bool:
-    """The broker must know of a live broker (itself)."""
+    """Return whether the brokers answer and know of a live broker."""
     if not any(_accepts(address) for address in bootstrap_servers.split(",")):
         return False  # aiokafka would log an error for each refused connection
 

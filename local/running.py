@@ -68,11 +68,11 @@ def signals_interrupt() -> Iterator[None]:
 
 
 def offer_day(directory: Path, today: date | None = None) -> date:
-    """Return the day of the offer that is `today`.
+    """Return the date in the offer's own calendar that corresponds to `today`.
 
-    Time goes on between runs. Each run moves the offer by the same number of days, so that a second load
-    changes nothing and sends no letter. The offer is moved anew only when enrolment in the MOOC would be
-    over.
+    The first run stores its day. Later runs move the offer by the same number of days, so that loading it
+    again changes nothing and sends no letter. The offer is moved anew only when enrolment in the MOOC would
+    be over.
     """
     today = today or datetime.now(ZoneInfo("Europe/Paris")).date()
     path = directory / "offer-moved-on.json"

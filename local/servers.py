@@ -19,7 +19,7 @@ BrokerKind = Literal["embedded", "kafka"]
 
 
 class Servers:
-    """Servers that `environment` names are None."""
+    """Postgres, the broker and the mailbox. A server is None if `environment` names one to use instead."""
 
     def __init__(
         self, folder: Folder, broker: BrokerKind, environment: Mapping[str, str], *, durable: bool

@@ -28,7 +28,10 @@ IMPATIENCE = {
 
 
 def demo(options: StackOptions, say: Say) -> int:
-    """Return 0 if the model and the system agree. New databases and a new broker keep the data of `run`."""
+    """Return 0 if the model and the system agree.
+
+    The demonstration uses new databases and a new broker, so that the data of `make run` stays.
+    """
     began = time.monotonic()
     if options.environment.get("SMTP_HOST"):
         raise LocalStackError("the demonstration reads its own mailbox: run it without SMTP_HOST")

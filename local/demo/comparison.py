@@ -98,7 +98,7 @@ def compare_offers(model: ReferenceModel, decisions: DecisionLog, differences: D
 def compare_mails(
     model: ReferenceModel, mails: Mailbox, superseded: Counter[str], differences: Differences
 ) -> None:
-    """Every due letter came once. A letter that was superseded before it left counts as received."""
+    """Report each due letter that did not come exactly once. A superseded letter counts as received."""
     settled = mails.by_address() + superseded
     differences.add_between(model.mails, settled, ("lost", "duplicated"), "mails")
     twice = [mail for mail, count in Counter(mail.message_id for mail in mails.letters).items() if count > 1]
@@ -148,7 +148,7 @@ def answers_received(model: ReferenceModel, decisions: DecisionLog) -> int:
 
 
 def figures(model: ReferenceModel, observed: Observed, differences: Differences) -> dict[str, Any]:
-    """Return `demo.json`, without its `seconds`."""
+    """Return the content of `demo.json`, without its `seconds`."""
     decisions = observed.decisions
     verdicts = Counter(last.verdict.state for last in decisions.enrolments.values())
     reasons = Counter(last.verdict.reason for last in decisions.enrolments.values() if last.verdict.reason)

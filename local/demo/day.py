@@ -1,4 +1,4 @@
-"""The day on a running stack. Slow effects go on while the next acts are played."""
+"""Plays the demonstration's day on a running stack. Slow effects go on during the next steps."""
 
 import asyncio
 import secrets
@@ -35,12 +35,12 @@ from local.portal.signing import SigningKey
 from local.stack import Stack
 
 PATIENCE_SECONDS = 90.0
-"""The day ends when nothing has come for this time. It is longer than `make faults` holds a seat."""
+"""Give up after this time without progress. It exceeds the longest hold of a seat in `make faults`."""
 OFFER_PAGE = "/inscriptions/offre"
 
 
 class TimeIsUp(Exception):
-    """An effect does not come. The comparison says which."""
+    """An awaited effect did not come in time. The comparison at the end says which."""
 
 
 class Day:
@@ -72,7 +72,7 @@ class Day:
     async def begin(
         cls, stack: Stack, keys: Mapping[str, SigningKey], say: Say, began: float
     ) -> AsyncIterator["Day"]:
-        """`keys` has the key of each portal; the command `began` at this time."""
+        """Connect to the stack. `keys` has the key of each portal; `began` is when the command started."""
         async with AsyncExitStack() as connections:
             enter = connections.enter_async_context
             portals = [
@@ -93,7 +93,7 @@ class Day:
             )
 
     async def play(self) -> None:
-        """Wait until all is answered and mailed, as long as something arrives."""
+        """Play the day. Stop early if nothing arrives for `PATIENCE_SECONDS`."""
         try:
             await self._play()
         except TimeIsUp as late:
@@ -311,7 +311,7 @@ class Day:
     async def _wait_for_consequences(self, *states: str) -> None:
         """Return once all consequences with these states have come.
 
-        The others do not count: a fault elsewhere must not end the day for the later acts.
+        Consequences with other states are not awaited: if one of them fails, the later steps still run.
         """
 
         async def all_came() -> bool:

@@ -86,7 +86,10 @@ def choose_sessions(
 
 
 def _has_letters_now(document: Mapping[str, Any], now: datetime) -> bool:
-    """The number of letters is unknown if a reminder or joining instructions leave about now."""
+    """Return whether reminders or joining instructions leave about now.
+
+    The demonstration cannot know how many letters such a session sends.
+    """
     zone = ZoneInfo(document["timezone"])
     start = datetime.fromisoformat(document["starts_at"]).astimezone(zone)
     moments = [start - timedelta(days=days) for days in _LETTERS_DAYS_BEFORE]
@@ -94,7 +97,10 @@ def _has_letters_now(document: Mapping[str, Any], now: datetime) -> bool:
 
 
 def daytime_zone(now: datetime) -> str:
-    """Return a zone where it is day now: the letter of a replay waits for the morning of its session."""
+    """Return a time zone where it is day now.
+
+    At night, the letter about a replay would wait until the morning.
+    """
     zones = ("Europe/Paris", "America/Martinique", "Indian/Reunion", "Pacific/Noumea")
     return next(zone for zone in zones if 8 <= now.astimezone(ZoneInfo(zone)).hour < 19)
 

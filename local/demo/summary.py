@@ -25,7 +25,7 @@ COLUMNS = {
     "lapsed": "lapsed",
     "not_obtained": "no seat",
 }
-"""In each row the columns add up to the demands."""
+"""The columns of the printed table. In each row, they add up to the demands."""
 _WIDTH = 100
 
 

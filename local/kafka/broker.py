@@ -183,7 +183,7 @@ class KafkaBroker(LocalServer):
 
 
 class _ArchivingBroker(KafkaBroker):
-    """At its end, it writes the archive of the used classes to its directory."""
+    """A broker that writes the archive of its classes to its directory when it ends."""
 
     @property
     def archive(self) -> Path:
@@ -229,7 +229,7 @@ def _fetch_libraries() -> None:
 
 
 def _archive_classes() -> None:
-    """The archive makes each later start a third shorter."""
+    """Run a broker once to make its class archive, which makes each later start a third shorter."""
     with tempfile.TemporaryDirectory(prefix="classes-", dir=LIBRARIES.parent) as draft:
         directory = Path(draft)
         broker = _ArchivingBroker(directory, free_port(), free_port(), directory / "kafka.log")
@@ -242,7 +242,7 @@ def _archive_classes() -> None:
 
 
 def _archive() -> Path:
-    """Java refuses an archive made with other libraries or another Java."""
+    """Return the archive's path for this Java and these libraries. Java refuses archives of others."""
     java = Path(shutil.which("java") or "java").resolve()
     changed = java.stat().st_mtime_ns if java.exists() else 0
     fits = sha256(f"{_pom_digest()} {java} {changed}".encode()).hexdigest()[:16]
@@ -261,7 +261,7 @@ def _pom_digest() -> str:
 
 
 def _controller_port(directory: Path) -> int:
-    """The quorum stores the controller's address: keep the port while it is free."""
+    """Return the port of the last start if it is free: the controller's address is stored in the quorum."""
     path = directory / "controller-port"
     try:
         port = int(path.read_text())

@@ -1,4 +1,4 @@
-"""The files are the mails. The list in memory makes ten thousand mails searchable."""
+"""Stores each mail as a file, and lists the mails in memory, so that ten thousand can be searched."""
 
 import itertools
 import os
@@ -19,7 +19,7 @@ _HEAD_BYTES = 16_384  # a longer header block is listed by its beginning
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """The file's `name` sorts by arrival; searches compare the `folded` text."""
+    """A mail in the list. Names sort by arrival. `folded` is the text to search, without case and accents."""
 
     name: str
     received_at: datetime
@@ -30,7 +30,7 @@ class Entry:
 
 
 class MailIndex:
-    """A header block is parsed when a page needs it, so reception stays fast."""
+    """The mails of a directory. A header block is parsed when a page needs it, so reception stays fast."""
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory

@@ -1,4 +1,4 @@
-"""Opens one mail: header fields, texts, attachments. Pure. It never fails.
+"""Parses one mail into header fields, texts and attachments. It does no I/O and never fails.
 
 The standard library's modern policy raises on headers that only an attacker writes. The old policy does not.
 """
@@ -25,7 +25,7 @@ class ReadAttachment:
 
 @dataclass(frozen=True)
 class ReadMail:
-    """Nothing here is safe HTML."""
+    """A parsed mail. No field is safe to show as HTML."""
 
     fields: list[tuple[str, str]]
     text: str | None

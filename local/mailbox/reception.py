@@ -52,7 +52,7 @@ class Reception(SMTP):
         self.envelope = self._create_envelope()  # the transaction is over, whatever became of it
 
     def _getaddr(self, arg: str) -> tuple[str | None, str | None]:
-        """The library's slow grammar is for unusual addresses only."""
+        """Parse a plain address by a fast expression, and other addresses by the library's slow grammar."""
         if (plain := _PLAIN_PATH.fullmatch(arg)) is not None:
             return plain["address"], plain["rest"]
         address: tuple[str | None, str | None] = super()._getaddr(arg)

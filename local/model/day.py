@@ -23,11 +23,12 @@ class SentRequest:
 
 
 class ReferenceModel:
-    """The right results of the demonstration.
+    """Computes the right results of the demonstration.
 
-    `answers` are to portals' requests. `consequences` have no request: the clock, an organiser or another
-    agent's request led to them. `other_answers` are to requests by a letter's link or by an organiser
-    (`by_hand`), whose ids only the services know. `mails` counts the due letters by address.
+    `answers` has the results of portals' requests. `consequences` has the decisions without a request: the
+    clock, an organiser or another agent's request led to them. `other_answers` has the results of requests
+    by a letter's link or by an organiser (`by_hand`); only the services know the ids of these requests.
+    `mails` counts the due letters by address.
     """
 
     def __init__(self, sessions: Iterable[CatalogueSession] = ()) -> None:

@@ -29,7 +29,7 @@ class Reservation:
 
 @dataclass(frozen=True)
 class Seats:
-    """`capacity` None is no limit (rules 1, 3, 4)."""
+    """The rules that limit the seats of a session (rules 1, 3, 4). Without `capacity` there is no limit."""
 
     capacity: int | None
     quota: int | None = None
@@ -67,7 +67,7 @@ class Seats:
     ) -> tuple[Sequence[A], list[A]]:
         """Return the next place in line that fits, and the agents before it for whom seats are kept.
 
-        A place is an agent or a group (rule 17). A group keeps free seats while only seats are missing,
+        A place is one agent or a group (rule 17). A group keeps the free seats if it only lacks seats,
         unless it was `passed`. Nobody gets a seat after `ends_at`.
         """
         kept: list[A] = []
@@ -84,7 +84,11 @@ class Seats:
     def _only_lacks_seats(
         self, group: Sequence[Applicant], taken: Sequence[Applicant], ends_at: datetime
     ) -> bool:
-        """The group would fit if agents of other authorities left."""
+        """Return whether the group would fit if agents of other authorities left.
+
+        False if the group and the agents who have seats exceed the quota of an authority, or if the group
+        exceeds the seats that are ever released to it.
+        """
         by_siret = Counter(agent.employer.siret for agent in [*taken, *group])
         theirs = {agent.employer.siret for agent in group}
         if self.quota is not None and any(by_siret[siret] > self.quota for siret in theirs):

@@ -156,7 +156,7 @@ class SessionModel:
         )
 
     def _now(self) -> datetime:
-        """Only the release of reserved seats needs a clock here."""
+        """Return a time before or after the release of reserved seats. No other rule here needs a time."""
         return _AFTER_RELEASE if self.released else _BEFORE_RELEASE
 
     def _live(self) -> tuple[dict[str, Agent], ...]:

@@ -1,4 +1,4 @@
-"""CloudEvents on Kafka, binary mode: a request as a signed record, a record as an event. Pure."""
+"""CloudEvents on Kafka in binary mode: writes requests as signed records, and reads records as events."""
 
 import json
 from collections.abc import Sequence
@@ -33,12 +33,12 @@ class Envelope:
 
     @property
     def value(self) -> bytes:
-        """A signature covers these bytes, which are the same each time."""
+        """Return the record's bytes. They are the same at each call, so the signature stays valid."""
         return json.dumps(self.data, ensure_ascii=False).encode()
 
 
 def signed(request: Request, source: str, key: SigningKey | None, now: datetime) -> Envelope:
-    """Without a key there is no signature."""
+    """Return the request as a record, signed if there is a key."""
     attributes = {
         "specversion": "1.0",
         "id": request.id,

@@ -1,7 +1,7 @@
 """Sends requests to Kafka and reads answers.
 
-Both go on whatever the broker does: an unacknowledged request is sent again with the same id, which Parcours
-answers once; an uncommitted answer is read again, and known.
+Both continue after any failure of the broker. An unacknowledged request is sent again with the same id, so
+Parcours answers it once. An answer whose offset was not committed is read again and ignored.
 """
 
 import asyncio
@@ -30,7 +30,7 @@ class Exchange:
         self._to_send: asyncio.Queue[Envelope] = asyncio.Queue()
 
     def ask(self, request: Request) -> None:
-        """When this returns the request is stored, but not yet received."""
+        """Store the request and queue it for sending. When this returns, the broker may not have it yet."""
         made = envelope.signed(request, self._settings.source, self._settings.key, datetime.now(UTC))
         self._journal.add_request(made)
         self._to_send.put_nowait(made)

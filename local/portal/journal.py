@@ -1,7 +1,7 @@
-"""Requests and answers in order, in a file, so that a restart forgets nothing.
+"""Stores requests and answers in order, in a file, so that a restart forgets nothing.
 
-The file has a line of JSON for each move and only grows; everything else is in memory. A request is stored
-before it is sent: an unacknowledged request is sent again after a restart, with the same id.
+Each change appends a line of JSON to the file; the current state is in memory. A request is stored before it
+is sent. After a restart, unacknowledged requests are sent again with the same id.
 """
 
 import asyncio
@@ -20,7 +20,7 @@ from local.portal.people import STAFF, agent_of
 
 @dataclass(frozen=True)
 class Travel:
-    """`place` is partition and offset, None until a broker has the event."""
+    """A request sent or an answer heard. `place` is partition and offset, or None until a broker has it."""
 
     way: Literal["sent", "heard"]
     envelope: Envelope
@@ -52,7 +52,7 @@ class Journal:
         self._add({"move": "taken", "id": envelope.id, "place": [partition, offset]})
 
     def add_answers(self, answers: Sequence[tuple[Envelope, int, int]]) -> None:
-        """Known answers change nothing.
+        """Store the answers that are new.
 
         Answers about agents of other portals of the same issuer are not stored: everybody who tries `essai`
         shares one.
@@ -65,7 +65,7 @@ class Journal:
         self._add({"move": "agent", "agent": agent.as_json()})
 
     async def wait_for_more(self, than: int, seconds: float) -> int:
-        """Return once the number of moves differs from `than`, or after this many seconds."""
+        """Return the journal's number of entries once it differs from `than`, or after this many seconds."""
         if self.moves == than:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._next_move.wait(), seconds)

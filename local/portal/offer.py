@@ -24,7 +24,7 @@ class Offer:
         self._kept = _Kept({}, 0.0)
 
     async def sessions(self) -> dict[str, Session]:
-        """Sort by start. Raises `OfferAway`."""
+        """Return the sessions by id, sorted by start. Raises `OfferAway`."""
         if time.monotonic() > self._kept.until:
             found: dict[str, Session] = {}
             query = {"limit": "100"}

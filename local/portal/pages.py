@@ -103,7 +103,7 @@ class _Shown:
         return await self._site.page("events.html", everything=True)
 
     async def news(self, request: Request) -> Response:
-        """Return how much has travelled, when it differs from the caller's number or after some time."""
+        """Return the journal's number of entries once it differs from `connu`, or after 20 seconds."""
         known = request.query_params.get("connu", "")
         than = int(known) if known.isascii() and known.isdigit() and len(known) < 12 else -1
         moves = await self._site.journal.wait_for_more(than, WAIT_SECONDS)

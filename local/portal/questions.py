@@ -32,7 +32,7 @@ def answers(session: Session, form: Form, function: str) -> tuple[list[dict[str,
 
 
 def _value(question: dict[str, Any], text: str, ticked: set[str]) -> Any:
-    """Return None without an answer. Raises ``ValueError``."""
+    """Return the value to send, or None if the question was not answered. Raises ``ValueError``."""
     match question["kind"]:
         case "adjustment":
             return sorted(ticked) or None

@@ -12,9 +12,10 @@ MAX_GROUP = 500
 
 @dataclass(frozen=True)
 class Request:
-    """The same `id` twice is a redelivery. `name` is the event's, without owner and version.
+    """A request to Parcours. A second record with the same `id` is a redelivery.
 
-    `agents` are the agents of the request, or an agent of the authority that sends it.
+    `name` is the event's type without owner and version. `agents` are the agents whom the request concerns,
+    or one agent of the authority that sends it.
     """
 
     topic: str

@@ -10,9 +10,10 @@ from local.portal.signing import SigningKey
 
 @dataclass(frozen=True)
 class Settings:
-    """`key` None: requests are not signed, which only `essai` may do, in a trial.
+    """The settings of the example portal.
 
-    `catalogue` is the API. `catalogue_pages` and `mails` are for links in pages, or "".
+    Without a `key`, requests are not signed; only `essai` may send such requests, in a trial. `catalogue` is
+    the API's address. `catalogue_pages` and `mails` are addresses for links in pages, or "".
     """
 
     portal: str

@@ -16,7 +16,7 @@ class SigningKey:
 
     @classmethod
     def of(cls, key_id: str, secret: str) -> Self:
-        """Read `whsec_` and base64."""
+        """Return the key whose `secret` is `whsec_` and base64."""
         return cls(key_id, base64.b64decode(secret.removeprefix("whsec_"), validate=True))
 
     def sign(self, attributes: Mapping[str, str], value: bytes) -> bytes:

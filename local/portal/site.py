@@ -1,6 +1,6 @@
-"""A page of the portal, in French, with the events beside it.
+"""Renders the portal's pages, in French, with the events beside them.
 
-Every page works without script. `script.js` only shows at once what the link « Actualiser » would show.
+Every page works without JavaScript. `script.js` only shows at once what the link « Actualiser » would show.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -134,7 +134,7 @@ class Site:
         status: int = 200,
         **values: Any,
     ) -> Response:
-        """`concerns` says which events are shown beside the page."""
+        """Render a page. `concerns` says which events are shown beside it."""
         standings = self.standings()
         travels = [
             travel for travel in reversed(self.journal.travels) if concerns(standings.subject_of(travel))

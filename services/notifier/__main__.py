@@ -211,7 +211,7 @@ def resend(
         str, typer.Option("--by", help="Who decides; for the audit.", default_factory=getpass.getuser)
     ],
 ) -> None:
-    """The copy has a key and a Message-ID of its own. An ambiguous mail is itself sent again."""
+    """Send a copy with its own key and Message-ID. An ambiguous mail is sent again itself."""
 
     async def again(process: Process) -> UUID | None:
         async with process.database.transaction() as tx:
@@ -225,7 +225,7 @@ def resend(
 
 @returned.command("take", help="Take one message to the return path from standard input, as a pipe gives it.")
 def take_returned() -> None:
-    """Exit status 75 tells the relay to hand the message in again."""
+    """Read one returned message. Exit status 75 tells the relay to deliver it again later."""
     raw = sys.stdin.buffer.read(LARGEST)
     path = load(Settings).return_path
     if path is None:

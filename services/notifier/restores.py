@@ -26,7 +26,7 @@ log = logging.getLogger(__name__)
 
 LOOK_SECONDS = 5.0
 _NEWEST = 50
-"""The last records of a partition may be transaction marks."""
+"""Several records are read, because the last ones of a partition may be transaction markers."""
 
 HELD = Gauge(
     "parcours_mails_held", "1 while no mail is sent, since the database is older than what it published."
@@ -36,9 +36,10 @@ HELD = Gauge(
 async def wait_until_reconciled(
     database: Database, settings: KafkaSettings, stopping: asyncio.Event, *, every: float = LOOK_SECONDS
 ) -> None:
-    """Wait until the database knows the last published ends of mails, or until the stop.
+    """Return once the database has all ends of mails that the newest records in Kafka report, or at the stop.
 
-    Ends older than the outbox keeps them are ignored. ``every`` is in seconds.
+    Records older than the outbox keeps its events are ignored: the database need not have them. ``every`` is
+    in seconds.
     """
     if cluster.is_embedded():  # it keeps nothing
         return

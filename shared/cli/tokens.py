@@ -47,7 +47,7 @@ def list_() -> None:
 
 @app.command("check", help="Say whether the file is valid, and what is wrong with it.")
 def check() -> None:
-    """End with 1 for a mistake in the file."""
+    """Exit with status 1 if the file has a mistake."""
     typer.echo(f"{len(_entries())} tokens, no mistake")
 
 
@@ -59,7 +59,7 @@ def new(
     delegation: Annotated[str | None, typer.Option(help="Where it may act. Default: everywhere.")] = None,
     days: Annotated[int | None, typer.Option(min=1, help="For how long. Default: without end.")] = None,
 ) -> None:
-    """The token has 32 random bytes."""
+    """Print the file with one more entry, and a token of 32 random bytes."""
     entries = _entries()
     if any(entry.name == name for entry in entries):
         stop(f"There is a token of {name!r} already. To end it: parcours tokens revoke {name}")

@@ -79,7 +79,7 @@ def _is_kept(name: bytes) -> bool:
 
 
 def _header(name: bytes, value: bytes) -> tuple[str, bytes]:
-    """An attribute is unquoted, and percent-decoded once."""
+    """Return a header as in Kafka. An attribute's value is unquoted, then percent-decoded once."""
     text = name.decode("latin-1")
     if not text.startswith("ce-"):
         return text, value

@@ -1,6 +1,7 @@
-"""Answers to requests that no decision answers. Only the portal that sent the request gets them.
+"""Events for portals whose request led to no decision: it was rejected, or it needs none.
 
-Every service uses enrolment's types, so that portals look for one name. ``ce_source`` is the service.
+Only the portal that sent the request gets them. Every service publishes them under enrolment's type names,
+so that portals handle one name; ``ce_source`` names the service.
 """
 
 from enum import StrEnum

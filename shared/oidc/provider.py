@@ -30,26 +30,27 @@ from shared.auth import Role
 from shared.oidc.settings import Claims, Grant, OidcSettings, RoleRule, is_safe
 
 FRESH = timedelta(hours=1)
-"""What the issuer publishes is not asked for again this long."""
+"""What the issuer publishes is fetched again after this time."""
 SPARED = timedelta(seconds=5)
-"""An issuer that did not answer is not asked again this long: nobody else waits for it meanwhile."""
+"""After a failure, the issuer is not asked for this time, so that the next callers need not wait for it."""
 SECONDS = 5.0
 LEEWAY_SECONDS = 60
-"""The largest difference of the clocks."""
+"""The largest accepted difference between the issuer's clock and ours."""
 SIGNED_BY = frozenset(
     (
         "RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA", "Ed25519",
     )
 )  # fmt: skip
-"""Signatures that only the issuer can make. "None" and shared secrets are left out."""
+"""The accepted signature algorithms. Only the issuer can sign by them: "none" and shared secrets are absent.
+"""
 
 
 class ProviderAway(Exception):
-    """The issuer does not answer, or not by its protocol."""
+    """The issuer does not answer, or its answer breaks the protocol."""
 
 
 class LogInRejected(Exception):
-    """An answer in the issuer's name is not believed. The message says why, without personal data."""
+    """An answer in the issuer's name is refused. The message says why, without personal data."""
 
 
 class Metadata(BaseModel):
@@ -91,7 +92,7 @@ class Published:
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """``name`` is for people; ``subject`` never changes."""
+    """``name`` is shown to people; ``subject`` identifies the person and never changes."""
 
     subject: str
     name: str
@@ -107,7 +108,7 @@ class Attempt(Protocol):
 
 
 def provider_of(settings: OidcSettings) -> "Provider | None":
-    """Return None if people log in by token alone."""
+    """Return None if people log in by token only."""
     return None if settings.oidc_issuer is None else Provider(settings.oidc_issuer, settings)
 
 
@@ -128,9 +129,10 @@ class Provider:
     async def authorization_address(
         self, attempt: Attempt, *, state: str, return_to: str, as_somebody_else: bool = False
     ) -> str:
-        """Return where the browser logs in, and is then led to ``return_to``. Raises :class:`ProviderAway`.
+        """Return the address where the browser logs in, before it comes to ``return_to``.
 
-        ``as_somebody_else``: the issuer asks who it is, even if it knows.
+        With ``as_somebody_else`` the issuer asks for a log-in, even if it knows the person. Raises
+        :class:`ProviderAway`.
         """
         metadata = (await self._known()).metadata
         address: str = prepare_grant_uri(
@@ -148,9 +150,9 @@ class Provider:
         return address
 
     async def log_out_address(self, id_token: str, *, return_to: str) -> str | None:
-        """Return None if the issuer has no place to log out, or is away.
+        """Return the address where the browser logs out of the issuer.
 
-        Source: OpenID Connect RP-Initiated Logout 1.0.
+        Returns None if the issuer has none, or is away. Source: OpenID Connect RP-Initiated Logout 1.0.
         """
         try:
             place = (await self._known()).metadata.end_session_endpoint
@@ -229,7 +231,10 @@ class Provider:
             raise ProviderAway("what the issuer gives for a code is no token") from error
 
     async def _userinfo(self, metadata: Metadata, access_token: str, subject: str) -> Claims:
-        """Some issuers say nothing in the ID token, and some sign this answer."""
+        """Return the issuer's further claims about the person.
+
+        Some issuers put no claims into the ID token. Some sign this answer.
+        """
         if metadata.userinfo_endpoint is None:
             return {}
         response = await self._ask(
@@ -268,18 +273,18 @@ class Provider:
     # ---------------------------------------------------------------------------------------- what they may
 
     def grant(self, identity: Identity, roles: frozenset[Role]) -> Grant | None:
-        """Return one of these roles by the first matching rule, or None."""
+        """Return what the first matching rule grants, or None. Only these ``roles`` are considered."""
         grants = (rule.grant(identity.claims) for rule in self._rules if rule.role in roles)
         return next((grant for grant in grants if grant is not None), None)
 
     def still_grants(self, by: str) -> bool:
-        """The rule is still in force: a log-in ends with the rule that gave it its role."""
+        """Return whether the rule is still configured. A log-in ends with the rule that granted its role."""
         return any(rule.text == by for rule in self._rules)
 
     # ------------------------------------------------------------------------------------- what it publishes
 
     async def _known(self, *, renew: bool = False) -> Published:
-        """All who wait share one question to the issuer."""
+        """Return what the issuer publishes, perhaps from the cache. Concurrent callers share one request."""
         async with self._asking:
             now = clock.now()
             known = self._published
@@ -322,7 +327,7 @@ class Provider:
 
 
 def _reason(error: Exception) -> str:
-    """Return the fault of a token, without any of its values."""
+    """Return what is wrong with a token, without any of its values."""
     claim = getattr(error, "claim", None)
     return type(error).__name__ if claim is None else f"{type(error).__name__} {claim}"
 
@@ -333,8 +338,8 @@ LONGEST_NAME = 200
 def _name(claims: Claims, subject: str) -> str:
     """Return the name of a person in audit lists.
 
-    People choose their name, and an address that the issuer did not verify: then the subject follows in
-    brackets.
+    People choose ``name`` themselves, and an address that the issuer did not verify. The subject then follows
+    in brackets.
     """
     for claim in ("email", "preferred_username", "name"):
         name = claims.get(claim)

@@ -22,7 +22,7 @@ LOST_LINK = "/courriels/mes-inscriptions"
 NEWS = "/courriels/abonnement"
 ORGANISING = "/inscriptions/gestion"
 ARRIVAL = f"{ORGANISING}/arrivee"
-"""The page that notes an arrival; the id of the enrolment follows."""
+"""The page that records an arrival at a session. The enrolment's id follows in the address."""
 MAIL_LOG = "/courriels/suivi"
 DELEGATION_FIGURES = "/courriels/chiffres"
 OPERATIONS = {
@@ -34,11 +34,11 @@ ENROLMENTS_FOR = timedelta(days=180)
 CONFIRM_ADDRESS_FOR = timedelta(days=1)
 
 _SESSIONS_MOVE = timedelta(days=365)
-"""A session may end this much later than planned: a link written before the change still works."""
+"""A link stays valid this much longer than its session, since the session may be postponed."""
 
 
 class Purpose(StrEnum):
-    """The value is the path of the page. A link has one purpose."""
+    """What a link is for. The value is the path of its page."""
 
     WITHDRAW = "/inscriptions/desistement"
     OFFER = "/inscriptions/offre"
@@ -115,7 +115,10 @@ def _keys(value: str) -> list[str]:
 
 
 class Links:
-    """The last of ``keys`` signs; all are accepted. ``bases`` are the addresses of pages."""
+    """Writes and reads links.
+
+    The last of ``keys`` signs; all are accepted. ``bases`` are the sites' addresses.
+    """
 
     def __init__(self, keys: list[str], bases: dict[Purpose, str]) -> None:
         sha256 = {"digest_method": hashlib.sha256}  # itsdangerous signs by SHA-1 by default
@@ -138,10 +141,10 @@ class Links:
         until: datetime,
         back_until: int = 0,
     ) -> str:
-        """The reader is at the agent's address of ``mark``.
+        """Return a link for an agent, valid while the agent has the address of ``mark``.
 
-        ``number`` is anything else that the page needs. Until ``back_until`` (seconds since 1970) the page
-        leads back to all enrolments of the agent; 0 means never.
+        ``number`` is a further value for the page. Until ``back_until`` (seconds since 1970), the page links
+        to all enrolments of the agent; 0 means never.
         """
         ids = [str(enrolment_id), str(mark), str(number)]
         if back_until:
@@ -149,13 +152,14 @@ class Links:
         return self.url(purpose, *ids, until=until)
 
     def arrival(self, enrolment_id: UUID) -> str:
-        """The code is shown at the door. Its reader must log in."""
+        """Return the address in the QR code that an agent shows at the door. Its reader must log in."""
         return f"{self._bases[Purpose.ENROLMENTS]}{ARRIVAL}/{enrolment_id}"
 
     def to_trainer(self, trainer_id: UUID, session_id: UUID, ends_at: datetime) -> str:
-        """The trainer's id belongs to one address, so the link needs no mark.
+        """Return a link to the roster for a trainer.
 
-        The page decides when it expires, because sessions move.
+        A trainer's id belongs to one address, so the link needs no mark. The page decides when the link
+        expires, because sessions are postponed.
         """
         until = ends_at + _SESSIONS_MOVE
         return self.url(Purpose.ROSTER, str(trainer_id), "0", str(session_id.int), until=until)
@@ -170,7 +174,7 @@ class Links:
         return self.url(Purpose.DIGEST, str(digest_id), str(self.mark(address)), until=until)
 
     def mark(self, address: str) -> int:
-        """The number does not reveal the address."""
+        """Return a number that stands for the address and does not reveal it."""
         return _mark(self._keys[-1], address)
 
     def is_mark_of(self, mark: int, address: str) -> bool:

@@ -1,4 +1,4 @@
-"""The colours of pages and letters, light and dark, by use.
+"""The colours of pages and letters, by use, for light and dark themes.
 
 A test measures the contrast of each pair that is used together.
 """
@@ -90,7 +90,7 @@ PRINT: Theme = {
     "on-deep": "#000000",
     "deep-quiet": "#333333",
 }
-"""On paper: lines and letters alone."""
+"""The colours on paper: only lines and text are printed."""
 
 
 def style_sheet() -> str:

@@ -1,8 +1,8 @@
-"""Excel workbooks (.xlsx) as CSV, and back: the first sheet, its texts and numbers.
+"""Converts Excel workbooks (.xlsx) to CSV, and back: the first sheet, its texts and numbers.
 
-A workbook is a ZIP of XML, and a small upload can unpack to a large one. Each step of reading has its
-bounds: the directory of the ZIP, the unpacked parts, the tags, the cells. ADR 0060 says why no library reads
-it.
+A workbook is a ZIP of XML, and a small upload can unpack to a large one. So each step of reading has a
+limit: for the directory of the ZIP, the unpacked parts, the tags and the cells. ADR 0060 says why no library
+reads workbooks.
 """
 
 import csv
@@ -21,17 +21,17 @@ from shared.web.spreadsheets import Code, Column, Fault, Sheet, UnreadableSheet
 
 MEDIA_TYPE = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 _LARGEST_DIRECTORY = 64 * 1024
-"""Bytes of a ZIP's directory. Each entry takes 46 bytes or more."""
+"""The limit in bytes. Each file in a ZIP takes at least 46 bytes of its directory."""
 _LARGEST = 10 * 1024 * 1024
-"""Bytes of an unpacked part, and characters of all cells together."""
+"""The limit for the bytes of one unpacked part, and for the characters of all cells together."""
 _LARGEST_TOGETHER = 2 * _LARGEST
 """Bytes of the unpacked parts together."""
 _MOST_TAGS = 1_000_000
-"""Tags of the unpacked parts together: 20,000 rows of 12 cells have as many."""
+"""The limit for all parts together. A sheet of 20,000 rows of 12 cells has about as many tags."""
 _TOO_LONG = re.compile(rb"<[^<]{262144}")
-"""A tag with the text behind it. The parser reads a tag in one step, and no other thread runs meanwhile."""
+"""Matches a tag that, with the text after it, exceeds 256 KiB. The parser blocks all threads during a tag."""
 _MOST_NAMES = 1_000
-"""The parser remembers each name of an element or attribute."""
+"""The limit for different names of elements and attributes. The parser keeps each name in memory."""
 _STEP = 64 * 1024
 """Bytes that the parser reads in one step."""
 _MOST_COLUMNS = 200
@@ -52,7 +52,7 @@ _MAIN = "http://schemas.openxmlformats.org/spreadsheetml/2006/main"
 _ROW, _CELL, _SHARED_TEXT, _PROPERTIES = (f"{_MAIN} {name}" for name in ("row", "c", "si", "workbookPr"))
 _WITH_TEXT = frozenset((f"{_MAIN} t", f"{_MAIN} v"))
 _ESCAPED = re.compile("_x([0-9A-Fa-f]{4})_")
-"""How Excel writes a character that XML does not allow."""
+"""Excel writes a character that XML does not allow as, for example, ``_x000B_``."""
 
 
 def is_workbook(content: bytes) -> bool:
@@ -65,7 +65,7 @@ def read(content: bytes, columns: Sequence[Column], *, unless: Collection[str] =
 
 
 def as_csv(content: bytes) -> bytes:
-    """Each row is as wide as the first. Raises :class:`UnreadableSheet`."""
+    """Convert the first sheet to CSV, with no row shorter than the first. Raises :class:`UnreadableSheet`."""
     written = io.StringIO()
     try:
         workbook, shared_texts, sheet = _parts(content)
@@ -94,10 +94,10 @@ def _parts(content: bytes) -> list[bytes]:
 
 
 def _check_directory(content: bytes) -> None:
-    """Refuse a ZIP with a large directory: zipfile reads all of it as soon as it opens the file.
+    """Refuse a ZIP with a large directory, because zipfile reads all of it as soon as it opens the file.
 
-    zipfile takes its size from the last 22 bytes, unless a comment follows them or the end of a ZIP64 stands
-    before them. It ignores the number of entries.
+    The size is in the last 22 bytes. zipfile takes it from elsewhere if a comment follows them, or if the
+    end of a ZIP64 stands before them, so such files are refused too. zipfile ignores the number of entries.
     """
     mark, size = struct.unpack("<4s8xI6x", content[-22:])
     if mark != _END or size > _LARGEST_DIRECTORY or content[-42:].startswith(_END_OF_ZIP64):
@@ -117,9 +117,9 @@ def _unpacked(archive: zipfile.ZipFile, name: str) -> bytes:
 
 
 def _elements(part: bytes, *wanted: str) -> Iterator[tuple[str, Mapping[str, str], str]]:
-    """Yield name, attributes and text of each element as it ends.
+    """Yield name, attributes and text of each wanted element as it ends.
 
-    The parser builds no tree, so that other elements take no memory.
+    The parser builds no tree, so elements that are not wanted take no memory.
     """
     names: dict[str, str] = {}
     attributes_of: dict[str, Mapping[str, str]] = {}
@@ -157,7 +157,7 @@ def _unescaped(text: str) -> str:
 
 
 def _check_dates(workbook: bytes) -> None:
-    """Days counted from 1904 would be read four years too early."""
+    """Refuse a workbook that counts days from 1904. Its dates would be read four years too early."""
     for _, properties, _ in _elements(workbook, _PROPERTIES):
         if properties.get("date1904", "0") not in ("0", "false"):
             raise ValueError("its days count from 1904")
@@ -181,7 +181,7 @@ def _rows(sheet: bytes, texts: Sequence[str]) -> Iterator[list[str]]:
 
 
 def _bounded(rows: Iterator[list[str]]) -> Iterator[list[str]]:
-    """Many cells may show one shared text, so count the characters shown."""
+    """Yield the rows, up to a total size. A text that several cells share counts for each."""
     size = 0
     for row in rows:
         size += sum(map(len, row), len(row))
@@ -191,7 +191,7 @@ def _bounded(rows: Iterator[list[str]]) -> Iterator[list[str]]:
 
 
 def _column(reference: str) -> int:
-    """Return 1 for ``B12``."""
+    """Return the column's number from 0: 1 for ``B12``."""
     letters = reference.upper().rstrip("0123456789")
     if not re.fullmatch("[A-Z]{1,3}", letters):
         raise ValueError("no cell")
@@ -212,9 +212,9 @@ def _value(kind: str | None, text: str, texts: Sequence[str]) -> str:
 
 
 def of_csv(content: bytes) -> bytes:
-    """Write one sheet of texts from the CSV of :func:`shared.web.spreadsheets.write`.
+    """Write a workbook with one sheet of texts from the CSV of :func:`shared.web.spreadsheets.write`.
 
-    Excel has 32,767 characters in a cell; the rest of a longer text is left out.
+    An Excel cell holds 32,767 characters; the rest of a longer text is left out.
     """
     written = io.BytesIO()
     widths: list[int] = []

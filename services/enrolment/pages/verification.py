@@ -1,6 +1,6 @@
 """The page that verifies a certificate by its code.
 
-It confirms a name only if the reader types it. An unknown code counts as a wrong link.
+It confirms a name only if the reader types it. An unknown code counts towards the limit of wrong links.
 """
 
 from dataclasses import dataclass

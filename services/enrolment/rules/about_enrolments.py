@@ -56,7 +56,7 @@ def withdraw(roster: SessionRoster, request: Withdrawal) -> StateAndReason:
 
 
 def _leave(roster: SessionRoster, request: Withdrawal | Swap, latest: Enrolment, cause: Cause) -> Enrolment:
-    """After the close of the list the authority may name a replacement (rule 14)."""
+    """End the enrolment. After the close of enrolment, the authority may name a replacement (rule 14)."""
     ended = roster.move(latest, State.WITHDRAWN, cause)
     if request.received_at >= roster.session.enrolment_closes_at:
         roster.vacancies[ended.agent.employer.siret] += 1
@@ -64,7 +64,10 @@ def _leave(roster: SessionRoster, request: Withdrawal | Swap, latest: Enrolment,
 
 
 def swap(here: SessionRoster, there: SessionRoster, request: Swap) -> StateAndReason:
-    """Give a seat there as for a new request and free the seat here, or change nothing."""
+    """Give a seat in the other session, by the rules of a new request, and free the seat here.
+
+    If the other session gives no seat, nothing changes.
+    """
     latest = here.latest_for(request, request.agent_key)
     if latest is None:
         return _nothing_changes(here, request, None, None, "swap")
@@ -134,7 +137,7 @@ def _nothing_changes(
     refused: Refused | None,
     requested: Literal["withdrawal", "offer", "approval", "swap"],
 ) -> StateAndReason:
-    """Publish a decision only if the agent has been in the session before."""
+    """Refuse the request. Publish a decision if the agent has an enrolment, else a rejection."""
     reason = refused.reason if refused else Reason.NOT_ENROLLED
     if latest is None:
         roster.publish_outcome(request, no_enrolment(request))

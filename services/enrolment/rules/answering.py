@@ -36,9 +36,9 @@ from shared.events.reasons import Reason
 
 
 def decide(rosters: Mapping[UUID, SessionRoster], requests: Sequence[Request]) -> None:
-    """Process ``requests``, given in order of receipt, at the moment of their rosters.
+    """Process ``requests``, given in order of receipt, at the time ``now`` of their rosters.
 
-    This does not end expired offers: a reply sent in time may still be unread.
+    Expired offers are not ended here: a reply that was sent in time may still be unread.
     """
     for roster in rosters.values():
         promote(roster)

@@ -5,7 +5,7 @@ from shared.events.enrolment import Attendance, AttendanceRecorded
 
 
 def has_begun(roster: SessionRoster, module: int) -> bool:
-    """Modules count from 0. A cancellation ends the session at that moment."""
+    """Return whether the module, counted from 0, has begun. None begins after the session was cancelled."""
     modules = roster.session.modules
     starts_at = modules[module].starts_at if modules else roster.session.starts_at
     return starts_at <= (roster.now if roster.cancelled_at is None else min(roster.now, roster.cancelled_at))

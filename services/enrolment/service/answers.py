@@ -12,14 +12,14 @@ from shared.read_log import Reading, ReadKind
 
 @dataclass(frozen=True, slots=True)
 class FeedPage:
-    """``next`` is the number to ask after next time."""
+    """``next`` is the number to send as ``after`` next time."""
 
     answers: Sequence[OutboxRow]
     next: int
 
 
 class NeverGiven(LookupError):
-    """The feed has not reached this number; ``last`` is its last number."""
+    """The feed has not reached the given number; ``last`` is its newest."""
 
     def __init__(self, last: int) -> None:
         super().__init__(last)
@@ -27,7 +27,7 @@ class NeverGiven(LookupError):
 
 
 class Forgotten(LookupError):
-    """Only answers after ``kept_after`` are kept."""
+    """The answers up to ``kept_after`` are no longer kept."""
 
     def __init__(self, kept_after: int) -> None:
         super().__init__(kept_after)
@@ -37,10 +37,10 @@ class Forgotten(LookupError):
 async def page(
     tx: Transaction, portal: str, after: int, limit: int, reading: Reading | None = None
 ) -> FeedPage:
-    """Return the answers after a number; 0 starts at the oldest.
+    """Return the answers after the number ``after``; 0 starts at the oldest.
 
-    Numbers have no gaps, so that a gap shows a loss. Answers about erased agents are left out, but their
-    numbers count. Raises :class:`NeverGiven`, :class:`Forgotten`.
+    Numbers have no gaps, so a gap means that answers were lost. Answers about erased agents are left out,
+    but their numbers count. Raises :class:`NeverGiven`, :class:`Forgotten`.
     """
     last = await answers.last_number(tx, portal)  # before the answers: more may be numbered meanwhile
     found = await answers.page(tx, portal, after, limit)

@@ -22,7 +22,7 @@ SHOWN = 100
 
 @dataclass(frozen=True, slots=True)
 class PlannedMessage:
-    """``reach`` counts the present recipients. ``row`` is None for a dry run."""
+    """``reach`` counts the recipients as of now. ``row`` is None for a dry run."""
 
     send_at: datetime
     reach: Reach
@@ -37,7 +37,7 @@ async def plan(
     *,
     dry_run: bool,
 ) -> PlannedMessage:
-    """Store a message until it leaves. ``dry_run`` only judges it.
+    """Store a message to be sent at ``send_at``. With ``dry_run`` only check it.
 
     The same message sent twice within a minute, as by two clicks, is stored once. Raises ``NotFound``,
     ``MessageNotTaken``.

@@ -59,7 +59,7 @@ def _counted(state: SessionState, counts: EnrolmentCounts) -> dict[str, int | No
 
 
 def _published(last: SessionOccupancyChanged | None, row: SessionRow | None) -> dict[str, Any]:
-    """Return the occupancy that a row must have. A newer one may be unpublished."""
+    """Return the occupancy expected in a row, or nothing if the row has a newer one, still unpublished."""
     if last is None or row is None or row.occupancy_version > last.version:
         return {}
     return {

@@ -21,7 +21,7 @@ def draft_of(row: RankingDraftRow | None) -> RankingDraft:
 
 
 async def save(tx: Transaction, session_id: UUID, draft: RankingDraft, author: str, now: datetime) -> None:
-    """Replace the draft. The session's row is locked."""
+    """Replace the draft. The caller has locked the session's row."""
     await tx.merge(
         RankingDraftRow(
             session_id=session_id,

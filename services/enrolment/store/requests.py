@@ -1,6 +1,6 @@
-"""Requests that wait for their session, and the results of the others.
+"""Stores requests that wait for their session, and the results of decided requests.
 
-Newer corrections of agents apply to a request until it is decided.
+A waiting request is read with the corrections of its agent that came after it.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -31,17 +31,18 @@ from shared.events.vocabulary import AgentKey
 
 
 class AnsweredMeanwhile(Exception):
-    """One batch had two requests of one portal with one id, for two sessions.
+    """Some requests were already answered when their results were saved.
 
-    Processed one by one, the second is recognised.
+    This happens if one batch has two requests of a portal with the same id, for two sessions. Processed one
+    by one, the second is recognised.
     """
 
 
 async def not_taken_in(tx: Transaction, requests: Sequence[Request]) -> list[Request]:
     """Return the new requests, each once, in order.
 
-    The request rows are this service's inbox. They are read after the sessions are locked: by then a
-    transaction with the same request has committed.
+    The request rows are this service's inbox. They are read after the sessions are locked. By then, any
+    other transaction with the same request has committed.
     """
     taken_in = await known(tx, requests)
     new = []
@@ -83,9 +84,9 @@ async def keep_undecided(tx: Transaction, requests: Sequence[Request]) -> None:
 
 
 async def undecided(tx: Transaction, session_ids: Collection[UUID]) -> list[Request]:
-    """Lock and return the requests that waited for these sessions only, in order of receipt.
+    """Lock and return the waiting requests of these sessions, in order of receipt.
 
-    A move waits for both of its sessions.
+    A request to move waits for both of its sessions, so both must be among these.
     """
     if not session_ids:
         return []
@@ -96,7 +97,7 @@ async def undecided(tx: Transaction, session_ids: Collection[UUID]) -> list[Requ
 
 
 async def undecided_since(tx: Transaction, moment: datetime) -> list[Request]:
-    """Lock and return the requests that have waited for an unknown session since before ``moment``."""
+    """Lock and return requests that have waited for an unknown session since before ``moment``."""
     rows = await tx.execute(_UNDECIDED_SINCE, {"moment": moment})
     return await _as_corrected(tx, [_KINDS[row.kind].validate_python(row.body) for row in rows])
 
@@ -107,7 +108,7 @@ async def waits(tx: Transaction, agent: AgentKey, moment: datetime) -> bool:
 
 
 async def save_results(tx: Transaction, results: Sequence[RequestResult], now: datetime) -> None:
-    """A request that waited already has a row."""
+    """Store the results. A request that waited has a row already, which is updated."""
     if not results:
         return
     requests = [result.request for result in results]
@@ -151,7 +152,10 @@ async def destinations(tx: Transaction, request_ids: Collection[UUID]) -> dict[U
 
 
 async def with_id(tx: Transaction, request_id: UUID, source: str | None = None) -> Sequence[RequestRow]:
-    """Several portals may have used this ``ce_id``. Requests of erased agents are left out."""
+    """Return the requests with this ``ce_id``, which several portals may have used.
+
+    Requests of erased agents are left out.
+    """
     found = select(RequestRow).where(col(RequestRow.request_id) == request_id, col(RequestRow.kind) != ERASED)
     if source is not None:
         found = found.where(col(RequestRow.source) == source)
@@ -159,7 +163,7 @@ async def with_id(tx: Transaction, request_id: UUID, source: str | None = None) 
 
 
 async def of_agent(tx: Transaction, agent_id: str) -> Sequence[RequestRow]:
-    """Return at most 1,000 requests, oldest first."""
+    """Return the agent's requests, oldest first, at most 1,000."""
     found = select(RequestRow).where(col(RequestRow.agent_id) == agent_id)
     return (await tx.scalars(found.order_by(col(RequestRow.number)).limit(1000))).all()
 

@@ -41,7 +41,7 @@ async def offers(tx: Transaction, ends: Mapping[UUID, datetime]) -> Iterable[Enr
 
 
 async def vacancies(tx: Transaction, closes: Mapping[UUID, datetime]) -> dict[UUID, dict[str, int]]:
-    """Count by SIRET how many more trainees have left than come since the close."""
+    """Count by SIRET how many more trainees have left since the close than have come as replacements."""
     result: dict[UUID, dict[str, int]] = {}
     if closes:
         columns = {"sessions": list(closes), "closes": list(closes.values()), "live": LIVE}
@@ -51,10 +51,7 @@ async def vacancies(tx: Transaction, closes: Mapping[UUID, datetime]) -> dict[UU
 
 
 async def schedule(tx: Transaction, agents: Collection[AgentKey]) -> AgentSchedule:
-    """Return the sessions in which these agents take part.
-
-    The agents are locked, so that no other transaction enrols them elsewhere meanwhile.
-    """
+    """Lock the agents, so that no other transaction enrols them meanwhile. Return their live sessions."""
     columns = {
         "issuers": [agent.issuer for agent in agents],
         "agents": [agent.agent_id for agent in agents],

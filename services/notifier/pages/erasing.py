@@ -17,7 +17,7 @@ from shared.web.responses import see_other
 
 @dataclass(frozen=True, slots=True)
 class ErasurePage:
-    """``is_believed``: requests are signed, so that all services believe them."""
+    """``is_believed``: this service signs its requests, so the other services accept them."""
 
     guard: Guard
     is_believed: bool

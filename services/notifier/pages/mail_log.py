@@ -173,8 +173,9 @@ class MailLogPages:
 
 
 async def _decide(visit: StaffVisit, mail_id: UUID, decision: str, after: int) -> UUID | None:
-    """Apply a decision made after seeing ``after`` decisions.
+    """Apply the operator's decision about a mail.
 
+    ``after`` is the number of decisions that the operator had seen, so that a double click counts once.
     Returns the mail to show next, or None if the mail no longer waits for a decision.
     """
     async with visit.database.transaction() as tx:

@@ -1,6 +1,6 @@
-"""Support's search for a person, and the person's story.
+"""Support's pages: search a person, and read the person's story.
 
-Searches travel in the body of a POST, because URLs are logged.
+Searches travel in the body of a POST, because proxies log URLs.
 """
 
 from collections.abc import Mapping
@@ -30,7 +30,7 @@ NOTHING_WRONG: FormErrors = {}
 
 @dataclass(frozen=True, slots=True)
 class PeoplePages:
-    """``is_believed``: requests are signed, so that all services believe them."""
+    """``is_believed``: this service signs its requests, so the other services accept them."""
 
     guard: Guard
     is_believed: bool
@@ -56,7 +56,7 @@ class PeoplePages:
         return self._search(visit, typed, found=found)
 
     async def correct(self, visit: StaffVisit) -> Response:
-        """Do nothing if the address has changed since it was shown."""
+        """Request another address for the agent, unless the address has changed since support saw it."""
         chosen, purpose = _chosen(visit), _purpose(visit)
         if visit.request.method != "POST" or chosen is None or purpose is None:
             return see_other(PEOPLE)
@@ -83,7 +83,7 @@ class PeoplePages:
         return self._page(visit, story, reading, is_requested=True)
 
     async def write_again(self, visit: StaffVisit) -> Response:
-        """Do nothing if the address has changed since it was shown."""
+        """Send mails to the agent's address again, unless it has changed since support saw it."""
         chosen, purpose = _chosen(visit), _purpose(visit)
         if visit.request.method != "POST" or chosen is None or purpose is None:
             return see_other(PEOPLE)

@@ -26,7 +26,7 @@ PRODUCT = "-//CNFPT//Parcours//FR"
 
 @dataclass(frozen=True, slots=True)
 class Invitee:
-    """``stamp`` is when the letter was called for. ``attendee`` has the address as the relay gets it."""
+    """``stamp`` is when the cause of the letter occurred. ``attendee`` has the address in SMTP's form."""
 
     enrolment_id: str
     sequence: int
@@ -80,7 +80,8 @@ class CalendarWriter:
     ) -> CalendarPart:
         """Return a REQUEST for one date, or a PUBLISH for a MOOC or several dates.
 
-        All events of a REQUEST are one event (RFC 5546, 3.2.2), and Outlook reads only the first.
+        A REQUEST may hold only one event and its recurrences (RFC 5546, 3.2.2), and Outlook reads only the
+        first.
         """
         numbered_modules = session.numbered_modules
         published = session.format is Format.MOOC or len(numbered_modules) > 1
@@ -91,9 +92,9 @@ class CalendarWriter:
     def cancellation(
         self, session: NumberedSession, invitee: Invitee, why: str | None = None
     ) -> CalendarPart:
-        """Take back any :meth:`invitation`, with a higher sequence.
+        """Cancel any :meth:`invitation`, by a higher sequence number.
 
-        It includes cancelled séances: their own letter may not have been opened.
+        It includes séances cancelled earlier, because the agent may not have opened the letters about these.
         """
         return self._part(session, [*session.numbered_modules, *session.gone], "CANCEL", invitee, why)
 

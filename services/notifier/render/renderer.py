@@ -18,7 +18,7 @@ from shared.web.links import Links
 
 @dataclass(frozen=True, slots=True)
 class Outgoing:
-    """A recipient that is not ASCII needs a relay with SMTPUTF8."""
+    """A mail ready for SMTP. A recipient address that is not ASCII needs a relay with SMTPUTF8."""
 
     sender: str
     recipient: str
@@ -26,7 +26,7 @@ class Outgoing:
 
 
 class Renderer:
-    """Without ``links``, letters send their reader to the portal.
+    """Renders letters as MIME messages. Without ``links``, letters refer their reader to the portal.
 
     ``return_path`` gives each mail its own return address; without it, mails return to the sender.
     """
@@ -101,14 +101,14 @@ class Renderer:
         return templates_of(mail.template)[1].render(self._variables.of(mail, context))
 
     def _reply_to(self, address: str) -> str:
-        """Return our own address if not every relay takes the given one."""
+        """Return the given address if every relay accepts it, else our contact address."""
         try:
             return mime.ascii_address(address)
         except mime.UnsendableAddress:
             return mime.ascii_address(self._sender.contact)
 
     def _ways_out(self, mail: letters.Mail) -> list[tuple[str, str]]:
-        """One-click unsubscription (RFC 8058), or by mail without a key."""
+        """Return the headers for unsubscribing: in one click (RFC 8058), or by mail without a link key."""
         links = self._links.of_subscriber(mail)
         if links is None:
             contact = mime.ascii_address(self._sender.contact)

@@ -19,7 +19,7 @@ __all__ = [
 ]
 
 MOST = 50
-"""The most persons of a search, and lines in the read log."""
+"""The most persons that a search shows and the read log records."""
 
 
 class Found(NamedTuple):
@@ -30,9 +30,9 @@ class Found(NamedTuple):
 
 
 async def find(tx: Transaction, typed: str, reading: Reading) -> Found:
-    """Return at most one more than :data:`MOST`.
+    """Return the persons that match, at most one more than :data:`MOST`.
 
-    Each person found is recorded as read, or that nobody was. The typed text is not stored.
+    The read log gets a line for each person found, or one line if nobody was. The typed text is not stored.
     """
     by_name = is_near = False
     if "@" in typed:

@@ -44,9 +44,9 @@ FILE_IS_VALID = Gauge(
 )
 
 INTAKE_KEY_ID = "intake"
-"""The key that the services share signs requests by HTTP."""
+"""The id of the key by which our own services sign the requests that came by HTTP."""
 OWN_ISSUER = "cnfpt"
-"""Agents whom organisers enrol by hand have this issuer. No portal acts for them."""
+"""The issuer of agents whom organisers enrol by hand. No portal acts for these agents."""
 SOURCES = "/portals/"
 OWN_SOURCES = "/services/"
 TRIAL_PORTAL = "essai"
@@ -61,7 +61,7 @@ def _checked(secret: SecretStr) -> SecretStr:
 
 
 class PortalSettings(BaseSettings):
-    """The place of the registry, from the environment."""
+    """The path of the registry, from the environment."""
 
     portals_file: Path | None = Field(default=None, description="JSON list of the portals; read again.")
     parcours_trial: bool = Field(default=False, description="1: a trial, where what is unsafe is allowed.")
@@ -104,7 +104,7 @@ class _FileEntry(BaseModel):
 
 
 class Key(_FileEntry):
-    """A portal's signing key. ``not_after`` is judged at receipt."""
+    """A portal's signing key. ``not_after`` is compared with the time of receipt."""
 
     id: KeyId
     secret: SecretStr

@@ -66,9 +66,10 @@ def _command(
     fields: Mapping[str, str] = _NOTHING,
     errors: FormErrors = _NOTHING,
 ) -> CommandClass:
-    """Return the command with these values. Raises ``InvalidForm``.
+    """Return the command with these values.
 
-    ``fields`` maps the command's names to the form's where they differ. ``errors`` are by form field.
+    ``fields`` maps names of the command to names in the form where these differ. ``errors`` are by form
+    field. Raises ``InvalidForm``.
     """
     try:
         return kind.model_validate(values)
@@ -155,7 +156,7 @@ async def _do(visit: StaffVisit, action_in: Callable[[Form], OrganiserAction], d
 
 
 async def move(visit: StaffVisit) -> Response:
-    """A session with questions asks them before the move."""
+    """Move the person. If the other session has questions, a page asks them first."""
     try:
         to_session_id = UUID(visit.form.typed("to_session_id"))
     except ValueError:
