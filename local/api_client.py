@@ -74,7 +74,7 @@ class ApiClient:
 async def submit_page(link: str, **fields: str) -> bool:
     """Open the page behind a link in a mail and press its button.
 
-    Returns False if the service is away for the moment: the reader tries again.
+    Returns False if the service is away for the moment, so that the caller tries again.
     """
     async with httpx.AsyncClient(timeout=30, trust_env=False) as browser:
         try:

@@ -39,7 +39,7 @@ Take = Callable[[str, datetime, Any], None]
 
 @contextlib.asynccontextmanager
 async def following(topic: str, connection: Mapping[str, Any], take: Take) -> AsyncIterator[None]:
-    """Call `take` with each event of a topic, from the beginning and once by its id.
+    """Call `take` with each event of a topic from its beginning, once for each event id.
 
     `connection` has aiokafka's options.
     """

@@ -279,8 +279,9 @@ class PostgresServer(LocalServer):
     def _end_survivor(self) -> None:
         """Remove a stale `postmaster.pid`, or end a server whose supervisor has ended.
 
-        Postgres believes any living process with that number, but after a reboot or in a container it is
-        another process. We hold the directory's lock, so a real server on this data has no supervisor.
+        Postgres does not start if a process has the number in that file. After a reboot or in a container,
+        the number may be another program's. If it is a server on this data, its supervisor has ended,
+        because we hold the directory's lock.
         """
         pid_file = self._data / "postmaster.pid"
         try:

@@ -17,7 +17,7 @@ class LocalServer(ABC):
 
     @property
     def pid(self) -> int:
-        """Raises `LocalStackError` when it does not run."""
+        """Return the process's id. Raises `LocalStackError` if the server does not run."""
         return self.child.pid
 
     @property
@@ -46,7 +46,7 @@ class LocalServer(ABC):
         self.launch()
 
     def launch(self) -> None:
-        """Return once it answers. Otherwise end it and raise `LocalStackError`."""
+        """Start the server and return once it answers. Otherwise kill it and raise `LocalStackError`."""
         self._child = self.start_process()
         try:
             wait_until(

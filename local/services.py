@@ -106,7 +106,7 @@ class SupervisedProcess:
         return self.child is not None and self.child.listens_on(self.port) and is_ready(self.operations_url)
 
     def revive(self) -> str | None:
-        """Start it again after its pause. Return a message about it.
+        """Start an ended service again after a pause. Return a message about the end or the start, or None.
 
         The pause doubles with each end soon after a start, up to 15 s. A service that ended without an error
         has the shortest pause.

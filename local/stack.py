@@ -95,7 +95,7 @@ class Stack:
 
     @property
     def broker_is_idempotent(self) -> bool:
-        """A record that is sent again has the offset of the first time."""
+        """Return whether a record that a producer repeats gets the offset of the first one."""
         return not isinstance(self.broker, TansuBroker)
 
     def kafka_client(self, client_id: str) -> dict[str, Any]:
@@ -303,7 +303,7 @@ class Stack:
         process.start()
 
     def _say_what_moved(self) -> None:
-        """The documentation names the standard ports."""
+        """Print which server has another port than the standard one, which the documentation names."""
         services = {
             service: (STANDARD_PORTS[service], self._processes(service)[0].port) for service in SERVICES
         }

@@ -83,9 +83,9 @@ _ONLY_CLAIMED = (
     help="List the agents who have this address, or had it: their issuers and identifiers.",
 )
 def find(address: Address) -> None:
-    """End with 1 if no service knows the address.
+    """Exit with status 1 if no service knows the address.
 
-    Dead letters are searched too: a rejected request may be all that is known of an agent.
+    Dead letters are searched too: a rejected request may be the only record of an agent.
     """
     addresses = [address_of(address)]
     found = {definition.name: _known_by(definition, addresses) for definition in SERVICES}
@@ -102,7 +102,7 @@ def find(address: Address) -> None:
 
 
 def address_of(typed: str) -> str:
-    """End with 2 for an invalid address."""
+    """Return the address. Exits with status 2 if it is invalid."""
     address = typed.strip()
     if not is_address(address):
         stop("This is no address: it has one @, and a domain after it.", 2)
@@ -115,7 +115,10 @@ class _Known(NamedTuple):
 
 
 def _known_by(definition: Definition, addresses: Iterable[str], *, but: AgentKey | None = None) -> _Known:
-    """Return who has these addresses except the agent ``but``. The read is recorded."""
+    """Return the agents and dead letters with these addresses, except the agent ``but``.
+
+    The read is recorded.
+    """
 
     async def read(process: Process) -> _Known:
         agents: set[AgentKey] = set()
@@ -172,7 +175,7 @@ def export(
     agent_id: AgentIdArgument,
     page: PageFile = None,
 ) -> None:
-    """End with 1 if nothing is kept."""
+    """Exit with status 1 if nothing is kept."""
     agent = _agent(issuer, agent_id)
     others = _others_of(agent)
     something_is_kept = print_export(agent, agent._asdict(), page)
@@ -203,7 +206,7 @@ def print_export(who: AgentKey | str, named: Mapping[str, str], page: Path | Non
 
 
 def _agent(issuer: str, agent_id: str) -> AgentKey:
-    """End with 2 for an impossible identifier or issuer."""
+    """Return the agent. Exits with status 2 for an impossible identifier or issuer."""
     if not issuer or not is_issuer(issuer):
         stop(f"{issuer!r} cannot be an issuer: small letters, digits and hyphens, 60 at most.", 2)
     if not is_agent_id(agent_id):
@@ -311,7 +314,7 @@ def _record(event: SecurityEvent, command: str) -> None:
 def erasures(
     request_id: Annotated[UUID | None, typer.Argument(help="One request. Default: the last hundred.")] = None,
 ) -> None:
-    """With one request, end with 1 until all three services have answered."""
+    """With one request, exit with status 1 until all three services have answered."""
 
     async def find(process: Process) -> list[ErasureState]:
         async with process.database.quiet_transaction() as tx:

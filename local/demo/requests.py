@@ -1,6 +1,6 @@
-"""The requests of the day, in acts. A seed makes each day the same.
+"""Writes the requests of the day, one method per step. The same seed gives the same day.
 
-Later acts depend on answers: agents withdraw from their seats, or answer their offers.
+Later steps depend on earlier answers: agents withdraw from their seats, or answer their offers.
 """
 
 import uuid
@@ -140,9 +140,9 @@ class RequestScript:
         return [*asked, *self._withdrawals_from("offers", 3), *self._withdrawals_from("selection", 1)]
 
     def approvals(self) -> list[Request]:
-        """Employers decide about some pending agents.
+        """Employers decide about some pending agents, and refuse the last of them.
 
-        All but the last may come. Two of six may come. Nine of twelve may be ranked, and have no seat yet.
+        Two of six are approved to come. Nine of twelve are approved for the ranking, and have no seat yet.
         """
         return [
             requests.approval(self.modelled(part).terms.session_id, agent, granted=number < granted)
@@ -165,7 +165,7 @@ class RequestScript:
         return [(self._people.agent(organiser), reason) for reason in reasons]
 
     def after_hand(self) -> list[Request]:
-        """The first agent leaves a seat above the capacity. No agent gets it."""
+        """The first agent leaves a seat above the capacity, so no other agent gets it."""
         session = self.modelled("by_hand")
         return [requests.withdrawal(session.terms.session_id, next(iter(session.enrolled.values())))]
 
@@ -188,7 +188,7 @@ class RequestScript:
         ]
 
     def with_new_addresses(self) -> list[Agent]:
-        """Return the next agent to get an offer, and an agent who gets the letter of a replay."""
+        """Return the next agent to get an offer, and an agent who will get the letter about a replay."""
         waiting = self.modelled("by_link").waiting
         return [next(iter(waiting.values())), *self._some(self.modelled("recorded").enrolled, most=1)]
 

@@ -99,9 +99,10 @@ class KafkaBroker(LocalServer):
 
     @classmethod
     def start(cls, directory: Path, port: int | None = None, *, log_file: Path | None = None) -> Self:
-        """Make the data in `directory`/data at the first start. `port` None: a free one.
+        """Start Kafka, and create its data in `directory`/data at the first start.
 
-        Raises `LocalStackError` without Java or Maven, or if Kafka does not answer.
+        Without `port`, it takes a free one. Raises `LocalStackError` without Java or Maven, or if Kafka does
+        not answer.
         """
         if (problem := missing_tools()) is not None:
             raise LocalStackError(problem)
@@ -242,7 +243,10 @@ def _archive_classes() -> None:
 
 
 def _archive() -> Path:
-    """Return the archive's path for this Java and these libraries. Java refuses archives of others."""
+    """Return the archive's path for this Java and these libraries.
+
+    Java refuses an archive made with others.
+    """
     java = Path(shutil.which("java") or "java").resolve()
     changed = java.stat().st_mtime_ns if java.exists() else 0
     fits = sha256(f"{_pom_digest()} {java} {changed}".encode()).hexdigest()[:16]

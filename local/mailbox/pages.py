@@ -1,7 +1,7 @@
 """The mailbox's pages, in French.
 
-The HTML of a mail has its own address, whose policy allows no script, form, frame or network. It is shown in
-a frame that could not run them either.
+The HTML of a mail has its own address, whose policy allows no script, form, frame or network. Pages show it
+in a frame that forbids these too.
 """
 
 import re

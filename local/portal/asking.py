@@ -169,7 +169,7 @@ class Asking:
         )
 
     def _chosen_agents(self, form: Form, authority: Authority, name: str) -> tuple[list[Agent], Errors]:
-        """Return the ticked agents and the wanted number of new agents, or an error if that is nobody."""
+        """Return the ticked agents and the wanted number of new agents, or an error if there are none."""
         chosen = [agent for agent in self._site.staff(authority) if agent.agent_id in form.all("agents")]
         more = whole_number(form["inventer"])
         if not 1 <= len(chosen) + more <= requests.MAX_GROUP:

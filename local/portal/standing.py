@@ -75,7 +75,7 @@ class Standings:
         return self._sent.get(answer.envelope.data.get("request_id") or "")
 
     def subject_of(self, travel: Travel) -> Travel:
-        """If an answer names nobody, use its request."""
+        """Return the record that names the agents: the request, if an answer names none."""
         request = self.request_of(travel)
         return travel if request is None or travel.envelope.data.get("agent") else request
 
@@ -138,6 +138,9 @@ class Standings:
 
 
 def _is_older(data: dict[str, Any], known: dict[str, Any]) -> bool:
-    """An answer may come late. Versions count within an enrolment."""
+    """Return whether an answer is older than the known one, as answers may come late.
+
+    Versions count within an enrolment.
+    """
     same = data.get("enrolment_id") == known.get("enrolment_id")
     return same and int(data.get("version", 0)) < int(known.get("version", 0))

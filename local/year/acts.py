@@ -83,7 +83,7 @@ class Year:
 
 
 def start_again(processes: Sequence[SupervisedProcess]) -> None:
-    """Return once the stack has started the stopped processes again and they are ready."""
+    """Stop the processes, and return once the stack has started them again and they are ready."""
     for process in processes:
         if process.child is not None:
             process.child.stop()
@@ -182,7 +182,7 @@ async def follows(year: Year, agent: str, offer: str, delegation: str) -> None:
 
 
 async def comes_back(year: Year, agent: str) -> None:
-    """The mailbox of the newest letter does not exist (RFC 3464)."""
+    """Return the agent's newest letter as undeliverable: its mailbox does not exist (RFC 3464)."""
     address = year.people[agent].email
     letters = year.mailbox.to(address)
     if not letters:
@@ -252,7 +252,7 @@ async def _until(condition: Callable[[], Awaitable[bool]], what: str) -> None:
 
 
 async def imports(year: Year, name: str, venue: str, changed: str) -> None:
-    """Publish the session if it is `created`."""
+    """Import a sheet with one session. Publish the session if the import `created` it."""
     sheet = (
         "Référence;Offre;Délégation;Titre;Début;Fin;Ouverture des inscriptions;Places;Lieu\n"
         "RENNES-7;ia-et-territoires;bretagne;L’IA et les parcs;17/06/2025 09:30;17/06/2025 17:00;"
@@ -381,9 +381,10 @@ async def _answer_authority(year: Year, name: str, **answer: object) -> dict[str
 
 
 async def wants_letters(year: Year, at: str, delegation: str, **contacts: str) -> None:
-    """Set the addresses of a delegation's staff. The notifier then writes the letters of the morning.
+    """Set the addresses of a delegation's staff, so that the notifier writes the letters of the morning.
 
-    It does so once it has read the decisions before `at`. It looks once a minute, so it is started again.
+    It writes them once it has read the decisions before `at`. It looks once a minute, so it is started again
+    to look at once.
     """
     moment = paris(at)
 

@@ -11,7 +11,7 @@ from local.year.situations import MARK
 
 @dataclass(frozen=True)
 class Retention:
-    """Tables without any person of the year at a moment, and tables that still have some.
+    """Tables that must contain no person of the year at a moment, and tables that must still contain some.
 
     Tables are `service.table`; `*` stands for any. `why` names the period in docs/personal-data.md.
     """

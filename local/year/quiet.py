@@ -17,9 +17,9 @@ from local.year.acts import PATIENCE_SECONDS
 
 _EPOCH = datetime.fromtimestamp(0, UTC)
 _STEADY_SECONDS = 2.5
-"""Each job of the services looks once a second."""
+"""Nothing may happen for this time. Each job of the services looks for work once a second."""
 _SETTLED_SECONDS = 0.5
-"""The limit after an act whose effect needs no clock."""
+"""The same, after an act whose effect needs no scheduled job."""
 
 _COMMON = """
     SELECT (SELECT count(*) FROM outbox WHERE sent_at IS NULL AND held IS NULL)
@@ -65,7 +65,7 @@ class Quiet:
         await self._until_steady(self._clock.now(), _STEADY_SECONDS)
 
     async def settle(self) -> None:
-        """Do not wait for the services' clocks."""
+        """Wait until the act's effects have ended, without waiting for the services' scheduled jobs."""
         await self._until_steady(_EPOCH, _SETTLED_SECONDS)
 
     async def wait_until_all_is_read(self) -> None:

@@ -23,7 +23,7 @@ from shared.web.rendering import TEMPLATES, Rendering, Sites
 
 REVISIONS = Path(__file__).parent / "migrations"
 READS = (Topic.PORTAL_BESPOKE,)
-"""All must be read before an agent is erased: a rejected nomination names agents."""
+"""The topics to be read before an agent is erased: a rejected nomination names agents."""
 
 
 def compose(settings: Settings) -> Process:

@@ -172,7 +172,7 @@ class SessionState(Event):
 
     @property
     def withdrawal_ends_at(self) -> datetime:
-        """Until when an agent may give up a seat; after that, attendance counts (rules 8, 13)."""
+        """Return until when an agent may give up a seat. After that, attendance counts (rules 8, 13)."""
         return self.ends_at if self.format is Format.MOOC else self.starts_at
 
 

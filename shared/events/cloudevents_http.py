@@ -24,7 +24,7 @@ _MAX_QUOTED = 80
 
 
 class OtherFormat(ValueError):
-    """The format is not read here, such as Avro or XML. The message names it."""
+    """A format that is not read here, such as Avro or XML. The message names it."""
 
 
 class TooMany(ValueError):

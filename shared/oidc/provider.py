@@ -32,7 +32,7 @@ from shared.oidc.settings import Claims, Grant, OidcSettings, RoleRule, is_safe
 FRESH = timedelta(hours=1)
 """What the issuer publishes is fetched again after this time."""
 SPARED = timedelta(seconds=5)
-"""After a failure, the issuer is not asked for this time, so that the next callers need not wait for it."""
+"""After a failure, the issuer is not asked again for this long, so that no caller waits for it."""
 SECONDS = 5.0
 LEEWAY_SECONDS = 60
 """The largest accepted difference between the issuer's clock and ours."""
@@ -171,7 +171,7 @@ class Provider:
     # ----------------------------------------------------------------------------------------- the way back
 
     async def identify(self, attempt: Attempt, answer: Mapping[str, str], *, return_to: str) -> Identity:
-        """Identify the person by the query of the browser's return.
+        """Return the person who logged in, by the query with which the browser returned.
 
         Raises :class:`LogInRejected` for an answer that must not be believed, :class:`ProviderAway`.
         """
@@ -199,7 +199,7 @@ class Provider:
         return Identity(subject, _name(all_claims, subject), all_claims, given.id_token)
 
     def _check_sender(self, metadata: Metadata, answer: Mapping[str, str]) -> None:
-        """RFC 9207: if an answer says which issuer sends it, it must be this one."""
+        """Raise :class:`LogInRejected` unless this issuer sent the answer (RFC 9207), with a code."""
         sender = answer.get("iss")
         if sender is None and metadata.authorization_response_iss_parameter_supported:
             raise LogInRejected("the answer does not say which issuer sends it")
@@ -338,8 +338,8 @@ LONGEST_NAME = 200
 def _name(claims: Claims, subject: str) -> str:
     """Return the name of a person in audit lists.
 
-    People choose ``name`` themselves, and an address that the issuer did not verify. The subject then follows
-    in brackets.
+    If people can choose the name freely (``name``, or an address that the issuer did not verify), the
+    subject follows in brackets.
     """
     for claim in ("email", "preferred_username", "name"):
         name = claims.get(claim)

@@ -1,4 +1,4 @@
-"""What the offer's files last gave of an offer."""
+"""Stores what the offer's files last said about an offer."""
 
 from collections.abc import Sequence
 

@@ -1,4 +1,4 @@
-"""What is said of a cancelled session to everybody."""
+"""Stores the reason for a session's cancellation that everybody may read."""
 
 from collections.abc import Sequence
 

@@ -1,4 +1,4 @@
-"""When resources that were published by mistake were withdrawn."""
+"""Stores when a resource that was published by mistake was withdrawn."""
 
 from collections.abc import Sequence
 

@@ -1,4 +1,4 @@
-"""Every message to the authority of a bespoke request, not the last alone."""
+"""Stores every message to the authority of a bespoke request, not only the last."""
 
 from collections.abc import Sequence
 

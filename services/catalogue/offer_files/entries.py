@@ -36,7 +36,7 @@ class ReservedSeatsEntry(_Strict):
 
 
 class SessionEntry(Sourced, TermsEntry, extra="forbid"):
-    """``key`` never changes: the session's id derives from it and the offer's."""
+    """``key`` never changes: the session's id derives from it and from the offer's id."""
 
     key: Slug
     organiser: Delegation

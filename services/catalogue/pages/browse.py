@@ -43,7 +43,7 @@ class MoreResults:
 
 
 class KnownWords:
-    """A cache, because finding the words is expensive."""
+    """Caches the words that sessions contain for five minutes, because finding them is expensive."""
 
     _KEPT = timedelta(minutes=5)
 

@@ -21,7 +21,7 @@ ROWS: Mapping[str, tuple[str, ...]] = {
 TOWNS: Mapping[str, tuple[str, ...]] = {"towns": ("town", "venue", "delegation", "starts_at", "capacity")}
 _GROUPS = {**ROWS, **TOWNS}
 _CARRIED = "question_id"
-"""This hidden field alone makes no row."""
+"""A row with only this hidden field counts as empty."""
 BLANK = 2
 BUTTON = "ligne"
 
@@ -49,7 +49,7 @@ def shown(
     blank: int = 1,
     groups: Mapping[str, tuple[str, ...]] = ROWS,
 ) -> dict[str, list[FormRow]]:
-    """Return used rows first, then at least ``blank`` blank ones.
+    """Return the rows to show: used rows first, then at least ``blank`` blank ones.
 
     The pressed ``button`` adds or removes a row.
     """

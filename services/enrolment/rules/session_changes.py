@@ -61,7 +61,7 @@ def _place_pending(roster: SessionRoster) -> None:
 
 
 def _shorten_offers(roster: SessionRoster) -> None:
-    """A change of date can bring the last moment to offer forward."""
+    """Shorten or end offers that exceed the last moment for offers, which a new date may bring forward."""
     last = last_moment_to_offer(roster.session, roster.policy)
     for offer in roster.in_state(State.OFFERED):
         if offer.hold_until is None or offer.hold_until <= last:

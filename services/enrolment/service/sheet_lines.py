@@ -40,12 +40,12 @@ class AttendanceLine:
 
 
 def module_title(session: SessionState, number: int) -> str | None:
-    """Return None for a whole session or a removed module. Modules count from 0."""
+    """Return the title of the module, counted from 0, or None for a whole session or a removed module."""
     return session.modules[number].title if number < len(session.modules) else None
 
 
 def roster_heading(session: SessionState, asked_before: Mapping[str, str]) -> bytes:
-    """The last columns are the modules, the questions, and ``asked_before``, which are no longer asked."""
+    """Return the heading. Its last columns are the modules, the questions, and removed questions."""
     modules = [Column(f"module_{n}", f"Séance {n} : {m.title}") for n, m in enumerate(session.modules, 1)]
     removed = [
         Column(f"question_{question_id}", f"Question retirée : {label}")
@@ -182,7 +182,7 @@ def _place(line: RosterLine) -> list[Cell]:
 
 
 def _local(moment: datetime, session: SessionState) -> str:
-    """French spreadsheets read this form."""
+    """Return the moment in the session's zone, in the form that French spreadsheets read."""
     return moment.astimezone(ZoneInfo(session.timezone)).strftime("%d/%m/%Y %H:%M")
 
 

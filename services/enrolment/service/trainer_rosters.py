@@ -14,7 +14,7 @@ from shared.events.vocabulary import Agent
 from shared.read_log import Reading, ReadKind
 
 MOST = 1_000
-"""A session with more people is a MOOC, which has no roll call."""
+"""The most agents shown. Only MOOCs have more, and these need no roll call."""
 
 
 class TrainerRoster(NamedTuple):

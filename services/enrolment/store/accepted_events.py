@@ -9,7 +9,10 @@ from shared.database import Transaction, insert_many
 from shared.messaging.portals.registry import SOURCES
 
 KEPT = timedelta(days=30)
-"""An event is known this long. Inboxes remember longer, so a later repetition has no effect."""
+"""The ids of accepted events are kept this long.
+
+Inboxes keep them longer, so a later repetition has no effect.
+"""
 
 
 async def claim(tx: Transaction, portal: str, digests: Sequence[tuple[UUID, bytes]]) -> list[bool]:

@@ -79,7 +79,7 @@ async def show(visit: StaffVisit, listed: ListedSession, state: FormState) -> Re
 
 
 def form_name(form: Mapping[str, str]) -> UUID:
-    """Keep the name from the form's first page on, so that the form makes its session once."""
+    """Return the id that the form got when it was first shown. Sent twice, it creates one session."""
     try:
         return UUID(form.get("formulaire", ""))
     except ValueError:
