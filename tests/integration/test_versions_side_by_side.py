@@ -43,6 +43,8 @@ from tests.support.processes import SERVICES, ServiceProcess
 from tests.support.released import ReleasedCode, ReleasedProcess, last_release
 from tests.support.smtp import ScriptedRelay, scripted_relay
 
+pytestmark = pytest.mark.timeout(400)  # the packages of the last release may have to be installed
+
 ROOT = Path(__file__).parents[2]
 TABLES = ROOT / "tests" / "support" / "released_tables.py"
 EXPECTED = (

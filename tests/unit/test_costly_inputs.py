@@ -61,9 +61,10 @@ def seconds(work: Callable[[], object]) -> float:
     return time.process_time() - begun
 
 
-def test_no_certificate_takes_a_second_whatever_its_names_are_made_of() -> None:
+def test_no_certificate_costs_more_than_150_ordinary_ones_whatever_its_names_are_made_of() -> None:
+    """An ordinary one takes 8 ms. Seconds would also measure what else the machine does."""
     rare = "".join(map(chr, range(0x4E00, 0x4E00 + 20_000)))
-    certificate = a_certificate(
+    dear = a_certificate(
         given_name=rare[:100],
         family_name=rare[100:200],
         employer=rare[200:500],
@@ -71,12 +72,13 @@ def test_no_certificate_takes_a_second_whatever_its_names_are_made_of() -> None:
         modules=tuple(module(rare[at : at + 300], 18) for at in range(800, 8_000, 300)),
     )
 
-    def render_anew() -> None:
-        certificates._shown.cache_clear()
-        render(certificate)
+    def render_anew(certificate: certificates.Certificate, times: int) -> None:
+        for _ in range(times):
+            certificates._shown.cache_clear()
+            render(certificate)
 
-    # The better of two: a busy machine slows down the processor's caches too.
-    assert min(seconds(render_anew), seconds(render_anew)) < 1
+    ordinary = seconds(lambda: render_anew(a_certificate(), 15))
+    assert seconds(lambda: render_anew(dear, 1)) < 10 * ordinary
 
 
 MANY = 2 * 1024 * 1024 - 100

@@ -49,7 +49,7 @@ async def decisions_about(
     ids = {str(session.session_id) for session in sessions}
 
     def ours(found: list[PublishedRecord]) -> list[PublishedRecord]:
-        return [decision for decision in found if decision.data["session_id"] in ids]
+        return [decision for decision in found if decision.data.get("session_id") in ids]
 
     def enough(found: list[PublishedRecord]) -> bool:
         return len({decision.id for decision in ours(found)}) >= number

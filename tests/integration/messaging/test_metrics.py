@@ -23,18 +23,23 @@ TOPIC = Topic.PORTAL_ENROLMENTS.value
 
 
 def of_topic(name: str, **labels: str) -> float:
-    return metric(f"parcours_{name}", topic=TOPIC, **labels)
+    return metric(name, topic=TOPIC, **labels)
 
 
 def of_batches() -> list[float]:
     """How many batches had one record, five and 500 at most; how many were timed."""
-    sizes = [of_topic("batch_records_bucket", le=most) for most in ("1.0", "5.0", "500.0")]
-    return [*sizes, of_topic("batch_seconds_count")]
+    sizes = [of_topic("parcours_batch_records_bucket", le=most) for most in ("1.0", "5.0", "500.0")]
+    return [*sizes, of_topic("parcours_batch_seconds_count")]
 
 
 def of_events() -> list[float]:
     """How many events had their effect, came again, and are not known here."""
-    return [of_topic(f"events_{what}_total") for what in ("handled", "duplicate", "ignored")]
+    names = (
+        "parcours_events_handled_total",
+        "parcours_events_duplicate_total",
+        "parcours_events_ignored_total",
+    )
+    return [of_topic(name) for name in names]
 
 
 async def test_batches_are_counted_by_size_and_timed_and_events_by_what_came_of_them(
@@ -66,7 +71,8 @@ async def test_what_waits_to_be_published_is_measured_and_what_is_held_back_apar
         for held in (None, None, None, "waiting", "waiting", "refused"):
             await tx.execute(text(row), {"held": held})
     await measure(database)
-    outbox = [metric(f"parcours_outbox_{which}") for which in ("unsent", "waiting", "refused")]
+    names = "parcours_outbox_unsent", "parcours_outbox_waiting", "parcours_outbox_refused"
+    outbox = [metric(name) for name in names]
     assert outbox == [3, 2, 1]
     assert 60 <= metric("parcours_outbox_oldest_seconds") < 3600
 
@@ -74,10 +80,10 @@ async def test_what_waits_to_be_published_is_measured_and_what_is_held_back_apar
 async def test_a_dead_letter_is_counted_once_however_often_its_record_comes(database: Database) -> None:
     handler = ConsumerHandler(poison="poison")
     batch = deliveries([handler.request("poison"), (str(handler.session_id), [], b"no event")])
-    before = of_topic("events_parked_total")
+    before = of_topic("parcours_events_parked_total")
     for _ in range(2):
         await Consumer(handler.subscription, database).take(batch)
-    assert of_topic("events_parked_total") == before + 2
+    assert of_topic("parcours_events_parked_total") == before + 2
 
 
 async def test_what_operators_did_about_dead_letters_in_the_last_day_is_known(database: Database) -> None:
