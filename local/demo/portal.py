@@ -120,7 +120,7 @@ def record_of(
 
 
 def malformed_records(good: Request, source: str, signing_key: SigningKey) -> list[Record]:
-    """Spoil copies of a good request, in the good one's partition.
+    """Spoil copies of a good request, in the partition of the good request.
 
     Each is signed as well as possible, so that its content is refused. Only the last has a wrong signature.
     """

@@ -42,14 +42,14 @@ _HOW_KNOWN = Field(
 
 
 class OfferAnswerByOrganiser(Command):
-    """The agent's reply to an offer, as told to the organiser. The author is the token's owner."""
+    """The agent's reply to an offer, as the organiser learned it. The author is the token's owner."""
 
     accepted: bool
     reason: Line = _HOW_KNOWN
 
 
 class ApprovalByOrganiser(Command):
-    """The employer's decision, as told to the organiser. The author is the token's owner."""
+    """The employer's decision, as the organiser learned it. The author is the token's owner."""
 
     granted: bool
     reason: Line = _HOW_KNOWN

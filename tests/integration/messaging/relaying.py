@@ -51,7 +51,7 @@ async def unsent(database: Database) -> int:
 
 @asynccontextmanager
 async def connected(database: Database, bootstrap_servers: str) -> AsyncIterator[Relay]:
-    """A relay that publishes when it is told to."""
+    """A relay that publishes on request."""
     relay = Relay(database, KafkaSettings(kafka_bootstrap_servers=bootstrap_servers), "test")
     await relay.start()
     try:

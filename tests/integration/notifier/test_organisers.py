@@ -291,7 +291,7 @@ async def test_one_click_ends_the_digest_and_nothing_else_until_an_operator_resu
     await come_back(seated, "ali", at=MORNING)
     await write(MORNING + DAY, both)
     assert sorted(await digests(seated)) == [ANNE, YANN]
-    assert (YANN, 1) in await returned(seated), "what came back is told all the same"
+    assert (YANN, 1) in await returned(seated), "a returned mail is reported all the same"
 
     async with seated.database.transaction() as tx:
         resumed = [await organisers.resume_digest(tx, "bretagne", YANN) for _ in range(2)]

@@ -477,7 +477,7 @@ async def test_a_log_in_ends_with_the_rule_that_gave_its_role(
             assert not await is_in(same, area)
 
 
-# ------------------------------------------------------------------------------- what is kept, and told
+# ---------------------------------------------------------------------------------- what is kept and shown
 
 
 @every_service
@@ -538,7 +538,7 @@ async def test_somebody_sees_their_own_log_ins_and_ends_one_or_all(
             await browser.post(area.own_logins, data={"cle": key, "fin": digest})
         assert [await is_in(tab, area) for tab in tabs] == [True, False, True, True]
         left = await browser.post(area.own_logins, data={"cle": key, "fin": "toutes"})
-        assert onward(left).startswith(f"{issuer.address}/oauth2/end_session"), "one's own is a log-out"
+        assert onward(left).startswith(f"{issuer.address}/oauth2/end_session"), "the own log-in ends"
         assert [await is_in(tab, area) for tab in tabs] == [False, False, False, True]
 
 

@@ -1,4 +1,4 @@
-"""The log of reads: its lines stay, the person that was read is told, and it ends after a year."""
+"""The log of reads: its lines stay, the person may ask for them, and they end after a year."""
 
 from collections.abc import Sequence
 from datetime import timedelta

@@ -1,4 +1,4 @@
-"""The sender of a list of trainees is told what became of each of them, once per list (rule 14)."""
+"""The sender of a list of trainees learns the outcome of each trainee, once per list (rule 14)."""
 
 from datetime import datetime, timedelta
 
@@ -20,7 +20,7 @@ def a_private_session() -> SessionRoster:
 def sent(
     roster: SessionRoster, named: list[Agent], siret: str = RENNES, at: datetime | None = None
 ) -> NominationAnswered:
-    """Send a list; return what its officer is told of it."""
+    """Send a list; return the answers to its officer."""
     before = len(roster.notices)
     decided(roster, a_nomination(roster, named, siret=siret, received_at=at, nominated_by=OFFICER))
     [notice] = roster.notices[before:]

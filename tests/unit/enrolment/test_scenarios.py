@@ -338,7 +338,7 @@ a priority is the whole group's
     seats=3 later | ask abcd | wait ef | prefer f 1 | line efd | leave ab > XXEWEE
 a line that is changed to offers still seats a group as one
     seats=3 later | ask abc | wait de | ask f | list=offer | leave abc > XXXEEO
-each of a group is told of the end
+each agent of a group is notified of the end
     seats=2 | ask ab | wait cd | status=cancelled > ZZZZ
     seats=2 | ask ab | wait cd | due starts+grace > EENN
 a request received before a group and read later is before it
@@ -547,7 +547,7 @@ a session that is put off in time keeps its line
 where enrolment is still open nobody begins to wait for a seat that is not given any more
     seats=1 list=offer running | ask a | at last | ask b > ER session_full | group cd > ERRR session_full
     | leave a > XRRR | ask b > XERR
-a request received before the end waits though it is read after, and is told like the others
+a request received before the end waits though it is read after, and is notified like the others
     seats=1 list=offer running | ask a | at last+tick | ask b @last-tick > EW | due last+grace > EN
 a seat that is freed after the end goes to nobody before the agents who waited
     seats=1 | ask ab | at starts | seats=2 > EW | ask c @during > EWW
