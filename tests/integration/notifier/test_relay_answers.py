@@ -7,8 +7,8 @@ from datetime import timedelta
 
 import pytest
 
-from services.notifier.delivery.outcomes import Timeouts, Verdict
 from services.notifier.delivery.pool import Outage, SmtpPool
+from services.notifier.delivery.results import Timeouts, Verdict
 from services.notifier.delivery.workers import DATA_LEASE
 from services.notifier.settings import SmtpServer
 from shared.events.notifier import EmailFailed
