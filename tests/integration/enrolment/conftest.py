@@ -1,5 +1,6 @@
 """The enrolment service's HTTP on a real database, and the clients that send it requests."""
 
+import asyncio
 import hashlib
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -28,7 +29,9 @@ from shared.messaging.erasure import Eraser
 from shared.messaging.portals.registry import PortalsFile
 from tests.conftest import Ask, Eventually, settings_of
 from tests.support.builders import open_now
-from tests.support.enrolment_on_postgres import New, sessions_on_postgres
+from tests.support.databases import MigratedDatabases
+from tests.support.enrolment_on_postgres import KeptProcess, New, sessions_on_postgres
+from tests.support.pools import Pools
 
 SelectRows = Callable[..., Awaitable[list[Row[Any]]]]
 
@@ -86,7 +89,9 @@ ToApplication = Callable[..., FastAPI]
 
 
 @pytest.fixture
-async def application(enrolment_url: str, tokens_file: Path, tmp_path: Path) -> AsyncIterator[ToApplication]:
+async def application(
+    enrolment_url: str, tokens_file: Path, tmp_path: Path, pools: Pools
+) -> AsyncIterator[ToApplication]:
     """The HTTP of a service wired to the test's database, with settings of its own; nothing else runs."""
     processes = []
 
@@ -98,7 +103,8 @@ async def application(enrolment_url: str, tokens_file: Path, tmp_path: Path) -> 
             "intake_signing_key": INTAKE_KEY,
         }
         given = ours | {name.lower(): value for name, value in environment.items()} | settings
-        process = compose(Settings(**given))
+        with pools.lent():
+            process = compose(Settings(**given))
         processes.append(process)
         return process.api
 
@@ -180,10 +186,22 @@ def locks_awaited(rows: SelectRows, eventually: Eventually) -> LocksAwaited:
     return returns
 
 
+@pytest.fixture(scope="session")
+def kept_process(databases: MigratedDatabases) -> Iterator[KeptProcess]:
+    """An event loop beside that of the tests, and a database whose connections stay open in it."""
+    with asyncio.Runner() as runner:
+        database = Database(databases.empty("enrolment"), application_name="test")
+        yield KeptProcess(runner, database)
+        runner.run(database.close())
+
+
 @pytest.fixture
-def a_session_on_postgres(enrolment_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[New]:
-    """A function that makes sessions on the test's database, at a moment that the test sets."""
-    with sessions_on_postgres(enrolment_url, monkeypatch) as new:
+def a_session_on_postgres(
+    enrolment_url: str, kept_process: KeptProcess, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[New]:
+    """A function that makes sessions on the test's empty database, at a moment that the test sets."""
+    assert kept_process.database.url.database == enrolment_url.rpartition("/")[2]
+    with sessions_on_postgres(kept_process, monkeypatch) as new:
         yield new
 
 
