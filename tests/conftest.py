@@ -244,16 +244,10 @@ def tansu() -> Iterator[TansuBroker]:
 
 @pytest.fixture(scope="session")
 def kafka() -> Iterator[KafkaBroker]:
-    """Apache Kafka, with topics. Its tests share it: use new ids, and expect no empty topic."""
-    need_kafka()
-    with KafkaBroker.temporary() as broker:
-        create_topics(broker)
-        yield broker
+    """Apache Kafka, with topics. Its tests share it: use new ids, and expect no empty topic.
 
-
-@pytest.fixture(scope="session")
-def restarted_kafka() -> Iterator[KafkaBroker]:
-    """Apache Kafka for tests that stop it, kill it and start it again."""
+    A test that kills it starts it again, on the same port: another broker would cost 5 s of CPU.
+    """
     need_kafka()
     with KafkaBroker.temporary() as broker:
         create_topics(broker)
