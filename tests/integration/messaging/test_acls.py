@@ -86,19 +86,12 @@ async def write(broker: SecuredKafka, user: str, topic: str, *records: KafkaMess
 # Who has which rights is held by tests/unit/messaging/test_acls.py; here, that the broker grants no more.
 REFUSED_READS = [
     ("portal-iel", "portal.answers.sirh", "portal.iel.test"),
-    ("portal-iel", "enrolment.decisions", "portal.iel.test"),
-    ("portal-iel", "portal.answers.iel", "enrolment.portal.enrolments"),
     ("portal-iel", "portal.answers.iel", "portal.sirh.a"),
     ("parcours-console", "portal.enrolments", "enrolment.portal.enrolments"),
-    ("parcours-keda", "portal.enrolments", "enrolment.portal.enrolments"),
 ]
 REFUSED_WRITES = [
     ("portal-iel", "portal.answers.iel"),
-    ("portal-iel", "enrolment.decisions"),
     ("parcours-notifier", "enrolment.decisions"),
-    ("parcours-catalogue", "portal.answers.iel"),
-    ("parcours-enrolment", "catalogue.sessions"),
-    ("parcours-console", "portal.enrolments"),
     ("parcours-keda", "portal.enrolments"),
 ]
 
