@@ -1,5 +1,6 @@
 """Events as a consumer takes them, without a broker."""
 
+import copy
 import functools
 from collections.abc import Sequence
 from contextlib import ExitStack
@@ -18,6 +19,7 @@ from shared.messaging.portals.admission import Admission
 from shared.messaging.portals.registry import PortalsFile
 from shared.messaging.router import Router, Subscription
 from tests.support.builders import headers
+from tests.support.guards import NOWHERE
 
 
 def a_record(
@@ -71,14 +73,15 @@ async def take(
 ) -> None:
     """Have events of one topic taken in, in one batch, by the service whose ``router`` it is."""
     (topic,) = {delivery.topic for delivery in deliveries}
-    consumer = _consumer(router.subscriptions[Topic(topic)], database)
+    consumer = copy.copy(_consumer(router.subscriptions[Topic(topic)]))
+    consumer.database = database
     with ExitStack() as scopes:
         for name, value in {"partition_check": a_partition_check(), **context}.items():
             scopes.enter_context(consumer.context.scope(name, value))
         await consumer.take(deliveries)
 
 
-@functools.lru_cache(maxsize=64)
-def _consumer(subscription: Subscription, database: Database) -> Consumer:
+@functools.cache
+def _consumer(subscription: Subscription) -> Consumer:
     """Made once: FastStream takes five milliseconds to understand the parameters of a handler."""
-    return Consumer(subscription, database)
+    return Consumer(subscription, NOWHERE)
