@@ -38,15 +38,6 @@ async def test_a_mail_is_sent_once_and_published(queued: Notifier) -> None:
     assert await queued.deliver() == 0
 
 
-async def test_a_running_deliverer_sends_what_is_committed_meanwhile(
-    known: Notifier, eventually: Eventually
-) -> None:
-    async with running(known.deliverer()) as idle:
-        await idle()
-        await queue_many(known, 3)
-        await eventually(lambda: known.are(["sent"] * 3), "all sent")
-
-
 async def test_a_confirmation_that_failed_until_the_withdrawal_is_never_sent(queued: Notifier) -> None:
     queued.relay.script("RCPT", Reply("451 later"))
     await queued.deliver()

@@ -242,12 +242,6 @@ async def test_a_refused_recipient_does_not_spoil_the_next_mail_on_the_connectio
     assert (known.relay.connections, "RSET" in known.relay.commands) == (1, True)
 
 
-async def test_connections_are_reused(known: Notifier) -> None:
-    await queue_many(known, 20)
-    await known.deliver(known.deliverer(workers=4))
-    assert (len(known.relay.taken), known.relay.connections <= 4) == (20, True)
-
-
 @pytest.mark.parametrize("closed", ["while it was idle", "with 421"])
 async def test_a_reused_connection_that_the_relay_closes_costs_no_attempt(
     known: Notifier, eventually: Eventually, closed: str
