@@ -11,7 +11,6 @@ from shared.events.portal import AgentErasureRequested
 from tests.conftest import Eventually, RunService
 from tests.integration.enrolment.conftest import Front, SelectRows
 from tests.integration.enrolment.records import request_record
-from tests.integration.enrolment.seating import session_with
 from tests.support.builders import an_agent, as_json, headers
 from tests.support.kafka import KafkaPortal, PublishedRecord, collect
 from tests.support.searching import MARK, columns_with
@@ -33,7 +32,7 @@ async def test_an_erasure_during_which_kafka_goes_away_is_done_when_it_is_back(
 
         return condition
 
-    session, agent = await session_with(front), an_agent(MARK, issuer="essai", given_name=MARK)
+    session, agent = await front.open(), an_agent(MARK, issuer="essai", given_name=MARK)
     run_service("enrolment", enrolment_url, kafka.bootstrap_servers)
     erasure, request_id = as_json({"agent_id": MARK, "requested_at": clock.now().isoformat()}), uuid4()
     async with KafkaPortal(kafka.bootstrap_servers) as portal:
