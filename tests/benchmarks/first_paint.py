@@ -12,7 +12,7 @@ from playwright.sync_api import Browser, CDPSession, sync_playwright
 
 from tests.benchmarks import pages
 from tests.benchmarks.servers import NotMeasured, chromium_program
-from tests.pages.test_pages import MOST_BYTES
+from tests.pages.seen import MOST_BYTES
 
 VISITS = 9
 """Of which the median counts. Nothing is cached from one to the next."""

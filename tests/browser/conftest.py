@@ -25,8 +25,7 @@ from tests.support.lacking import CHROMIUM, program
 
 # What is waited for comes at once, unless the machine has much else to do.
 expect.set_options(timeout=20_000)
-# Each page gets it as a function that is not called yet: that costs less than to send it each time.
-AXE = f"window.loadAxe = () => {{ {(Path(__file__).parent / 'axe' / 'axe.min.js').read_text()} }}"
+AXE = (Path(__file__).parent / "axe" / "axe.min.js").read_text()
 Show = Callable[[Page, str], None]
 INSPECTION = (Path(__file__).parent / "inspection.js").read_text()
 
@@ -82,11 +81,9 @@ def served_portal(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServedPo
 
 @contextmanager
 def new_tab(chromium: Browser, **options: Any) -> Iterator[Page]:
-    """A tab that shares nothing with others, with these options of ``new_context``; axe-core is at hand,
-    and what inspection.py asks."""
+    """A tab that shares nothing with others, with these options of ``new_context``."""
     context = chromium.new_context(locale="fr-FR", **options)
     context.set_default_timeout(20_000)
-    context.add_init_script(AXE)  # a script element would not do: the pages' policy forbids it
     context.add_init_script(INSPECTION)
     yield context.new_page()
     context.close()
@@ -116,12 +113,16 @@ FILES = {asset.name: (asset.content, asset.media_type) for asset in ASSETS.value
     "script.js": ((TEMPLATES / "script.js").read_bytes(), "text/javascript"),
 }
 """Style sheets, scripts and typefaces of the services and of the example portal, by name."""
+SHOWN = {
+    name: (b"{%b}" % content if media_type.startswith("text/javascript") else content, media_type)
+    for name, (content, media_type) in FILES.items()
+}
+"""The same files, each script in a block: it can run again in the same window."""
 
 
 @pytest.fixture(scope="package")
 def show() -> Iterator[Show]:
     """Shows a page that no service serves here, with the files that its service would have."""
-    shown = ""
 
     class Site(BaseHTTPRequestHandler):
         """A server, and no route of Playwright: where there are routes, Chromium keeps no file."""
@@ -129,12 +130,11 @@ def show() -> Iterator[Show]:
         protocol_version = "HTTP/1.1"
 
         def do_GET(self) -> None:
-            file = FILES.get(urlsplit(self.path).path.rpartition("/")[2])
-            content, media_type = file or (shown.encode(), HTML)
+            content, media_type = SHOWN.get(urlsplit(self.path).path.rpartition("/")[2], (b"", HTML))
             self.send_response(200)
             self.send_header("Content-Type", media_type)
             self.send_header("Content-Length", str(len(content)))
-            self.send_header("Cache-Control", "max-age=3600" if file else "no-store")
+            self.send_header("Cache-Control", "max-age=3600")
             self.end_headers()
             self.wfile.write(content)
 
@@ -142,31 +142,41 @@ def show() -> Iterator[Show]:
             pass
 
     def show(tab: Page, html: str) -> None:
-        nonlocal shown
-        shown = html
-        tab.goto(f"http://127.0.0.1:{site.server_port}/page")
+        """Replace the content and keep the window: to load axe-core again takes as long as to ask it."""
+        if not tab.url.startswith(address):
+            tab.goto(address)
+        tab.set_content(html)
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Site) as site:
+        address = f"http://127.0.0.1:{site.server_port}/page"
         Thread(target=site.serve_forever).start()
         yield show
         site.shutdown()
 
 
-def violations(tab: Page, only: str = "") -> list[str]:
-    """What axe-core finds against WCAG 2.1 A and AA, and against its own best practices; or of one rule."""
+OF_COLOURS = ["color-contrast", "link-in-text-block"]
+"""The rules of axe-core that depend on the theme."""
+WITHOUT_CONTRAST = {"color-contrast": {"enabled": False}}
+"""For pages whose colours others have too: contrast takes axe-core half of its time."""
+
+
+def violations(tab: Page, within: str = "html", **options: Any) -> list[str]:
+    """What axe-core finds against WCAG 2.1 A and AA, and against its own best practices.
+
+    ``options`` are those of ``axe.run``. Only the whole page (``html``) is checked for its frame too.
+    """
     tab.wait_for_load_state("load")  # a click may have led here a moment ago
-    found = tab.evaluate(
-        """async (only) => {
-          if (!window.axe) loadAxe();  // it stays where only the content is replaced
+    if not tab.evaluate("'axe' in window"):
+        tab.evaluate(AXE)  # a script element would not do: the pages' policy forbids it
+    found: list[str] = tab.evaluate(
+        """async ([within, options]) => {
           // While what changed fades in, its contrast is not yet that of the page.
           const begun = document.getAnimations().filter((animation) => !animation.effect.getTiming().delay);
           await Promise.allSettled(begun.map((animation) => animation.finished));
-          const rules = only ? {runOnly: {type: 'rule', values: [only]}} : {};
-          return axe.run({resultTypes: ['violations'], preload: false, ...rules});
+          const {violations} = await axe.run(within, {reporter: 'no-passes', preload: false, ...options});
+          const html = (fault) => fault.nodes.map((node) => node.html.slice(0, 200)).join(', ');
+          return violations.map((fault) => `${fault.id}: ${fault.help}: ${html(fault)}`);
         }""",
-        only,
+        [within, options],
     )
-    return [
-        f"{fault['id']}: {fault['help']}: {', '.join(node['html'][:200] for node in fault['nodes'])}"
-        for fault in found["violations"]
-    ]
+    return found

@@ -87,7 +87,7 @@ window.inspection = (() => {
     };
     const reached = all(usable).filter((part) => part.tabIndex >= 0 && !part.disabled && seen(part));
     return say("focus not seen", reached.filter((part) => {
-      part.focus();
+      part.focus({ preventScroll: true });
       return document.activeElement !== part || ![part, part.closest("label")].some((it) => it && shows(it));
     }));
   };

@@ -1,20 +1,29 @@
 """What every page has to hold, in whatever state, looked at in one go; docs/accessibility.md says why."""
 
+from typing import Any
+
 from playwright.sync_api import Page
 
-from tests.browser.conftest import violations
+from tests.browser.conftest import OF_COLOURS, WITHOUT_CONTRAST, violations
 
 LOOKS = ("room", "level", "columns", "air")
 """What is asked of how it is laid out."""
 
 
-def faults(page: Page) -> list[str]:
-    """Say what is wrong with the page on a phone by day. Leaves it as it was, but for the focus."""
+def faults(page: Page, within: str = "html", **options: Any) -> list[str]:
+    """Say what is wrong with the page on a phone by day. Leaves it as it was, but for the focus.
+
+    The rest is for ``violations``.
+    """
     page.wait_for_load_state("load")
-    page.evaluate("() => new Promise(requestAnimationFrame)")  # by then autofocus has had its effect
-    found = _ask(page, "markup", *LOOKS) + violations(page)
+    found = _ask(page, "markup", *LOOKS) + violations(page, within, **options)
     page.keyboard.press("Tab")
     return found + _ask(page, "focus")
+
+
+def faults_of_main(page: Page) -> list[str]:
+    """The same without what other pages show as well: the frame to axe-core, and the contrast of colours."""
+    return faults(page, "main", rules=WITHOUT_CONTRAST)
 
 
 def faults_in_every_width(page: Page) -> list[str]:
@@ -25,7 +34,7 @@ def faults_in_every_width(page: Page) -> list[str]:
     found += _at(page, 768, *LOOKS) + _at(page, 1440, *LOOKS)
     found += _at(page, 1280, "room", "enlarged")
     page.emulate_media(color_scheme="dark")
-    found += [f"1280 px, dark: {fault}" for fault in violations(page)]
+    found += [f"1280 px, dark: {fault}" for fault in violations(page, runOnly=OF_COLOURS)]
     page.emulate_media(color_scheme="light", forced_colors="active", reduced_motion="reduce")
     found += _ask(page, "edges", "motion")
     page.emulate_media(color_scheme="light", forced_colors="none", reduced_motion="no-preference")
@@ -41,5 +50,11 @@ def _at(page: Page, width: int, *questions: str) -> list[str]:
 
 def _ask(page: Page, *questions: str) -> list[str]:
     """What these functions of inspection.js say, one after the other."""
-    found: list[str] = page.evaluate("(names) => names.flatMap((name) => inspection[name]())", questions)
+    found: list[str] = page.evaluate(
+        """async (names) => {
+          await new Promise(requestAnimationFrame);  // by then autofocus has had its effect
+          return names.flatMap((name) => inspection[name]());
+        }""",
+        questions,
+    )
     return found

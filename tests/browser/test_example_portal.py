@@ -7,7 +7,7 @@ from playwright.sync_api import Browser, Page, expect
 
 from tests.browser.conftest import ServedPortal, new_tab
 from tests.pages.served_portal import LOIC
-from tests.unit.local.portal.test_pages import A_SESSION, SESSION
+from tests.unit.local.portal.test_pages import SESSION
 
 pytestmark = pytest.mark.browser
 
@@ -43,20 +43,3 @@ def test_without_script_a_link_shows_what_came(chromium: Browser, served_portal:
         served_portal.known.hear("AgentEnrolled", agent=LOIC.as_json())
         page.get_by_role("link", name="Actualiser").click()
         expect(page.get_by_text("Inscription confirmée").first).to_be_visible()
-
-
-def test_a_form_works_with_the_keyboard_alone(wide: Page, served_portal: ServedPortal) -> None:
-    before = len(served_portal.known.journal.travels)
-    wide.goto(f"/sessions/{SESSION}")
-    expect(wide.get_by_role("heading", level=1)).to_have_text(str(A_SESSION["title"]))
-    wide.get_by_label("Pour qui ?").focus()
-    wide.keyboard.type("Karim")
-    button = wide.get_by_role("button", name="Envoyer la demande")
-    for _ in range(20):  # a new person's fields, which are folded, and the organiser's questions
-        wide.keyboard.press("Tab")
-        if button.evaluate("element => element === document.activeElement"):
-            break
-    expect(button).to_be_focused()
-    wide.keyboard.press("Enter")
-    expect(wide.get_by_role("heading", level=1)).to_have_text("Bonjour Karim Béranger")
-    assert len(served_portal.known.journal.travels) == before + 1

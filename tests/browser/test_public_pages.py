@@ -3,9 +3,9 @@
 import re
 
 import pytest
-from playwright.sync_api import Browser, Locator, Page, Route, expect
+from playwright.sync_api import Locator, Page, Route, expect
 
-from tests.browser.conftest import ServedCatalogue, new_tab, violations
+from tests.browser.conftest import violations
 from tests.pages.states_catalogue import PAGES
 
 pytestmark = pytest.mark.browser
@@ -17,30 +17,6 @@ def test_a_page_with_a_fault_would_be_found(page: Page) -> None:
     found = violations(page)
     assert len(found) >= 3
     assert any(fault.startswith("image-alt: ") for fault in found)
-
-
-def test_who_wants_more_contrast_has_it(chromium: Browser, served: ServedCatalogue) -> None:
-    with new_tab(chromium, base_url=served.url, color_scheme="dark", contrast="more") as page:
-        for name in ("home", "list", "calendar", "map", "local-event"):
-            page.goto(PAGES[name])
-            assert violations(page, only="color-contrast") == []
-
-
-def test_filters_work_without_scripts_and_stay_in_the_form(
-    chromium: Browser, served: ServedCatalogue
-) -> None:
-    with new_tab(chromium, base_url=served.url, java_script_enabled=False) as page:
-        page.goto("/sessions")
-        page.get_by_role("radio", name="Webinaire").check(force=True)
-        page.get_by_text("Thème, dates, sessions terminées").click()
-        page.get_by_label("Avec les sessions terminées").check()
-        page.get_by_role("button", name="Filtrer").click()
-        expect(page.get_by_role("heading", name="8 sessions", exact=True)).to_be_visible()
-        expect(page.get_by_role("radio", name="Webinaire")).to_be_checked()
-        expect(page.get_by_label("Avec les sessions terminées")).to_be_checked()
-        page.get_by_role("link", name="Tout retirer").click()
-        page.get_by_role("link", name="Sessions suivantes").click()
-        expect(page.get_by_role("link", name="Début de la liste")).to_be_visible()
 
 
 def test_results_change_in_place_as_one_chooses_and_are_announced(page: Page) -> None:

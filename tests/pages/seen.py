@@ -17,6 +17,8 @@ from tests.pages.states import SeenState, States, walk
 from tests.pages.visitor import Visitor
 
 ADDRESS = "http://parcours.example"
+MOST_BYTES = 60_000
+"""What a browser loads to show a page."""
 NewDatabase = Callable[[str], str]
 
 
@@ -52,15 +54,10 @@ SERVICES = {
 }
 
 
-_seen: dict[str, dict[str, list[SeenState]]] = {}
-
-
 async def visit(service: str, new_database: NewDatabase) -> dict[str, list[SeenState]]:
-    """Visit all states of a service, once in a process. Returns them by the name of their group."""
-    if service in _seen:
-        return _seen[service]
+    """Visit all states of a service. Returns them by the name of their group."""
     compose, tables = SERVICES[service]
-    seen = _seen[service] = {}
+    seen = {}
     with slow_time() as start, tempfile.TemporaryDirectory() as folder:
         url = "" if service == "portal" else new_database(service)
         if url:

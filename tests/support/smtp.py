@@ -11,7 +11,6 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from email import message_from_bytes, policy
 from email.message import EmailMessage
-from email.parser import BytesHeaderParser
 
 
 @dataclass(frozen=True)
@@ -53,7 +52,7 @@ class Taken:
 
     @property
     def message_id(self) -> str:
-        return str(BytesHeaderParser().parsebytes(self.content)["Message-ID"])
+        return str(self.message["Message-ID"])
 
 
 class ScriptedRelay:
