@@ -31,6 +31,7 @@ from shared.process import tune_gc
 from tests.support.answers import a_registry
 from tests.support.databases import MigratedDatabases, migrated_databases
 from tests.support.lacking import NO_HISTORY, need_kafka
+from tests.support.pools import Pools
 from tests.support.processes import ROOT, ServiceProcess
 from tests.support.secured_kafka import SecuredKafka
 
@@ -123,6 +124,14 @@ def postgres() -> Iterator[PostgresServer]:
 
 
 @pytest.fixture(scope="session")
+async def pools(postgres: PostgresServer) -> AsyncIterator[Pools]:
+    """Connections to this Postgres that stay open from test to test."""
+    pools = Pools()
+    yield pools
+    await pools.close()
+
+
+@pytest.fixture(scope="session")
 def databases(postgres: PostgresServer) -> Iterator[MigratedDatabases]:
     with migrated_databases(postgres) as databases:
         yield databases
@@ -170,20 +179,20 @@ def notifier_url(databases: MigratedDatabases) -> str:
 
 
 @pytest.fixture
-async def enrolment_database(enrolment_url: str) -> AsyncIterator[Database]:
-    async with lent(enrolment_url) as database:
+async def enrolment_database(enrolment_url: str, pools: Pools) -> AsyncIterator[Database]:
+    async with lent(enrolment_url, pools) as database:
         yield database
 
 
 @pytest.fixture
-async def catalogue_database(catalogue_url: str) -> AsyncIterator[Database]:
-    async with lent(catalogue_url) as database:
+async def catalogue_database(catalogue_url: str, pools: Pools) -> AsyncIterator[Database]:
+    async with lent(catalogue_url, pools) as database:
         yield database
 
 
 @pytest.fixture
-async def notifier_database(notifier_url: str) -> AsyncIterator[Database]:
-    async with lent(notifier_url) as database:
+async def notifier_database(notifier_url: str, pools: Pools) -> AsyncIterator[Database]:
+    async with lent(notifier_url, pools) as database:
         yield database
 
 
@@ -194,10 +203,14 @@ def portals(tmp_path: Path) -> PortalsFile:
 
 
 @pytest.fixture
-async def answering(enrolment_url: str, portals: PortalsFile) -> AsyncIterator[Database]:
+async def answering(enrolment_url: str, portals: PortalsFile, pools: Pools) -> AsyncIterator[Database]:
     """The database of the enrolment service, which answers these portals."""
-    async with opened(enrolment_url, {outbox.REGISTRY: portals}) as database:
+    with pools.lent():
+        database = Database(enrolment_url, application_name="test", info={outbox.REGISTRY: portals})
+    try:
         yield database
+    finally:
+        await database.close()
 
 
 @asynccontextmanager
@@ -211,19 +224,14 @@ async def opened(url: str, info: Mapping[str, object] = MappingProxyType({})) ->
 
 
 @asynccontextmanager
-async def lent(url: str) -> AsyncIterator[Database]:
-    """The worker's database of this URL: for each test as new, but that it has compiled its statements."""
-    database = _made_once(url)
+async def lent(url: str, pools: Pools) -> AsyncIterator[Database]:
+    """A database whose connections stay open after the test, with what they have prepared."""
+    with pools.lent():
+        database = Database(url, application_name="test")
     try:
         yield database
     finally:
-        database.after_commit = lambda: None
         await database.close()
-
-
-@functools.cache
-def _made_once(url: str) -> Database:
-    return Database(url, application_name="test")
 
 
 @pytest.fixture(scope="session")
@@ -236,16 +244,10 @@ def tansu() -> Iterator[TansuBroker]:
 
 @pytest.fixture(scope="session")
 def kafka() -> Iterator[KafkaBroker]:
-    """Apache Kafka, with topics. Its tests share it: use new ids, and expect no empty topic."""
-    need_kafka()
-    with KafkaBroker.temporary() as broker:
-        create_topics(broker)
-        yield broker
+    """Apache Kafka, with topics. Its tests share it: use new ids, and expect no empty topic.
 
-
-@pytest.fixture(scope="session")
-def restarted_kafka() -> Iterator[KafkaBroker]:
-    """Apache Kafka for tests that stop it, kill it and start it again."""
+    A test that kills it starts it again, on the same port: another broker would cost 5 s of CPU.
+    """
     need_kafka()
     with KafkaBroker.temporary() as broker:
         create_topics(broker)

@@ -1,5 +1,6 @@
 """A v1 contract may only gain fields that have a default: each way to break that is named."""
 
+import functools
 import json
 from pathlib import Path
 from shutil import copytree
@@ -27,6 +28,15 @@ class Seat(BaseModel):
     employer: OlderEmployer
     others: tuple[OlderEmployer, ...] = Field(default=(), min_length=0, max_length=500)
     note: str | None = None
+
+
+@pytest.fixture(autouse=True)
+def _described_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Generate the document of each service once: it takes half a second."""
+    monkeypatch.setattr(contracts, "asyncapi_of", _asyncapi_of)
+
+
+_asyncapi_of = functools.cache(contracts.asyncapi_of)
 
 
 def document(model: type[BaseModel]) -> dict[str, Any]:

@@ -1,16 +1,21 @@
 """The topics as agreed; and what Apache Kafka says it has after ``topics create``."""
 
+import asyncio
 import json
 import time
 import uuid
 from collections.abc import Awaitable, Callable
+from functools import partial
 
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
+from typer.testing import CliRunner
 
 from local.kafka import KafkaBroker
+from services.enrolment.app import DEFINITION
+from shared.cli import service_cli
 from shared.events import BY_TYPE, EVENTS, Event, events_on
 from shared.events.catalogue import BespokeRequestAnswered
 from shared.events.documents import FOLDER
@@ -22,7 +27,6 @@ from shared.messaging.broker import KafkaSettings
 from shared.messaging.portals.registry import Portal
 from shared.messaging.topics import TopicsDiffer
 from tests.conftest import settings_of
-from tests.support.processes import run_cli
 
 DAY, WEEK = str(24 * 3600 * 1000), str(7 * 24 * 3600 * 1000)
 MAX_BYTES = str(4 * 1024 * 1024)
@@ -128,16 +132,14 @@ async def described(bootstrap_servers: str) -> dict[str, tuple[int, dict[str, st
 
 
 async def test_topics_create_makes_on_kafka_what_was_agreed_and_changes_nothing_when_run_again(
-    kafka: KafkaBroker, enrolment_url: str
+    kafka: KafkaBroker,
 ) -> None:
     before = await described(kafka.bootstrap_servers)
 
-    again = run_cli(
-        "enrolment", "topics", "create",
-        environment=settings_of("enrolment", enrolment_url, kafka.bootstrap_servers),
-    )  # fmt: skip
+    environment = settings_of("enrolment", "postgresql://u@127.0.0.1:1/none", kafka.bootstrap_servers)
+    create = partial(CliRunner().invoke, service_cli(DEFINITION), ["topics", "create"], env=environment)
+    again = await asyncio.to_thread(create)  # the command line runs an event loop of its own
 
-    assert again.returncode == 0, again.stderr
     assert again.stdout.splitlines() == [f"{name}: exists" for name in NAMES]
     assert await described(kafka.bootstrap_servers) == before
     for name in NAMES:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from tests.support.lacking import program
 
-_NEW = ("req", "-x509", "-newkey", "rsa:2048", "-nodes")
+_NEW = ("req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes")
 
 
 class Authority:

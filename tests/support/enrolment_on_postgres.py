@@ -5,7 +5,7 @@ import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 from sqlalchemy import text
@@ -287,16 +287,21 @@ def names(published: list[EnrolmentEvent]) -> list[tuple[str, str]]:
 New = Callable[..., PostgresSession]
 
 
+class KeptProcess(NamedTuple):
+    """What several tests share: an event loop, and a database with its connections."""
+
+    runner: asyncio.Runner
+    database: Database
+
+
 @contextmanager
-def sessions_on_postgres(url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[New]:
+def sessions_on_postgres(process: KeptProcess, monkeypatch: pytest.MonkeyPatch) -> Iterator[New]:
     """Give a function that makes sessions on one database, at :data:`~tests.support.builders.DURING`."""
-    with asyncio.Runner() as runner, a_clock_to_set(monkeypatch) as moment:
-        database = Database(url, application_name="test")
+    with a_clock_to_set(monkeypatch) as moment:
 
         def new(policy: Policy | None = None, **changes: Any) -> PostgresSession:
             return PostgresSession(
-                OnPostgres(uuid.uuid4(), runner, database, moment, policy), DURING, **changes
+                OnPostgres(uuid.uuid4(), process.runner, process.database, moment, policy), DURING, **changes
             )
 
         yield new
-        runner.run(database.close())

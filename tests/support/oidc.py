@@ -52,12 +52,12 @@ class OidcIssuer:
 
     async def know(self, subject: str, **claims: object) -> None:
         """Know somebody, of whom it says this."""
-        async with httpx.AsyncClient() as client:
+        async with httpx.AsyncClient(verify=False) as client:  # noqa: S501 without TLS: to read all authorities takes long
             (await client.put(f"{self.address}/users/{subject}", json=claims)).raise_for_status()
 
     async def log_in(self, address: str, subject: str) -> str:
         """Have somebody log in where their browser was led; where it is led back to."""
-        async with httpx.AsyncClient() as client:
+        async with httpx.AsyncClient(verify=False) as client:  # noqa: S501 without TLS: to read all authorities takes long
             answer = await client.post(address, data={"sub": subject})
         assert answer.status_code == 302, answer.text
         return answer.headers["location"]

@@ -7,13 +7,15 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from typer.testing import CliRunner
+
 from local.kafka import KafkaBroker
 from local.kafka.broker import prepare
 from local.ports import LOOPBACK, free_port
 from shared.messaging.broker import KafkaSettings
 from tests.support.certificates import Authority
 from tests.support.lacking import need_kafka
-from tests.support.processes import SERVICES, run_cli
+from tests.support.processes import SERVICES
 
 ADMIN = "admin"
 """The user that may do everything."""
@@ -55,6 +57,10 @@ class SecuredKafka(KafkaBroker):
     @contextmanager
     def with_rights(cls, directory: Path) -> Iterator["SecuredKafka"]:
         """Start a broker whose topics and rights the commands made; skip the test if Kafka cannot run."""
+        # Here, since it takes seconds, and every test imports this module.
+        from services.enrolment.app import DEFINITION
+        from shared.cli import service_cli
+
         need_kafka()
         prepare()
         broker = cls(directory, [*OPERATORS, *SERVICE_USERS, *(f"portal-{portal}" for portal in PORTALS)])
@@ -67,8 +73,8 @@ class SecuredKafka(KafkaBroker):
                     "PORTALS_FILE": str(broker.portals_file),
                     **broker.environment(user),
                 }
-                done = run_cli("enrolment", "topics", *command, environment=environment)
-                assert done.returncode == 0, done.stderr
+                done = CliRunner().invoke(service_cli(DEFINITION), ["topics", *command], env=environment)
+                assert done.exit_code == 0, done.output
             yield broker
             broker.kill()
 

@@ -11,6 +11,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from email import message_from_bytes, policy
 from email.message import EmailMessage
+from email.parser import BytesHeaderParser
 
 
 @dataclass(frozen=True)
@@ -52,7 +53,7 @@ class Taken:
 
     @property
     def message_id(self) -> str:
-        return str(self.message["Message-ID"])
+        return str(BytesHeaderParser().parsebytes(self.content)["Message-ID"])
 
 
 class ScriptedRelay:

@@ -1,4 +1,7 @@
-"""Inputs made to take long are done with within a second of computing."""
+"""Inputs made to take long: the most that is let in takes no second, and twice as much not thrice as long.
+
+The tests read a fourth and an eighth of it.
+"""
 
 import hashlib
 import json
@@ -6,6 +9,8 @@ import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
+from functools import partial
+from operator import mul
 from pathlib import Path
 from typing import Any
 
@@ -39,18 +44,20 @@ MOST = spreadsheets.BOUNDS.bytes - 100
 HEADING = b"rank;agent_id;family_name\n"
 COLUMNS = (enrolment_sheets.RANK, enrolment_sheets.AGENT)
 
-SHEETS = {
-    "semicolons": b";" * MOST,
-    "empty lines": b"\n" * MOST,
-    "quotes": b'"' * MOST,
-    "a heading that grows when it is compared": "ﷺ".encode() * (MOST // 3),
-    "lines of empty cells": HEADING + b";;\n" * (MOST // 3),
-    "half-quoted lines": HEADING + b'"\n' * (MOST // 2),
-    "lines that close a quote too soon": HEADING + b'"a"b\n' * (MOST // 5),
-    "a cell of many lines": HEADING + b'"' + b"\n" * MOST,
-    "wide rows": HEADING + (b"1;a;b" + b";" * 500 + b"\n") * (MOST // 506),
-    "apostrophes": HEADING + (b"'" * 490 + b"=;a;b\n") * (MOST // 496),
-    "as many rows as may be": HEADING + (b"1;a;" + b"b" * 500 + b"\n") * 19_999,
+Made = Callable[[int], bytes]
+"""An input of about so many bytes."""
+SHEETS: dict[str, Made] = {
+    "semicolons": lambda size: b";" * size,
+    "empty lines": lambda size: b"\n" * size,
+    "quotes": lambda size: b'"' * size,
+    "a heading that grows when it is compared": lambda size: "ﷺ".encode() * (size // 3),
+    "lines of empty cells": lambda size: HEADING + b";;\n" * (size // 3),
+    "half-quoted lines": lambda size: HEADING + b'"\n' * (size // 2),
+    "lines that close a quote too soon": lambda size: HEADING + b'"a"b\n' * (size // 5),
+    "a cell of many lines": lambda size: HEADING + b'"' + b"\n" * size,
+    "wide rows": lambda size: HEADING + (b"1;a;b" + b";" * 500 + b"\n") * (size // 506),
+    "apostrophes": lambda size: HEADING + (b"'" * 490 + b"=;a;b\n") * (size // 496),
+    "as many rows as may be": lambda size: HEADING + (b"1;a;" + b"b" * 500 + b"\n") * (size // 505),
 }
 
 
@@ -59,6 +66,25 @@ def seconds(work: Callable[[], object]) -> float:
     begun = time.process_time()
     work()
     return time.process_time() - begun
+
+
+def count() -> None:
+    """Take a hundredth of a second on an idle machine. A busy one counts more slowly, too."""
+    for _ in range(500_000):
+        pass
+
+
+def is_quick(half: Callable[[], object], whole: Callable[[], object], hundredths: float = 25) -> bool:
+    """Return whether twice the input takes less than thrice as long, and less than these hundredths.
+
+    Less than a hundredth is quick whatever half of it takes. What else the machine does makes a try longer,
+    never shorter, so the best of five counts.
+    """
+    for _ in range(5):
+        hundredth, taken = seconds(count), seconds(whole)
+        if taken < hundredth or taken < min(hundredths * hundredth, 3 * seconds(half)):
+            return True
+    return False
 
 
 def test_no_certificate_costs_more_than_150_ordinary_ones_whatever_its_names_are_made_of() -> None:
@@ -82,18 +108,18 @@ def test_no_certificate_costs_more_than_150_ordinary_ones_whatever_its_names_are
 
 
 MANY = 2 * 1024 * 1024 - 100
-BODIES = {
-    "brackets": b"[" * MANY,
-    "one name many times": b"{" + b'"a":1,' * (MANY // 7) + b'"a":1}',
-    "one number": b'{"a":' + b"1" * (MANY - 10) + b"}",
-    "many agents that are none": b'{"agents":[' + b"{}," * (MANY // 3 - 10) + b"{}]}",
-    "many texts for agents": b'{"agents":["' + b'","' * (MANY // 3 - 10) + b'"]}',
+BODIES: dict[str, Made] = {
+    "brackets": lambda size: b"[" * size,
+    "one name many times": lambda size: b"{" + b'"a":1,' * (size // 7) + b'"a":1}',
+    "one number": lambda size: b'{"a":' + b"1" * (size - 10) + b"}",
+    "many agents that are none": lambda size: b'{"agents":[' + b"{}," * (size // 3 - 10) + b"{}]}",
+    "many texts for agents": lambda size: b'{"agents":["' + b'","' * (size // 3 - 10) + b'"]}',
 }
 
 
 def read_sheet(content: bytes) -> None:
     with suppress(UnreadableSheet):
-        spreadsheets.read(content[:MOST], COLUMNS)
+        spreadsheets.read(content, COLUMNS)
 
 
 def read_form(body: bytes) -> None:
@@ -113,38 +139,48 @@ def admit(body: bytes) -> None:
     assert isinstance(admit_by_token(record_of(list(headers.items()), body, clock.now()), portal), Rejected)
 
 
-FORMS = [b"&" * forms.LARGEST_FORM, b"=&" * (forms.LARGEST_FORM // 2), b"%41" * (forms.LARGEST_FORM // 3)]
-LANGUAGES = ["en;q=0.5," * 3_000, "," * 30_000, "fr;" * 10_000, "-" * 30_000]
-READERS: dict[str, tuple[Callable[[Any], object], Any]] = {
-    **{f"sheet: {name}": (read_sheet, content) for name, content in SHEETS.items()},
-    **{f"form: {content[:3]!r}": (read_form, content) for content in FORMS},
-    **{f"header: {content[:3]}": (sentences.language_of, content) for content in LANGUAGES},
-    **{f"event: {name}": (admit, content) for name, content in BODIES.items()},
+FORMS: list[Made] = [
+    lambda size: b"&" * size,
+    lambda size: b"=&" * (size // 2),
+    lambda size: b"%41" * (size // 3),
+]
+LANGUAGES = ["en;q=0.5,", ",", "fr;", "-"]
+READERS: dict[str, tuple[Callable[[Any], object], Callable[[int], Any], int]] = {
+    **{f"sheet: {name}": (read_sheet, made, MOST) for name, made in SHEETS.items()},
+    **{f"form: {made(3)!r}": (read_form, made, forms.LARGEST_FORM) for made in FORMS},
+    **{
+        f"header: {part}": (sentences.language_of, partial(mul, part), 30_000 // len(part))
+        for part in LANGUAGES
+    },
+    **{f"event: {name}": (admit, made, MANY) for name, made in BODIES.items()},
 }
 
 
-@pytest.mark.parametrize(("reader", "content"), READERS.values(), ids=READERS)
-def test_nothing_takes_a_second_to_read(reader: Callable[[Any], object], content: Any) -> None:
-    assert seconds(lambda: reader(content)) < 1
+@pytest.mark.parametrize(("reader", "made", "most"), READERS.values(), ids=READERS)
+def test_the_most_that_is_read_takes_no_second_and_no_more_than_in_proportion(
+    reader: Callable[[Any], object], made: Callable[[int], Any], most: int
+) -> None:
+    assert is_quick(partial(reader, made(most // 8)), partial(reader, made(most // 4)))
 
 
-TEXTS = {
-    "addresses": json.dumps({"x": "zoe@a.fr " * (MANY // 9 - 10)}).encode(),
-    "addresses within others": json.dumps({"x": "zoe@a.fr" * (MANY // 8 - 10)}).encode(),
-    "what is nearly an address": json.dumps({"x": "a" * (MANY - 20) + "@a.fr"}).encode(),
-    "identifiers within others": json.dumps({"x": "A-1" * (MANY // 3 - 10)}).encode(),
-    "issuers": b'{"x":1' + b',"issuer":"x"' * (MANY // 13 - 10) + b"}",
-    "objects with an address": b"[" + b'{"x":"zoe@a.fr"},' * 99_000 + b"1]",
+TEXTS: dict[str, Made] = {
+    "addresses": lambda size: json.dumps({"x": "zoe@a.fr " * (size // 9 - 10)}).encode(),
+    "addresses within others": lambda size: json.dumps({"x": "zoe@a.fr" * (size // 8 - 10)}).encode(),
+    "what is nearly an address": lambda size: json.dumps({"x": "a" * (size - 20) + "@a.fr"}).encode(),
+    "identifiers within others": lambda size: json.dumps({"x": "A-1" * (size // 3 - 10)}).encode(),
+    "issuers": lambda size: b'{"x":1' + b',"issuer":"x"' * (size // 13 - 10) + b"}",
+    "objects with an address": lambda size: b"[" + b'{"x":"zoe@a.fr"},' * (size // 18) + b"1]",
 }
 
 
-@pytest.mark.parametrize("body", (BODIES | TEXTS).values(), ids=BODIES | TEXTS)
-def test_to_find_whom_a_record_mentions_takes_less_than_a_second(body: bytes) -> None:
-    record = record_of([], body, clock.now())
+@pytest.mark.parametrize("made", (BODIES | TEXTS).values(), ids=BODIES | TEXTS)
+def test_to_find_whom_a_record_mentions_takes_no_second_and_no_more_than_in_proportion(made: Made) -> None:
     zoe = Subject(agent=AgentKey("iel", "A-1"), until=clock.now(), addresses=frozenset({"zoe@a.fr"}))
-    assert seconds(lambda: mentions(record, zoe, None)) < 1
-    assert seconds(lambda: agents_in(body, None, "zoe@a.fr")) < 1
-    assert seconds(lambda: as_read_by(body, zoe, None)) < 2
+    half, whole = made(MANY // 8), made(MANY // 4)
+    half_record, record = (record_of([], body, clock.now()) for body in (half, whole))
+    assert is_quick(partial(mentions, half_record, zoe, None), partial(mentions, record, zoe, None))
+    assert is_quick(partial(agents_in, half, None, "zoe@a.fr"), partial(agents_in, whole, None, "zoe@a.fr"))
+    assert is_quick(partial(as_read_by, half, zoe, None), partial(as_read_by, whole, zoe, None), 50)
 
 
 def test_a_list_that_is_too_long_is_told_of_once_and_its_items_are_not() -> None:
@@ -185,15 +221,11 @@ async def test_no_body_of_staff_takes_a_second(body: bytes, tmp_path: Path) -> N
         taken = time.process_time() - begun
     assert answer.status_code in (400, 422)
     assert len(answer.content) < 1_000_000
-    assert taken < 1
+    assert taken < 100 * seconds(count)
 
 
-@pytest.mark.parametrize(
-    ("agents", "each", "asked"),
-    [(5_000, 1, 1), (1, 20_000, 5_000), (500, 1, 40)],
-    ids=["everybody corrected once", "somebody corrected always", "groups of the same agents"],
-)
-def test_no_corrections_take_a_second(agents: int, each: int, asked: int) -> None:
+def correcting(agents: int, each: int, asked: int) -> Callable[[], None]:
+    """Return a function that applies to each agent what was corrected, so many times."""
     described = [an_agent(f"IEL-{number}") for number in range(agents)]
     now = clock.now()
     given = [
@@ -208,4 +240,15 @@ def test_no_corrections_take_a_second(agents: int, each: int, asked: int) -> Non
             for agent in described:
                 assert corrections.apply(agent, now - timedelta(seconds=1)) != agent
 
-    assert seconds(apply) < 1
+    return apply
+
+
+@pytest.mark.parametrize(
+    ("half", "whole"),
+    [((625, 1, 1), (1_250, 1, 1)), ((1, 2_500, 625), (1, 5_000, 1_250)), ((500, 1, 5), (500, 1, 10))],
+    ids=["everybody corrected once", "somebody corrected always", "groups of the same agents"],
+)
+def test_no_corrections_take_a_second_or_more_than_in_proportion(
+    half: tuple[int, int, int], whole: tuple[int, int, int]
+) -> None:
+    assert is_quick(correcting(*half), correcting(*whole))

@@ -37,7 +37,7 @@ def test_who_exports_nothing_imports_no_sdk_and_passes_the_trace_on() -> None:
         with traces.publishing([], []) as contexts:
             assert contexts == {}
     program = (
-        "import sys, services.enrolment.app\n"
+        "import sys, shared.messaging.traces\n"
         "sys.exit('opentelemetry.sdk' in sys.modules or 'opentelemetry.exporter' in sys.modules)"
     )
     subprocess.run([sys.executable, "-c", program], check=True)

@@ -9,7 +9,7 @@ from services.console.doctor import certificates, dns
 from services.console.doctor.dns import NoAnswer
 from services.console.findings import Finding, Mark
 from services.notifier.delivery.connection import SmtpConnection
-from services.notifier.delivery.outcomes import RelayUnreachable, Timeouts
+from services.notifier.delivery.results import RelayUnreachable, Timeouts
 from services.notifier.service import sender_dns
 from services.notifier.service.sender_dns import DnsRecord
 from services.notifier.settings import Settings

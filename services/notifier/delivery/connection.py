@@ -15,15 +15,15 @@ import aiosmtplib
 from aiosmtplib import SMTPException, SMTPTimeoutError
 from prometheus_client import Gauge
 
-from services.notifier.delivery.outcomes import (
+from services.notifier.delivery.results import (
     MailResult,
     RelayUnreachable,
     Timeouts,
     Verdict,
-    answer_of,
     check_connection,
     message_of,
     refusal,
+    reply_of,
 )
 from services.notifier.letters import bounces
 from services.notifier.render import Outgoing
@@ -39,8 +39,8 @@ MarkDataStarted = Callable[[], Awaitable[bool]]
 class StaleConnection(Exception):
     """The connection ended before DATA began. The mail was not sent."""
 
-    def __init__(self, answer: str, code: int | None = None) -> None:
-        super().__init__(answer)
+    def __init__(self, reply: str, code: int | None = None) -> None:
+        super().__init__(reply)
         self.code = code
 
 
@@ -137,15 +137,15 @@ class SmtpConnection:
                     Verdict.FAILED, None, "the address needs SMTPUTF8, which the relay does not offer"
                 )
             parameters = b" SMTPUTF8"
-        answered = begun = False
+        replied = begun = False
         try:
             refused = await self._command(b"MAIL FROM:<" + mail.sender.encode() + b">" + parameters)
-            answered = True
+            replied = True
             if refused is not None:
                 return refused
             refused = await self._command(b"RCPT TO:<" + mail.recipient.encode() + b">")
             if refused is not None:
-                return replace(refused, bad_address=bounces.bad_address_in(refused.answer))
+                return replace(refused, bad_address=bounces.bad_address_in(refused.reply))
             if not await mark_data_started():
                 await self._reset()
                 return MailResult(Verdict.NOT_OURS, None, "the claim was lost before DATA")
@@ -153,14 +153,14 @@ class SmtpConnection:
             return await self._data(mail.content)
         except StaleConnection as error:
             self.drop()
-            if not answered:
+            if not replied:
                 raise
             return MailResult(Verdict.RETRY, error.code, str(error))
         except (SMTPException, OSError) as error:
             self.drop()
             if begun:
                 return MailResult(Verdict.AMBIGUOUS, None, f"no answer after DATA: {message_of(error)}")
-            if answered or isinstance(error, SMTPTimeoutError):
+            if replied or isinstance(error, SMTPTimeoutError):
                 return MailResult(Verdict.RETRY, None, message_of(error))
             raise StaleConnection(message_of(error)) from error
         except BaseException:
@@ -177,7 +177,7 @@ class SmtpConnection:
         """
         response = await self._client.execute_command(command, timeout=self._timeouts.command)
         if response.code == 421:
-            raise StaleConnection(answer_of(response), response.code)
+            raise StaleConnection(reply_of(response), response.code)
         if 200 <= response.code < 300:
             return None
         check_connection(response)
@@ -189,7 +189,7 @@ class SmtpConnection:
         if response.code != 354:
             if 200 <= response.code < 400:
                 self.drop()  # it does not speak SMTP, but it has no message either
-                return MailResult(Verdict.RETRY, response.code, answer_of(response))
+                return MailResult(Verdict.RETRY, response.code, reply_of(response))
             check_connection(response)
             await self._reset()
             return refusal(response)
@@ -199,14 +199,14 @@ class SmtpConnection:
         protocol.write(content.replace(b"\r\n.", b"\r\n..") + b".\r\n")
         response = await protocol.read_response(timeout=self._timeouts.final)
         if 200 <= response.code < 300:
-            return MailResult(Verdict.SENT, response.code, answer_of(response))
+            return MailResult(Verdict.SENT, response.code, reply_of(response))
         if response.code == 421:
             self.drop()
         if 400 <= response.code < 600:
             return refusal(response)
         self.drop()
         return MailResult(
-            Verdict.AMBIGUOUS, response.code, f"no answer that SMTP knows: {answer_of(response)}"
+            Verdict.AMBIGUOUS, response.code, f"no answer that SMTP knows: {reply_of(response)}"
         )
 
     async def _reset(self) -> None:

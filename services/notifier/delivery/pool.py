@@ -6,8 +6,8 @@ from contextlib import asynccontextmanager
 from prometheus_client import Counter, Histogram
 
 from services.notifier.delivery.connection import MarkDataStarted, SmtpConnection, StaleConnection
-from services.notifier.delivery.outcomes import MailResult, RelayUnreachable, Timeouts, Verdict
 from services.notifier.delivery.providers import provider_of
+from services.notifier.delivery.results import MailResult, RelayUnreachable, Timeouts, Verdict
 from services.notifier.render import Outgoing
 from services.notifier.settings import SmtpServer
 
@@ -91,12 +91,12 @@ class SmtpPool:
                 refusing = self._refusing
                 sent_at = time.monotonic()
                 try:
-                    outcome = await connection.send(mail, mark_data_started)
-                    _count(mail, outcome, time.monotonic() - sent_at)
-                    if refusing and outcome.code not in (None, 421):
+                    result = await connection.send(mail, mark_data_started)
+                    _count(mail, result, time.monotonic() - sent_at)
+                    if refusing and result.code not in (None, 421):
                         self._refusing = False
                         self._outage.over()
-                    return outcome
+                    return result
                 except RelayUnreachable as error:
                     self._refusing = True
                     self._drop_idle()
@@ -147,13 +147,13 @@ class SmtpPool:
             connection.drop()
 
 
-def _count(mail: Outgoing, outcome: MailResult, seconds: float) -> None:
+def _count(mail: Outgoing, result: MailResult, seconds: float) -> None:
     """Count an attempt to which the relay replied or owes a reply."""
-    if outcome.code is None and outcome.verdict not in (Verdict.RETRY, Verdict.AMBIGUOUS):
+    if result.code is None and result.verdict not in (Verdict.RETRY, Verdict.AMBIGUOUS):
         return
     provider = provider_of(mail.recipient)
     SECONDS.labels(provider).observe(seconds)
-    ANSWERS.labels(provider, _code(outcome.code)).inc()
+    ANSWERS.labels(provider, _code(result.code)).inc()
 
 
 def _code(code: int | None) -> str:

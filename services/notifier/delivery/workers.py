@@ -13,11 +13,11 @@ from uuid import UUID
 from prometheus_client import Counter
 
 from services.notifier import letters
-from services.notifier.delivery import outcomes
+from services.notifier.delivery import results
 from services.notifier.delivery.batching import Batcher
 from services.notifier.delivery.domains import Admitted, Domains, Later
-from services.notifier.delivery.outcomes import MailResult, Verdict
 from services.notifier.delivery.pool import SmtpPool
+from services.notifier.delivery.results import MailResult, Verdict
 from services.notifier.delivery.work_queue import WorkQueue
 from services.notifier.letters import Priority
 from services.notifier.render import WRITTEN_BY, Outgoing, Renderer
@@ -144,7 +144,7 @@ class Workers:
                 case Later(seconds):
                     self._queue.finished(mail)
                     delay = timedelta(seconds=seconds)
-                    self._finish(self._settlements.put(outcomes.postponed(mail, "its domain is slow", delay)))
+                    self._finish(self._settlements.put(results.postponed(mail, "its domain is slow", delay)))
                     continue
             following: Claimed | None = mail
             while following is not None:
@@ -189,30 +189,30 @@ class Workers:
         try:
             match letters.revalidate(mail, claimed.context, now):
                 case letters.Superseded(why):
-                    return outcomes.superseded(claimed, why)
+                    return results.superseded(claimed, why)
                 case letters.SessionStateMissing():
-                    return outcomes.session_state_missing(claimed)
+                    return results.session_state_missing(claimed)
                 case letters.Postponed(until):
-                    return outcomes.postponed(claimed, "its time has not come", until - now)
+                    return results.postponed(claimed, "its time has not come", until - now)
             # An address from which mails came back may be right again: its owner is to say so.
             if claimed.context.suppressed and mail.template is not letters.LetterType.CONFIRM_ADDRESS:
-                return outcomes.suppressed(claimed)
+                return results.suppressed(claimed)
             written = WrittenLetter(self._renderer.now(), WRITTEN_BY, claimed.context)
             outgoing = self._renderer.render(mail, claimed.context)
         except UnsendableAddress as error:
-            return outcomes.settled(claimed, MailResult(Verdict.FAILED, None, str(error)))
+            return results.settled(claimed, MailResult(Verdict.FAILED, None, str(error)))
         except Exception:
             # A fault of ours in one letter: the others go on, and it is tried again once it is mended.
             RENDER_FAILURES.labels(mail.template).inc()
             log.exception("The mail %s (%s) cannot be written", mail.mail_id, mail.template)
-            return outcomes.settled(
+            return results.settled(
                 claimed, MailResult(Verdict.RETRY, None, "the letter could not be written")
             )
-        outcome = await self._send(claimed, outgoing)
-        if outcome is None:
+        result = await self._send(claimed, outgoing)
+        if result is None:
             return None
-        log.debug("%s, attempt %d: %s", mail.template, claimed.attempts, outcome.verdict)
-        return outcomes.settled(claimed, outcome, written)
+        log.debug("%s, attempt %d: %s", mail.template, claimed.attempts, result.verdict)
+        return results.settled(claimed, result, written)
 
     async def _send(self, claimed: Claimed, outgoing: Outgoing) -> MailResult | None:
         """Return None if the mail's mark could not be stored."""
@@ -223,9 +223,9 @@ class Workers:
         attributes = {f"parcours.{name}": value for name, value in _ids_of(claimed).items()}
         attributes |= {"parcours.template": claimed.mail.template, "parcours.attempt": claimed.attempts}
         span = tracing.begin(f"smtp {claimed.mail.template}", claimed.traceparent, "client", attributes)
-        outcome: MailResult | None = None
+        result: MailResult | None = None
         try:
-            outcome = await self._pool.send(outgoing, mark_data_started)
+            result = await self._pool.send(outgoing, mark_data_started)
         except Exception as error:
             if not is_temporary(error):
                 raise
@@ -235,11 +235,11 @@ class Workers:
             )
         finally:
             if span is not None:
-                verdict = None if outcome is None else outcome.verdict
-                code = None if outcome is None else outcome.code
+                verdict = None if result is None else result.verdict
+                code = None if result is None else result.code
                 failure = None if verdict is Verdict.SENT else verdict or "interrupted"
                 span.end(failure, {"parcours.outcome": verdict, "smtp.code": code})
-        return outcome
+        return result
 
     # ------------------------------------------------------------------------------------- to the database
 

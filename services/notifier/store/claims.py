@@ -147,7 +147,7 @@ async def mark_data_started(
 
 @dataclass(frozen=True, slots=True)
 class Settlement:
-    """``answer`` is the relay's, or why it was not asked.
+    """``reply`` is the relay's, or why it was not asked.
 
     ``delay`` is for RETRY and PENDING. ``bad_address`` is the RFC 3463 code if the address itself was
     refused. ``suppressed``: the mail was not tried. ``written`` is the letter that the relay has or may
@@ -157,7 +157,7 @@ class Settlement:
     claim: Claim
     state: MailState
     code: int | None
-    answer: str
+    reply: str
     delay: timedelta = timedelta(0)
     bad_address: str | None = None
     suppressed: bool = False
@@ -181,7 +181,7 @@ async def settle(tx: Transaction, owner: UUID, settlements: Sequence[Settlement]
             **_columns([settlement.claim for settlement in settlements]),
             "states": [settlement.state.value for settlement in settlements],
             "codes": [settlement.code for settlement in settlements],
-            "answers": [settlement.answer[:500] for settlement in settlements],
+            "answers": [settlement.reply[:500] for settlement in settlements],
             "delays": [settlement.delay for settlement in settlements],
         },
     )
@@ -209,7 +209,7 @@ def _attempt(settlement: Settlement) -> SendAttempt:
         claim.number,
         settlement.state,
         settlement.code,
-        settlement.answer[:500],
+        settlement.reply[:500],
         settlement.written,
     )
 

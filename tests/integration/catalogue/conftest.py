@@ -32,6 +32,7 @@ from shared.web.rendering import Sites
 from tests.conftest import Ask, Eventually, lent, opened
 from tests.support.catalogue import load
 from tests.support.guards import a_guard
+from tests.support.pools import Pools
 
 RENNES = loaded_session_id("ia-et-territoires", "rennes")
 MOOC = loaded_session_id("mooc-fondamentaux-ia", "printemps-2025")
@@ -128,9 +129,9 @@ async def visiting(
 
 
 @pytest.fixture
-async def visitor(loaded_url: str, tokens_file: Path) -> AsyncIterator[httpx.AsyncClient]:
+async def visitor(loaded_url: str, tokens_file: Path, pools: Pools) -> AsyncIterator[httpx.AsyncClient]:
     """Visit the shared catalogue, and leave it as it is."""
-    async with lent(loaded_url) as database, visiting(database, tokens_file) as browser:
+    async with lent(loaded_url, pools) as database, visiting(database, tokens_file) as browser:
         yield browser
 
 
@@ -154,9 +155,9 @@ def loaded_url(new_database: Callable[[str], str]) -> str:
 
 
 @pytest.fixture
-async def look(loaded_url: str, tokens_file: Path) -> AsyncIterator[Ask]:
+async def look(loaded_url: str, tokens_file: Path, pools: Pools) -> AsyncIterator[Ask]:
     """Ask the shared catalogue for what leaves it as it is."""
-    async with lent(loaded_url) as database, asking(database, tokens_file) as ask:
+    async with lent(loaded_url, pools) as database, asking(database, tokens_file) as ask:
         yield ask
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections import Counter
+from collections.abc import Awaitable, Callable
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
@@ -9,8 +10,10 @@ from zoneinfo import ZoneInfo
 
 import pytest
 from sqlalchemy import text
+from typer.testing import CliRunner, Result
 
 from services.catalogue import jobs
+from services.catalogue.__main__ import app as command_line
 from services.catalogue.offer_files import reading
 from services.catalogue.offer_files.reading import OFFER, OfferError
 from services.catalogue.service.loading import Summary
@@ -24,7 +27,7 @@ from shared.events.catalogue import (
     SessionScheduled,
 )
 from shared.events.vocabulary import EnrolmentWindow, Phase
-from tests.conftest import Ask
+from tests.conftest import Ask, settings_of
 from tests.integration.catalogue.conftest import (
     AS_OF,
     MOOC,
@@ -40,7 +43,6 @@ from tests.integration.catalogue.conftest import (
     time_is,
 )
 from tests.support.catalogue import load
-from tests.support.processes import run_cli
 
 
 @pytest.fixture
@@ -156,28 +158,31 @@ async def test_a_session_never_changes_hands(offer: Summary, database: Database,
 
 
 @pytest.fixture
-def environment(catalogue_url: str) -> dict[str, str]:
-    return {"CATALOGUE_DATABASE_URL": catalogue_url, "KAFKA_BOOTSTRAP_SERVERS": "localhost:1"}
+def load_offer(catalogue_url: str, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Awaitable[Result]]:
+    """``parcours catalogue load-offer …`` inside this process."""
+    for name, value in settings_of("catalogue", catalogue_url, "localhost:1").items():
+        monkeypatch.setenv(name, value)
+    # In a thread: the command line runs an event loop of its own.
+    return lambda *arguments: asyncio.to_thread(CliRunner().invoke, command_line, ("load-offer", *arguments))
 
 
 async def test_a_trial_loads_its_offer_once_and_never_moves_it_later(
-    environment: dict[str, str], events_of: EventsOf
+    load_offer: Callable[..., Awaitable[Result]], events_of: EventsOf
 ) -> None:
-    trial = ("catalogue", "load-offer", "--if-none", "--as-of")
-    first = run_cli(*trial, "2025-03-20", environment=environment)
+    first = await load_offer("--if-none", "--as-of", "2025-03-20")
     assert first.stdout.startswith("Offers: 7, dates moved by +"), first.stderr
     assert "Sessions: 37 new, 0 changed, 0 unchanged" in first.stdout
     events = await events_of()
-    again = run_cli(*trial, "2025-03-13", environment=environment)
-    assert (again.returncode, again.stdout) == (0, "There is an offer already: nothing was loaded.\n")
+    again = await load_offer("--if-none", "--as-of", "2025-03-13")
+    assert (again.exit_code, again.stdout) == (0, "There is an offer already: nothing was loaded.\n")
     assert await events_of() == events
 
 
-def test_the_command_says_what_is_wrong_without_a_traceback(
-    environment: dict[str, str], tmp_path: Path
+async def test_the_command_says_what_is_wrong_without_a_traceback(
+    load_offer: Callable[..., Awaitable[Result]], tmp_path: Path
 ) -> None:
     bad = edited(tmp_path, "mooc.yaml", "ends_at: 2025-04-12 00:00", "ends_at: 2025-03-12 00:00")
-    done = run_cli("catalogue", "load-offer", "--directory", str(bad), environment=environment)
-    assert done.returncode == 1
+    done = await load_offer("--directory", str(bad))
+    assert done.exit_code == 1
     assert "mooc.yaml, offer mooc-fondamentaux-ia, session printemps-2025: ends_at" in done.stderr
     assert "Traceback" not in done.stderr

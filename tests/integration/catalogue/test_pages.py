@@ -4,7 +4,7 @@ import re
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
-from uuid import UUID, uuid4
+from uuid import uuid4
 from xml.etree import ElementTree as ET
 
 import httpx
@@ -54,9 +54,11 @@ ELSEWHERE = {"/docs", "/gestion"}
 
 async def test_every_link_within_the_site_leads_somewhere(visitor: HttpBrowser) -> None:
     links = {link.partition("#")[0] for path in PAGES for link in (await read(visitor, path)).links}
-    inside = {link for link in links if link.startswith("/")} - ELSEWHERE
+    inside = sorted({link for link in links if link.startswith("/")} - ELSEWHERE)
     assert len(inside) > len(PAGES)
-    assert [link for link in inside if (await visitor.get(link)).status_code != 200] == []
+    # Links that differ in an id or in what is looked for come from the same template.
+    of_each_kind = {re.sub(r"[0-9a-f-]{36}|=[^&]+", "", link): link for link in inside}
+    assert [link for link in of_each_kind.values() if (await visitor.get(link)).status_code != 200] == []
 
 
 @pytest.mark.parametrize("path", [*PAGES, "/rien", "/sessions/abc"])
@@ -159,7 +161,7 @@ async def test_the_seats_of_a_session_are_a_small_part_of_its_page_that_is_asked
 
 
 @pytest.mark.parametrize(
-    "path", [*PAGES, "/agenda.ics", "/replays.atom", "/sitemap.xml", "/static/parcours.css"]
+    "path", ["/", "/sessions", "/agenda.ics", "/replays.atom", "/sitemap.xml", "/static/parcours.css"]
 )
 async def test_a_client_that_has_a_page_already_gets_304(visitor: HttpBrowser, path: str) -> None:
     first = await visitor.get(path)
@@ -203,15 +205,15 @@ async def online_id(ask: Ask, an_empty_offer: str) -> str:
     return await published(ask, an_empty_offer, title="Visioconférence", **links)
 
 
-@pytest.mark.parametrize("by", [None, PORTAL, CORSE, BRETAGNE, ADMIN])
-async def test_the_api_says_them_to_the_organiser_alone(ask: Ask, online_id: str, by: str | None) -> None:
+async def test_the_api_says_them_to_the_organiser_alone(ask: Ask, online_id: str) -> None:
     path = f"/sessions/{online_id}"
-    seen = (LINK, EVALUATION) if by in (BRETAGNE, ADMIN) else (None, None)
-    for session in (await shown(ask, path, by=by), *await listed(ask, by=by)):
-        assert (session["join_url"], session["evaluation_url"]) == seen
-    for private in (f"{path}/history", "/sessions/export"):
-        answer = (await ask("GET", private, by=by)).text
-        assert (LINK in answer) is (seen[0] is not None), private
+    for by in (None, PORTAL, CORSE, BRETAGNE, ADMIN):
+        seen = (LINK, EVALUATION) if by in (BRETAGNE, ADMIN) else (None, None)
+        for session in (await shown(ask, path, by=by), *await listed(ask, by=by)):
+            assert (session["join_url"], session["evaluation_url"]) == seen, by
+        for private in (f"{path}/history", "/sessions/export"):
+            answer = (await ask("GET", private, by=by)).text
+            assert (LINK in answer) is (seen[0] is not None), (private, by)
 
 
 async def test_no_public_page_feed_or_calendar_says_them(visit: httpx.AsyncClient, online_id: str) -> None:
@@ -312,7 +314,10 @@ async def test_the_map_of_the_site_names_every_offer_and_session(visitor: HttpBr
 
 
 async def test_search_engines_are_told_of_courses_and_events(visitor: HttpBrowser) -> None:
-    (event,) = (await read(visitor, f"/sessions/{RENNES}")).data
+    page = await read(visitor, f"/sessions/{RENNES}")
+    (event,) = page.data
+    assert event["description"] in page.text
+    assert "isAccessibleForFree" not in event
     assert (event["@type"], event["eventStatus"]) == ("EducationEvent", "https://schema.org/EventScheduled")
     assert event["startDate"].endswith(("T09:30:00+01:00", "T09:30:00+02:00"))
     assert event["url"] == f"{PUBLIC_URL}/sessions/{RENNES}"
@@ -328,15 +333,6 @@ async def test_search_engines_are_told_of_courses_and_events(visitor: HttpBrowse
             *("Course", place),
             mode,
         )
-
-
-@pytest.mark.parametrize("session_id", [MOOC, RENNES])
-async def test_search_engines_are_told_what_the_page_says_and_never_that_it_is_free(
-    visitor: HttpBrowser, session_id: UUID
-) -> None:
-    page = await read(visitor, f"/sessions/{session_id}")
-    assert page.data[0]["description"] in page.text
-    assert "isAccessibleForFree" not in page.data[0]
 
 
 async def test_a_replay_is_shown_with_the_session_that_it_recorded(

@@ -71,20 +71,19 @@ async def test_a_replay_is_published_once_and_open_to_everyone(
         problem(await ask("POST", "/replays", by=BRETAGNE, **replay | other), 409)
 
 
-@pytest.mark.parametrize(
-    ("by", "fields", "status"),
-    [
-        (BRETAGNE, {"session_id": str(RENNES)}, 409),
-        (CORSE, {"session_id": str(RENNES)}, 404),
-        (BRETAGNE, {"session_id": str(UUID(int=7))}, 404),
-        (CORSE, {"organiser": "bretagne"}, 403),
-        (ADMIN, {}, 422),
-        (BRETAGNE, {"themes": ["inconnu"]}, 422),
-    ],
-    ids=["not begun", "of others", "unknown", "for others", "for nobody", "unknown theme"],
-)
-async def test_a_replay_is_refused(look: Ask, by: str, fields: dict[str, Any], status: int) -> None:
-    problem(await look("POST", "/replays", by=by, **REPLAY | fields), status)
+REFUSED: dict[str, tuple[str, dict[str, Any], int]] = {
+    "not begun": (BRETAGNE, {"session_id": str(RENNES)}, 409),
+    "of others": (CORSE, {"session_id": str(RENNES)}, 404),
+    "unknown": (BRETAGNE, {"session_id": str(UUID(int=7))}, 404),
+    "for others": (CORSE, {"organiser": "bretagne"}, 403),
+    "for nobody": (ADMIN, {}, 422),
+    "unknown theme": (BRETAGNE, {"themes": ["inconnu"]}, 422),
+}
+
+
+async def test_a_replay_is_refused(look: Ask) -> None:
+    for by, fields, status in REFUSED.values():
+        problem(await look("POST", "/replays", by=by, **REPLAY | fields), status)
 
 
 async def test_of_many_publications_at_one_address_one_is_new(ask: Ask, events_of: EventsOf) -> None:
@@ -133,7 +132,7 @@ async def test_a_corrected_address_is_the_resources_and_the_wrong_one_is_free(as
 
 async def test_of_two_corrections_to_one_address_one_is_refused(ask: Ask) -> None:
     paths = [f"/resources/{await published_replay(ask, url=f'{OTHER_URL}/{name}')}" for name in "ab"]
-    for attempt in range(1, 6):
+    for attempt in range(1, 4):
         same = {"url": f"{OTHER_URL}/{attempt}"}
         answers = await asyncio.gather(*(ask("PATCH", path, by=BRETAGNE, **same) for path in paths))
         assert sorted(answer.status_code for answer in answers) == [200, 409]
@@ -229,8 +228,8 @@ async def test_of_many_withdrawals_at_once_one_is_made_and_the_address_is_free(
 ) -> None:
     resource_id = await published_replay(ask)
     path = f"/resources/{resource_id}/withdraw"
-    answers = await asyncio.gather(*(ask("POST", path, by=BRETAGNE) for _ in range(8)))
-    assert sorted(answer.status_code for answer in answers) == [200] + [409] * 7
+    answers = await asyncio.gather(*(ask("POST", path, by=BRETAGNE) for _ in range(4)))
+    assert sorted(answer.status_code for answer in answers) == [200] + [409] * 3
     assert kinds(await events_of(resource_id)) == [ReplayPublished, ResourceWithdrawn]
     assert await published_replay(ask) != resource_id
 
@@ -252,7 +251,7 @@ async def test_a_withdrawn_resource_of_the_files_stays_so_when_they_are_loaded_a
 NEW = "/gestion/ressources/nouvelle"
 
 
-@pytest.mark.parametrize("kind", ["replay", "dossier", "community"])
+@pytest.mark.parametrize("kind", ["replay", "community"])
 async def test_each_kind_is_put_online_once_by_a_form_and_corrected_there(
     organiser: HttpBrowser, an_empty_offer: str, ask: Ask, kind: str
 ) -> None:
@@ -267,24 +266,20 @@ async def test_each_kind_is_put_online_once_by_a_form_and_corrected_there(
     assert (resource["title"], resource["summary"], resource["themes"]) == ("Autre", None, [])
 
 
-@pytest.mark.parametrize(
-    ("change", "field"),
-    [
-        ({"resource_kind": "film"}, "resource_kind"),
-        ({"organiser": ""}, "organiser"),
-        ({"organiser": "nationale"}, "organiser"),
-        ({"title": ""}, "title"),
-        ({"url": REPLAY["url"]}, "url"),
-    ],
-    ids=["kind", "organiser", "replay of no delegation", "title", "address in use"],
-)
 async def test_an_error_of_a_new_resource_stands_beside_its_field(
-    visit: HttpBrowser, an_empty_offer: str, ask: Ask, change: dict[str, str], field: str
+    visit: HttpBrowser, an_empty_offer: str, ask: Ask
 ) -> None:
     await published_replay(ask)
     await log_in(visit, ADMIN)
     right = {"resource_kind": "replay", "organiser": "bretagne", "title": "Autre", "url": OTHER_URL}
-    assert wrong_fields(await send(visit, NEW, **right | change)) == [field]
+    for field, wrong in (
+        ("resource_kind", "film"),
+        ("organiser", ""),
+        ("organiser", "nationale"),  # which publishes no replay
+        ("title", ""),
+        ("url", REPLAY["url"]),
+    ):
+        assert wrong_fields(await send(visit, NEW, **right | {field: wrong})) == [field], wrong
 
 
 async def test_the_resources_of_others_are_neither_listed_nor_shown(visit: HttpBrowser, ask: Ask) -> None:

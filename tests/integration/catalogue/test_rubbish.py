@@ -19,8 +19,11 @@ ROWS = {
 }
 
 
-@pytest.mark.parametrize("wrong", ["²", "9" * 5000], ids=["digit", "long"])
-@pytest.mark.parametrize("place", ["nouvelle", "serie", "published"])
+@pytest.mark.parametrize(
+    ("place", "wrong"),
+    [("nouvelle", "9" * 5000), ("serie", "9" * 5000), ("published", "²")],
+    ids=["new, long", "series, long", "published, digit"],
+)
 async def test_each_field_of_a_session_may_be_wrong_by_itself(
     organiser: HttpBrowser, an_empty_offer: str, ask: Ask, place: str, wrong: str
 ) -> None:

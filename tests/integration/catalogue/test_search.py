@@ -153,32 +153,29 @@ async def test_drafts_and_bespoke_sessions_are_on_no_page(
 REPLAY = {"title": "À revoir", "url": "https://video.example/1", "themes": ["enjeux-ia"]}
 
 
-@pytest.mark.parametrize(
-    ("searched", "wanted"),
-    [
-        ("intelligence artificielle", {}),
-        ("l’Intelligence Artificielle", {}),
-        ("IA", {}),
-        ("formation", {}),
-        ("mooc", {"format": "mooc"}),
-        ("webinaires", {"format": "webinar"}),
-        ("rendez-vous local", {"format": "local_event"}),
-        ("Inet", {"format": "inet"}),
-        ("management", {"theme": "transition-numerique"}),
-        ("visioconférence", {"format": "webinar"}),
-        ("ChatGPT", {"recherche": "IA générative"}),
-        ("Ille-et-Vilaine", {"delegation": "bretagne"}),
-        ("côte d’or", {"delegation": "bourgogne-franche-comte"}),
-        ("Gironde", {"delegation": "nouvelle-aquitaine"}),
-        ("près de Rennes", {"recherche": "Rennes"}),
-    ],
-)
+CALLED: list[tuple[dict[str, str], list[str]]] = [
+    ({}, ["intelligence artificielle", "l’Intelligence Artificielle", "IA", "formation"]),
+    ({"format": "mooc"}, ["mooc"]),
+    ({"format": "webinar"}, ["webinaires", "visioconférence"]),
+    ({"format": "local_event"}, ["rendez-vous local"]),
+    ({"format": "inet"}, ["Inet"]),
+    ({"theme": "transition-numerique"}, ["management"]),
+    ({"recherche": "IA générative"}, ["ChatGPT"]),
+    ({"delegation": "bretagne"}, ["Ille-et-Vilaine"]),
+    ({"delegation": "bourgogne-franche-comte"}, ["côte d’or"]),
+    ({"delegation": "nouvelle-aquitaine"}, ["Gironde"]),
+    ({"recherche": "Rennes"}, ["près de Rennes"]),
+]
+
+
+@pytest.mark.parametrize(("wanted", "names"), CALLED, ids=[names[0] for _, names in CALLED])
 async def test_a_subject_a_format_a_theme_or_a_place_is_found_by_what_people_call_it(
-    visitor: HttpBrowser, searched: str, wanted: dict[str, str]
+    visitor: HttpBrowser, wanted: dict[str, str], names: list[str]
 ) -> None:
     expected = await found(visitor, passees="oui", **wanted)
     assert expected
-    assert await found(visitor, recherche=searched, passees="oui") >= expected
+    for name in names:
+        assert await found(visitor, recherche=name, passees="oui") >= expected, name
 
 
 @pytest.mark.parametrize(

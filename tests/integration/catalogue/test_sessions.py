@@ -60,6 +60,7 @@ async def test_a_session_is_shown_with_the_whole_state_of_the_contract(look: Ask
 @pytest.mark.parametrize(
     ("path", "field", "newest_first"),
     [("/sessions", "starts_at", False), ("/offers", "offer_id", False), ("/resources", "published_at", True)],
+    ids=["sessions", "offers", "resources"],
 )
 async def test_the_pages_of_a_list_hold_everything_once_in_order(
     look: Ask, path: str, field: str, *, newest_first: bool
@@ -67,32 +68,29 @@ async def test_the_pages_of_a_list_hold_everything_once_in_order(
     whole = await listed(look, path, limit=200)
     order = [item[field] for item in whole]
     assert order == sorted(order, reverse=newest_first)
-    page = await shown(look, path, limit=3)
+    page = await shown(look, path, limit=5)
     items = page["items"]
     while page["next"] is not None:
-        page = await shown(look, path, limit=3, cursor=page["next"])
-        assert len(page["items"]) <= 3
+        page = await shown(look, path, limit=5, cursor=page["next"])
+        assert len(page["items"]) <= 5
         items += page["items"]
     assert items == whole
 
 
-@pytest.mark.parametrize(
-    ("wanted", "field", "value"),
-    [
-        ({"format": "webinar"}, "format", "webinar"),
-        ({"delegation": "mayotte"}, "organiser", "mayotte"),
-        ({"offer_id": "mooc-fondamentaux-ia"}, "offer_id", "mooc-fondamentaux-ia"),
-        ({"enrolment": "open"}, "enrolment", "open"),
-        ({"enrolment": "closed"}, "enrolment", "closed"),
-        ({"enrolment": "not_yet_open"}, "enrolment", "not_yet_open"),
-        ({"status": "published"}, "status", "published"),
-    ],
-)
-async def test_a_filter_keeps_exactly_what_it_says(
-    look: Ask, wanted: dict[str, str], field: str, value: str
-) -> None:
-    kept = await listed(look, limit=200, **wanted)
-    assert kept == [item for item in await listed(look, limit=200) if item[field] == value] != []
+FILTERS = [
+    ("format", "webinar", "format"),
+    ("delegation", "mayotte", "organiser"),
+    ("offer_id", "mooc-fondamentaux-ia", "offer_id"),
+    *(("enrolment", window, "enrolment") for window in ("open", "closed", "not_yet_open")),
+    ("status", "published", "status"),
+]
+
+
+async def test_a_filter_keeps_exactly_what_it_says(look: Ask) -> None:
+    whole = await listed(look, limit=200)
+    for name, value, field in FILTERS:
+        kept = await listed(look, limit=200, **{name: value})
+        assert kept == [item for item in whole if item[field] == value] != [], (name, value)
 
 
 async def test_sessions_are_bounded_by_their_start_and_resources_filtered(look: Ask) -> None:
@@ -105,22 +103,22 @@ async def test_sessions_are_bounded_by_their_start_and_resources_filtered(look: 
         assert await listed(look, "/resources", **{name: value}) == found != []
 
 
-@pytest.mark.parametrize(
-    ("path", "wanted"),
-    [
-        ("/sessions", {"delegation": "atlantide"}),
-        ("/sessions", {"limit": 201}),
-        ("/sessions", {"cursor": "abc"}),
-        ("/sessions", {"cursor": "W10"}),
-        ("/sessions", {"cursor": "é"}),
-        ("/sessions", {"starts_after": "0001-01-01T00:00:00+14:00"}),
-        ("/sessions", {"couleur": "bleu"}),
-        ("/sessions", {"offer_id": "a\0b"}),
-        ("/offers", {"cursor": "IjEi!"}),
-    ],
-)
-async def test_a_query_that_is_not_valid_is_refused(look: Ask, path: str, wanted: dict[str, Any]) -> None:
-    assert problem(await look("GET", path, **wanted), 422)
+WRONG_QUERIES: list[tuple[str, str, object]] = [
+    ("/sessions", "delegation", "atlantide"),
+    ("/sessions", "limit", 201),
+    ("/sessions", "cursor", "abc"),
+    ("/sessions", "cursor", "W10"),
+    ("/sessions", "cursor", "é"),
+    ("/sessions", "starts_after", "0001-01-01T00:00:00+14:00"),
+    ("/sessions", "couleur", "bleu"),
+    ("/sessions", "offer_id", "a\0b"),
+    ("/offers", "cursor", "IjEi!"),
+]
+
+
+async def test_a_query_that_is_not_valid_is_refused(look: Ask) -> None:
+    for path, name, value in WRONG_QUERIES:
+        assert problem(await look("GET", path, **{name: value}), 422), (name, value)
 
 
 # ---------------------------------------------------------------------------------------------- access
@@ -148,23 +146,20 @@ MANAGEMENT: list[tuple[str, str]] = [
 ]
 
 
-@pytest.mark.parametrize(("method", "path"), [*MANAGEMENT, ("POST", "/sessions"), ("POST", "/replays")])
-async def test_managing_needs_a_token_of_the_right_role(look: Ask, method: str, path: str) -> None:
-    unknown = await look(method, path)
-    problem(unknown, 401)
-    assert unknown.headers["www-authenticate"] == "Bearer"
-    problem(await look(method, path, by="nobody"), 401)
-    problem(await look(method, path, by=PORTAL), 403)
+async def test_managing_needs_a_token_of_the_right_role(look: Ask) -> None:
+    problem(await look("GET", "/sessions", by="nobody"), 401)  # where none is needed
+    for method, path in (*MANAGEMENT, ("POST", "/sessions"), ("POST", "/replays")):
+        unknown = await look(method, path)
+        problem(unknown, 401)
+        assert unknown.headers["www-authenticate"] == "Bearer"
+        problem(await look(method, path, by="nobody"), 401)
+        problem(await look(method, path, by=PORTAL), 403)
 
 
-async def test_a_wrong_token_is_refused_where_none_is_needed(look: Ask) -> None:
-    problem(await look("GET", "/sessions", by="nobody"), 401)
-
-
-@pytest.mark.parametrize(("method", "path"), MANAGEMENT)
-async def test_a_session_of_another_delegation_does_not_exist(look: Ask, method: str, path: str) -> None:
-    fields = {"starts_at": "2027-04-05T07:00:00Z"} if "duplicate" in path else {}
-    problem(await look(method, path, by=CORSE, **fields), 404)
+async def test_a_session_of_another_delegation_does_not_exist(look: Ask) -> None:
+    for method, path in MANAGEMENT:
+        fields = {"starts_at": "2027-04-05T07:00:00Z"} if "duplicate" in path else {}
+        problem(await look(method, path, by=CORSE, **fields), 404)
 
 
 async def test_an_organiser_drafts_for_their_delegation_and_an_admin_says_for_which(
@@ -181,42 +176,40 @@ async def test_an_organiser_drafts_for_their_delegation_and_an_admin_says_for_wh
 # ----------------------------------------------------------------------------------------------- drafts
 
 
-@pytest.mark.parametrize(
-    ("changes", "field"),
-    [
-        ({"ends_at": "2027-01-01T00:00:00Z", "starts_at": "2027-01-01T01:00:00Z"}, "body.ends_at"),
-        ({"enrolment_closes_at": "2099-01-01T00:00:00Z"}, "body.enrolment_closes_at"),
-        ({"capacity": -1}, "body.capacity"),
-        ({"capacity": 10**12}, "body.capacity"),
-        ({"quota_per_authority": 0}, "body.quota_per_authority"),
-        ({"minimum": 0}, "body.minimum"),
-        ({"minimum": 10**12}, "body.minimum"),
-        ({"minimum": 13, "capacity": 12}, "body.minimum"),
-        ({"offer_id": "inconnue"}, "body.offer_id"),
-        ({"organiser": "atlantide"}, "body.organiser"),
-        ({"timezone": "Europe/Atlantide"}, "body.timezone"),
-        ({"title": "Deux\nlignes"}, "body.title"),
-        ({"title": None}, "body.title"),
-        ({"starts_at": "2027-01-01T00:00:00"}, "body.starts_at"),
-        ({"starts_at": "9999-12-31T23:59:59-14:00"}, "body.starts_at"),
-        ({"join_url": "javascript:alert(1)"}, "body.join_url"),
-        ({"couleur": "bleu"}, "body.couleur"),
-        ({"audience": {"sirets": ["21350238800018"]}}, "body.audience.sirets.0"),
-        ({"audience": {"delegations": ["atlantide"]}}, "body.audience.delegations.0"),
-        ({"questions": [{"kind": "adjustment", "required": True}]}, "body.questions.0.required"),
-        (
-            {"questions": [{"kind": "number", "label": f"Combien de {n} ?"} for n in "abcdefghijk"]},
-            "body.questions",
-        ),
-        ({"prerequisite": {"offer_id": "rien"}}, "body.prerequisite"),
-        ({"prerequisite": {"offer_id": AN_OFFER}}, "body.prerequisite"),
-    ],
-)
-async def test_a_draft_that_is_not_valid_is_refused_by_field(
-    look: Ask, changes: dict[str, Any], field: str
-) -> None:
-    answer = await look("POST", "/sessions", by=BRETAGNE, **a_draft_of(AN_OFFER) | changes)
-    assert field in problem(answer, 422)
+WRONG_DRAFTS: list[tuple[dict[str, Any], str]] = [
+    ({"ends_at": "2027-01-01T00:00:00Z", "starts_at": "2027-01-01T01:00:00Z"}, "body.ends_at"),
+    ({"enrolment_closes_at": "2099-01-01T00:00:00Z"}, "body.enrolment_closes_at"),
+    ({"capacity": -1}, "body.capacity"),
+    ({"capacity": 10**12}, "body.capacity"),
+    ({"quota_per_authority": 0}, "body.quota_per_authority"),
+    ({"minimum": 0}, "body.minimum"),
+    ({"minimum": 10**12}, "body.minimum"),
+    ({"minimum": 13, "capacity": 12}, "body.minimum"),
+    ({"offer_id": "inconnue"}, "body.offer_id"),
+    ({"organiser": "atlantide"}, "body.organiser"),
+    ({"timezone": "Europe/Atlantide"}, "body.timezone"),
+    ({"title": "Deux\nlignes"}, "body.title"),
+    ({"title": None}, "body.title"),
+    ({"starts_at": "2027-01-01T00:00:00"}, "body.starts_at"),
+    ({"starts_at": "9999-12-31T23:59:59-14:00"}, "body.starts_at"),
+    ({"join_url": "javascript:alert(1)"}, "body.join_url"),
+    ({"couleur": "bleu"}, "body.couleur"),
+    ({"audience": {"sirets": ["21350238800018"]}}, "body.audience.sirets.0"),
+    ({"audience": {"delegations": ["atlantide"]}}, "body.audience.delegations.0"),
+    ({"questions": [{"kind": "adjustment", "required": True}]}, "body.questions.0.required"),
+    (
+        {"questions": [{"kind": "number", "label": f"Combien de {n} ?"} for n in "abcdefghijk"]},
+        "body.questions",
+    ),
+    ({"prerequisite": {"offer_id": "rien"}}, "body.prerequisite"),
+    ({"prerequisite": {"offer_id": AN_OFFER}}, "body.prerequisite"),
+]
+
+
+async def test_a_draft_that_is_not_valid_is_refused_by_field(look: Ask) -> None:
+    for changes, field in WRONG_DRAFTS:
+        answer = await look("POST", "/sessions", by=BRETAGNE, **a_draft_of(AN_OFFER) | changes)
+        assert field in problem(answer, 422), changes
 
 
 # ------------------------------------------------------------------------- publish, change, cancel
@@ -304,8 +297,8 @@ async def test_how_full_a_session_is_changes_its_tag_and_keeps_nobody_from_chang
 async def test_of_many_changes_at_once_one_is_made(draft_id: str, ask: Ask) -> None:
     path = f"/sessions/{draft_id}"
     tag = (await ask("GET", path, by=BRETAGNE)).headers["etag"]
-    changes = (ask("PATCH", path, by=BRETAGNE, if_match=tag, capacity=40 + n) for n in range(6))
-    assert sorted(answer.status_code for answer in await asyncio.gather(*changes)) == [200] + [412] * 5
+    changes = (ask("PATCH", path, by=BRETAGNE, if_match=tag, capacity=40 + n) for n in range(4))
+    assert sorted(answer.status_code for answer in await asyncio.gather(*changes)) == [200] + [412] * 3
 
 
 @pytest.mark.parametrize(
@@ -349,11 +342,11 @@ async def test_if_match_is_read_as_the_standard_says(an_empty_offer: str, ask: A
         assert (answer.status_code, decided(answer)) == (status, decided(draft)), pattern
 
 
-@pytest.mark.parametrize("path", ["/sessions", f"/sessions/{RENNES}", "/offers", "/resources"])
-async def test_head_is_get_without_the_body(look: Ask, path: str) -> None:
-    got, head = await look("GET", path), await look("HEAD", path)
-    assert (head.status_code, head.content) == (200, b"")
-    assert head.headers["content-length"] == got.headers["content-length"]
+async def test_head_is_get_without_the_body(look: Ask) -> None:
+    for path in ("/sessions", f"/sessions/{RENNES}", "/offers", "/resources"):
+        got, head = await look("GET", path), await look("HEAD", path)
+        assert (head.status_code, head.content) == (200, b"")
+        assert head.headers["content-length"] == got.headers["content-length"]
 
 
 async def test_a_published_session_is_changed_so_often_in_an_hour_and_a_draft_without_limit(

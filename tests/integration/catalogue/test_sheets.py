@@ -216,31 +216,29 @@ async def test_a_session_is_given_a_reference_by_its_id_and_is_found_by_it(
 REQUIRED = ("ends_at", "enrolment_opens_at", "starts_at")
 
 
-@pytest.mark.parametrize(
-    ("content", "expected"),
-    [
-        (sheet("BRE-8", "BRE-9", "BRE-8"), [(4, "reference_twice", "reference")]),
-        (sheet("BRE-1", "BRE-1"), [(3, "session_twice", None)]),
-        (sheet("BRE-1").replace(b";essai;", b";autre;"), [(2, "offer_id_fixed", "offer_id")]),
-        (PLACE.format("rien", "Brest"), [(2, "invalid", "session_id")]),
-        (PLACE.format(UUID(int=7), "Brest"), [(2, "unknown_session", "session_id")]),
-        ("Référence;Offre\nBRE-9;essai\n", [(2, "invalid", column) for column in REQUIRED]),
-        ("Offre;Lieu\nessai;Brest\n", [(1, "column_missing", column) for column in REQUIRED]),
-    ],
-)
-async def test_a_line_is_refused(
-    an_empty_offer: str, ask: Ask, content: bytes, expected: list[tuple[int, str, str | None]]
-) -> None:
+REFUSED: list[tuple[bytes | str, list[tuple[int, str, str | None]]]] = [
+    (sheet("BRE-8", "BRE-9", "BRE-8"), [(4, "reference_twice", "reference")]),
+    (sheet("BRE-1", "BRE-1"), [(3, "session_twice", None)]),
+    (sheet("BRE-1").replace(b";essai;", b";autre;"), [(2, "offer_id_fixed", "offer_id")]),
+    (PLACE.format("rien", "Brest"), [(2, "invalid", "session_id")]),
+    (PLACE.format(UUID(int=7), "Brest"), [(2, "unknown_session", "session_id")]),
+    ("Référence;Offre\nBRE-9;essai\n", [(2, "invalid", column) for column in REQUIRED]),
+    ("Offre;Lieu\nessai;Brest\n", [(1, "column_missing", column) for column in REQUIRED]),
+]
+
+
+async def test_a_line_is_refused(an_empty_offer: str, ask: Ask) -> None:
     await imported(ask, sheet("BRE-1", "BRE-2"))
-    assert sorted(await faults(ask, content), key=str) == expected
+    for content, expected in REFUSED:
+        assert sorted(await faults(ask, content), key=str) == expected
 
 
-@pytest.mark.parametrize("reference", ["=1+1", "@x", "BRE 1", "été", "A" * 65, ".a", "A;B", "A\u200b"])
 async def test_a_reference_is_short_and_nothing_that_a_spreadsheet_runs(
-    reference: str, an_empty_offer: str, ask: Ask
+    an_empty_offer: str, ask: Ask
 ) -> None:
-    found = await faults(ask, sheet(f'"{reference}"'))
-    assert [(line, column) for line, _, column in found] == [(2, "reference")]
+    wrong = ("=1+1", "@x", "BRE 1", "été", "A" * 65, ".a", "A;B", "A\u200b")
+    found = await faults(ask, sheet(*(f'"{reference}"' for reference in wrong)))
+    assert [(line, column) for line, _, column in found] == [(line, "reference") for line in range(2, 10)]
 
 
 async def test_a_session_of_another_delegation_is_not_there_for_a_line(an_empty_offer: str, ask: Ask) -> None:

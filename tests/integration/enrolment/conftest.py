@@ -1,5 +1,6 @@
 """The enrolment service's HTTP on a real database, and the clients that send it requests."""
 
+import asyncio
 import hashlib
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -21,14 +22,17 @@ from services.enrolment.service import requests as service
 from services.enrolment.service import sessions as service_sessions
 from services.enrolment.settings import Settings
 from shared import clock
-from shared.database import Database
+from shared.database import Database, async_url
 from shared.events.catalogue import SessionState
 from shared.events.vocabulary import Agent
 from shared.messaging.erasure import Eraser
 from shared.messaging.portals.registry import PortalsFile
+from shared.process import Process
 from tests.conftest import Ask, Eventually, settings_of
 from tests.support.builders import open_now
-from tests.support.enrolment_on_postgres import New, sessions_on_postgres
+from tests.support.databases import MigratedDatabases
+from tests.support.enrolment_on_postgres import KeptProcess, New, sessions_on_postgres
+from tests.support.pools import Pools
 
 SelectRows = Callable[..., Awaitable[list[Row[Any]]]]
 
@@ -46,11 +50,6 @@ TOKENS = [
 @pytest.fixture
 def database(enrolment_database: Database) -> Database:
     return enrolment_database
-
-
-@pytest.fixture
-def tokens_file(tmp_path: Path) -> Path:
-    return a_tokens_file(tmp_path)
 
 
 def a_tokens_file(folder: Path) -> Path:
@@ -85,26 +84,55 @@ def a_portals_file(folder: Path) -> Path:
 ToApplication = Callable[..., FastAPI]
 
 
-@pytest.fixture
-async def application(enrolment_url: str, tokens_file: Path, tmp_path: Path) -> AsyncIterator[ToApplication]:
-    """The HTTP of a service wired to the test's database, with settings of its own; nothing else runs."""
-    processes = []
+class ComposedProcesses:
+    """Processes of this worker, with what each was composed from. Each is lent to one test at a time."""
 
-    def wired(**settings: Any) -> FastAPI:
-        environment = settings_of("enrolment", enrolment_url, "localhost:1")
-        ours: dict[str, Any] = {
-            "api_tokens_file": tokens_file,
-            "portals_file": a_portals_file(tmp_path),
+    def __init__(self, folder: Path, pools: Pools) -> None:
+        self._usual: dict[str, Any] = {
+            "api_tokens_file": a_tokens_file(folder),
+            "portals_file": a_portals_file(folder),
             "intake_signing_key": INTAKE_KEY,
         }
-        given = ours | {name.lower(): value for name, value in environment.items()} | settings
-        process = compose(Settings(**given))
-        processes.append(process)
-        return process.api
+        self._pools = pools
+        self._free: list[tuple[Settings, Process]] = []
+
+    def take(self, given: dict[str, Any]) -> tuple[Settings, Process]:
+        settings = Settings(**self._usual | given)
+        for place, (of_process, process) in enumerate(self._free):
+            if (of_process, process.database.url) == (settings, async_url(settings.database_url)):
+                return self._free.pop(place)
+        with self._pools.lent():
+            return settings, compose(settings)
+
+    async def give_back(self, settings: Settings, process: Process) -> None:
+        """Forget the visitors whom the process has counted. A process that was stopped is not used again."""
+        await process.database.close()
+        for counted in vars(process.api.state.guard).values():
+            if isinstance(counted, dict):
+                counted.clear()
+        if not vars(process.api.state.watch).get("_stopped"):
+            self._free.append((settings, process))
+
+
+@pytest.fixture(scope="session")
+def composed(tmp_path_factory: pytest.TempPathFactory, pools: Pools) -> ComposedProcesses:
+    return ComposedProcesses(tmp_path_factory.mktemp("composed"), pools)
+
+
+@pytest.fixture
+async def application(enrolment_url: str, composed: ComposedProcesses) -> AsyncIterator[ToApplication]:
+    """The HTTP of a service wired to the test's database, with settings of its own; nothing else runs."""
+    environment = settings_of("enrolment", enrolment_url, "localhost:1")
+    usual = {name.lower(): value for name, value in environment.items()}
+    taken = []
+
+    def wired(**settings: Any) -> FastAPI:
+        taken.append(composed.take(usual | settings))
+        return taken[-1][1].api
 
     yield wired
-    for process in processes:
-        await process.database.close()
+    for settings, process in taken:
+        await composed.give_back(settings, process)
 
 
 @pytest.fixture
@@ -180,10 +208,22 @@ def locks_awaited(rows: SelectRows, eventually: Eventually) -> LocksAwaited:
     return returns
 
 
+@pytest.fixture(scope="session")
+def kept_process(databases: MigratedDatabases) -> Iterator[KeptProcess]:
+    """An event loop beside that of the tests, and a database whose connections stay open in it."""
+    with asyncio.Runner() as runner:
+        database = Database(databases.empty("enrolment"), application_name="test")
+        yield KeptProcess(runner, database)
+        runner.run(database.close())
+
+
 @pytest.fixture
-def a_session_on_postgres(enrolment_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[New]:
-    """A function that makes sessions on the test's database, at a moment that the test sets."""
-    with sessions_on_postgres(enrolment_url, monkeypatch) as new:
+def a_session_on_postgres(
+    enrolment_url: str, kept_process: KeptProcess, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[New]:
+    """A function that makes sessions on the test's empty database, at a moment that the test sets."""
+    assert kept_process.database.url.database == enrolment_url.rpartition("/")[2]
+    with sessions_on_postgres(kept_process, monkeypatch) as new:
         yield new
 
 

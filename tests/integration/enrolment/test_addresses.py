@@ -16,7 +16,6 @@ from shared import clock
 from shared.database import Database
 from shared.events.notifier import BounceKind, EmailBounced, EmailFailed, EmailSent
 from tests.integration.enrolment.conftest import Front
-from tests.integration.enrolment.seating import session_with
 from tests.support.builders import an_agent
 from tests.support.consuming import received, take
 
@@ -94,7 +93,7 @@ async def test_a_mail_to_one_address_of_an_agent_does_not_clear_another(
 ) -> None:
     work = an_agent(email="a@ville.example")
     home = work.model_copy(update={"email": "a@perso.example"})
-    here, elsewhere = await session_with(front, work), await session_with(front, home)
+    here, elsewhere = await front.open(work), await front.open(home)
     arrived = sent(work.agent_id, enrolment_id=(await front.of(elsewhere, home)).enrolment_id)
     assert await bad_after(database, bounced(work.agent_id), arrived) == [work.agent_id]
     await front.withdraw(here, work)

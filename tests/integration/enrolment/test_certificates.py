@@ -23,7 +23,6 @@ from shared.events.vocabulary import Agent
 from shared.web.links import Purpose
 from tests.conftest import Ask
 from tests.integration.enrolment.conftest import Front, SelectRows
-from tests.integration.enrolment.seating import session_with
 from tests.integration.enrolment.visiting import KEY, letter
 from tests.support.builders import an_agent
 
@@ -58,7 +57,7 @@ def zip_of(session: SessionState) -> str:
 async def attended(front: Front, database: Database) -> tuple[SessionState, Agent, str]:
     """A session, an agent who attended two of its modules, and the path of the certificate."""
     agent = an_agent()
-    session = await session_with(front, agent, modules=MODULES, join_url="https://visio.example/secret")
+    session = await front.open(agent, modules=MODULES, join_url="https://visio.example/secret")
     return session, agent, await record(front, database, session, agent, "attended", "absent", "attended")
 
 
@@ -105,7 +104,7 @@ async def test_a_certificate_is_verified_by_its_code_and_a_name_is_shown_only_to
 async def test_a_certificate_is_there_from_attendance_until_that_is_corrected(
     front: Front, ask: Ask, database: Database
 ) -> None:
-    session, agent = await session_with(front, modules=MODULES), an_agent()
+    session, agent = await front.open(modules=MODULES), an_agent()
     await front.enrol(session, agent)
     link = await letter(front, Purpose.CERTIFICATE, session, agent)
     assert (await ask("GET", link)).status_code == 410
@@ -145,7 +144,7 @@ async def test_an_organiser_gets_the_certificates_of_a_session_as_a_zip_a_part_a
 ) -> None:
     names = ["Zoé", "Éloïse", "d’Arc", "Ида", "Ana"]
     agents = [an_agent(f"A-{number}", given_name=name) for number, name in enumerate(names)]
-    session = await session_with(front, *agents)
+    session = await front.open(*agents)
     for agent, mark in zip(agents, ["attended"] * 4 + ["absent"], strict=True):
         await record(front, database, session, agent, mark)
 
@@ -188,7 +187,7 @@ async def test_a_zip_stands_in_the_security_log_and_its_purpose_is_not_shown_to_
 
 
 async def test_no_zip_without_certificates_nor_for_another_delegation(front: Front, ask: Ask) -> None:
-    session = await session_with(front, an_agent())
+    session = await front.open(an_agent())
     for by, status in ((BRETAGNE, 409), (CORSE, 404), (None, 401)):
         assert (await ask("GET", zip_of(session), by=by)).status_code == status
 
@@ -202,7 +201,7 @@ async def test_the_certificate_of_an_offer_opens_the_session_that_requires_it(
     first, agent, _ = await attended(front, database)
     prerequisite = {"offer_id": first.offer_id, "title": "Les fondamentaux de l’IA"}
     other = an_agent()
-    session = await session_with(front, agent, other, offer_id="suivante", prerequisite=prerequisite)
+    session = await front.open(agent, other, offer_id="suivante", prerequisite=prerequisite)
     assert await front.states(session, agent, other) == ["enrolled", "refused"]
     assert (await front.of(session, other)).reason == "prerequisite_missing"
 
@@ -210,7 +209,7 @@ async def test_the_certificate_of_an_offer_opens_the_session_that_requires_it(
 async def test_nobodys_certificates_are_looked_for_where_none_is_required(
     front: Front, database: Database
 ) -> None:
-    session, statements = await session_with(front), []
+    session, statements = await front.open(), []
 
     def keep(*call: Any) -> None:
         statements.append(call[2])

@@ -23,8 +23,8 @@ from shared.database import Database
 from shared.events.catalogue import SessionState
 from tests.support.builders import DURING, a_session, an_agent
 
-WORKERS, CONNECTIONS, ROUNDS, SEATS = 80, 10, 2, 20
-AGENTS = [an_agent(f"C{number}") for number in range(60)]
+WORKERS, CONNECTIONS, ROUNDS, SEATS = 40, 10, 2, 10
+AGENTS = [an_agent(f"C{number}") for number in range(30)]
 
 _COUNT_AT_EVERY_COMMIT = (
     "CREATE TABLE overbooked (taken bigint, seats bigint)",

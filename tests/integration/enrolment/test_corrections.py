@@ -27,7 +27,6 @@ from shared.personal_data import end_rows
 from shared.read_log import Reading
 from tests.conftest import Eventually
 from tests.integration.enrolment.conftest import Front, SelectRows
-from tests.integration.enrolment.seating import session_with
 from tests.support.builders import an_agent, open_now
 from tests.support.consuming import received, take
 from tests.support.locks import lock_wait_in
@@ -85,8 +84,8 @@ async def make_requests_older(rows: SelectRows, by: timedelta) -> None:
 async def test_every_enrolment_of_the_agent_is_corrected_and_the_correction_kept(
     database: Database, front: Front, rows: SelectRows
 ) -> None:
-    await session_with(front, AGENT, NAMESAKE)
-    await session_with(front, AGENT)
+    await front.open(AGENT, NAMESAKE)
+    await front.open(AGENT)
     await rows("INSERT INTO bad_address VALUES ('iel', 'IEL-1', now()) RETURNING 1")
 
     await correct(database, **RIGHT)
@@ -104,7 +103,7 @@ async def test_every_enrolment_of_the_agent_is_corrected_and_the_correction_kept
 async def test_it_is_published_once_after_the_decisions_of_before(
     database: Database, front: Front, rows: SelectRows
 ) -> None:
-    session = await session_with(front, AGENT)
+    session = await front.open(AGENT)
     await correct(database, email="zoe@exemple.fr")
     await correct(database, email="zoe@exemple.fr")  # says nothing new
     await front.withdraw(session, AGENT)
@@ -121,7 +120,7 @@ async def test_it_is_published_once_after_the_decisions_of_before(
 async def test_a_correction_of_nobody_is_not_published_and_ends_when_no_request_can_wait_for_it(
     database: Database, front: Front, rows: SelectRows
 ) -> None:
-    await session_with(front, AGENT)
+    await front.open(AGENT)
     await correct(database, email="zoe@exemple.fr")
     await correct(database, issuer="ouest", email="autre@exemple.fr")
     assert len(await corrections_published(rows)) == 1
@@ -174,7 +173,7 @@ async def test_a_request_is_decided_as_corrected_by_what_came_after_it_such_as_a
     database: Database, front: Front, rows: SelectRows, ago: timedelta, email: str
 ) -> None:
     """What a portal says later is its newest word."""
-    session = await session_with(front)
+    session = await front.open()
     await correct(database, **RIGHT)
     event = EnrolmentRequested(session_id=session.session_id, agent=AGENT)
     request = received(event, received_at=clock.now() - ago, issuer="iel")
@@ -216,8 +215,8 @@ async def test_a_correction_that_is_read_after_a_newer_request_yields_only_to_a_
     says: str,
 ) -> None:
     """The newest word is what such a request says; all services hear the same."""
-    session = await session_with(front, AGENT)
-    another = await session_with(front, offer_id=session.offer_id)
+    session = await front.open(AGENT)
+    another = await front.open(offer_id=session.offer_id)
     await make_requests_older(rows, HOUR)
     await front.answer(asks_for(session, another))
     await correct(database, ago=HOUR / 2, email="zoe@exemple.fr", given_name="Zoey")
@@ -228,7 +227,7 @@ async def test_a_correction_that_is_read_after_a_newer_request_yields_only_to_a_
 async def test_a_correction_that_is_read_after_a_newer_one_changes_only_what_that_does_not_say(
     database: Database, front: Front, rows: SelectRows
 ) -> None:
-    session = await session_with(front, AGENT)
+    session = await front.open(AGENT)
     await make_requests_older(rows, HOUR)
     await correct(database, email="zoe@exemple.fr")
     await correct(database, ago=HOUR / 2, email="typo@exemple.fr", given_name="Zoey")
@@ -265,7 +264,7 @@ async def test_a_batch_locks_the_sessions_of_all_corrections_in_the_order_of_dec
 async def act_by_link(database: Database, front: Front, session: SessionState, act: str) -> LinkState:
     enrolment, now = await front.of(session, AGENT), clock.now()
     link = AgentLink(enrolment.enrolment_id, lambda _address: True)
-    there = await session_with(front, offer_id=session.offer_id)
+    there = await front.open(offer_id=session.offer_id)
     state: LinkState
     async with database.transaction() as tx:
         match act:
@@ -312,7 +311,7 @@ async def test_what_a_link_does_is_kept_beside_a_correction_of_its_address_by_su
     is_kept: bool,
 ) -> None:
     seated = [an_agent("B-1", issuer="iel")] if act == "accept" else []
-    session = await session_with(front, *seated, AGENT, capacity=1, waiting_list="offer")
+    session = await front.open(*seated, AGENT, capacity=1, waiting_list="offer")
     for agent in seated:
         await front.withdraw(session, agent)
     await make_requests_older(rows, timedelta(days=60))
@@ -335,7 +334,7 @@ async def test_what_a_link_does_is_kept_beside_a_correction_of_its_address_by_su
 async def test_the_agents_own_correction_after_a_correction_by_staff_hides_nothing(
     database: Database, front: Front, rows: SelectRows
 ) -> None:
-    session = await session_with(front, AGENT)
+    session = await front.open(AGENT)
     await correct(database, source=BY_SUPPORT, email="mine@exemple.fr")
     async with database.transaction() as tx:
         await corrections.correct_by_agent(tx, AGENT.key, {"email": "also.mine@exemple.fr"}, clock.now())

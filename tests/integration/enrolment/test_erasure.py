@@ -47,7 +47,6 @@ from shared.messaging.portals.registry import PortalsFile
 from shared.read_log import Reading, ReadKind
 from tests.conftest import Eventually, opened
 from tests.integration.enrolment.conftest import Front, SelectRows
-from tests.integration.enrolment.seating import session_with
 from tests.support.builders import a_question, an_agent, open_now
 from tests.support.consuming import a_record, received, take
 from tests.support.garbage import alive, without_collecting
@@ -126,7 +125,7 @@ def service(database: Database, erasing: Eraser) -> Service:
 
 async def live_through_everything(front: Front, service: Service) -> tuple[SessionState, list[Parked]]:
     """Leave the agent's mark wherever there may be one. Returns the session, and what is parked."""
-    session = await session_with(front, capacity=1, questions=[a_question(kind="text")])
+    session = await front.open(capacity=1, questions=[a_question(kind="text")])
     answers = (QuestionAnswer(question_id="repas", value=MARK),)
     session_id = session.session_id
     await service.take(
@@ -193,7 +192,7 @@ async def test_a_replay_of_all_that_was_sent_brings_nothing_back(
 
 async def test_an_agent_of_another_issuer_and_colleagues_stay(front: Front, service: Service) -> None:
     namesake = AGENT.model_copy(update={"issuer": "ouest", "email": "autre@exemple.fr"})
-    session = await session_with(front, AGENT, namesake, COLLEAGUE)
+    session = await front.open(AGENT, namesake, COLLEAGUE)
     await service.forget()
     assert await front.states(session, namesake, COLLEAGUE) == ["enrolled", "enrolled"]
 
@@ -201,7 +200,7 @@ async def test_an_agent_of_another_issuer_and_colleagues_stay(front: Front, serv
 async def test_an_agent_who_asks_again_while_they_are_forgotten_has_a_seat_and_keeps_it(
     front: Front, service: Service, rows: SelectRows
 ) -> None:
-    first, second = await session_with(front, AGENT), await session_with(front, AGENT)
+    first, second = await front.open(AGENT), await front.open(AGENT)
     await service.ask_to_forget()
     assert await front.states(first, AGENT) + await front.states(second, AGENT) == ["withdrawn"] * 2
     await service.take(EnrolmentRequested(session_id=first.session_id, agent=AGENT))
@@ -216,7 +215,7 @@ async def test_an_agent_who_cannot_be_withdrawn_at_once_is_by_the_job(
     async def fails(*_: object) -> None:
         raise ValueError("a fault of ours")
 
-    session = await session_with(front, AGENT)
+    session = await front.open(AGENT)
     with monkeypatch.context() as patched:
         patched.setattr(requests, "process", fails)
         await service.ask_to_forget()
@@ -229,7 +228,7 @@ async def test_an_agent_who_cannot_be_withdrawn_at_once_is_by_the_job(
 async def test_what_is_redriven_in_the_very_step_of_an_erasure_is_given_up_too(
     front: Front, service: Service, eventually: Eventually
 ) -> None:
-    session = await session_with(front, capacity=1)
+    session = await front.open(capacity=1)
     parked = received(EnrolmentRequested(session_id=session.session_id, agent=AGENT), issuer="iel")
     await service.park(Parked.received(parked, "a fault of ours"))
     await service.ask_to_forget()
@@ -303,7 +302,7 @@ async def write_to(database: Database, session: SessionState, text: str, *ids: U
 async def test_a_message_to_chosen_persons_is_given_to_each_and_ends_with_the_last(
     database: Database, front: Front, service: Service, rows: SelectRows
 ) -> None:
-    session, now, later = await session_with(front, AGENT, COLLEAGUE), clock.now(), open_now().starts_at
+    session, now, later = await front.open(AGENT, COLLEAGUE), clock.now(), open_now().starts_at
     own, left = [(await front.of(session, agent)).enrolment_id for agent in (AGENT, COLLEAGUE)]
     await write_to(database, session, f"De {MARK}", own, left, at=now)
     async with database.transaction() as tx:
@@ -332,7 +331,7 @@ async def test_a_message_to_chosen_persons_is_given_to_each_and_ends_with_the_la
 async def test_attendance_stays_as_a_number(
     database: Database, front: Front, service: Service, rows: SelectRows
 ) -> None:
-    session, now = await session_with(front, AGENT), clock.now()
+    session, now = await front.open(AGENT), clock.now()
     begun = {"enrolment_closes_at": now - timedelta(days=2), "starts_at": now - timedelta(days=1)}
     await front.publish(session.model_copy(update=begun | {"version": 2}))
     recorded = "INSERT INTO attendance VALUES (:id, 1, 'absent', now()), (:id, 0, 'attended', now())"
@@ -351,7 +350,7 @@ async def test_attendance_stays_as_a_number(
 async def test_former_addresses_and_what_is_written_while_the_erasure_waits_end_too(
     front: Front, service: Service, rows: SelectRows
 ) -> None:
-    await session_with(front, AGENT)
+    await front.open(AGENT)
     await service.take(AgentCorrected(agent_id=AGENT.agent_id, email="zoe@exemple.fr", family_name="Durand"))
     record = a_record(service.taken[0][0], uuid4())
     former_address = replace(record, value=f"no JSON: {MARK}@exemple.fr".encode())

@@ -1,6 +1,7 @@
 """Kafka goes away while an agent is forgotten: nothing is lost, and all is done once it is back."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
+from uuid import uuid4
 
 from local.kafka.broker import KafkaBroker
 from services.enrolment.tables import metadata
@@ -10,14 +11,13 @@ from shared.events.portal import AgentErasureRequested
 from tests.conftest import Eventually, RunService
 from tests.integration.enrolment.conftest import Front, SelectRows
 from tests.integration.enrolment.records import request_record
-from tests.integration.enrolment.seating import session_with
 from tests.support.builders import an_agent, as_json, headers
-from tests.support.kafka import KafkaPortal, collect
+from tests.support.kafka import KafkaPortal, PublishedRecord, collect
 from tests.support.searching import MARK, columns_with
 
 
 async def test_an_erasure_during_which_kafka_goes_away_is_done_when_it_is_back(
-    restarted_kafka: KafkaBroker,
+    kafka: KafkaBroker,
     database: Database,
     enrolment_url: str,
     run_service: RunService,
@@ -32,24 +32,31 @@ async def test_an_erasure_during_which_kafka_goes_away_is_done_when_it_is_back(
 
         return condition
 
-    session, agent = await session_with(front), an_agent(MARK, issuer="essai", given_name=MARK)
-    run_service("enrolment", enrolment_url, restarted_kafka.bootstrap_servers)
-    erasure = as_json({"agent_id": MARK, "requested_at": clock.now().isoformat()})
-    async with KafkaPortal(restarted_kafka.bootstrap_servers) as portal:
+    session, agent = await front.open(), an_agent(MARK, issuer="essai", given_name=MARK)
+    run_service("enrolment", enrolment_url, kafka.bootstrap_servers)
+    erasure, request_id = as_json({"agent_id": MARK, "requested_at": clock.now().isoformat()}), uuid4()
+    async with KafkaPortal(kafka.bootstrap_servers) as portal:
         await portal.send("portal.enrolments", [request_record(session, agent)])
         await eventually(found("SELECT 1 FROM enrolment WHERE state = 'enrolled'"), "the seat is taken")
-        await portal.send("portal.agents", [(MARK, headers(AgentErasureRequested.TYPE), erasure)])
+        head = headers(AgentErasureRequested.TYPE, event_id=request_id)
+        await portal.send("portal.agents", [(MARK, head, erasure)])
     await eventually(found("SELECT 1 FROM enrolment WHERE state = 'withdrawn'"), "the seat is given up")
-    restarted_kafka.kill()
+    kafka.kill()
     assert await rows("SELECT done_at FROM erasure") == [(None,)], "what came before is not known to be read"
 
-    restarted_kafka.restart()
+    kafka.restart()
 
     await eventually(found("SELECT 1 FROM erasure WHERE done_at IS NOT NULL"), "the agent is forgotten")
     assert await columns_with(database, metadata) == set()
-    [erased] = await collect(restarted_kafka.bootstrap_servers, "agents.erased", bool)
-    assert (erased.type, erased.data["service"]) == ("AgentErased", "enrolment")
+
+    def of_the_session(found: Sequence[PublishedRecord]) -> list[str]:
+        return [record.type for record in found if record.data.get("session_id") == str(session.session_id)]
+
+    def is_published(found: Sequence[PublishedRecord]) -> bool:
+        return str(request_id) in [record.data["request_id"] for record in found]
+
+    await collect(kafka.bootstrap_servers, "agents.erased", is_published)
     decisions = await collect(
-        restarted_kafka.bootstrap_servers, "enrolment.decisions", lambda found: len(found) >= 2
+        kafka.bootstrap_servers, "enrolment.decisions", lambda found: len(of_the_session(found)) >= 2
     )
-    assert [decision.type for decision in decisions] == ["AgentEnrolled", "EnrolmentWithdrawn"]
+    assert of_the_session(decisions) == ["AgentEnrolled", "EnrolmentWithdrawn"]

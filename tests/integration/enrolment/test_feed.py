@@ -260,7 +260,7 @@ async def test_many_portals_that_wait_cost_one_look_until_the_next(
 
     async with opened(enrolment_url) as database:
         engine = database._engine.sync_engine
-        event.listen(engine, "before_cursor_execute", lambda *call: statements.append(call[2]))
+        event.listen(engine, "after_cursor_execute", lambda *call: statements.append(call[2]))
         watch = FeedWatch(database, poll_seconds=3600)
         async with watched(watch):
             waiters = [asyncio.create_task(watch.news(f"portal-{n}", 0, 60)) for n in range(100)]

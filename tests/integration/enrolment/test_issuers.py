@@ -28,7 +28,6 @@ from shared.read_log import Reading
 from tests.conftest import Ask
 from tests.integration.enrolment.conftest import Front, SelectRows, problem
 from tests.integration.enrolment.organising import BRETAGNE, lines, of, send
-from tests.integration.enrolment.seating import session_with
 from tests.support.builders import an_agent, open_now
 from tests.support.consuming import a_partition_check, a_record
 from tests.support.rosters import NANTES
@@ -71,7 +70,7 @@ def leaving(session: SessionState, agent_id: str = "1001") -> WithdrawalRequeste
 async def test_two_issuers_identifier_is_two_people_from_their_records_to_both_decisions(
     front: Front, ask: Ask, rows: SelectRows, portal: SendRecord
 ) -> None:
-    session, ce_id = await session_with(front, capacity=5), uuid4()
+    session, ce_id = await front.open(capacity=5), uuid4()
     for name in ("iel", "sirh", "iel", "sirh"):
         # What a portal writes as issuer is not read: neither passes its agent off as the other's.
         await portal(name, asking(session, an_agent("1001", issuer="elsewhere")), ce_id)
@@ -113,7 +112,7 @@ async def test_another_portals_word_about_the_same_identifier_changes_nothing(
     says: Callable[[SessionState], Event],
 ) -> None:
     seated = [an_agent()] if state == "offered" else []
-    session = await session_with(front, *seated, approval=approval, waiting_list="offer", capacity=1)
+    session = await front.open(*seated, approval=approval, waiting_list="offer", capacity=1)
     await portal("iel", asking(session, IEL))
     for agent in seated:
         await front.withdraw(session, agent)
@@ -155,7 +154,7 @@ async def test_a_portal_limited_to_other_authorities_finds_nobody(
 async def test_of_one_id_of_two_portals_each_changes_its_own(
     front: Front, rows: SelectRows, portal: SendRecord
 ) -> None:
-    session, ce_id = await session_with(front, IEL, SIRH), uuid4()
+    session, ce_id = await front.open(IEL, SIRH), uuid4()
     await portal("iel", leaving(session), ce_id)
     assert await front.states(session, IEL, SIRH) == ["withdrawn", "enrolled"]
     await portal("sirh", leaving(session), ce_id)
@@ -185,11 +184,11 @@ async def test_requests_of_one_id_wait_for_their_session_both_and_an_operator_re
 
 
 async def candidates(front: Front) -> SessionState:
-    return await session_with(front, IEL, SIRH, format="inet", approval="selection", capacity=1)
+    return await front.open(IEL, SIRH, format="inet", approval="selection", capacity=1)
 
 
 async def begun(front: Front) -> SessionState:
-    return await session_with(front, IEL, SIRH, starts_at=datetime.now(UTC) - timedelta(days=2))
+    return await front.open(IEL, SIRH, starts_at=datetime.now(UTC) - timedelta(days=2))
 
 
 async def test_a_ranking_that_may_mean_two_says_so_and_changes_nothing(front: Front, ask: Ask) -> None:

@@ -1,6 +1,5 @@
 """The machine of the rules, played on a real Postgres."""
 
-import asyncio
 import os
 import uuid
 from collections.abc import Callable, Iterator, Sequence
@@ -9,17 +8,16 @@ import pytest
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis.stateful import RuleBasedStateMachine, run_state_machine_as_test
 
-from shared.database import Database
 from tests.support.attendance_machine import AttendanceMachine
 from tests.support.databases import MigratedDatabases
 from tests.support.enrolment_machine import EnrolmentMachine, GroupsMachine
 from tests.support.enrolment_model import POLICY
-from tests.support.enrolment_on_postgres import OnPostgres, a_clock_to_set
+from tests.support.enrolment_on_postgres import KeptProcess, OnPostgres, a_clock_to_set
 from tests.support.moving_machine import MovingMachine
 from tests.support.nominations_machine import NominationsMachine
 
 SETTINGS = settings(
-    max_examples=int(os.environ.get("STORE_SEQUENCES", "8")),
+    max_examples=int(os.environ.get("STORE_SEQUENCES", "3")),
     stateful_step_count=20,
     # Ids are new each time, so a failure is not made smaller: what happened is in its notes.
     phases=[Phase.generate],
@@ -31,18 +29,18 @@ NewWorld = Callable[[Sequence[uuid.UUID]], OnPostgres]
 
 
 @pytest.fixture
-def new_world(databases: MigratedDatabases, monkeypatch: pytest.MonkeyPatch) -> Iterator[NewWorld]:
-    with asyncio.Runner() as runner, a_clock_to_set(monkeypatch) as moment:
-        database = Database(databases.empty("enrolment"), application_name="machine")
+def new_world(
+    databases: MigratedDatabases, kept_process: KeptProcess, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[NewWorld]:
+    with a_clock_to_set(monkeypatch) as moment:
 
         def new(session_ids: Sequence[uuid.UUID]) -> OnPostgres:
             databases.empty("enrolment")  # the clock would go on for the sessions of the last sequence
-            world = OnPostgres(session_ids[0], runner, database, moment, POLICY)
+            world = OnPostgres(session_ids[0], kept_process.runner, kept_process.database, moment, POLICY)
             world.session_ids = list(session_ids)
             return world
 
         yield new
-        runner.run(database.close())
 
 
 @pytest.mark.parametrize(

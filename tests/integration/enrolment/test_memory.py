@@ -2,7 +2,6 @@
 
 from typing import Any
 
-import pytest
 from starlette.requests import Request
 
 from shared.events.cloudevents import STRUCTURED, Envelope, Record
@@ -16,24 +15,22 @@ KINDS = (Record, Envelope, Rejected, Request)
 INVALID = structured(a_request(agent=7))
 
 
-@pytest.mark.parametrize(
-    ("body", "content_type", "status"),
-    [
-        (INVALID, STRUCTURED, 422),
-        ([INVALID, structured()], BATCH, 200),
-        ([INVALID] * 101, BATCH, 413),
-        (b"{not json", STRUCTURED, 400),
-        (b"{not json", BATCH, 400),
-        (structured(source="/portals/nobody"), STRUCTURED, 403),
-    ],
-)
-async def test_nothing_of_a_request_waits_for_a_garbage_collection(
-    ask: Ask, eventually: Eventually, body: Any, content_type: str, status: int
-) -> None:
+REQUESTS: list[tuple[Any, str, int]] = [
+    (INVALID, STRUCTURED, 422),
+    ([INVALID, structured()], BATCH, 200),
+    ([INVALID] * 101, BATCH, 413),
+    (b"{not json", STRUCTURED, 400),
+    (b"{not json", BATCH, 400),
+    (structured(source="/portals/nobody"), STRUCTURED, 403),
+]
+
+
+async def test_nothing_of_a_request_waits_for_a_garbage_collection(ask: Ask, eventually: Eventually) -> None:
     async def gone() -> bool:
         return alive(*KINDS) == []
 
     await send(ask, a_request(agent=7))  # what is made once, by the first
     with without_collecting():
-        assert (await post(ask, body, content_type)).status_code == status
-        await eventually(gone, "the thread that read the request lets go of it")
+        for body, content_type, status in REQUESTS:
+            assert (await post(ask, body, content_type)).status_code == status
+        await eventually(gone, "the threads that read the requests let go of them")

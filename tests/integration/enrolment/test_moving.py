@@ -21,7 +21,6 @@ from shared.events.vocabulary import Agent
 from shared.web.links import Purpose
 from tests.conftest import Ask
 from tests.integration.enrolment.conftest import Front, SelectRows, problem
-from tests.integration.enrolment.seating import session_with
 from tests.integration.enrolment.visiting import KEY, letter
 from tests.support.builders import a_question, an_agent, open_now
 
@@ -42,7 +41,7 @@ def agents(number: int) -> list[Agent]:
 async def test_agents_who_cross_from_session_to_session_at_once_never_wait_for_each_other_in_a_circle(
     front: Front, database: Database, rows: SelectRows
 ) -> None:
-    sessions = [await session_with(front, capacity=12) for _ in range(3)]
+    sessions = [await front.open(capacity=12) for _ in range(3)]
     free = asyncio.Semaphore(8)
 
     async def move(agent: Agent, here: SessionState, there: SessionState) -> str:
@@ -73,7 +72,7 @@ async def test_agents_who_cross_from_session_to_session_at_once_never_wait_for_e
 async def test_a_move_to_a_session_that_nobody_knows_yet_waits_for_it_and_happens_once(
     front: Front, database: Database
 ) -> None:
-    here, there, [agent, other] = await session_with(front), open_now(), agents(2)
+    here, there, [agent, other] = await front.open(), open_now(), agents(2)
     await front.enrol(here, agent)
     swap = a_swap(here, there, agent)
     await front.answer(swap)
@@ -92,7 +91,7 @@ async def test_a_move_to_a_session_that_never_comes_is_refused_and_changes_nothi
     front: Front, database: Database, rows: SelectRows
 ) -> None:
     [agent], later = agents(1), clock.now() + timedelta(minutes=6)
-    here = await session_with(front, agent)
+    here = await front.open(agent)
     await front.answer(a_swap(here, open_now(), agent))
     async with database.transaction() as tx:
         await service.refuse_unknown(tx, later, later)
@@ -126,13 +125,13 @@ async def page_to_move(front: Front, visit: Ask, session: SessionState, agent: A
 
 async def test_an_agent_moves_by_the_page_that_shows_where_there_is_a_seat(front: Front, visit: Ask) -> None:
     [agent, other] = agents(2)
-    here, mine = await session_with(front, agent, title="Ici"), await session_with(front, agent)
-    there = await session_with(front, venue="Cité, Nantes", organiser="pays-de-la-loire")
-    near = await session_with(front, venue="Mairie, Brest", questions=[a_question(required=True)])
-    await session_with(front, other, capacity=1)
-    await session_with(front, offer_id="autre-offre")
-    await session_with(front, format="bespoke", audience={"sirets": ["21350238800019"]})
-    await session_with(front, enrolment_closes_at=clock.now() - timedelta(hours=1))
+    here, mine = await front.open(agent, title="Ici"), await front.open(agent)
+    there = await front.open(venue="Cité, Nantes", organiser="pays-de-la-loire")
+    near = await front.open(venue="Mairie, Brest", questions=[a_question(required=True)])
+    await front.open(other, capacity=1)
+    await front.open(offer_id="autre-offre")
+    await front.open(format="bespoke", audience={"sirets": ["21350238800019"]})
+    await front.open(enrolment_closes_at=clock.now() - timedelta(hours=1))
     link = await page_to_move(front, visit, here, agent)
 
     shown = (await visit("GET", link)).text
@@ -147,17 +146,15 @@ async def test_an_agent_moves_by_the_page_that_shows_where_there_is_a_seat(front
     assert (await visit("POST", link, data={"session": str(mine.session_id)})).status_code == 410
 
 
-@pytest.mark.parametrize(
-    "there", [{"capacity": 0}, {"offer_id": "autre-offre"}, "", "x", str(UUID(int=0))], ids=str
-)
 async def test_the_page_moves_nobody_to_a_session_that_refuses_or_does_not_exist_and_no_letter_is_sent(
-    front: Front, visit: Ask, rows: SelectRows, there: dict[str, Any] | str
+    front: Front, visit: Ask, rows: SelectRows
 ) -> None:
     [agent] = agents(1)
-    here = await session_with(front, agent)
-    chosen = there if isinstance(there, str) else str((await session_with(front, **there)).session_id)
+    here, full = await front.open(agent), await front.open(capacity=0)
+    other = await front.open(offer_id="autre-offre")
     link = await page_to_move(front, visit, here, agent)
-    assert (await visit("POST", link, data={"session": chosen})).status_code == 422
+    for chosen in (str(full.session_id), str(other.session_id), "", "x", str(UUID(int=0))):
+        assert (await visit("POST", link, data={"session": chosen})).status_code == 422, chosen
     assert await front.states(here, agent) == ["enrolled"]
     assert await rows(REFUSALS) == []
 
@@ -166,9 +163,9 @@ async def test_an_agent_who_moves_answers_what_is_asked_there_before_they_give_u
     front: Front, visit: Ask, rows: SelectRows
 ) -> None:
     [agent] = agents(1)
-    here = await session_with(front, agent, title="Ici")
+    here = await front.open(agent, title="Ici")
     questions = [a_question(required=True), a_question("direction", required=True, functions=["dirigeant"])]
-    there = await session_with(front, questions=questions)
+    there = await front.open(questions=questions)
     link, form = await page_to_move(front, visit, here, agent), {"session": str(there.session_id)}
 
     asked = await visit("POST", link, data=form)
@@ -187,7 +184,7 @@ async def test_an_agent_who_moves_answers_what_is_asked_there_before_they_give_u
 
 async def test_an_agent_who_only_waits_is_not_led_to_another_session(front: Front, visit: Ask) -> None:
     first, agent = agents(2)
-    session = await session_with(front, first, agent, capacity=1)
+    session = await front.open(first, agent, capacity=1)
     mine = await visit("GET", await letter(front, Purpose.ENROLMENTS, session, agent))
     assert Purpose.MOVE.value not in mine.text
     assert (await visit("GET", await letter(front, Purpose.MOVE, session, agent))).status_code == 410
@@ -205,8 +202,8 @@ async def move(
 
 async def test_an_organiser_gives_the_answers_that_the_other_session_needs(front: Front, ask: Ask) -> None:
     [agent] = agents(1)
-    here = await session_with(front, agent)
-    there = await session_with(front, questions=[a_question(required=True)])
+    here = await front.open(agent)
+    there = await front.open(questions=[a_question(required=True)])
     seat = (await front.of(here, agent)).enrolment_id
     answer = {"question_id": "repas", "value": True}
     for answers, reason in (
@@ -219,28 +216,19 @@ async def test_an_organiser_gives_the_answers_that_the_other_session_needs(front
     assert given.items() >= answer.items()
 
 
-@pytest.mark.parametrize(
-    ("there", "code"),
-    [
-        ({"organiser": "corse"}, None),
-        ({"offer_id": "autre-offre"}, None),
-        ({"capacity": 0}, "session_full"),
-        (None, None),
-    ],
-    ids=["another organiser's", "of another offer", "full", "unknown"],
-)
 async def test_an_organiser_reads_why_nobody_moves_there_and_no_letter_is_sent(
-    front: Front, ask: Ask, rows: SelectRows, there: dict[str, Any] | None, code: str | None
+    front: Front, ask: Ask, rows: SelectRows
 ) -> None:
     agent, gone = agents(2)
-    here = await session_with(front, agent, gone)
+    here = await front.open(agent, gone)
     await front.withdraw(here, gone)
-    to = uuid4() if there is None else (await session_with(front, **there)).session_id
+    full, theirs = await front.open(capacity=0), await front.open(organiser="corse")
+    other = await front.open(offer_id="autre-offre")
     seat, left = [(await front.of(here, each)).enrolment_id for each in (agent, gone)]
-    refused = await move(ask, seat, to)
-    problem(refused, 409)
-    assert code in (None, refused.json()["code"])
-    problem(await move(ask, left, to), 409)
-    problem(await move(ask, seat, to, by="advisor-corse"), 404)
+    for to in (uuid4(), full.session_id, theirs.session_id, other.session_id):
+        problem(await move(ask, seat, to), 409)
+        problem(await move(ask, left, to), 409)
+        problem(await move(ask, seat, to, by="advisor-corse"), 404)
+    assert (await move(ask, seat, full.session_id)).json()["code"] == "session_full"
     assert await front.states(here, agent) == ["enrolled"]
     assert await rows(REFUSALS) == []

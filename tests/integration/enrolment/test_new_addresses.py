@@ -120,9 +120,9 @@ async def test_the_answer_is_the_same_for_a_known_and_an_unknown_address(
     assert len(await given(rows)) == 3
 
 
-@pytest.mark.parametrize("typed", ["", "zoe", "zoe@nouvelle", "zoe@nouvelle.fr\u202e"])
-async def test_what_is_no_address_goes_nowhere(ask: Ask, rows: SelectRows, form: str, typed: str) -> None:
-    assert 'aria-invalid="true"' in (await ask("POST", form, data={"adresse": typed})).text
+async def test_what_is_no_address_goes_nowhere(ask: Ask, rows: SelectRows, form: str) -> None:
+    for typed in ("", "zoe", "zoe@nouvelle", "zoe@nouvelle.fr\u202e"):
+        assert 'aria-invalid="true"' in (await ask("POST", form, data={"adresse": typed})).text, typed
     assert await given(rows) == []
 
 

@@ -25,7 +25,6 @@ from shared.messaging.consumer import Consumer
 from shared.messaging.dead_letters import Parked
 from shared.messaging.partitions import partition_of
 from tests.integration.enrolment.conftest import Front, SelectRows
-from tests.integration.enrolment.seating import session_with
 from tests.support.builders import an_agent, open_now
 from tests.support.consuming import received
 
@@ -97,7 +96,7 @@ async def misrouted(rows: SelectRows) -> list[bool]:
 async def test_a_request_for_limited_seats_that_lies_elsewhere_is_refused(
     front: Front, consumer: Consumer, rows: SelectRows
 ) -> None:
-    session = await session_with(front, capacity=5)
+    session = await front.open(capacity=5)
     first, misplaced, last = (requested(session, place(session)) for place in (right, wrong, right))
     await consumer.take([first, misplaced, last])
     assert await decided(rows) == [(first.id, "enrolled"), (last.id, "enrolled")]
@@ -110,7 +109,7 @@ async def test_a_request_for_limited_seats_that_lies_elsewhere_is_refused(
 async def test_where_order_does_not_matter_or_nobody_signs_a_request_is_judged_where_it_lies(
     front: Front, consumer: Consumer, rows: SelectRows, capacity: int | None, unsigned: bool
 ) -> None:
-    session = await session_with(front, capacity=capacity)
+    session = await front.open(capacity=capacity)
     request = requested(session, wrong(session), unsigned=unsigned)
     await consumer.take([request])
     assert await decided(rows) == [(request.id, "enrolled")]
@@ -121,7 +120,7 @@ async def test_where_order_does_not_matter_or_nobody_signs_a_request_is_judged_w
 async def test_the_same_id_in_the_right_partition_is_a_new_request_and_stays_answered_wherever_it_comes_again(
     front: Front, consumer: Consumer, rows: SelectRows
 ) -> None:
-    session, ce_id = await session_with(front, capacity=5), uuid4()
+    session, ce_id = await front.open(capacity=5), uuid4()
     await consumer.take([requested(session, place(session), ce_id) for place in (wrong, right)])
     await consumer.take([requested(session, wrong(session), ce_id)])
     assert await decided(rows) == [(ce_id, "enrolled")]
@@ -191,7 +190,7 @@ async def test_after_partitions_were_added_both_numbers_count_for_an_hour(
 async def test_the_broker_is_asked_only_where_something_may_lie_wrong(
     database: Database, front: Front, consumer: Consumer, broker: BrokerWithoutPartitions
 ) -> None:
-    session = await session_with(front)
+    session = await front.open()
     for process in (consumer, consumer, a_consumer(database, broker)):
         await process.take([requested(session, right(session))])
     assert broker.asked == 1, "the number is in the database from then on"
@@ -205,7 +204,7 @@ async def test_while_the_broker_does_not_say_how_many_there_are_nothing_is_refus
     async def away() -> int:
         raise ConnectionError("the partitions are not known")
 
-    session = await session_with(front)
+    session = await front.open()
     consumer = a_consumer(database, away)
     consumer.stopping.set()
     with pytest.raises(NackMessage):
@@ -221,7 +220,7 @@ async def park(database: Database, request: Received[Any]) -> None:
 async def test_a_dead_letter_that_lies_elsewhere_is_not_redriven(
     database: Database, front: Front, consumer: Consumer, rows: SelectRows
 ) -> None:
-    session = await session_with(front)
+    session = await front.open()
     await park(database, requested(session, wrong(session)))
     with pytest.raises(ValueError, match="wrong_partition: The record lies in partition"):
         await consumer.redrive(1, "nadia")
@@ -242,7 +241,7 @@ async def line(rows: SelectRows) -> list[UUID]:
 async def test_a_redriven_request_has_the_place_in_line_of_its_time_of_receipt(
     database: Database, front: Front, consumer: Consumer, rows: SelectRows
 ) -> None:
-    session = await session_with(front, capacity=1)
+    session = await front.open(capacity=1)
     seated, first, parked, after, last = (
         requested(session, right(session), minutes_ago=minutes) for minutes in (9, 8, 7, 6, 5)
     )
@@ -261,7 +260,7 @@ async def test_a_redriven_request_has_the_place_in_line_of_its_time_of_receipt(
 async def test_requests_of_one_batch_that_were_received_in_another_order_wait_by_their_receipt(
     front: Front, consumer: Consumer, rows: SelectRows
 ) -> None:
-    session = await session_with(front, capacity=1)
+    session = await front.open(capacity=1)
     # By HTTP a request is received when it is accepted, which is before it lies on the topic.
     seated, kafka, http = (requested(session, right(session), minutes_ago=minutes) for minutes in (9, 3, 4))
     await consumer.take([seated, kafka, http])
@@ -271,7 +270,7 @@ async def test_requests_of_one_batch_that_were_received_in_another_order_wait_by
 async def test_a_lost_session_knows_again_which_receipt_was_the_newest(
     front: Front, consumer: Consumer, rows: SelectRows
 ) -> None:
-    session = await session_with(front, capacity=1)
+    session = await front.open(capacity=1)
     seated, early, late = (requested(session, right(session), minutes_ago=minutes) for minutes in (9, 8, 7))
     await consumer.take([seated, late])
     before = await rows("DELETE FROM session RETURNING next_ticket, newest_receipt")

@@ -11,9 +11,9 @@ from shared import security_log
 from shared.events.catalogue import SessionState
 from shared.events.vocabulary import Agent
 from tests.conftest import Ask
-from tests.integration.enrolment.conftest import Front, SelectRows, ToApplication, problem
+from tests.integration.enrolment.conftest import Front, SelectRows, ToApplication
 from tests.integration.enrolment.manage import MANAGE, OrganiserClient, hidden, log_in
-from tests.integration.enrolment.organising import ADMIN, BRETAGNE, CORSE, CSV, SUPPORT, of
+from tests.integration.enrolment.organising import BRETAGNE, CORSE, CSV, SUPPORT, of
 from tests.support.builders import an_agent
 
 AGENT = an_agent("A-0")
@@ -52,35 +52,24 @@ def logged(caplog: pytest.LogCaptureFixture) -> list[tuple[str, str, str]]:
     return [(line["event"], line["outcome"], line["where"]) for line in lines]
 
 
-@pytest.mark.parametrize(("method", "path", "body"), REQUESTS, ids=lambda value: str(value)[:40])
 async def test_what_is_of_another_delegation_does_not_exist_by_json_or_sheet(
-    *,
-    front: Front,
-    ask: Ask,
-    caplog: pytest.LogCaptureFixture,
-    seated: tuple[SessionState, Agent],
-    method: str,
-    path: str,
-    body: Any,
+    front: Front, ask: Ask, caplog: pytest.LogCaptureFixture, seated: tuple[SessionState, Agent]
 ) -> None:
-    ids = {
-        "session_id": seated[0].session_id,
-        "enrolment_id": (await front.of(*seated)).enrolment_id,
-    }
-    is_sheet = isinstance(body, str)
-    content: dict[str, Any] = {"content": body, "headers": CSV} if is_sheet else {"json": body}
-    there, nowhere = (f"/api/v1/{path}".format(**of) for of in (ids, dict.fromkeys(ids, uuid4())))
+    enrolment_id = (await front.of(*seated)).enrolment_id
+    ids = {"session_id": seated[0].session_id, "enrolment_id": enrolment_id}
     caplog.set_level(logging.INFO, logger=security_log.LOGGER)
-
-    problem(await ask(method, there, by=CORSE, **content), 404)
-    problem(await ask(method, nowhere, by=BRETAGNE, **content), 404)
-    problem(await ask(method, there, by=SUPPORT, **content), 403)
-    problem(await ask(method, there, **content), 401)
-
+    statuses = {}
+    for method, path, body in REQUESTS:
+        sent: dict[str, Any] = {"content": body, "headers": CSV} if isinstance(body, str) else {"json": body}
+        there, nowhere = (f"/api/v1/{path}".format(**of) for of in (ids, dict.fromkeys(ids, uuid4())))
+        by_whom = (there, CORSE), (nowhere, BRETAGNE), (there, SUPPORT), (there, None)
+        answers = [await ask(method, address, by=by, **sent) for address, by in by_whom]
+        statuses[method, path] = [answer.status_code for answer in answers]
+    assert statuses == {(method, path): [404, 404, 403, 401] for method, path, _ in REQUESTS}
     refused = [place for event, outcome, place in logged(caplog) if (event, outcome) == ("right", "refused")]
-    assert refused[0] == f"/api/v1/{path}", "the right to what is another's, and not to what does not exist"
+    # The right to what is another's, and not to what does not exist.
+    assert refused == [f"/api/v1/{path}" for _, path, _ in REQUESTS for _ in (CORSE, SUPPORT)]
     assert await front.states(*seated) == ["enrolled"]
-    assert (await ask(method, there, by=ADMIN, **content)).status_code != 404
 
 
 EVERY_FIELD = {
@@ -139,13 +128,15 @@ async def test_nobody_reads_a_page_without_the_log_in_of_an_organiser(visitor: O
     assert [(await log_in(visitor, token)).status_code for token in ("wrong", SUPPORT)] == [403, 403]
 
 
-@pytest.mark.parametrize("sheet", ["roster.csv", "selection.csv", "attendance.csv"])
 async def test_each_sheet_of_people_that_is_taken_out_stands_in_the_security_log(
-    ask: Ask, caplog: pytest.LogCaptureFixture, seated: tuple[SessionState, Agent], sheet: str
+    ask: Ask, caplog: pytest.LogCaptureFixture, seated: tuple[SessionState, Agent]
 ) -> None:
+    sheets = [of(seated[0], f"{kind}.csv") for kind in ("roster", "selection", "attendance")]
     caplog.set_level(logging.INFO, logger=security_log.LOGGER)
-    assert (await ask("GET", of(seated[0], sheet), by=BRETAGNE)).status_code == 200
-    where = f"/api/v1/sessions/{{session_id}}/{sheet}"
-    assert logged(caplog) == [("token", "ok", where), ("export", "ok", where)]
+    for sheet in sheets:
+        assert (await ask("GET", sheet, by=BRETAGNE)).status_code == 200
+    places = [sheet.replace(str(seated[0].session_id), "{session_id}") for sheet in sheets]
+    exported = [line for line in logged(caplog) if line[0] == "export"]
+    assert exported == [("export", "ok", place) for place in places]
     who = {vars(record)["who"] for record in caplog.records if record.name == security_log.LOGGER}
     assert [each.partition(":")[0] for each in who] == ["organiser"]

@@ -4,14 +4,11 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import uuid4
 
-import pytest
-
 from shared.events.catalogue import SessionState
 from shared.events.vocabulary import Agent
 from tests.conftest import Ask
 from tests.integration.enrolment.conftest import Front, problem
 from tests.integration.enrolment.organising import lines
-from tests.integration.enrolment.seating import session_with
 from tests.support.builders import an_agent
 
 ORGANISER = "advisor-bretagne"
@@ -42,10 +39,10 @@ async def test_the_roster_and_its_sheet_show_the_same_address_or_names_of_anothe
     front: Front, ask: Ask
 ) -> None:
     gone = an_agent(issuer="nord", email="zoe@ville.fr")
-    session = await session_with(front, OF_PORTAL, BY_HAND, NAMESAKE, STRANGER, gone)
+    session = await front.open(OF_PORTAL, BY_HAND, NAMESAKE, STRANGER, gone)
     await front.withdraw(session, gone)
     same_issuer = an_agent(issuer="iel", email="zoe@ville.fr", **NAMES)
-    await session_with(front, same_issuer, an_agent(issuer="est", email="zoe@ville.fr"))
+    await front.open(same_issuer, an_agent(issuer="est", email="zoe@ville.fr"))
 
     portal, by_hand, namesake = await ids_of(front, session, OF_PORTAL, BY_HAND, NAMESAKE)
     assert await pairs(ask, session) == {
@@ -63,7 +60,7 @@ async def test_the_roster_and_its_sheet_show_the_same_address_or_names_of_anothe
 
 
 async def test_on_the_day_a_pair_is_joined_too_until_attendance_is_recorded(front: Front, ask: Ask) -> None:
-    session, now = await session_with(front, OF_PORTAL, BY_HAND, NAMESAKE), datetime.now(UTC)
+    session, now = await front.open(OF_PORTAL, BY_HAND, NAMESAKE), datetime.now(UTC)
     begun = {"version": 2, "starts_at": now - timedelta(hours=1), "ends_at": now + timedelta(hours=5)}
     await front.publish(session.model_copy(update=begun))
     stays, ends, seen = await ids_of(front, session, OF_PORTAL, BY_HAND, NAMESAKE)
@@ -76,29 +73,30 @@ async def test_on_the_day_a_pair_is_joined_too_until_attendance_is_recorded(fron
     assert await front.states(session, OF_PORTAL, BY_HAND, NAMESAKE) == ["enrolled", "withdrawn", "certified"]
 
 
-@pytest.mark.parametrize(
-    ("stays", "ends", "status"),
-    [
-        pytest.param("waits", "seated", 409, id="the seat would be lost"),
-        pytest.param("seated", "stranger", 409, id="no pair"),
-        pytest.param("seated", "seated", 409, id="itself"),
-        pytest.param("waits", "gone", 409, id="ended already"),
-        pytest.param("seated", "unknown", 404, id="unknown"),
-        pytest.param("seated", "waits", 404, id="another organiser's"),
-    ],
-)
-async def test_what_would_lose_a_seat_or_is_no_pair_of_theirs_changes_nothing(
-    front: Front, ask: Ask, stays: str, ends: str, status: int
-) -> None:
+REFUSED = [
+    ("waits", "seated", ORGANISER, 409),  # the seat would be lost
+    ("seated", "stranger", ORGANISER, 409),
+    ("seated", "seated", ORGANISER, 409),
+    ("waits", "gone", ORGANISER, 409),
+    ("seated", "unknown", ORGANISER, 404),
+    ("seated", "waits", "advisor-corse", 404),
+]
+
+
+async def test_what_would_lose_a_seat_or_is_no_pair_of_theirs_changes_nothing(front: Front, ask: Ask) -> None:
     gone = an_agent(issuer="nord", email="zoe@ville.fr")
     agents = {"seated": OF_PORTAL, "stranger": STRANGER, "gone": gone, "waits": BY_HAND}
-    session = await session_with(front, gone, capacity=2)
+    session = await front.open(gone, capacity=2)
     await front.withdraw(session, gone)
     await front.enrol(session, OF_PORTAL, STRANGER, BY_HAND)
     ids = dict(zip(agents, await ids_of(front, session, *agents.values()), strict=True))
     ids["unknown"] = str(uuid4())
     before = await front.states(session, *agents.values())
 
-    by = "advisor-corse" if ends == "waits" else ORGANISER
-    problem(await join(ask, ids[stays], ids[ends], by), status)
+    answers = [
+        (stays, ends, by, (await join(ask, ids[stays], ids[ends], by)).status_code)
+        for stays, ends, by, _ in REFUSED
+    ]
+
+    assert answers == REFUSED
     assert await front.states(session, *agents.values()) == before

@@ -33,7 +33,6 @@ from shared.messaging.portals.registry import Portal, Portals
 from shared.personal_data import end_rows
 from tests.conftest import Ask
 from tests.integration.enrolment.conftest import Front, problem
-from tests.integration.enrolment.seating import session_with
 from tests.integration.enrolment.sending import accepted, send
 from tests.support.builders import an_agent, as_json, enrolment_request, headers
 from tests.support.consuming import a_partition_check
@@ -77,7 +76,7 @@ def in_production(asking: Callable[..., Ask]) -> Ask:
 async def test_a_request_of_another_portal_is_as_a_request_that_does_not_exist(
     front: Front, in_production: Ask, caplog: pytest.LogCaptureFixture
 ) -> None:
-    request = seat(await session_with(front), of_portal(A, "1"))
+    request = seat(await front.open(), of_portal(A, "1"))
     await front.answer(request)
     for by in (A, "siege"):
         assert (await outcome(in_production, request.request_id, by))["outcome"] == "enrolled"
@@ -99,7 +98,7 @@ async def test_a_request_of_another_portal_is_as_a_request_that_does_not_exist(
 async def test_only_portals_and_admins_read_and_in_a_trial_anybody_with_the_id(
     front: Front, in_production: Ask, ask: Ask
 ) -> None:
-    request = seat(await session_with(front), of_portal(A, "1"))
+    request = seat(await front.open(), of_portal(A, "1"))
     await front.answer(request)
     for by, status in ((None, 401), ("nobody", 401), ("advisor-bretagne", 403), ("assistance", 403)):
         problem(await read(in_production, request.request_id, by), status)
@@ -110,7 +109,7 @@ async def test_only_portals_and_admins_read_and_in_a_trial_anybody_with_the_id(
 async def test_where_two_portals_used_one_id_the_token_says_which_is_meant(
     front: Front, ask: Ask, database: Database
 ) -> None:
-    session, ce_id, elsewhere = await session_with(front, capacity=1), uuid4(), uuid4()
+    session, ce_id, elsewhere = await front.open(capacity=1), uuid4(), uuid4()
     await front.answer(seat(session, of_portal(A, "1"), ce_id))
     await front.answer(seat(session, of_portal(B, "1"), ce_id))
     await publish_outcomes(database, accepted_by_another(elsewhere), rejected_by_another(elsewhere, B))
@@ -195,7 +194,7 @@ async def test_a_request_that_no_handler_could_take_is_pending_until_it_is_disca
 async def test_an_answer_comes_with_the_seats_and_the_waiting_list_it_was_decided_by(
     front: Front, ask: Ask
 ) -> None:
-    session = await session_with(front, capacity=1)
+    session = await front.open(capacity=1)
     requests = [seat(session, of_portal(A, agent_id)) for agent_id in ("1", "2", "1")]
     await front.answer(*requests)
     seated, queued, again = [await outcome(ask, request.request_id) for request in requests]
@@ -214,7 +213,7 @@ async def test_an_answer_comes_with_the_seats_and_the_waiting_list_it_was_decide
 
 async def test_the_history_tells_each_move_since_to_this_day(front: Front, ask: Ask) -> None:
     first, second = of_portal(A, "1"), of_portal(A, "2")
-    session = await session_with(front, capacity=1, waiting_list="offer")
+    session = await front.open(capacity=1, waiting_list="offer")
     seated, queued = seat(session, first), seat(session, second)
     await front.answer(seated, queued)
     withdrawal = Withdrawal(uuid4(), clock.now(), session.session_id, first.key, None, **OF_A)
@@ -243,7 +242,7 @@ async def test_the_history_tells_each_move_since_to_this_day(front: Front, ask: 
 async def test_the_answer_to_a_group_counts_and_its_history_is_of_each_agent_and_names_nobody(
     front: Front, ask: Ask
 ) -> None:
-    session, agents = await session_with(front, capacity=1), (of_portal(A, "Q-1"), of_portal(A, "Q-2"))
+    session, agents = await front.open(capacity=1), (of_portal(A, "Q-1"), of_portal(A, "Q-2"))
     group = GroupRequest(uuid4(), clock.now(), session.session_id, agents, False, **OF_A)
     await front.answer(group)
     await front.withdraw(session, agents[0])
@@ -258,7 +257,7 @@ async def test_the_answer_to_a_group_counts_and_its_history_is_of_each_agent_and
 
 async def test_the_answer_to_a_move_follows_the_new_seat(front: Front, ask: Ask) -> None:
     agent, waiting = of_portal(A, "1"), of_portal(A, "2")
-    here, there = await session_with(front, agent, waiting, capacity=1), await session_with(front)
+    here, there = await front.open(agent, waiting, capacity=1), await front.open()
     swap = Swap(uuid4(), clock.now(), here.session_id, agent.key, there.session_id, **OF_A)
     await front.answer(swap)
     answered = await outcome(ask, swap.request_id)
@@ -382,7 +381,7 @@ async def listed(ask: Ask, agent_id: str, by: str | None, **query: Any) -> dict[
 
 
 async def test_a_portal_reads_the_enrolments_of_its_own_agents_as_they_stand(front: Front, ask: Ask) -> None:
-    full, other = await session_with(front, of_portal(A, "1"), capacity=1), await session_with(front)
+    full, other = await front.open(of_portal(A, "1"), capacity=1), await front.open()
     agent, of_b = of_portal(A, "1001"), of_portal(B, "1001")
     request = seat(full, agent)
     await front.answer(request)
@@ -401,14 +400,14 @@ async def test_a_portal_reads_the_enrolments_of_its_own_agents_as_they_stand(fro
 
 
 async def test_a_portal_reads_within_its_limits(front: Front, ask: Ask) -> None:
-    await session_with(front, of_portal(A, "1"), of_portal(A, "2", employer=CORSICAN))
+    await front.open(of_portal(A, "1"), of_portal(A, "2", employer=CORSICAN))
     assert [len((await listed(ask, agent, A_IN_CORSICA))["items"]) for agent in ("1", "2")] == [0, 1]
     assert [len((await listed(ask, agent, A))["items"]) for agent in ("1", "2")] == [1, 1]
 
 
 async def test_enrolments_come_page_by_page(front: Front, ask: Ask) -> None:
     agent = of_portal(A, "1")
-    sessions = [await session_with(front, agent) for _ in range(5)]
+    sessions = [await front.open(agent) for _ in range(5)]
     pages = [await listed(ask, "1", A, limit=2)]
     while cursor := pages[-1]["next"]:
         pages.append(await listed(ask, "1", A, limit=2, cursor=cursor))

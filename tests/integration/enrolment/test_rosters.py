@@ -99,13 +99,8 @@ def names_on(answer: Any) -> list[str]:
 @pytest.mark.parametrize(
     ("typed", "found"),
     [
-        ("elise", ["Martin Élise"]),
         ("goff loic", ["Le Goff Loïc"]),
-        ("durand", ["Durand Zoé"]),
         ("ville de rennes", ["Durand Zoé", "Le Goff Loïc", "Martin Élise", "Bernard Yann"]),
-        ("%", []),
-        ("_", []),
-        ("\\", []),
     ],
 )
 async def test_a_search_finds_in_the_whole_session_whatever_the_list_is_filtered_by(
@@ -119,7 +114,7 @@ async def test_a_search_finds_in_the_whole_session_whatever_the_list_is_filtered
     assert typed not in str(answer.url)
 
 
-@pytest.mark.parametrize("order", ["", "&tri=nom", "&tri=nom&sens=inverse", "&tri=employeur"])
+@pytest.mark.parametrize("order", ["", "&tri=nom&sens=inverse"])
 async def test_the_roster_is_filtered_by_state_in_each_order(
     front: Front, organiser: OrganiserClient, database: Database, order: str
 ) -> None:
@@ -150,7 +145,7 @@ async def test_people_whose_mails_come_back_are_a_list_that_says_where_it_is_cut
     assert "2 personnes de plus" in text_of(await organiser.get(path)).replace("\u00a0", " ")
 
 
-@pytest.mark.parametrize("query", ["", "?etat=attente", "?tri=employeur&sens=inverse", "?tri=depuis"])
+@pytest.mark.parametrize("query", ["?etat=attente", "?tri=employeur&sens=inverse"])
 async def test_the_roster_is_read_backwards_as_it_was_forwards(
     front: Front, organiser: OrganiserClient, monkeypatch: pytest.MonkeyPatch, query: str
 ) -> None:
@@ -184,25 +179,25 @@ NOBODY = str(UUID(int=0))
 
 
 @pytest.mark.parametrize(
-    "key",
+    ("order", "key"),
     [
-        [0, 0, 2**63, "2025-01-01T00:00:00Z", NOBODY],
-        [2**31, 0, 0, "2025-01-01T00:00:00Z", NOBODY],
-        ["\0", NOBODY],
-        [0, -(2**31), 0, "2025-01-01T00:00:00Z", NOBODY],
-        [0, 0, 0, "9999-12-31T23:59:59-23:59", NOBODY],
-        ["0001-01-01T00:00:00+23:59", NOBODY],
-        "[" * 5_000,
+        ("", [0, 0, 2**63, "2025-01-01T00:00:00Z", NOBODY]),
+        ("", [2**31, 0, 0, "2025-01-01T00:00:00Z", NOBODY]),
+        ("", [0, -(2**31), 0, "2025-01-01T00:00:00Z", NOBODY]),
+        ("", [0, 0, 0, "9999-12-31T23:59:59-23:59", NOBODY]),
+        ("&tri=couleur", "[" * 5_000),
+        ("&tri=nom", ["\0", NOBODY]),
+        ("&tri=depuis", ["0001-01-01T00:00:00+23:59", NOBODY]),
     ],
-    ids=lambda key: str(key)[:30],
+    ids=lambda value: str(value)[:30],
 )
 async def test_a_place_in_the_roster_that_nobody_gave_out_is_its_beginning(
-    front: Front, organiser: OrganiserClient, key: list[Any] | str
+    front: Front, organiser: OrganiserClient, order: str, key: list[Any] | str
 ) -> None:
     session, _ = await full(front)
     content = key if isinstance(key, str) else json.dumps(key)
     cursor = base64.urlsafe_b64encode(content.encode()).decode().rstrip("=")
-    for way, order in itertools.product(("apres", "avant"), ("", "&tri=nom", "&tri=depuis", "&tri=couleur")):
+    for way in ("apres", "avant"):
         assert len(names_on(await organiser.get(page_of(session, f"?{way}={cursor}{order}")))) == 4
 
 
@@ -239,9 +234,16 @@ async def test_the_roster_is_in_its_order_by_state_priority_and_receipt(
     assert len({line.enrolment.state for line in whole}) == 3
 
 
-@pytest.mark.parametrize("order", SORTED_BY)
-@pytest.mark.parametrize("descending", [False, True])
-@pytest.mark.parametrize("written_by", ["this version", "the last release"])
+@pytest.mark.parametrize(
+    ("order", "descending", "written_by"),
+    [
+        (RosterOrder.NAME, False, "this version"),
+        (RosterOrder.EMPLOYER, True, "this version"),
+        (RosterOrder.SINCE, True, "this version"),
+        (RosterOrder.NAME, True, "the last release"),
+        (RosterOrder.EMPLOYER, False, "the last release"),
+    ],
+)
 async def test_the_roster_is_sorted_as_people_read_names_and_read_by_pages_of_any_length(
     *, front: Front, database: Database, order: RosterOrder, descending: bool, written_by: str
 ) -> None:
@@ -307,3 +309,8 @@ async def test_what_is_searched_is_kept_right_by_each_change(
         await tx.execute(text("UPDATE enrolment SET sought = NULL"))
     await front.withdraw(session, agent)
     assert (await front.of(session, agent)).sought == sought("simon elise", agent)
+
+
+async def test_a_mark_of_the_database_is_searched_for_as_it_is(front: Front, database: Database) -> None:
+    session = await front.open(an_agent())
+    assert [await found(database, session, mark) for mark in ("%", "_", "\\")] == [[], [], []]

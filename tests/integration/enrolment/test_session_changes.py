@@ -13,7 +13,6 @@ from shared.database import Database
 from shared.events.catalogue import SessionState
 from shared.events.enrolment import SessionChangedForAgent
 from tests.integration.enrolment.conftest import Front
-from tests.integration.enrolment.seating import session_with
 from tests.support.answers import rows
 from tests.support.builders import a_session, an_agent, open_now
 
@@ -48,7 +47,7 @@ async def test_all_agents_with_a_seat_or_a_place_in_line_are_notified_and_none_w
     database: Database, front: Front
 ) -> None:
     seated, waiting, gone, *_ = AGENTS
-    session = await session_with(front, seated, waiting, gone, an_agent(issuer="ouest"), capacity=1)
+    session = await front.open(seated, waiting, gone, an_agent(issuer="ouest"), capacity=1)
     await front.withdraw(session, gone)
     a_day_later = {name: getattr(session, name) + timedelta(days=1) for name in ("starts_at", "ends_at")}
     later = await change(front, session, **a_day_later, **BREST, **LINK)
@@ -80,7 +79,7 @@ async def test_all_agents_with_a_seat_or_a_place_in_line_are_notified_and_none_w
 async def test_only_changes_of_dates_place_and_link_are_published(
     database: Database, front: Front, changes: dict[str, Any], parts: list[list[str]]
 ) -> None:
-    await change(front, await session_with(front, AGENTS[0]), **changes)
+    await change(front, await front.open(AGENTS[0]), **changes)
     await notify(database)
     assert [list(event.changed) for event in await published(database)] == parts
 
@@ -88,7 +87,7 @@ async def test_only_changes_of_dates_place_and_link_are_published(
 async def test_a_large_session_is_notified_slice_by_slice_each_agent_once(
     database: Database, front: Front
 ) -> None:
-    await change(front, await session_with(front, *AGENTS), **BREST)
+    await change(front, await front.open(*AGENTS), **BREST)
 
     # A process that dies within a slice leaves it to be done: nothing of it is kept.
     async def die_within_a_slice() -> None:
@@ -103,7 +102,7 @@ async def test_a_large_session_is_notified_slice_by_slice_each_agent_once(
 
 
 async def test_a_newer_change_begins_again_and_names_both(database: Database, front: Front) -> None:
-    session = await session_with(front, *AGENTS)
+    session = await front.open(*AGENTS)
     second = await change(front, session, **BREST)
     assert await notify(database, most=2) == 2
     third = await change(front, second, **LINK)
@@ -114,7 +113,7 @@ async def test_a_newer_change_begins_again_and_names_both(database: Database, fr
 
 
 async def test_a_session_that_changes_again_lets_others_go_first(database: Database, front: Front) -> None:
-    restless, other = [await session_with(front, *AGENTS) for _ in range(2)]
+    restless, other = [await front.open(*AGENTS) for _ in range(2)]
     changed = await change(front, restless, **BREST)
     await change(front, other, **BREST)
     assert await notify(database, most=2) == 2
@@ -126,7 +125,7 @@ async def test_a_session_that_changes_again_lets_others_go_first(database: Datab
 async def test_a_session_cancelled_meanwhile_has_no_change_left_to_publish(
     database: Database, front: Front
 ) -> None:
-    moved = await change(front, await session_with(front, *AGENTS), **BREST)
+    moved = await change(front, await front.open(*AGENTS), **BREST)
     await change(front, moved, status="cancelled")
     assert [await notify(database), await notify(database)] == [0, None]
     assert await published(database) == []

@@ -18,6 +18,8 @@ from aiokafka.errors import (
 )
 from sqlalchemy import Row, text
 
+import shared.process
+from local.ports import free_port
 from services.console import broker as console
 from services.console import places
 from services.console.asking import DEFINITIONS, ConsoleSettings
@@ -30,8 +32,10 @@ from shared.messaging import acls, held, topics
 from shared.messaging.broker import client_options
 from shared.messaging.portals.signatures import SignedAttributes, key_of, sign
 from shared.messaging.relay import Relay
-from tests.conftest import RunService, opened
+from shared.process import Process
+from tests.conftest import opened
 from tests.integration.messaging.relaying import write_rows
+from tests.integration.services.composed import compose
 from tests.support.builders import an_agent, headers, open_now
 from tests.support.databases import MigratedDatabases
 from tests.support.kafka import KafkaMessage
@@ -86,19 +90,12 @@ async def write(broker: SecuredKafka, user: str, topic: str, *records: KafkaMess
 # Who has which rights is held by tests/unit/messaging/test_acls.py; here, that the broker grants no more.
 REFUSED_READS = [
     ("portal-iel", "portal.answers.sirh", "portal.iel.test"),
-    ("portal-iel", "enrolment.decisions", "portal.iel.test"),
-    ("portal-iel", "portal.answers.iel", "enrolment.portal.enrolments"),
     ("portal-iel", "portal.answers.iel", "portal.sirh.a"),
     ("parcours-console", "portal.enrolments", "enrolment.portal.enrolments"),
-    ("parcours-keda", "portal.enrolments", "enrolment.portal.enrolments"),
 ]
 REFUSED_WRITES = [
     ("portal-iel", "portal.answers.iel"),
-    ("portal-iel", "enrolment.decisions"),
     ("parcours-notifier", "enrolment.decisions"),
-    ("parcours-catalogue", "portal.answers.iel"),
-    ("parcours-enrolment", "catalogue.sessions"),
-    ("parcours-console", "portal.enrolments"),
     ("parcours-keda", "portal.enrolments"),
 ]
 
@@ -149,23 +146,26 @@ async def test_keda_sees_how_much_waits(secured_kafka: SecuredKafka) -> None:
 
 @pytest.fixture
 async def services(
-    secured_kafka: SecuredKafka, databases: MigratedDatabases, run_service: RunService
+    secured_kafka: SecuredKafka, databases: MigratedDatabases, monkeypatch: pytest.MonkeyPatch
 ) -> AsyncIterator[Database]:
-    """The three services, each as its own user. Gives enrolment's database."""
+    """Run the three services, each as its own user, in this process. Gives enrolment's database."""
+    monkeypatch.setattr(shared.process, "tune_gc", lambda: None)
+    urls = {service: databases.empty(service) for service in SERVICES}
     async with scripted_relay() as relay:
-        urls = {service: databases.empty(service) for service in SERVICES}
-        for service, url in urls.items():
-            run_service(
-                service,
-                url,
-                "",
-                **secured_kafka.environment(f"parcours-{service}"),
-                PARCOURS_TRIAL="0",
-                PORTALS_FILE=str(secured_kafka.portals_file),
-                **({"SMTP_PORT": str(relay.port)} if service == "notifier" else {}),
-            )
+        processes = [secured(service, url, secured_kafka, relay.port) for service, url in urls.items()]
+        running = [asyncio.create_task(process.run()) for process in processes]
         async with opened(urls["enrolment"]) as database:
             yield database
+        for process in processes:
+            process._stopping.set()
+        await asyncio.gather(*running)
+
+
+def secured(service: str, url: str, broker: SecuredKafka, smtp_port: int) -> Process:
+    given = {name.lower(): value for name, value in broker.environment(f"parcours-{service}").items()}
+    given |= {"portals_file": str(broker.portals_file), f"{service}_port": str(free_port())}
+    of_notifier = {"smtp_port": str(smtp_port)} if service == "notifier" else {}
+    return compose(service, url, parcours_trial="0", **given, **of_notifier)
 
 
 def signed(

@@ -136,7 +136,7 @@ async def test_an_answer_is_the_same_event_wherever_it_goes(database: Database) 
 
 
 async def test_answers_are_stored_in_the_order_of_their_events(database: Database) -> None:
-    events = [a_decision(("iel", "ouest", "cnfpt")[number % 3]) for number in range(300)]
+    events = [a_decision(("iel", "ouest", "cnfpt")[number % 3]) for number in range(60)]
     ids = await write(database, *events)
 
     for portal, issuer in (("iel", "iel"), ("iel-mobile", "iel"), ("ouest", "ouest")):

@@ -1,30 +1,32 @@
 """Outbox and offsets belong to one Kafka cluster: another one at the same address stops the process."""
 
+import asyncio
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import pytest
 from aiokafka import AIOKafkaConsumer
-from aiokafka.errors import KafkaError
+from aiokafka.conn import AIOKafkaConnection
+from aiokafka.errors import KafkaConnectionError, KafkaError
+from aiokafka.protocol.metadata import MetadataRequest
 
 import shared.process
 from local.kafka import KafkaBroker
+from local.ports import free_port
 from local.tansu import TansuBroker
 from services.enrolment.app import DEFINITION
 from shared.database import Database
-from shared.messaging import cluster, topics
+from shared.messaging import cluster
 from shared.messaging.broker import KafkaSettings
 from shared.messaging.cluster import EMBEDDED, Ours
+from shared.messaging.producer import OutgoingRecord, Producer
 from shared.messaging.relay import Relay
 from shared.process import CannotRun
 from tests.conftest import Eventually
 from tests.integration.messaging.conftest import RunOperator
 from tests.integration.messaging.relaying import news, unsent, write
-
-Run = Callable[..., Any]
 
 
 def settings(broker: KafkaBroker | TansuBroker) -> KafkaSettings:
@@ -97,28 +99,49 @@ async def test_no_connection_to_another_cluster_is_used(kafka: KafkaBroker, data
     assert others == []
 
 
-@pytest.mark.slow
 async def test_another_cluster_at_the_same_address_ends_the_process(
-    *,
-    restarted_kafka: KafkaBroker,
-    enrolment_url: str,
-    database: Database,
-    run_service: Run,
-    eventually: Eventually,
-    tmp_path: Path,
+    kafka: KafkaBroker, services_set_up: pytest.MonkeyPatch, database: Database, eventually: Eventually
 ) -> None:
-    service = run_service("enrolment", enrolment_url, restarted_kafka.bootstrap_servers)
-    restarted_kafka.kill()
+    """Kafka was made anew while the service ran: the relay loses its connection and gets another cluster."""
+    services_set_up.setenv("KAFKA_BOOTSTRAP_SERVERS", kafka.bootstrap_servers)
+    services_set_up.setenv("ENROLMENT_PORT", str(free_port()))
+    services_set_up.setattr(shared.process, "tune_gc", lambda: None)
+    process = DEFINITION.compose(DEFINITION.settings())
+    running = asyncio.create_task(process.run())
+
+    async def it_consumes() -> bool:
+        assert not running.done()
+        return process.watchdog is not None and process.watchdog.trouble() is None
+
+    await eventually(it_consumes, "each partition is read")
+    have_another_cluster_answer(services_set_up)
+    lose_the_relays_connection(services_set_up)
     await write(database, news(uuid.uuid4()))
 
-    async def it_has_ended() -> bool:
-        return service.process.exit_code is not None
+    with pytest.raises(CannotRun, match="is the cluster another; the outbox and the offsets of"):
+        await running
+    assert await unsent(database) == 1, "it is not sent, whatever the other cluster acknowledges"
 
-    with KafkaBroker.start(tmp_path, restarted_kafka.port) as another:
-        await topics.create(settings(another))
-        await eventually(it_has_ended, "the process ends")
-        another.kill()
-    restarted_kafka.restart()
-    assert service.process.exit_code == 1
-    assert "belong to" in service.log.read_text().splitlines()[-1]
-    assert await unsent(database) == 1, "it is not sent, whatever the other acknowledges"
+
+def have_another_cluster_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Put another id into what the broker says of its cluster."""
+    send = AIOKafkaConnection.send
+
+    async def answer(connection: AIOKafkaConnection, request: Any, expect_response: bool = True) -> Any:
+        answer = await send(connection, request, expect_response)
+        if isinstance(request, MetadataRequest):
+            answer.cluster_id = "another"
+        return answer
+
+    monkeypatch.setattr(AIOKafkaConnection, "send", answer)
+
+
+def lose_the_relays_connection(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fail the next pass of a relay, as when its broker has gone."""
+    send = Producer.send
+
+    async def fail(_producer: Producer, _records: Sequence[OutgoingRecord]) -> Any:
+        monkeypatch.setattr(Producer, "send", send)
+        raise KafkaConnectionError
+
+    monkeypatch.setattr(Producer, "send", fail)

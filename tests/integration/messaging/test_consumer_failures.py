@@ -3,7 +3,6 @@
 import asyncio
 from typing import Any
 
-import asyncpg
 import pytest
 from faststream.exceptions import NackMessage
 from sqlalchemy import make_url, text
@@ -67,20 +66,6 @@ async def test_a_failure_of_the_infrastructure_brings_the_batch_again(
 @pytest.mark.parametrize("statement", DATA.values(), ids=DATA)
 async def test_a_failure_of_the_data_parks_the_record(database: Database, statement: str) -> None:
     assert not await comes_again(failing(statement), database)
-
-
-@pytest.mark.parametrize(
-    "error", [asyncpg.InternalClientError, asyncpg.InterfaceError, asyncpg.CannotConnectNowError, OSError]
-)
-async def test_whatever_a_falling_connection_raises_brings_the_batch_again(
-    database: Database, error: type[Exception]
-) -> None:
-    """Raised by hand: when a connection falls is too short to hit while asyncpg looks its types up."""
-
-    async def fail(_tx: Tx, _received: list[ReceivedRequest]) -> None:
-        raise error("the connection fell")
-
-    assert await comes_again(router_with(fail).subscriptions[Topic.PORTAL_ENROLMENTS], database)
 
 
 @pytest.mark.parametrize(

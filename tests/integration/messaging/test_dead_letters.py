@@ -26,11 +26,9 @@ from shared.messaging.dead_letters import DeadLetter, Parked
 from shared.messaging.personal_data import DEAD_LETTERS
 from shared.messaging.portals.admission import Rejected
 from shared.personal_data import end_rows
-from tests.conftest import settings_of
 from tests.integration.messaging.conftest import RunOperator
 from tests.support.builders import an_agent, as_json, enrolment_request, headers
 from tests.support.consuming import a_partition_check
-from tests.support.processes import run_cli
 
 RECEIVED_AT = datetime(2026, 11, 3, 9, 30, 0, 250_000, tzinfo=UTC)
 DeadLetterCommand = Callable[..., Awaitable[Result]]
@@ -231,15 +229,14 @@ async def test_show_prints_a_whole_dead_letter_and_is_a_read(
 
 
 async def test_redrive_goes_through_the_handler_with_its_own_time_of_receipt_and_is_audited(
-    database: Database, enrolment_url: str
+    database: Database, command: DeadLetterCommand
 ) -> None:
     session_id, event_id = uuid.uuid4(), uuid.uuid4()
     await park(database, a_request(session_id, "IEL-1", offset=0, event_id=event_id))
 
-    environment = settings_of("enrolment", enrolment_url, "localhost:1")
-    done = run_cli("enrolment", "dead-letters", "redrive", "1", "--by", "nadia", environment=environment)
+    done = await command("redrive", "1", "--by", "nadia")
 
-    assert (done.returncode, done.stdout) == (0, "1 redriven, 0 still parked\n")
+    assert (done.exit_code, done.stdout) == (0, "1 redriven, 0 still parked\n")
     # The deadline is judged by when it came, not by the redrive.
     assert await rows(database, "SELECT request_id, agent_id, received_at FROM request") == [
         (event_id, "IEL-1", RECEIVED_AT)

@@ -77,15 +77,6 @@ async def test_what_waits_to_be_published_is_measured_and_what_is_held_back_apar
     assert 60 <= metric("parcours_outbox_oldest_seconds") < 3600
 
 
-async def test_a_dead_letter_is_counted_once_however_often_its_record_comes(database: Database) -> None:
-    handler = ConsumerHandler(poison="poison")
-    batch = deliveries([handler.request("poison"), (str(handler.session_id), [], b"no event")])
-    before = of_topic("parcours_events_parked_total")
-    for _ in range(2):
-        await Consumer(handler.subscription, database).take(batch)
-    assert of_topic("parcours_events_parked_total") == before + 2
-
-
 async def test_what_operators_did_about_dead_letters_in_the_last_day_is_known(database: Database) -> None:
     handler = ConsumerHandler()
     garbage: list[Sent] = [(None, [], f"no event {number}".encode()) for number in range(4)]

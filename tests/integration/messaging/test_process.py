@@ -230,7 +230,7 @@ async def test_a_service_tells_its_health_metrics_and_contracts_and_drains_on_si
     session = open_now(capacity=None)
     async with KafkaPortal(kafka.bootstrap_servers) as portal:
         await portal.send("catalogue.sessions", [session_record(session)])
-        await portal.send("portal.enrolments", [request_record(session) for _ in range(3_000)])
+        await portal.send("portal.enrolments", [request_record(session) for _ in range(1_500)])
 
     async def begun() -> bool:
         async with database.quiet_transaction() as tx:

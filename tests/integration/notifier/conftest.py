@@ -16,8 +16,8 @@ from typer.testing import CliRunner, Result
 
 from services.notifier import __main__, handlers, jobs
 from services.notifier.delivery.deliverer import Deliverer
-from services.notifier.delivery.outcomes import Timeouts
 from services.notifier.delivery.pool import SmtpPool
+from services.notifier.delivery.results import Timeouts
 from services.notifier.letters import timing
 from services.notifier.settings import SmtpServer, Tls
 from services.notifier.store import bounces

@@ -151,8 +151,8 @@ async def confirm(
     return await client.post(url)
 
 
-def link(purpose: Purpose, subject: str) -> str:
-    return f"{purpose.value}/{LINKS.token(purpose, subject, until=clock.now() + timedelta(days=1))}"
+def link(purpose: Purpose, *subject: str) -> str:
+    return f"{purpose.value}/{LINKS.token(purpose, *subject, until=clock.now() + timedelta(days=1))}"
 
 
 def preferences(subject: str, address: str) -> str:

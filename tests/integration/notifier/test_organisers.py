@@ -11,7 +11,7 @@ import pytest
 from fastapi import FastAPI
 
 from services.notifier import handlers, jobs, pages
-from services.notifier.delivery.outcomes import SESSION_STATE_MISSING
+from services.notifier.delivery.results import SESSION_STATE_MISSING
 from services.notifier.letters import digest_id
 from services.notifier.letters.bounces import RETURNED
 from services.notifier.service import organisers

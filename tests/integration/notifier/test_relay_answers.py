@@ -7,8 +7,8 @@ from datetime import timedelta
 
 import pytest
 
-from services.notifier.delivery.outcomes import Timeouts, Verdict
 from services.notifier.delivery.pool import Outage, SmtpPool
+from services.notifier.delivery.results import Timeouts, Verdict
 from services.notifier.delivery.workers import DATA_LEASE
 from services.notifier.settings import SmtpServer
 from shared.events.notifier import EmailFailed
@@ -240,12 +240,6 @@ async def test_a_refused_recipient_does_not_spoil_the_next_mail_on_the_connectio
     await known.deliver(known.deliverer(workers=1))
     assert sorted(await known.states()) == ["failed", "sent", "sent"]
     assert (known.relay.connections, "RSET" in known.relay.commands) == (1, True)
-
-
-async def test_connections_are_reused(known: Notifier) -> None:
-    await queue_many(known, 20)
-    await known.deliver(known.deliverer(workers=4))
-    assert (len(known.relay.taken), known.relay.connections <= 4) == (20, True)
 
 
 @pytest.mark.parametrize("closed", ["while it was idle", "with 421"])

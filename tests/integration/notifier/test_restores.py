@@ -10,31 +10,23 @@ from services.notifier import restores as guard
 from services.notifier.service import restores
 from shared import clock
 from shared.events import BY_TYPE
-from shared.events.catalogue import SessionScheduled
 from shared.events.cloudevents import Received
 from shared.events.enrolment import AgentEnrolled
 from shared.events.notifier import EmailSent, MailEnd
 from shared.messaging.broker import KafkaSettings
-from tests.conftest import Eventually, settings_of
-from tests.integration.notifier.conftest import Notifier
+from tests.conftest import Eventually
+from tests.integration.notifier.conftest import Notifier, RunCommand
+from tests.integration.notifier.events import enrolled, scheduled
 from tests.support.builders import headers
 from tests.support.consuming import received
 from tests.support.kafka import KafkaPortal
-from tests.support.processes import run_cli
-from tests.unit.notifier.builders import a_decision, a_session, an_agent
 
-SESSION = SessionScheduled.model_validate(a_session().model_dump())
+RECONCILE = ("mails", "reconcile", "--since", "2025-01-01")
+SESSION = scheduled()
 
 
 def decisions(number: int) -> list[AgentEnrolled]:
-    return [
-        a_decision(
-            AgentEnrolled,
-            enrolment_id=uuid4(),
-            agent=an_agent(agent_id=f"A-{n}", email=f"a{n}@ville.example"),
-        )
-        for n in range(number)
-    ]
+    return [enrolled(n) for n in range(number)]
 
 
 async def published(notifier: Notifier) -> list[Received[MailEnd]]:
@@ -123,14 +115,12 @@ async def test_what_the_relay_took_and_nobody_heard_of_is_in_its_log(notifier: N
     assert await reconcile(notifier, [], {uuid4(): "<x@y>"}) == (0, {restores.RELAYS_LOG: 1})
 
 
-def test_an_empty_log_of_the_relay_is_not_taken_for_one(notifier_url: str, tmp_path: Path) -> None:
+async def test_an_empty_log_of_the_relay_is_not_taken_for_one(command: RunCommand, tmp_path: Path) -> None:
     """So a shell that hands nothing in lets no letter leave twice."""
     log = tmp_path / "relay.log"
-    log.write_text("")
-    environment = settings_of("notifier", notifier_url, "localhost:1")
-    command = ("mails", "reconcile", "--since", "2025-01-01", "--relay-log", str(log))
-    refused = run_cli("notifier", *command, environment=environment)
-    assert (refused.returncode, refused.stdout) == (1, "")
+    log.touch()
+    refused = await command(*RECONCILE, "--relay-log", str(log))
+    assert (refused.exit_code, refused.stdout) == (1, "")
     assert "no Message-ID of ours: nothing was changed" in refused.stderr
 
 
@@ -147,11 +137,10 @@ async def test_a_mail_that_will_not_come_again_is_accepted_as_missing(notifier: 
 
 
 async def test_nothing_is_sent_until_it_is_reconciled(
-    notifier: Notifier, notifier_url: str, kafka: KafkaBroker, eventually: Eventually
+    notifier: Notifier, command: RunCommand, kafka: KafkaBroker, eventually: Eventually
 ) -> None:
     settings = KafkaSettings(kafka_bootstrap_servers=kafka.bootstrap_servers)
-    environment = settings_of("notifier", notifier_url, kafka.bootstrap_servers)
-    command = ("notifier", "mails", "reconcile", "--since", "2025-01-01")
+    environment = {"KAFKA_BOOTSTRAP_SERVERS": kafka.bootstrap_servers}
     sent = EmailSent(
         mail_id=uuid4(),
         agent_id="A-1",
@@ -172,11 +161,11 @@ async def test_nothing_is_sent_until_it_is_reconciled(
         return bool(guard.HELD._value.get())
 
     await eventually(held, "it holds its mails")
-    refused = await asyncio.to_thread(run_cli, *command, environment=environment)
-    assert refused.returncode == 1, refused.stderr
+    refused = await command(*RECONCILE, **environment)
+    assert refused.exit_code == 1, refused.stderr
     assert "of enrolment-confirmed" in refused.stdout
     assert "Nothing was changed" in refused.stderr
-    done = await asyncio.to_thread(run_cli, *command, "--accept-missing", environment=environment)
-    assert done.returncode == 0, done.stderr
+    done = await command(*RECONCILE, "--accept-missing", **environment)
+    assert done.exit_code == 0, done.stderr
     await asyncio.wait_for(waiting, 10)
     assert guard.HELD._value.get() == 0

@@ -44,6 +44,9 @@ def soon(hours: float = 23) -> dict[str, datetime]:
     return {"starts_at": start, "ends_at": start + timedelta(hours=3)}
 
 
+TOMORROW = soon()
+
+
 async def has_a_seat(
     notifier: Notifier, start: dict[str, datetime], *, since: datetime | None = None
 ) -> UUID:
@@ -127,17 +130,6 @@ async def test_the_letters_of_an_enrolment_that_overtook_its_session_are_planned
     assert await planned(notifier) == expected
 
 
-async def test_letters_move_with_their_session(notifier: Notifier) -> None:
-    await has_a_seat(notifier, in_days(40))
-    before = await to_come(notifier)
-    await notifier.hear(changed(**in_days(30)))
-    after = await to_come(notifier)
-    for template in ALL:
-        moved = before[template] - after[template]
-        assert moved == pytest.approx(timedelta(days=10), abs=timedelta(hours=1))
-    assert await notifier.addressees("session-changed") == ["IEL-0048151"]
-
-
 @pytest.mark.parametrize(
     ("begun", "days", "expected"),
     [
@@ -170,27 +162,25 @@ async def test_a_letter_that_goes_back_for_weeks_may_then_be_tried_for_days(noti
     assert row.give_up_at - row.due_at == pytest.approx(timedelta(days=4), abs=timedelta(seconds=5))
 
 
-async def test_a_reminder_of_a_cancelled_session_is_not_sent(notifier: Notifier) -> None:
-    await has_a_seat(notifier, in_days(40))
-    await notifier.hear(cancelled(**in_days(40)))
-    await notifier.deliver()
-    assert (await to_come(notifier), notifier.relay.taken) == ({}, [])
-    assert set(await notifier.states()) == {"superseded"}
-
-
 @pytest.mark.parametrize(
     "then",
     [
         [changed(**in_days(60))],
+        [cancelled(**TOMORROW)],
         [a_decision(EnrolmentWithdrawn, version=2)],
         [a_decision(EnrolmentWithdrawn, version=2), a_decision(AgentEnrolled, version=3)],
     ],
-    ids=["the session moves", "the enrolment ends", "the agent enrols again after the moment"],
+    ids=[
+        "the session moves",
+        "it is cancelled",
+        "the enrolment ends",
+        "the agent enrols again after the moment",
+    ],
 )
 async def test_a_reminder_in_the_queue_is_not_sent_once_it_is_not_true(
     notifier: Notifier, then: Sequence[Any]
 ) -> None:
-    await has_a_seat(notifier, soon(), since=DAYS_AGO)
+    await has_a_seat(notifier, TOMORROW, since=DAYS_AGO)
     await notifier.hear(*then)
     await notifier.deliver()
     assert await reminded(notifier) == [("IEL-0048151", "superseded")]

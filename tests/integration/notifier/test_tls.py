@@ -11,8 +11,8 @@ from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
 
 from local.ports import free_port
 from services.notifier import jobs
-from services.notifier.delivery.outcomes import Timeouts, Verdict
 from services.notifier.delivery.pool import SmtpPool
+from services.notifier.delivery.results import Timeouts, Verdict
 from services.notifier.delivery.returns import ReturnMailbox
 from services.notifier.letters.bounces import ReturnPath
 from services.notifier.render import Outgoing

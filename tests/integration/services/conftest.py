@@ -11,6 +11,7 @@ from shared.process import Process
 from tests.integration.catalogue.conftest import tokens_file
 from tests.integration.services.composed import SITE, compose
 from tests.support.oidc import OidcIssuer, running_issuer
+from tests.support.pools import Pools
 from tests.support.processes import SERVICES
 
 __all__ = ["tokens_file"]
@@ -22,7 +23,7 @@ class Compose(Protocol):
 
 @pytest.fixture
 async def compose_service(
-    request: pytest.FixtureRequest, tokens_file: Path, portals: PortalsFile, tmp_path: Path
+    request: pytest.FixtureRequest, tokens_file: Path, portals: PortalsFile, tmp_path: Path, pools: Pools
 ) -> AsyncIterator[Compose]:
     """``compose_service("enrolment", setting=…)``: with tokens and portals, on the worker's database."""
     composed: list[Process] = []
@@ -33,7 +34,9 @@ async def compose_service(
             "portals_file": tmp_path / "portals.json",
             "public_base_url": SITE,
         }
-        process = compose(service, request.getfixturevalue(f"{service}_url"), **ours | settings)
+        url = request.getfixturevalue(f"{service}_url")
+        with pools.lent():
+            process = compose(service, url, **ours | settings)
         composed.append(process)
         return process
 

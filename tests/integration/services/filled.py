@@ -24,6 +24,7 @@ Known = dict[str, str]
 async def the_national_offer(database: Database) -> Known:
     await load(database, as_of=AS_OF)
     return {
+        "offer_id": "ia-et-territoires",
         "session_id": str(loaded_session_id("ia-et-territoires", "rennes")),
         "resource_id": str(loaded_resource_id("dossier-usage-responsable")),
     }

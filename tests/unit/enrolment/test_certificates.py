@@ -173,7 +173,7 @@ def test_a_character_without_a_glyph_is_shown_as_missing(character: str) -> None
     assert "Zo\ufffd Durand" in text_of(render(a_certificate(given_name=f"Zo{character}")))
 
 
-@settings(max_examples=30)
+@settings(max_examples=10)
 @given(st.text(max_size=80), st.text(max_size=80))
 def test_whatever_a_name_is_made_of_there_is_a_certificate(given_name: str, title: str) -> None:
     assert render(a_certificate(given_name=given_name, session_title=title)).startswith(b"%PDF-")

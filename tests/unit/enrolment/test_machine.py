@@ -144,7 +144,7 @@ class MovesByRules(MovingMachine):
 
 
 SETTINGS = settings(
-    max_examples=int(os.environ.get("SEQUENCES", "60")),
+    max_examples=int(os.environ.get("SEQUENCES", "20")),
     stateful_step_count=30,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much, HealthCheck.data_too_large],
 )

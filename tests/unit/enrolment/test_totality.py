@@ -80,7 +80,7 @@ steps = often(
 )
 
 
-@settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+@settings(max_examples=20, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 @given(session=sessions, doing=st.lists(steps, min_size=12, max_size=30))
 def test_whatever_happens_is_answered_and_leaves_seats_waiting_list_and_events_in_order(
     session: str, doing: list[str]

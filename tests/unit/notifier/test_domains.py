@@ -6,7 +6,7 @@ from heapq import heappop, heappush
 import pytest
 
 from services.notifier.delivery.domains import MAX_HELD, Admitted, Domains, Later
-from services.notifier.delivery.outcomes import RETRY_MOST, retry_delay
+from services.notifier.delivery.results import RETRY_MOST, retry_delay
 
 
 def test_a_job_that_ends_gives_its_slot_to_one_that_was_held() -> None:

@@ -7,15 +7,15 @@ import pytest
 from aiosmtplib import SMTPResponse
 from pydantic import ValidationError
 
-from services.notifier.delivery.outcomes import message_of, refusal
 from services.notifier.delivery.pool import Outage
 from services.notifier.delivery.providers import provider_of
+from services.notifier.delivery.results import message_of, refusal
 from services.notifier.settings import Settings
 
 
 def test_the_address_that_a_relay_quotes_is_not_kept() -> None:
     response = SMTPResponse(550, "5.1.1 <zoe.durand@ville-exemple.fr>: User\r\nunknown\0")
-    assert refusal(response).answer == "5.1.1 (address) User unknown"
+    assert refusal(response).reply == "5.1.1 (address) User unknown"
     assert "@" not in message_of(ConnectionError("lost while writing to zoe@ville.fr"))
 
 

@@ -29,14 +29,14 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class MailResult:
-    """``answer`` is the relay's or our reason, without addresses.
+    """``reply`` is the relay's or our reason, without addresses.
 
     ``bad_address`` is the RFC 3463 code if the relay says that the address itself is bad.
     """
 
     verdict: Verdict
     code: int | None
-    answer: str
+    reply: str
     bad_address: str | None = None
 
 
@@ -65,16 +65,16 @@ class RelayUnreachable(Exception):
 def check_connection(response: aiosmtplib.SMTPResponse) -> None:
     """Raise :class:`RelayUnreachable` if the relay refuses the connection instead of the mail."""
     if response.code in _OF_THE_CONNECTION:
-        raise RelayUnreachable(answer_of(response), response.code)
+        raise RelayUnreachable(reply_of(response), response.code)
 
 
 def refusal(response: aiosmtplib.SMTPResponse) -> MailResult:
     """A code from 500 on is final (RFC 5321, 4.2.1). Others are tried again."""
     verdict = Verdict.FAILED if 500 <= response.code < 600 else Verdict.RETRY
-    return MailResult(verdict, response.code, answer_of(response))
+    return MailResult(verdict, response.code, reply_of(response))
 
 
-def answer_of(response: aiosmtplib.SMTPResponse) -> str:
+def reply_of(response: aiosmtplib.SMTPResponse) -> str:
     return _without_addresses(response.message)
 
 
@@ -83,9 +83,9 @@ def message_of(error: BaseException) -> str:
     return _without_addresses(str(error)) or type(error).__name__
 
 
-def _without_addresses(answer: str) -> str:
+def _without_addresses(reply: str) -> str:
     """Relays like to quote the address."""
-    shown = "".join(char if char.isprintable() else " " for char in answer)
+    shown = "".join(char if char.isprintable() else " " for char in reply)
     return _ADDRESS.sub("(address)", " ".join(shown.split())).encode(errors="replace").decode()
 
 
@@ -95,7 +95,7 @@ _ADDRESS = re.compile(r"\S+@\S+")
 # ------------------------------------------------------------------------------------- settlements
 
 RETRY_FIRST: dict[int | None, timedelta] = {
-    None: timedelta(seconds=30),  # no answer: the relay is tried by itself meanwhile
+    None: timedelta(seconds=30),  # no reply: the relay is tried by itself meanwhile
     421: timedelta(minutes=1),  # closing, or too many at once
     450: timedelta(minutes=5),  # mailbox busy, or a host that wants to see us come back (greylisting)
     451: timedelta(minutes=5),
@@ -121,26 +121,26 @@ def retry_delay(attempts: int, code: int | None) -> timedelta:
     return min(first * int(2 ** min(attempts - 1, 20)), RETRY_MOST)
 
 
-def settled(claimed: Claimed, outcome: MailResult, written: WrittenLetter | None = None) -> Settlement | None:
+def settled(claimed: Claimed, result: MailResult, written: WrittenLetter | None = None) -> Settlement | None:
     """Return the result to store for an attempt, or None if another process has the mail.
 
     ``written`` is kept only if the relay has or may have the letter.
     """
-    _count(claimed, outcome.verdict)
-    match outcome.verdict:
+    _count(claimed, result.verdict)
+    match result.verdict:
         case Verdict.NOT_OURS:
             return None
         case Verdict.RETRY:
-            delay = retry_delay(claimed.attempts, outcome.code)
+            delay = retry_delay(claimed.attempts, result.code)
             if delay > claimed.time_left:
                 _observe_answer(claimed)
-                answer = f"given up after {claimed.attempts} attempts: {outcome.answer}"
-                return Settlement(claimed.claim, MailState.FAILED, outcome.code, answer)
+                reply = f"given up after {claimed.attempts} attempts: {result.reply}"
+                return Settlement(claimed.claim, MailState.FAILED, result.code, reply)
             return Settlement(
                 claimed.claim,
                 MailState.RETRY,
-                outcome.code,
-                outcome.answer,
+                result.code,
+                result.reply,
                 delay * random.uniform(0.9, 1.1),  # noqa: S311 jitter
             )
         case verdict:
@@ -149,9 +149,9 @@ def settled(claimed: Claimed, outcome: MailResult, written: WrittenLetter | None
             return Settlement(
                 claimed.claim,
                 MailState(verdict.value),
-                outcome.code,
-                outcome.answer,
-                bad_address=outcome.bad_address,
+                result.code,
+                result.reply,
+                bad_address=result.bad_address,
                 written=written if verdict in (Verdict.SENT, Verdict.AMBIGUOUS) else None,
             )
 
