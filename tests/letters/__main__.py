@@ -19,4 +19,4 @@ else:
     for old in GOLDEN.glob("*.txt"):
         old.unlink()
     for sample in samples():
-        (GOLDEN / f"{sample.name}.txt").write_text(golden(sample))
+        (GOLDEN / f"{sample.name}.txt").write_text(golden(show(sample)))

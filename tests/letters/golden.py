@@ -2,15 +2,13 @@
 
 from pathlib import Path
 
-from tests.letters.samples import Sample
-from tests.letters.showing import show
+from tests.letters.showing import Shown
 from tests.unit.notifier.reading import LetterPage
 
 GOLDEN = Path(__file__).parent / "golden"
 
 
-def golden(sample: Sample) -> str:
-    letter = show(sample)
+def golden(letter: Shown) -> str:
     parts = [
         f"Subject: {letter.subject}",
         letter.text,

@@ -81,11 +81,12 @@ def show(sample: Sample) -> Shown:
     bodies: defaultdict[str, list[str]] = defaultdict(list)
     images: dict[str, str] = {}
     for part in message.walk():
-        if part.get_content_maintype() == "text":
-            bodies[part.get_content_type()].append(_content(part))
-        elif part.get_content_maintype() == "image":
+        kind = part.get_content_type()  # each look at it parses the header
+        if kind.startswith("text/"):
+            bodies[kind].append(_content(part))
+        elif kind.startswith("image/"):
             image = base64.b64encode(part.get_content()).decode()
-            images[f"cid:{part['Content-ID'].strip('<>')}"] = f"data:{part.get_content_type()};base64,{image}"
+            images[f"cid:{part['Content-ID'].strip('<>')}"] = f"data:{kind};base64,{image}"
     [text], [page] = bodies["text/plain"], bodies["text/html"]
     for named, image in images.items():
         page = page.replace(named, image)

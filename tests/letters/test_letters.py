@@ -8,7 +8,6 @@ from tests.letters.samples import Sample, samples
 from tests.letters.showing import show
 
 SAMPLES = samples()
-each_letter = pytest.mark.parametrize("sample", SAMPLES, ids=lambda sample: sample.name)
 
 
 def test_every_letter_has_a_sample_and_every_sample_a_golden_file() -> None:
@@ -16,15 +15,12 @@ def test_every_letter_has_a_sample_and_every_sample_a_golden_file() -> None:
     assert sorted(path.stem for path in GOLDEN.glob("*.txt")) == sorted(sample.name for sample in SAMPLES)
 
 
-@each_letter
-def test_a_letter_reads_as_its_golden_file(sample: Sample) -> None:
-    kept = (GOLDEN / f"{sample.name}.txt").read_text()
-    assert golden(sample) == kept, "if this is meant: python -m tests.letters"
-
-
-@each_letter
-def test_a_letter_shows_no_word_of_the_code(sample: Sample) -> None:
+@pytest.mark.parametrize("sample", SAMPLES, ids=lambda sample: sample.name)
+def test_a_letter_reads_as_its_golden_file_and_shows_no_word_of_the_code(sample: Sample) -> None:
     letter = show(sample)
+    assert golden(letter) == (GOLDEN / f"{sample.name}.txt").read_text(), (
+        "if this is meant: python -m tests.letters"
+    )
     for content in (letter.text, letter.page):
         assert not [word for word in ("None", "{{", "{%", "undefined", "·e") if word in content]
     assert "\n\n\n" not in letter.text
