@@ -14,8 +14,6 @@ from shared.events.topics import TOPICS
 from shared.messaging.consumer import read
 from shared.messaging.dead_letters import Parked
 
-many = settings(max_examples=300)
-
 EXAMPLES: list[tuple[str, Any]] = [
     (path.parent.name, json.loads(path.read_text()))
     for path in sorted((FOLDER / "examples").glob("*/*.json"))
@@ -59,7 +57,6 @@ def a_record(topic: str, value: bytes | None, headers: list[tuple[str, bytes | N
     return Record(topic, 0, 0, None, value, tuple(headers), datetime.now(UTC))
 
 
-@many
 @given(
     topic=topics,
     headers=st.lists(st.tuples(header_names, header_values), max_size=8),
@@ -75,7 +72,7 @@ def test_an_arbitrary_record_becomes_a_delivery(
         assert delivery.error
 
 
-@many
+@settings(max_examples=300)
 @given(spoilt_examples())
 def test_an_event_with_one_value_spoilt_becomes_a_delivery(spoilt: tuple[str, bytes]) -> None:
     event_type, value = spoilt
@@ -95,7 +92,6 @@ def test_an_event_with_one_value_spoilt_becomes_a_delivery(spoilt: tuple[str, by
         assert delivery.event.key
 
 
-@many
 @given(st.dictionaries(st.sampled_from(
     ["specversion", "id", "type", "source", "data", "data_base64", "datacontenttype", "traceparent", "time"]
 ), anything))  # fmt: skip
