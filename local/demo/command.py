@@ -10,6 +10,7 @@ from local.demo.day import Day
 from local.demo.decisions import is_empty
 from local.demo.portal import signing_keys
 from local.demo.progress import Say
+from local.demo.requests import Crowd
 from local.demo.sessions import ORGANISERS_ADDRESS, WITH_CONTACT
 from local.demo.summary import summary
 from local.failures import LocalStackError
@@ -25,9 +26,10 @@ IMPATIENCE = {
     "ENROLMENT_LONGEST_HOLD_SECONDS": "8",
     "ENROLMENT_GRACE_SECONDS": "1",
 }
+WHOLE = Crowd()
 
 
-def demo(options: StackOptions, say: Say) -> int:
+def demo(options: StackOptions, say: Say, crowd: Crowd = WHOLE) -> int:
     """Return 0 if the model and the system agree.
 
     The demonstration uses new databases and a new broker, so that the data of `make run` stays.
@@ -51,7 +53,7 @@ def demo(options: StackOptions, say: Say) -> int:
                     raise LocalStackError(
                         "the demonstration needs an empty enrolment database; this one is in use"
                     )
-                agreed = asyncio.run(_play(stack, portals, say, began))
+                agreed = asyncio.run(_play(stack, portals, say, began, crowd))
                 say("Stopping …")
         except KeyboardInterrupt:
             say("Interrupted.")
@@ -65,9 +67,9 @@ def demo(options: StackOptions, say: Say) -> int:
     return 0 if agreed else 1
 
 
-async def _play(stack: Stack, portals: Path, say: Say, began: float) -> bool:
+async def _play(stack: Stack, portals: Path, say: Say, began: float, crowd: Crowd) -> bool:
     async with Day.begin(stack, signing_keys(portals, PORTALS), say, began) as day:
-        await day.play()
+        await day.play(crowd)
         observed = await day.observed()
     differences = compare(day.model, observed)
     report = figures(day.model, observed, differences) | {"seconds": round(time.monotonic() - began, 1)}

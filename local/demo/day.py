@@ -16,7 +16,7 @@ from local.demo.comparison import Observed
 from local.demo.decisions import DecisionLog, read_databases, superseded_mails
 from local.demo.portal import Portal, malformed_records, utc_now
 from local.demo.progress import Progress, Say
-from local.demo.requests import RequestScript
+from local.demo.requests import Crowd, RequestScript
 from local.demo.sessions import (
     ORGANISERS_ADDRESS,
     DemoSessions,
@@ -92,10 +92,10 @@ class Day:
                 ),
             )
 
-    async def play(self) -> None:
+    async def play(self, crowd: Crowd) -> None:
         """Play the day. Stop early if nothing arrives for `PATIENCE_SECONDS`."""
         try:
-            await self._play()
+            await self._play(crowd)
         except TimeIsUp as late:
             self._progress.say(f"Not in time: {late}")
         self._show_progress(last=True)
@@ -106,10 +106,10 @@ class Day:
         self._mails.look()
         return Observed(self._decisions, self._mails, databases, self._selection, self._malformed)
 
-    async def _play(self) -> None:
-        sessions = await self._publish_sessions()
+    async def _play(self, crowd: Crowd) -> None:
+        sessions = await self._publish_sessions(crowd.sessions)
         random = Random(2025)
-        script = RequestScript(self.model, sessions, Population(secrets.token_hex(3), random), random)
+        script = RequestScript(self.model, sessions, Population(secrets.token_hex(3), random), random, crowd)
         await self._request_seats(script)
         await self._enrol_by_hand(script, sessions.of_part("by_hand"))
         await self._rank(script, "selection")
@@ -131,7 +131,7 @@ class Day:
 
     # --------------------------------------------------------------------------------------- the acts
 
-    async def _publish_sessions(self) -> DemoSessions:
+    async def _publish_sessions(self, most: int | None) -> DemoSessions:
         now = utc_now()
 
         async def publish(draft: Mapping[str, Any]) -> CatalogueSession:
@@ -142,7 +142,7 @@ class Day:
         small = {
             part: await asyncio.gather(*map(publish, drafts)) for part, drafts in small_sessions(now).items()
         }
-        chosen = choose_sessions(await self._catalogue.items("/api/v1/sessions"), small, now)
+        chosen = choose_sessions(await self._catalogue.items("/api/v1/sessions"), small, now, most)
         for session in chosen.all():
             self.model.add_session(session)
         return chosen

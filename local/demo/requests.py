@@ -5,7 +5,7 @@ Later steps depend on earlier answers: agents withdraw from their seats, or answ
 
 import uuid
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from random import Random
 
 from local.demo.sessions import DemoSessions
@@ -26,14 +26,32 @@ _CROWD_OF = {
 }  # fmt: skip
 
 
+@dataclass(frozen=True)
+class Crowd:
+    """The numbers of the day: agents for a MOOC, agents for the most wanted session, sessions of each kind.
+
+    Whatever they are, each kind of event happens.
+    """
+
+    mooc: int = 520
+    popular: int = 420
+    sessions: int | None = None
+
+
 class RequestScript:
     def __init__(
-        self, model: ReferenceModel, sessions: DemoSessions, people: Population, random: Random
+        self,
+        model: ReferenceModel,
+        sessions: DemoSessions,
+        people: Population,
+        random: Random,
+        crowd: Crowd,
     ) -> None:
         self._model = model
         self._sessions = sessions
         self._people = people
         self._random = random
+        self._crowd = crowd
 
     # ---------------------------------------------------------------------- first act: many want a seat
 
@@ -44,13 +62,14 @@ class RequestScript:
         """Every agent requests a seat. Some request twice, and some requests are sent again."""
         sessions, small = self._sessions, self._sessions.small
         wanted = [
-            *((session, 520) for session in sessions.mooc),
+            *((session, self._crowd.mooc) for session in sessions.mooc),
             # Only agents of the session's delegation, for whom its reserved seats make no difference.
             *((session, _number_for(session)) for session in sessions.local_events),
             *((session, 40) for session in sessions.webinars),
             *(
                 (session, (_capacity(session) or 0) + 25)
-                for session in (*small["events"], *small["webinars"])
+                for part in ("events", "webinars")
+                for session in small[part][: self._crowd.sessions]
             ),
             *zip(small["moving"], (5, 1), strict=True),
             *((session, 12) for session in (*sessions.selective, *sessions.closed)),
@@ -69,7 +88,7 @@ class RequestScript:
         redelivered = self._random.sample(asked, 60)
         asked += again + redelivered
         self._random.shuffle(asked)
-        burst = [self._seat(sessions.of_part("popular")) for _ in range(420)]
+        burst = [self._seat(sessions.of_part("popular")) for _ in range(self._crowd.popular)]
         middle = len(asked) // 2
         return asked[:middle] + burst + asked[middle:]
 

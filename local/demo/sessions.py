@@ -49,8 +49,12 @@ class DemoSessions:
 
 
 def choose_sessions(
-    documents: Sequence[Mapping[str, Any]], small: Mapping[str, Sequence[CatalogueSession]], now: datetime
+    documents: Sequence[Mapping[str, Any]],
+    small: Mapping[str, Sequence[CatalogueSession]],
+    now: datetime,
+    most: int | None = None,
 ) -> DemoSessions:
+    """Choose all sessions of the offer that fit, or `most` of each kind."""
     small_ids = {session.session_id for group in small.values() for session in group}
     real = [
         CatalogueSession.of(document)
@@ -65,7 +69,7 @@ def choose_sessions(
         return session.opens_at < now - _MARGIN and session.closes_at > now + _MARGIN
 
     def of_format(name: str) -> list[CatalogueSession]:
-        return [session for session in plain if session.format == name and is_open(session)]
+        return [session for session in plain if session.format == name and is_open(session)][:most]
 
     return DemoSessions(
         mooc=of_format("mooc"),
@@ -78,9 +82,9 @@ def choose_sessions(
             and session.functions
             and "agent" not in session.functions
             and is_open(session)
-        ],
-        not_yet_open=[session for session in plain if session.opens_at > now + _MARGIN],
-        closed=[session for session in plain if session.closes_at < now - _MARGIN],
+        ][:most],
+        not_yet_open=[session for session in plain if session.opens_at > now + _MARGIN][:most],
+        closed=[session for session in plain if session.closes_at < now - _MARGIN][:most],
         small=small,
     )
 

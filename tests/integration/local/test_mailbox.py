@@ -66,14 +66,14 @@ async def test_mails_over_eight_connections_are_all_kept_once_and_listed_after_a
                 await client.sendmail("a@b.fr", [f"agent-{number}@ville.fr"], content % (number, number))
 
     with MailboxServer.start(tmp_path / "mailbox") as server:
-        await asyncio.gather(*(connection(server, range(first, 1_200, 8)) for first in range(8)))
+        await asyncio.gather(*(connection(server, range(first, 120, 8)) for first in range(8)))
         found = {re.findall(rb"Convocation (\d+)", file.read_bytes())[0] for file in server.mails()}
-        assert len(server.mails()) == len(found) == 1_200
+        assert len(server.mails()) == len(found) == 120
         assert list(server.directory.glob(".*")) == [], "no half-written mail"
         server.restart()
-        listed = page(server, "/", q="convocation", page="24")
-        assert "Page 24 sur 24" in listed.text
-        assert "1\N{NARROW NO-BREAK SPACE}200 courriels" in listed.text
+        listed = page(server, "/", q="convocation", page="3")
+        assert "Page 3 sur 3" in listed.text
+        assert "120 courriels" in listed.text
 
 
 def test_a_mail_is_kept_byte_for_byte_below_its_envelope(mailbox: MailboxServer) -> None:

@@ -16,7 +16,7 @@ from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import asyncpg
 import httpx
@@ -25,12 +25,18 @@ import pytest
 from sqlalchemy import text
 
 from local import unprivileged
+from local.credentials import portals_file
+from local.demo import command
+from local.demo.requests import Crowd
+from local.demo.sessions import ORGANISERS_ADDRESS, WITH_CONTACT
 from local.failures import LocalStackError
 from local.kafka import missing_tools
-from local.mailbox.reading import ReadMail, open_mail
+from local.mailbox.server import MailboxServer
+from local.observing import Mailbox
 from local.places import PROJECT
 from local.readiness import kafka_answers, wait_until
-from local.services import STANDARD_PORTS
+from local.servers import database_variable
+from local.services import SERVICES, STANDARD_PORTS
 from local.stack import Stack, StackOptions
 from services.catalogue import tables as catalogue
 from services.enrolment import tables as enrolment
@@ -53,7 +59,6 @@ TOPICS_WITHOUT_PEOPLE = [
     topic.value for topic, settings in TOPICS.items() if settings.compacted or topic is Topic.AGENTS_ERASED
 ]
 """What they keep is kept for ever, or is the proof that an agent was forgotten."""
-SERVICES = ("catalogue", "enrolment", "notifier")
 PROCESSES = {
     "postgres": 1, "kafka": 1, "mailbox": 1, "portal": 1, "catalogue": 1, "enrolment": 2, "notifier": 1,
 }  # fmt: skip
@@ -78,6 +83,10 @@ class Running:
     def printed(self) -> str:
         return self.output.read_text()
 
+    def mailbox(self) -> Mailbox:
+        """The mails that come from now on."""
+        return Mailbox(self.directory / "mailbox")
+
 
 @contextlib.contextmanager
 def taken(port: int) -> Iterator[None]:
@@ -92,26 +101,25 @@ def taken(port: int) -> Iterator[None]:
 @pytest.fixture(scope="module")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     with taken(STANDARD_PORTS["notifier"]):
-        yield from run(tmp_path_factory)
+        yield from run(tmp_path_factory.mktemp("stack") / "local")
 
 
-def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
-    directory = tmp_path_factory.mktemp("stack") / "local"
+def run(directory: Path) -> Iterator[Running]:
+    """Run a stack that can play the demonstration: with its portals, and as impatient."""
+    portals_file(directory, command.PORTALS, issuer="demo")
+    contacts = {WITH_CONTACT: {"organisers": [ORGANISERS_ADDRESS]}}
+    settings = {**command.IMPATIENCE, "DELEGATION_CONTACTS": json.dumps(contacts)}
     output = directory.with_name("output")
     with output.open("wb") as file:
         process = subprocess.Popen(
             [
-                *(sys.executable, "-m", "local", "run"),
-                *("--directory", str(directory), "--scale", "enrolment=2"),
-                *(
-                    "--broker",
-                    "embedded" if missing_tools() else "kafka",
-                ),  # the demonstration: the other
+                *(sys.executable, "-m", "local", "run", "--directory", str(directory)),
+                *("--scale", "enrolment=2", "--broker", "embedded" if missing_tools() else "kafka"),
             ],
             cwd=PROJECT,
             stdout=file,
             stderr=subprocess.STDOUT,
-            env=inherited(),
+            env=inherited() | settings,
         )
     stack = Running(process, directory, output)
     try:
@@ -141,6 +149,87 @@ def is_well(url: str) -> bool:
         return get(url).is_success
     except httpx.TransportError:
         return False
+
+
+# --------------------------------------------------------------------------------- the demonstration, whole
+
+STANDING = (
+    "enrolled",
+    "waitlisted",
+    "offered",
+    "pending",
+    "withdrawn",
+    "cancelled",
+    "lapsed",
+    "not_obtained",
+)
+FIGURES = {
+    "requests", "answers", "demands", *STANDING, "refused", "offers", "selection", "groups", "nominations",
+    "withdrawals", "moves", "approvals", "corrections", "offers_answered", "reserved_seats_released",
+    "by_hand", "above_capacity", "minimums_missed", "mails_expected", "mails_received", "mails_superseded",
+    "lost", "duplicated", "overbooked", "parked", "seconds",
+}  # fmt: skip
+REASONS = {
+    "already_enrolled", "approval_denied", "deadline_passed", "group_does_not_fit", "not_eligible",
+    "not_open_yet", "not_selected", "session_cancelled", "session_full", "unknown_session",
+}  # fmt: skip
+
+
+class StackOfAnotherProcess(Stack):
+    """A stack that runs already, as it is described."""
+
+    def __init__(self, running: Running) -> None:
+        self._described = running.description()
+        given = {"KAFKA_BOOTSTRAP_SERVERS": self._described["kafka"]}
+        given |= {database_variable(name): self._described[f"{name}_database_url"] for name in SERVICES}
+        super().__init__(StackOptions(directory=running.directory, environment=given))
+
+    @property
+    def mailbox(self) -> MailboxServer:
+        return MailboxServer(Path(self._described["mailbox_dir"]), 0, 0, Path())
+
+    @property
+    def broker_is_idempotent(self) -> bool:
+        return missing_tools() is None
+
+    def url(self, service: str) -> str:
+        return str(self._described[f"{service}_url"])
+
+    def start(self) -> Self:
+        return self
+
+
+def test_the_demonstration_loses_doubles_and_overbooks_nothing(
+    running: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """First: it wants an empty database. Its crowd is small, but each kind of event happens."""
+    monkeypatch.setattr(command, "Stack", lambda *_: StackOfAnotherProcess(running))
+    options = StackOptions(directory=running.directory, environment=inherited())
+    assert command.demo(options, print, Crowd(mooc=30, popular=40, sessions=1)) == 0
+
+    figures = json.loads((running.directory / "demo.json").read_text())
+    assert figures.keys() == FIGURES
+    assert figures["requests"] == figures["answers"] >= 400
+    assert figures["mails_received"] == figures["mails_expected"]
+    assert figures["mails_received"] + figures["mails_superseded"] > figures["requests"]
+    assert (figures["lost"], figures["duplicated"], figures["overbooked"]) == (0, 0, 0)
+    assert figures["refused"].keys() == REASONS
+    assert figures["parked"] > 10
+
+    assert figures["demands"] == sum(figures["refused"].values()) + sum(figures[name] for name in STANDING)
+    offers = figures["offers"]
+    assert offers["made"] == sum(offers.values()) - offers["made"]
+    assert min(offers["accepted"], offers["declined"], offers["lapsed"]) > 0
+    assert figures["selection"] == {"enrolled": 9, "waitlisted": 5, "refused": 7}
+    assert figures["refused"]["group_does_not_fit"] == 5
+    assert (figures["groups"], figures["nominations"], figures["approvals"]) == (4, 2, 13)
+    assert figures["reserved_seats_released"] == 2
+    assert (figures["by_hand"], figures["above_capacity"], figures["corrections"]) == (3, 1, 2)
+    assert (figures["not_obtained"], figures["minimums_missed"]) == (2, 1)
+    assert figures["pending"] > 0
+
+
+# ----------------------------------------------------------------------------- what is up
 
 
 async def test_stack_json_says_where_everything_is(running: Running) -> None:
@@ -223,12 +312,6 @@ def decisions_about(running: Running, agent_id: str) -> list[dict[str, Any]]:
     return [decision for decision in map(json.loads, lines) if decision["key"] == agent_id]
 
 
-def mails_to(running: Running, address: str) -> list[ReadMail]:
-    folder = Path(str(running.description()["mailbox_dir"]))
-    mails = [open_mail(file.read_bytes()) for file in sorted(folder.glob("*.eml"))]
-    return [mail for mail in mails if mail.field("Delivered-To") == address]
-
-
 def a_mooc(running: Running) -> str:
     answer = get(f"{running.description()['catalogue_url']}/api/v1/sessions?format=mooc")
     return str(answer.raise_for_status().json()["items"][0]["session_id"])
@@ -239,7 +322,7 @@ def a_mooc(running: Running) -> str:
 def test_a_record_of_kcat_is_answered_explained_and_mailed(running: Running, mode: str) -> None:
     """kcat, a program by others: our headers and JSON are not only read by our own code."""
     need_kafka()
-    session_id, request_id = a_mooc(running), str(uuid.uuid4())
+    session_id, request_id, mailbox = a_mooc(running), str(uuid.uuid4()), running.mailbox()
     agent = an_agent(f"kcat-{uuid.uuid4()}", email=f"{request_id}@ville-exemple.fr")
     attributes = {
         "specversion": "1.0",
@@ -255,7 +338,7 @@ def test_a_record_of_kcat_is_answered_explained_and_mailed(running: Running, mod
         document = {**attributes, "datacontenttype": "application/json", "data": data}
         produce(running, session_id, document, "content-type=application/cloudevents+json")
 
-    wait_until(lambda: len(mails_to(running, agent.email)) > 0, seconds=60, what="a mail")
+    wait_until(lambda: len(mailbox.to(agent.email)) > 0, seconds=60, what="a mail")
 
     [decision] = decisions_about(running, agent.agent_id)
     assert "ce_type=fr.cnfpt.enrolment.AgentEnrolled.v1" in decision["headers"]
@@ -263,8 +346,8 @@ def test_a_record_of_kcat_is_answered_explained_and_mailed(running: Running, mod
     assert decision["data"]["agent"] == agent.model_dump(mode="json") | {"issuer": "essai"}
     answer = get(f"{running.description()['enrolment_url']}/api/v1/requests/{request_id}").json()
     assert (answer["state"], answer["outcome"]) == ("answered", "enrolled")
-    [mail] = mails_to(running, agent.email)
-    assert "Bonjour Zoé Durand," in (mail.text or "")
+    [mail] = mailbox.to(agent.email)
+    assert "Bonjour Zoé Durand," in (mail.read().text or "")
 
 
 def request(event: str, request_id: str | None = None) -> list[str]:
@@ -304,7 +387,7 @@ async def test_an_agent_is_forgotten_in_every_database_log_and_file_and_a_replay
     running: Running, eventually: Callable[..., Awaitable[None]]
 ) -> None:
     need_kafka()
-    mark, mooc = f"zyxwvut-{uuid.uuid4().hex[:8]}", a_mooc(running)
+    mark, mooc, mailbox = f"zyxwvut-{uuid.uuid4().hex[:8]}", a_mooc(running), running.mailbox()
     names = mark, f"other-{mark[::-1]}"
     agent, other = (an_agent(name, email=f"{name}@ville-exemple.fr") for name in names)
     subscription = {"agent_id": mark, "email": agent.email, "theme": "enjeux-ia", "subscribed": True}
@@ -326,24 +409,23 @@ async def test_an_agent_is_forgotten_in_every_database_log_and_file_and_a_replay
         }
 
     async def is_mailed() -> bool:
-        return bool(mails_to(running, agent.email))
-
-    async def is_erased() -> bool:
-        async with (
-            opened(running.description()["notifier_database_url"]) as database,
-            database.quiet_transaction() as tx,
-        ):
-            return bool(await tx.scalar(text("SELECT count(*) = 3 FROM erasure_answer")))
+        return bool(mailbox.to(agent.email))
 
     async def other_is_mailed() -> bool:
-        return bool(mails_to(running, other.email))
+        return bool(mailbox.to(other.email))
 
     send(*sent)
-    await eventually(is_everywhere, "the agent is known")
     await eventually(is_mailed, "the confirmation is mailed")
+    await eventually(is_everywhere, "the agent is known")
     erasure = {"agent_id": mark, "requested_at": "2026-11-25T08:30:00Z"}
     send((mark, erasure, request("AgentErasureRequested"), "portal.agents"))
-    await eventually(is_erased, "all services have answered")
+    async with opened(running.description()["notifier_database_url"]) as database:
+
+        async def is_erased() -> bool:
+            async with database.quiet_transaction() as tx:
+                return bool(await tx.scalar(text("SELECT count(*) = 3 FROM erasure_answer")))
+
+        await eventually(is_erased, "all services have answered")
     assert await tables_with(running, mark) == set()
 
     accepted = sent[0], sent[2]  # a rejected record that is sent again is a new one
@@ -386,71 +468,18 @@ def test_sigterm_stops_everything_in_order_and_keeps_the_data(running: Running) 
     assert (running.directory / "logs" / "enrolment-2.log").exists()
 
 
-def test_a_part_that_cannot_start_stops_the_others_and_says_why(tmp_path: Path) -> None:
-    nowhere = {"CATALOGUE_DATABASE_URL": "postgresql://nobody:x@127.0.0.1:9/nothing"}
-    stack = Stack(StackOptions(directory=tmp_path, environment={**os.environ, **nowhere}))
-    with pytest.raises(LocalStackError, match=r"services.catalogue migrate` failed"):
+def test_a_part_that_cannot_start_stops_the_others_and_says_why(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The broker and the mailbox run by then."""
+    monkeypatch.setattr("local.stack.SERVICES", ["nothing"])
+    elsewhere = dict.fromkeys(map(database_variable, (*SERVICES, "nothing")), "postgresql://127.0.0.1:9/x")
+    stack = Stack(StackOptions(directory=tmp_path, environment={**inherited(), **elsewhere}))
+    monkeypatch.setattr(stack, "_create_topics", lambda: None)
+    with pytest.raises(LocalStackError, match=r"services.nothing migrate` failed with 1:\n.*No module"):
         stack.start()
     assert not any(stack.pids().values())
+    assert {log.name for log in (tmp_path / "logs").glob("*.log")} == {"kafka-1.log", "mailbox-1.log"}
     assert not (tmp_path / "stack.json").exists()
     with (tmp_path / "lock").open() as lock:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)  # raises if the folder was not let go
-    unprivileged.remove_data(tmp_path / "postgres")
-
-
-# --------------------------------------------------------------------------------- the demonstration, whole
-
-STANDING = (
-    "enrolled",
-    "waitlisted",
-    "offered",
-    "pending",
-    "withdrawn",
-    "cancelled",
-    "lapsed",
-    "not_obtained",
-)
-FIGURES = {
-    "requests", "answers", "demands", *STANDING, "refused", "offers", "selection", "groups", "nominations",
-    "withdrawals", "moves", "approvals", "corrections", "offers_answered", "reserved_seats_released",
-    "by_hand", "above_capacity", "minimums_missed", "mails_expected", "mails_received", "mails_superseded",
-    "lost", "duplicated", "overbooked", "parked", "seconds",
-}  # fmt: skip
-REASONS = {
-    "already_enrolled", "approval_denied", "deadline_passed", "group_does_not_fit", "not_eligible",
-    "not_open_yet", "not_selected", "session_cancelled", "session_full", "unknown_session",
-}  # fmt: skip
-
-
-def test_the_demonstration_loses_doubles_and_overbooks_nothing(tmp_path: Path) -> None:
-    played = subprocess.run(
-        [sys.executable, "-m", "local", "demo", "--directory", str(tmp_path / "local")],
-        cwd=PROJECT,
-        env=inherited(),
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert played.returncode == 0, played.stdout + played.stderr
-
-    figures = json.loads((tmp_path / "local" / "demo.json").read_text())
-    assert figures.keys() == FIGURES
-    assert figures["requests"] == figures["answers"] >= 2_000
-    assert figures["mails_received"] == figures["mails_expected"]
-    assert figures["mails_received"] + figures["mails_superseded"] > figures["requests"]
-    assert (figures["lost"], figures["duplicated"], figures["overbooked"]) == (0, 0, 0)
-    assert figures["refused"].keys() == REASONS
-    assert figures["parked"] > 10
-
-    assert figures["demands"] == sum(figures["refused"].values()) + sum(figures[name] for name in STANDING)
-    offers = figures["offers"]
-    assert offers["made"] == sum(offers.values()) - offers["made"]
-    assert min(offers["accepted"], offers["declined"], offers["lapsed"]) > 0
-    assert figures["selection"] == {"enrolled": 9, "waitlisted": 5, "refused": 7}
-    assert figures["refused"]["group_does_not_fit"] == 5
-    assert (figures["groups"], figures["nominations"], figures["approvals"]) == (4, 2, 13)
-    assert figures["reserved_seats_released"] == 2
-    assert (figures["by_hand"], figures["above_capacity"], figures["corrections"]) == (3, 1, 2)
-    assert (figures["not_obtained"], figures["minimums_missed"]) == (2, 1)
-    assert figures["pending"] > 0
-    assert not (tmp_path / "local" / "stack.json").exists()
