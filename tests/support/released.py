@@ -4,6 +4,7 @@ import ctypes
 import hashlib
 import io
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -56,12 +57,19 @@ class ReleasedProcess(ServiceProcess):
         return Forked(_become, str(self._code.python), str(self._code.folder), self.name, environment, files)
 
 
-def last_release(folder: Path) -> ReleasedCode:
-    """Put the last release that the changelog names a commit of into ``folder``.
+def last_release() -> ReleasedCode:
+    """Put the last release that the changelog names a commit of below `.local`, where it stays compiled.
 
     Fetches the commit where a clone lacks it; skips the test, loudly, where that is not possible.
     """
     release = next(release for release in releases() if release.commit)
+    folder = LOCAL / "released" / str(release.commit)
+    if not folder.exists():
+        _extract(release, folder)
+    return ReleasedCode(release, folder, _python(folder))
+
+
+def _extract(release: Release, folder: Path) -> None:
     archive = _archived(str(release.commit))
     if archive is None:
         fetch = ["git", "fetch", "--quiet", "--depth=1", "origin", str(release.commit)]
@@ -69,9 +77,11 @@ def last_release(folder: Path) -> ReleasedCode:
         archive = _archived(str(release.commit))
         if archive is None:
             lacking_history(f"commit {release.commit} of release {release.version}", why)
+    draft = folder.with_suffix(".draft")
+    shutil.rmtree(draft, ignore_errors=True)
     with tarfile.open(fileobj=io.BytesIO(archive)) as files:
-        files.extractall(folder, filter="data")
-    return ReleasedCode(release, folder, _python(folder))
+        files.extractall(draft, filter="data")
+    draft.rename(folder)
 
 
 def _archived(commit: str) -> bytes | None:
