@@ -1,4 +1,4 @@
-"""Each portal of `examples/`, as its README has it run, against the enrolment service on Apache Kafka."""
+"""Each portal of `examples/`, as its README has it run, against the service on a Kafka with rights."""
 
 import asyncio
 import fcntl
@@ -18,17 +18,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from aiokafka import AIOKafkaConsumer
+from aiokafka.partitioner import DefaultPartitioner
 
-from local.kafka import KafkaBroker
 from local.places import LOCAL, PROJECT
 from local.readiness import wait_until
 from shared.events.catalogue import SessionScheduled
-from shared.events.portal import AgentCorrected
-from tests.conftest import create_topics, running_services
+from tests.conftest import running_services
 from tests.support.builders import a_question, headers, open_now
-from tests.support.kafka import KafkaPortal
+from tests.support.kafka import KafkaPortal, PublishedRecord, collect
 from tests.support.lacking import lacking, program
+from tests.support.secured_kafka import SecuredKafka
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
 
@@ -119,7 +118,7 @@ def entry(name: str) -> dict[str, Any]:
         "contact": "equipe@portail.example",
         "keys": [{"id": "essai", "secret": SECRET}],
         "tokens": [{"sha256": hashlib.sha256(name.encode()).hexdigest()}],
-        "answers": ["kafka", "http"],
+        "answers": ["http"] if name == "shell" else ["kafka", "http"],
     }
 
 
@@ -127,7 +126,7 @@ def entry(name: str) -> dict[str, Any]:
 class Parcours:
     """Where portals find Kafka and the enrolment service."""
 
-    kafka: str
+    kafka: SecuredKafka
     url: str
 
     def a_session_of_one_seat(self, **changes: Any) -> str:
@@ -137,27 +136,36 @@ class Parcours:
         record = str(session.session_id), head, session.model_dump_json().encode()
 
         async def publish() -> None:
-            async with KafkaPortal(self.kafka) as catalogue:
+            async with KafkaPortal(self.kafka.bootstrap_servers) as catalogue:
                 await catalogue.send("catalogue.sessions", [record])
 
         asyncio.run(publish())
         return str(session.session_id)
 
+    def published(self, topic: str, *ids: str) -> list[PublishedRecord]:
+        """The requests with these ids."""
+
+        def ours(found: list[PublishedRecord]) -> list[PublishedRecord]:
+            return [record for record in found if record.id in ids]
+
+        found = collect(self.kafka.bootstrap_servers, topic, lambda found: len(ours(found)) == len(ids))
+        return ours(asyncio.run(found))
+
 
 @pytest.fixture(scope="module")
 def parcours(
-    kafka: KafkaBroker, new_database: Callable[[str], str], tmp_path_factory: pytest.TempPathFactory
+    secured_kafka: SecuredKafka, new_database: Callable[[str], str], tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Parcours]:
     """The enrolment service, which answers these portals."""
     folder = tmp_path_factory.mktemp("examples")
     registry = folder / "registry.json"
     registry.write_text(json.dumps([entry(name) for name in COMMANDS]))
-    create_topics(kafka, registry)
+    settings = secured_kafka.environment("parcours-enrolment")
+    settings |= {"PORTALS_FILE": str(registry), "INTAKE_SIGNING_KEY": SECRET}
     with running_services(folder) as run:
-        url = new_database("enrolment")
-        files = {"PORTALS_FILE": str(registry), "INTAKE_SIGNING_KEY": SECRET}
-        service = run("enrolment", url, kafka.bootstrap_servers, **files)
-        yield Parcours(kafka.bootstrap_servers, service.url)
+        kafka = settings.pop("KAFKA_BOOTSTRAP_SERVERS")
+        service = run("enrolment", new_database("enrolment"), kafka, **settings)
+        yield Parcours(secured_kafka, service.url)
 
 
 @dataclass
@@ -222,9 +230,11 @@ def listener(
 ) -> Iterator[Example]:
     """An example that listens through all its tests: a group waits long for a member that was killed."""
     name = request.param
+    logged_in = parcours.kafka.environment(f"portal-{name}")
+    del logged_in["KAFKA_SASL_MECHANISM"], logged_in["KAFKA_SECURITY_PROTOCOL"]  # no variables of theirs
     environment = {
         **os.environ,
-        "KAFKA_BOOTSTRAP_SERVERS": parcours.kafka,
+        **logged_in,
         "ENROLMENT_URL": parcours.url,
         "TOKEN": name,
         "PORTAL": name,
@@ -242,7 +252,9 @@ def example(listener: Example, parcours: Parcours) -> Example:
     return replace(listener, environment=listener.environment | session)
 
 
-def test_an_example_makes_each_request_and_hears_each_answer(example: Example, parcours: Parcours) -> None:
+def test_an_example_logs_in_makes_each_request_and_hears_each_answer(
+    example: Example, parcours: Parcours
+) -> None:
     enrolled = example.run("ask", "EX-1")
     example.wait_for(("AgentEnrolled", enrolled, "EX-1"))
     waiting = example.run("ask", "EX-2")
@@ -264,10 +276,18 @@ def test_an_example_makes_each_request_and_hears_each_answer(example: Example, p
         ("AgentEnrolled", accepted),
         ("EnrolmentRefused", declined),
     ]
-    corrected = example.run("correct", "EX-1", EMAIL="zoe@nouvelle-ville.fr")
-    key, value = asyncio.run(a_request_about_agents(parcours.kafka, corrected))
-    assert key == b"EX-1"
-    assert AgentCorrected.model_validate_json(value).email == "zoe@nouvelle-ville.fr"
+    for request in parcours.published("portal.enrolments", enrolled, moved, withdrawn):
+        partition = DefaultPartitioner()  # aiokafka's, which is Java's
+        assert request.partition == partition(request.key.encode(), list(range(12)), list(range(12)))
+    corrected = without_login(example, parcours.kafka).run("correct", "EX-1", EMAIL="zoe@nouvelle-ville.fr")
+    [request] = parcours.published("portal.agents", corrected)
+    assert (request.key, request.data["email"]) == ("EX-1", "zoe@nouvelle-ville.fr")
+
+
+def without_login(example: Example, kafka: SecuredKafka) -> Example:
+    """The same at the listener of Kafka that is open, as in a trial."""
+    others = {name: value for name, value in example.environment.items() if not name.startswith("KAFKA_")}
+    return replace(example, environment=others | {"KAFKA_BOOTSTRAP_SERVERS": kafka.bootstrap_servers})
 
 
 def failed(command: list[str], **environment: str) -> str:
@@ -304,18 +324,6 @@ def test_the_shell_says_why_it_is_refused(parcours: Parcours) -> None:
 
 def test_the_shell_does_not_listen_without_an_address() -> None:
     assert "ENROLMENT_URL: where Parcours is" in failed([*shell(), "hear"])
-
-
-async def a_request_about_agents(kafka: str, ce_id: str) -> tuple[bytes, bytes]:
-    """The key and the value of this request."""
-    consumer = AIOKafkaConsumer(
-        "portal.agents", bootstrap_servers=kafka, group_id=None, auto_offset_reset="earliest"
-    )
-    async with asyncio.timeout(30), consumer:
-        while True:
-            record = await consumer.getone()
-            if dict(record.headers)["ce_id"].decode() == ce_id:
-                return record.key, record.value
 
 
 def test_openssl_makes_the_signature_that_the_contract_says() -> None:
