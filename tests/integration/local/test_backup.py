@@ -21,14 +21,36 @@ TOMORROW = str(datetime.now(UTC) + timedelta(days=1))
 """Which no archive reaches."""
 
 
-@pytest.fixture
-def postgres() -> Iterator[PostgresServer]:
+SERVICES = ("catalogue", "enrolment")
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[PostgresServer]:
     """One that stays as durable as it is, with the databases of two services."""
     with PostgresServer.temporary(durable=True) as server:
-        for service in ("catalogue", "enrolment"):
+        for service in SERVICES:
             server.create_database(service)
             server.execute("CREATE TABLE said (word text)", service)
         yield server
+
+
+@pytest.fixture
+def postgres(server: PostgresServer) -> PostgresServer:
+    """The same without what the last test left there: its archive, databases put aside, words."""
+    if not server.running():
+        server.restart()
+    server.execute(
+        r"""
+        ALTER SYSTEM RESET synchronous_standby_names;
+        SELECT pg_reload_conf();
+        SET synchronous_commit = 'local';
+        SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots;
+        SELECT format('DROP DATABASE %I', datname) FROM pg_database WHERE datname LIKE '%_until_%' \gexec
+        """
+    )
+    for service in SERVICES:
+        server.execute("SET synchronous_commit = 'local'; TRUNCATE said", service)
+    return server
 
 
 @pytest.fixture
@@ -78,7 +100,7 @@ def test_one_database_is_as_it_was_at_a_moment_and_the_others_stay_as_they_are(
         archive.restore("enrolment", "--until", TOMORROW)
     assert postgres.execute(ALL, "enrolment") == "right"
     moment = postgres.execute(NOW)
-    for service in ("catalogue", "enrolment"):
+    for service in SERVICES:
         say(postgres, "wrong", service)
     archive.restore("enrolment", "--until", moment)
     assert postgres.execute(ALL, "enrolment") == "right"
