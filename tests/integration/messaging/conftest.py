@@ -1,6 +1,7 @@
 """A database with the mechanisms' tables, and consumers that run inside the test."""
 
 import asyncio
+import signal
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any
@@ -9,6 +10,7 @@ import pytest
 from faststream import ContextRepo
 from typer.testing import CliRunner, Result
 
+import shared.process
 from services.enrolment.app import DEFINITION
 from shared import clock
 from shared.cli import service_cli
@@ -28,6 +30,15 @@ Consuming = Callable[[str, Database, Router], AbstractAsyncContextManager[list[C
 def database(enrolment_database: Database) -> Database:
     """That of the enrolment service: inbox, outbox and parking lot are the same in all."""
     return enrolment_database
+
+
+@pytest.fixture
+async def in_this_process(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[None]:
+    """Let a service run in the process of the tests, and take back what it changes there."""
+    monkeypatch.setattr(shared.process, "tune_gc", lambda: None)
+    yield
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().remove_signal_handler(number)
 
 
 @pytest.fixture

@@ -18,7 +18,6 @@ from aiokafka.errors import (
 )
 from sqlalchemy import Row, text
 
-import shared.process
 from local.ports import free_port
 from services.console import broker as console
 from services.console import places
@@ -146,10 +145,10 @@ async def test_keda_sees_how_much_waits(secured_kafka: SecuredKafka) -> None:
 
 @pytest.fixture
 async def services(
-    secured_kafka: SecuredKafka, databases: MigratedDatabases, monkeypatch: pytest.MonkeyPatch
+    secured_kafka: SecuredKafka, databases: MigratedDatabases, in_this_process: None
 ) -> AsyncIterator[Database]:
     """Run the three services, each as its own user, in this process. Gives enrolment's database."""
-    monkeypatch.setattr(shared.process, "tune_gc", lambda: None)
+    del in_this_process
     urls = {service: databases.empty(service) for service in SERVICES}
     async with scripted_relay() as relay:
         processes = [secured(service, url, secured_kafka, relay.port) for service, url in urls.items()]

@@ -12,7 +12,6 @@ from aiokafka.conn import AIOKafkaConnection
 from aiokafka.errors import KafkaConnectionError, KafkaError
 from aiokafka.protocol.metadata import MetadataRequest
 
-import shared.process
 from local.kafka import KafkaBroker
 from local.ports import free_port
 from local.tansu import TansuBroker
@@ -56,12 +55,12 @@ async def test_embedded_brokers_come_and_go(tansu: TansuBroker, database: Databa
     assert await cluster.keep(database, "second") == "second"
 
 
+@pytest.mark.usefixtures("in_this_process")
 async def test_a_service_does_not_start_on_another_cluster_until_an_operator_says_so(
     kafka: KafkaBroker, operator: RunOperator, database: Database, services_set_up: pytest.MonkeyPatch
 ) -> None:
     services_set_up.setenv("KAFKA_BOOTSTRAP_SERVERS", kafka.bootstrap_servers)
     services_set_up.setenv("ENROLMENT_PORT", "0")
-    services_set_up.setattr(shared.process, "tune_gc", lambda: None)
     await cluster.accept(database, "lost-with-its-disk")
     found = await cluster.id_at(settings(kafka))
 
@@ -99,13 +98,13 @@ async def test_no_connection_to_another_cluster_is_used(kafka: KafkaBroker, data
     assert others == []
 
 
+@pytest.mark.usefixtures("in_this_process")
 async def test_another_cluster_at_the_same_address_ends_the_process(
     kafka: KafkaBroker, services_set_up: pytest.MonkeyPatch, database: Database, eventually: Eventually
 ) -> None:
     """Kafka was made anew while the service ran: the relay loses its connection and gets another cluster."""
     services_set_up.setenv("KAFKA_BOOTSTRAP_SERVERS", kafka.bootstrap_servers)
     services_set_up.setenv("ENROLMENT_PORT", str(free_port()))
-    services_set_up.setattr(shared.process, "tune_gc", lambda: None)
     process = DEFINITION.compose(DEFINITION.settings())
     running = asyncio.create_task(process.run())
 

@@ -281,12 +281,12 @@ async def test_a_service_is_not_ready_while_its_database_is_gone_but_lives_on(
     assert await asyncio.to_thread(service.terminate) == 0
 
 
+@pytest.mark.usefixtures("in_this_process")
 async def test_a_consumer_that_hangs_over_a_batch_ends_the_process(
     kafka: KafkaBroker, enrolment_url: str, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """With all its records in hand it is not behind; it has stalled all the same."""
     monkeypatch.setattr(faststream, "GRACEFUL_SECONDS", 0.1)
-    monkeypatch.setattr(shared.process, "tune_gc", lambda: None)
     environment = settings_of("enrolment", enrolment_url, kafka.bootstrap_servers)
     for name, value in (environment | {"ENROLMENT_PORT": str(free_port()), "STALLED_SECONDS": "3"}).items():
         monkeypatch.setenv(name, value)
