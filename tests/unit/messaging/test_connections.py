@@ -102,23 +102,18 @@ async def test_a_connection_that_is_not_set_up_in_time_is_given_up(monkeypatch: 
 
 
 @pytest.mark.usefixtures("unversioned")
-@pytest.mark.parametrize("run", [uvloop.run, asyncio.run], ids=["uvloop", "asyncio"])
-def test_until_when_the_certificate_of_a_broker_is_valid_is_in_the_metrics_while_it_is_used(
-    run: Callable[[Coroutine[Any, Any, None]], None], tmp_path: Path
+async def test_until_when_the_certificate_of_a_broker_is_valid_is_in_the_metrics_while_it_is_used(
+    tmp_path: Path,
 ) -> None:
     authority = Authority(tmp_path)
     ours = ssl.create_default_context(cafile=authority.file)
-
-    async def connect() -> None:
-        async with SilentBroker(authority.server("IP:127.0.0.1")) as broker:
-            connection = Connection(
-                "127.0.0.1", broker.port, security_protocol="SSL", ssl_context=ours, request_timeout_ms=5_000
-            )
-            await connection.connect()
-            known_as = f"kafka 127.0.0.1:{broker.port}"
-            assert metric("parcours_certificate_end_timestamp_seconds", certificate=known_as) > 0
-            connections.forget_brokers(clock.now() + connections.KEPT + timedelta(minutes=1))
-            assert metric("parcours_certificate_end_timestamp_seconds", certificate=known_as) == 0
-            connection.close()
-
-    run(connect())
+    async with SilentBroker(authority.server("IP:127.0.0.1")) as broker:
+        connection = Connection(
+            "127.0.0.1", broker.port, security_protocol="SSL", ssl_context=ours, request_timeout_ms=5_000
+        )
+        await connection.connect()
+        known_as = f"kafka 127.0.0.1:{broker.port}"
+        assert metric("parcours_certificate_end_timestamp_seconds", certificate=known_as) > 0
+        connections.forget_brokers(clock.now() + connections.KEPT + timedelta(minutes=1))
+        assert metric("parcours_certificate_end_timestamp_seconds", certificate=known_as) == 0
+        connection.close()

@@ -1,5 +1,6 @@
 """How the services subscribe: each of these settings loses events where the libraries' default stands."""
 
+import functools
 from collections.abc import Iterator
 from typing import Any
 
@@ -22,6 +23,7 @@ from shared.messaging.router import Router, Tx
 NOWHERE = KafkaSettings(kafka_bootstrap_servers="kafka-1:9092, kafka-2:9092")
 
 
+@functools.cache
 def broker_of(service: str) -> tuple[KafkaBroker, list[Consumer]]:
     database = Database("postgresql://x@localhost/x", application_name="test")
     return new_broker(NOWHERE, ROUTERS[service], database, ContextRepo())
@@ -34,9 +36,6 @@ def subscribers() -> Iterator[tuple[str, Any]]:
             yield service, consumer.subscriber
 
 
-SUBSCRIBERS = list(subscribers())
-
-
 def topic_of(subscriber: Any) -> str:
     [topic] = subscriber.topics
     name: str = topic.name
@@ -44,10 +43,10 @@ def topic_of(subscriber: Any) -> str:
 
 
 def test_every_topic_is_read_in_batches_by_a_group_of_its_own_that_commits_after_the_effect() -> None:
-    assert {(service, topic_of(subscriber)) for service, subscriber in SUBSCRIBERS} == {
+    assert {(service, topic_of(subscriber)) for service, subscriber in subscribers()} == {
         (listener, topic) for topic, settings in TOPICS.items() for listener in settings.listeners
     }
-    for service, subscriber in SUBSCRIBERS:
+    for service, subscriber in subscribers():
         arguments = subscriber._connection_args
         assert subscriber.group_id == f"{service}.{topic_of(subscriber)}"
         assert subscriber.ack_policy is AckPolicy.NACK_ON_ERROR
