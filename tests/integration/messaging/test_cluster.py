@@ -118,7 +118,8 @@ async def test_another_cluster_at_the_same_address_ends_the_process(
     await write(database, news(uuid.uuid4()))
 
     with pytest.raises(CannotRun, match="is the cluster another; the outbox and the offsets of"):
-        await running
+        async with asyncio.timeout(40):
+            await running
     assert await unsent(database) == 1, "it is not sent, whatever the other cluster acknowledges"
 
 

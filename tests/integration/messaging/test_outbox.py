@@ -121,8 +121,9 @@ async def test_an_event_is_published_as_soon_as_it_is_committed_and_also_just_be
     monkeypatch.setattr(relay, "POLL_SECONDS", 3600)
     async with relaying(database, kafka.bootstrap_servers) as a_relay:
         database.after_commit = a_relay.wake
-        await write(database, news(uuid.uuid4()))
-        await eventually(lambda: nothing_is_unsent(database), "the relay publishes it, and waits for an hour")
+        for _ in range(2):  # the first may be there when the relay looks for the first time
+            await write(database, news(uuid.uuid4()))
+            await eventually(lambda: nothing_is_unsent(database), "it is published; the relay waits an hour")
         database.after_commit = lambda: None
         await write(database, *(news(uuid.uuid4()) for _ in range(50)))
     assert await unsent(database) == 0
