@@ -226,6 +226,16 @@ def test_a_freed_seat_passes_over_however_many_there_are_of_an_authority_that_ma
     assert set(loaded) == {agent.agent_id for agent in (*seated, rennes[0], behind, last)}
 
 
+def test_a_freed_seat_goes_to_the_highest_priority_however_long_the_others_have_waited(
+    a_session_on_postgres: New,
+) -> None:
+    session = a_session_on_postgres(capacity=1)
+    seated, *line = agents(12)
+    session.enrol(seated, *line)
+    session.world.prioritise(line[-1].key, 1, session.now)
+    assert session.withdraw(seated)[1:] == enrolled(line[-1])
+
+
 def test_agents_who_are_seated_and_leave_in_one_batch_are_followed_by_the_next(
     a_session_on_postgres: New,
 ) -> None:
