@@ -65,11 +65,14 @@ async def add(
 async def same_to_come(
     tx: Transaction, session_id: UUID, message: OrganiserMessage, send_at: datetime
 ) -> MessageRow | None:
-    """Return the same message if it was stored within the pause and has not left, else None."""
+    """Return the same message if it is to leave within a pause of ``send_at`` and has not left, else None.
+
+    Its moment may also be later: of two clicks the later may get the session's lock first.
+    """
     to_come = select(MessageRow).where(
         col(MessageRow.session_id) == session_id,
         col(MessageRow.published_at).is_(None),
-        col(MessageRow.send_at).between(send_at - PAUSE, send_at),
+        col(MessageRow.send_at).between(send_at - PAUSE, send_at + PAUSE),
     )
     content = _content(message)
     rows = await tx.scalars(to_come.order_by(col(MessageRow.send_at), col(MessageRow.message_id)))

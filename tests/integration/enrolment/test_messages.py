@@ -101,6 +101,17 @@ async def test_one_message_a_day_of_the_sessions_zone(
     problem(await write(ask, session, "?dry_run=true", **tomorrow), 409)
 
 
+async def test_the_earlier_of_two_clicks_finds_the_message_of_the_later_which_had_the_lock_first(
+    ask: Ask, session: SessionState, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = clock.now()
+    monkeypatch.setattr(clock, "now", lambda: now)
+    later = await write(ask, session)
+    monkeypatch.setattr(clock, "now", lambda: now - timedelta(milliseconds=5))
+    earlier = await write(ask, session)
+    assert (earlier.status_code, earlier.json()) == (201, later.json())
+
+
 async def test_a_message_that_is_sent_twice_within_a_minute_is_kept_once(
     *,
     asking: Callable[..., Ask],
