@@ -11,7 +11,7 @@ from shared import clock
 
 MOMENT = datetime(2025, 3, 20, 10, tzinfo=UTC)
 """Begins when the block is entered. A day on which the national offer that tests load is open."""
-SLOWER = 2000
+SLOWER = 50
 
 _DATABASE = """
 CREATE SCHEMA slow;
