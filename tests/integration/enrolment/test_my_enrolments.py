@@ -67,8 +67,9 @@ async def test_neither_an_opened_link_nor_an_unclear_reply_answers_an_offer(fron
     session, agent, link = await an_offer(front, title="L’IA & <vous>")
     for method in ("GET", "HEAD"):
         assert (await ask(method, link)).status_code == 200
-    for form in ({}, {"answer": "oui"}, {"reponse": "peut-être"}):
-        shown = page(await ask("POST", link, data=form), 422, "Une place s’est libérée")
+    unclear: list[dict[str, str]] = [{}, {"answer": "oui"}, {"reponse": "peut-être"}]
+    pages = [page(await ask("POST", link, data=form), 422, "Une place s’est libérée") for form in unclear]
+    shown = pages[-1]
     assert "L’IA &amp; &lt;vous&gt;" in shown
     hidden = (agent.family_name, agent.email, agent.agent_id, Purpose.ENROLMENTS.value)
     assert [each for each in hidden if each in shown] == []
