@@ -28,13 +28,13 @@ class WrittenLetter:
 
 @dataclass(frozen=True, slots=True)
 class SendAttempt:
-    """``answer`` is the relay's, or why it was not asked."""
+    """``reply`` is the relay's, or why it was not asked."""
 
     mail_id: UUID
     number: int
     state: MailState
     code: int | None
-    answer: str
+    reply: str
     written: WrittenLetter | None
 
 
@@ -52,7 +52,7 @@ def _row(attempt: SendAttempt) -> dict[str, object]:
         "number": attempt.number,
         "state": attempt.state.value,
         "code": attempt.code,
-        "answer": attempt.answer,
+        "answer": attempt.reply,
         "written_by": written and written.by,
         "written_at": written and written.at,
         "written_from": None if written is None else as_json(written.context),
