@@ -26,10 +26,10 @@ IMPATIENCE = {
     "ENROLMENT_LONGEST_HOLD_SECONDS": "8",
     "ENROLMENT_GRACE_SECONDS": "1",
 }
-WHOLE = Crowd()
+FULL_DAY = Crowd()
 
 
-def demo(options: StackOptions, say: Say, crowd: Crowd = WHOLE) -> int:
+def demo(options: StackOptions, say: Say, crowd: Crowd = FULL_DAY) -> int:
     """Return 0 if the model and the system agree.
 
     The demonstration uses new databases and a new broker, so that the data of `make run` stays.

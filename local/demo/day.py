@@ -107,7 +107,7 @@ class Day:
         return Observed(self._decisions, self._mails, databases, self._selection, self._malformed)
 
     async def _play(self, crowd: Crowd) -> None:
-        sessions = await self._publish_sessions(crowd.sessions)
+        sessions = await self._publish_sessions(crowd.most_sessions)
         random = Random(2025)
         script = RequestScript(self.model, sessions, Population(secrets.token_hex(3), random), random, crowd)
         await self._request_seats(script)

@@ -28,14 +28,14 @@ _CROWD_OF = {
 
 @dataclass(frozen=True)
 class Crowd:
-    """The numbers of the day: agents for a MOOC, agents for the most wanted session, sessions of each kind.
+    """How many agents ask for a MOOC and for the most popular session, and the most sessions of each kind.
 
-    Whatever they are, each kind of event happens.
+    ``most_sessions``: None for all.
     """
 
     mooc: int = 520
     popular: int = 420
-    sessions: int | None = None
+    most_sessions: int | None = None
 
 
 class RequestScript:
@@ -69,7 +69,7 @@ class RequestScript:
             *(
                 (session, (_capacity(session) or 0) + 25)
                 for part in ("events", "webinars")
-                for session in small[part][: self._crowd.sessions]
+                for session in small[part][: self._crowd.most_sessions]
             ),
             *zip(small["moving"], (5, 1), strict=True),
             *((session, 12) for session in (*sessions.selective, *sessions.closed)),
