@@ -61,7 +61,7 @@ def pytest_configure() -> None:
 
 
 class KafkaScheduling(LoadFileScheduling):  # type: ignore[misc]  # xdist has no types
-    """File by file, but files that use the same Kafka or see every page run on one worker: it starts once."""
+    """File by file, but all files that use the same Kafka run on one worker: it starts once."""
 
     def _split_scope(self, nodeid: str) -> str:
         return _scope_of(nodeid.partition("::")[0])
@@ -70,8 +70,6 @@ class KafkaScheduling(LoadFileScheduling):  # type: ignore[misc]  # xdist has no
 @functools.cache
 def _scope_of(file: str) -> str:
     text = (ROOT / file).read_text()
-    if "await visit(" in text or ": visit(" in text:
-        return "pages"
     if "secured_kafka: SecuredKafka" in text:
         return "secured kafka"
     return "kafka" if "kafka: KafkaBroker" in text else file
@@ -252,6 +250,14 @@ def kafka() -> Iterator[KafkaBroker]:
     with KafkaBroker.temporary() as broker:
         create_topics(broker)
         yield broker
+
+
+@pytest.fixture
+def stoppable_kafka(kafka: KafkaBroker) -> Iterator[KafkaBroker]:
+    """The same for a test that stops or kills it: it runs again afterwards, also if the test fails."""
+    yield kafka
+    if not kafka.running():
+        kafka.restart()
 
 
 @pytest.fixture(scope="session")

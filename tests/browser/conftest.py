@@ -113,7 +113,7 @@ FILES = {asset.name: (asset.content, asset.media_type) for asset in ASSETS.value
     "script.js": ((TEMPLATES / "script.js").read_bytes(), "text/javascript"),
 }
 """Style sheets, scripts and typefaces of the services and of the example portal, by name."""
-SHOWN = {
+SHOWN_AGAIN = {
     name: (b"{%b}" % content if media_type.startswith("text/javascript") else content, media_type)
     for name, (content, media_type) in FILES.items()
 }
@@ -130,7 +130,7 @@ def show() -> Iterator[Show]:
         protocol_version = "HTTP/1.1"
 
         def do_GET(self) -> None:
-            content, media_type = SHOWN.get(urlsplit(self.path).path.rpartition("/")[2], (b"", HTML))
+            content, media_type = SHOWN_AGAIN.get(urlsplit(self.path).path.rpartition("/")[2], (b"", HTML))
             self.send_response(200)
             self.send_header("Content-Type", media_type)
             self.send_header("Content-Length", str(len(content)))
@@ -157,7 +157,7 @@ def show() -> Iterator[Show]:
 OF_COLOURS = ["color-contrast", "link-in-text-block"]
 """The rules of axe-core that depend on the theme."""
 WITHOUT_CONTRAST = {"color-contrast": {"enabled": False}}
-"""For pages whose colours others have too: contrast takes axe-core half of its time."""
+"""For pages whose colours typical pages show too. Contrast takes half of axe-core's time."""
 
 
 def violations(tab: Page, within: str = "html", **options: Any) -> list[str]:

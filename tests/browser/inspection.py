@@ -22,7 +22,7 @@ def faults(page: Page, within: str = "html", **options: Any) -> list[str]:
 
 
 def faults_of_main(page: Page) -> list[str]:
-    """The same without what other pages show as well: the frame to axe-core, and the contrast of colours."""
+    """As `faults`, but axe-core reads `main` alone and no contrast. Typical pages show it both."""
     return faults(page, "main", rules=WITHOUT_CONTRAST)
 
 

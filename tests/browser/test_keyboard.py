@@ -1,4 +1,4 @@
-"""Three tasks with the keyboard alone, from first page to last; the focus comes out of every page."""
+"""Three tasks with the keyboard alone, and the way of the focus out of a list, a map and a form."""
 
 import re
 from datetime import timedelta
@@ -119,7 +119,7 @@ def test_staff_create_a_session(chromium: Browser, served: ServedCatalogue) -> N
         expect(page.get_by_role("status")).to_contain_text("Le brouillon est enregistré")
 
 
-def test_the_focus_comes_out_of_every_page(page: Page) -> None:
+def test_the_focus_comes_out_of_a_list_a_map_and_a_form(page: Page) -> None:
     log_in(page, "/gestion", TOKEN)
     page.add_init_script(FOCUS_WATCHED)
     for path in (PAGES["list"], PAGES["map"], "/gestion/sessions/nouvelle"):

@@ -5,7 +5,7 @@ import re
 import pytest
 from playwright.sync_api import Locator, Page, Route, expect
 
-from tests.browser.conftest import violations
+from tests.browser.conftest import OF_COLOURS, violations
 from tests.pages.states_catalogue import PAGES
 
 pytestmark = pytest.mark.browser
@@ -17,6 +17,9 @@ def test_a_page_with_a_fault_would_be_found(page: Page) -> None:
     found = violations(page)
     assert len(found) >= 3
     assert any(fault.startswith("image-alt: ") for fault in found)
+    page.evaluate("document.querySelector('footer a').style.color = 'gray'")
+    (pale,) = violations(page, runOnly=OF_COLOURS)
+    assert pale.startswith("color-contrast: ")
 
 
 def test_results_change_in_place_as_one_chooses_and_are_announced(page: Page) -> None:

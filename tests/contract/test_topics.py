@@ -140,6 +140,7 @@ async def test_topics_create_makes_on_kafka_what_was_agreed_and_changes_nothing_
     create = partial(CliRunner().invoke, service_cli(DEFINITION), ["topics", "create"], env=environment)
     again = await asyncio.to_thread(create)  # the command line runs an event loop of its own
 
+    assert again.exit_code == 0, again.output
     assert again.stdout.splitlines() == [f"{name}: exists" for name in NAMES]
     assert await described(kafka.bootstrap_servers) == before
     for name in NAMES:

@@ -12,6 +12,7 @@ from shared import clock
 MOMENT = datetime(2025, 3, 20, 10, tzinfo=UTC)
 """Begins when the block is entered. A day on which the national offer that tests load is open."""
 SLOWER = 50
+"""No minute passes during a visit, and no two events have the same microsecond."""
 
 _DATABASE = """
 CREATE SCHEMA slow;

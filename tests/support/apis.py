@@ -17,7 +17,7 @@ from tests.unit.notifier.builders import a_renderer
 
 @functools.cache
 def apis() -> dict[str, FastAPI]:
-    """Return the API by its service. Composing all takes half a second, too long for an import."""
+    """Return the API of each service. To compose them takes half a second, too long for an import."""
     settings = settings_of("enrolment", "postgresql://x@localhost/x", "x:1")
     given: dict[str, Any] = {name.lower(): value for name, value in settings.items()}
     return {

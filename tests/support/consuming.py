@@ -1,5 +1,6 @@
 """Events as a consumer takes them, without a broker."""
 
+import asyncio
 import copy
 import functools
 from collections.abc import Sequence
@@ -15,6 +16,7 @@ from shared.events import Event
 from shared.events.cloudevents import Received, Record, SendingPortal
 from shared.events.topics import Topic
 from shared.messaging.consumer import Consumer
+from shared.messaging.failure_limit import FailureLimit
 from shared.messaging.portals.admission import Admission
 from shared.messaging.portals.registry import PortalsFile
 from shared.messaging.router import Router, Subscription
@@ -75,6 +77,8 @@ async def take(
     (topic,) = {delivery.topic for delivery in deliveries}
     consumer = copy.copy(_consumer(router.subscriptions[Topic(topic)]))
     consumer.database = database
+    # Neither the failures of an earlier test nor its event loop.
+    consumer._limit, consumer.stopping = FailureLimit(), asyncio.Event()
     with ExitStack() as scopes:
         for name, value in {"partition_check": a_partition_check(), **context}.items():
             scopes.enter_context(consumer.context.scope(name, value))

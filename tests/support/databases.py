@@ -23,13 +23,13 @@ SELECT string_agg(part, ' UNION ALL ')
         SELECT format('SELECT ''ALTER SEQUENCE %1$I RESTART'' FROM %1$I WHERE is_called', sequencename)
           FROM pg_sequences WHERE schemaname = 'public') AS parts
 """
-"""Returns a query that returns the statements that empty the database. It is planned once.
+"""Makes a query from the tables there are. That query gives the statements that empty the database.
 
 The statements delete what there is, in any order: no trigger and no foreign key stops whoever runs them.
 A large table is truncated, because its dead rows would be read again and again. A truncated table costs as
 much as its files: with a few sessions and people 8 ms of the processor in all, deleted rows 3.
 """
-_TABLES = "SELECT count(*) FROM pg_class WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace"
+_TABLES = "SELECT string_agg(tablename, ' ' ORDER BY tablename) FROM pg_tables WHERE schemaname = 'public'"
 
 
 class MigratedDatabases:
@@ -42,7 +42,7 @@ class MigratedDatabases:
         self._server = server
         self._templates: set[str] = set()
         self._shared: dict[str, tuple[str, asyncpg.Connection]] = {}
-        self._queries: dict[tuple[str, int], str] = {}
+        self._queries: dict[tuple[str, str], str] = {}
         self._runner = asyncio.Runner(loop_factory=asyncio.new_event_loop)
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="databases")
 

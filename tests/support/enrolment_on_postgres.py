@@ -287,7 +287,7 @@ def names(published: list[EnrolmentEvent]) -> list[tuple[str, str]]:
 New = Callable[..., PostgresSession]
 
 
-class KeptProcess(NamedTuple):
+class KeptDatabase(NamedTuple):
     """What several tests share: an event loop, and a database with its connections."""
 
     runner: asyncio.Runner
@@ -295,7 +295,7 @@ class KeptProcess(NamedTuple):
 
 
 @contextmanager
-def sessions_on_postgres(process: KeptProcess, monkeypatch: pytest.MonkeyPatch) -> Iterator[New]:
+def sessions_on_postgres(process: KeptDatabase, monkeypatch: pytest.MonkeyPatch) -> Iterator[New]:
     """Give a function that makes sessions on one database, at :data:`~tests.support.builders.DURING`."""
     with a_clock_to_set(monkeypatch) as moment:
 

@@ -16,6 +16,8 @@ class KeptEngine(AsyncEngine):
     async def dispose(self, close: bool = True) -> None:
         """Leave the connections open. A test that still uses one has forgotten a transaction."""
         in_use = self.pool.checkedout()  # type: ignore[attr-defined]
+        if in_use:
+            await super().dispose(close)  # later tests get new connections
         assert in_use == 0, f"{in_use} connections are still in use at the end"
 
     async def end(self) -> None:
@@ -26,7 +28,7 @@ class Pools:
     """The kept engines of a worker, by URL. All belong to the loop of the session."""
 
     def __init__(self) -> None:
-        self._engines: dict[URL, KeptEngine] = {}
+        self._engines: dict[tuple[URL, str], KeptEngine] = {}
 
     @contextmanager
     def lent(self) -> Iterator[None]:
@@ -40,7 +42,7 @@ class Pools:
             await engine.end()
 
     def _engine(self, url: URL | str, **options: Any) -> AsyncEngine:
-        key = make_url(url)
+        key = make_url(url), repr(options)
         if key not in self._engines:
             self._engines[key] = KeptEngine(create_async_engine(url, **options).sync_engine)
         return self._engines[key]

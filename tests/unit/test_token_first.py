@@ -17,7 +17,7 @@ async def test_the_token_is_checked_before_the_body_is_read(service: str, subtes
         for method, operation in methods.items()
         if "requestBody" in operation and operation.get("security")
     ]
-    assert operations
+    assert len(operations) >= 2
     for method, path in operations:
         with subtests.test(f"{method} {path}"):
             sent: list[Message] = []

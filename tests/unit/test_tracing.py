@@ -1,4 +1,4 @@
-"""Which requests are traced, and that those who trace nothing pay nothing."""
+"""Which requests are traced, and that a process without traces pays nothing."""
 
 import subprocess
 import sys
@@ -26,7 +26,7 @@ def a_request(traceparent: str | None) -> Received[WithdrawalRequested]:
     return Received(event, made.id, made.source, made.record, None, traceparent, made.sender)
 
 
-def test_who_exports_nothing_imports_no_sdk_and_passes_the_trace_on() -> None:
+def test_a_process_that_exports_nothing_imports_no_sdk_and_passes_the_trace_on() -> None:
     with tracing.export(TracingSettings(otel_exporter_otlp_endpoint=""), "tests"):
         assert not tracing.is_on()
         requests = [a_request(SAMPLED), a_request(None)]
@@ -37,7 +37,7 @@ def test_who_exports_nothing_imports_no_sdk_and_passes_the_trace_on() -> None:
         with traces.publishing([], []) as contexts:
             assert contexts == {}
     program = (
-        "import sys, shared.messaging.traces\n"
+        "import sys, services.enrolment.app\n"
         "sys.exit('opentelemetry.sdk' in sys.modules or 'opentelemetry.exporter' in sys.modules)"
     )
     subprocess.run([sys.executable, "-c", program], check=True)

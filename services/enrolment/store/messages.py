@@ -65,9 +65,9 @@ async def add(
 async def same_to_come(
     tx: Transaction, session_id: UUID, message: OrganiserMessage, send_at: datetime
 ) -> MessageRow | None:
-    """Return the same message if it is to leave within a pause of ``send_at`` and has not left, else None.
+    """Return the same message if it has not left and leaves at most a pause before or after ``send_at``.
 
-    Its moment may also be later: of two clicks the later may get the session's lock first.
+    After, because the later of two clicks may get the session's lock first. Returns None if there is none.
     """
     to_come = select(MessageRow).where(
         col(MessageRow.session_id) == session_id,

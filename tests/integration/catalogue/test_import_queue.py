@@ -105,8 +105,8 @@ async def test_sheets_leave_their_threads_to_others(
         return read(*content, **options)
 
     monkeypatch.setattr(spreadsheets, "read", slow)
-    with ThreadPoolExecutor(max_workers=1) as threads:
-        monkeypatch.setattr(asyncio.get_running_loop(), "_default_executor", threads)  # until the test ends
+    with ThreadPoolExecutor(max_workers=1) as threads, monkeypatch.context() as patch:
+        patch.setattr(asyncio.get_running_loop(), "_default_executor", threads)
         async with asyncio.timeout(60), asyncio.TaskGroup() as tasks:
             sheets = [tasks.create_task(outcomes(ask, sheet(name))) for name in ("BRE-1", "BRE-2")]
             assert await asyncio.to_thread(begun.wait, 20)

@@ -251,7 +251,7 @@ async def test_a_withdrawn_resource_of_the_files_stays_so_when_they_are_loaded_a
 NEW = "/gestion/ressources/nouvelle"
 
 
-@pytest.mark.parametrize("kind", ["replay", "community"])
+@pytest.mark.parametrize("kind", ["replay", "dossier", "community"])
 async def test_each_kind_is_put_online_once_by_a_form_and_corrected_there(
     organiser: HttpBrowser, an_empty_offer: str, ask: Ask, kind: str
 ) -> None:

@@ -31,7 +31,7 @@ from shared.process import Process
 from tests.conftest import Ask, Eventually, settings_of
 from tests.support.builders import open_now
 from tests.support.databases import MigratedDatabases
-from tests.support.enrolment_on_postgres import KeptProcess, New, sessions_on_postgres
+from tests.support.enrolment_on_postgres import KeptDatabase, New, sessions_on_postgres
 from tests.support.pools import Pools
 
 SelectRows = Callable[..., Awaitable[list[Row[Any]]]]
@@ -209,17 +209,17 @@ def locks_awaited(rows: SelectRows, eventually: Eventually) -> LocksAwaited:
 
 
 @pytest.fixture(scope="session")
-def kept_process(databases: MigratedDatabases) -> Iterator[KeptProcess]:
+def kept_process(databases: MigratedDatabases) -> Iterator[KeptDatabase]:
     """An event loop beside that of the tests, and a database whose connections stay open in it."""
     with asyncio.Runner() as runner:
         database = Database(databases.empty("enrolment"), application_name="test")
-        yield KeptProcess(runner, database)
+        yield KeptDatabase(runner, database)
         runner.run(database.close())
 
 
 @pytest.fixture
 def a_session_on_postgres(
-    enrolment_url: str, kept_process: KeptProcess, monkeypatch: pytest.MonkeyPatch
+    enrolment_url: str, kept_process: KeptDatabase, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[New]:
     """A function that makes sessions on the test's empty database, at a moment that the test sets."""
     assert kept_process.database.url.database == enrolment_url.rpartition("/")[2]

@@ -266,6 +266,10 @@ INVALID: list[tuple[str, str, dict[str, Any]]] = [
     ("change the priority", "form", {"priority": "9" * 5000}),
     ("change the priority", "form", {"reason": " "}),
     ("move", "form", {"to_session_id": "x"}),
+    ("move", "bulk", {"to_session_id": "x"}),
+    ("grant approval", "bulk", {"answer": ""}),
+    ("change the priority", "bulk", {"priority": "x"}),
+    ("accept the offer", "json", {"reason": " "}),
 ]
 
 

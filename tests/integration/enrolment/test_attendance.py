@@ -385,6 +385,7 @@ async def test_the_printed_sheet_names_the_people_with_a_seat_at_each_module(
 @pytest.mark.parametrize(
     ("most", "files"),
     [
+        (1, {"1": ["Riou"], "2": ["Élie"], "3": ["Abel"]}),
         (2, {"1 à 2": ["Riou", "Élie"], "3": ["Abel"]}),
         (3, {"Attestations (ZIP)": ["Riou", "Élie", "Abel"]}),
     ],

@@ -17,7 +17,7 @@ from tests.support.searching import MARK, columns_with
 
 
 async def test_an_erasure_during_which_kafka_goes_away_is_done_when_it_is_back(
-    kafka: KafkaBroker,
+    stoppable_kafka: KafkaBroker,
     database: Database,
     enrolment_url: str,
     run_service: RunService,
@@ -32,19 +32,20 @@ async def test_an_erasure_during_which_kafka_goes_away_is_done_when_it_is_back(
 
         return condition
 
+    bootstrap = stoppable_kafka.bootstrap_servers
     session, agent = await front.open(), an_agent(MARK, issuer="essai", given_name=MARK)
-    run_service("enrolment", enrolment_url, kafka.bootstrap_servers)
+    run_service("enrolment", enrolment_url, bootstrap)
     erasure, request_id = as_json({"agent_id": MARK, "requested_at": clock.now().isoformat()}), uuid4()
-    async with KafkaPortal(kafka.bootstrap_servers) as portal:
+    async with KafkaPortal(bootstrap) as portal:
         await portal.send("portal.enrolments", [request_record(session, agent)])
         await eventually(found("SELECT 1 FROM enrolment WHERE state = 'enrolled'"), "the seat is taken")
         head = headers(AgentErasureRequested.TYPE, event_id=request_id)
         await portal.send("portal.agents", [(MARK, head, erasure)])
     await eventually(found("SELECT 1 FROM enrolment WHERE state = 'withdrawn'"), "the seat is given up")
-    kafka.kill()
+    stoppable_kafka.stop()
     assert await rows("SELECT done_at FROM erasure") == [(None,)], "what came before is not known to be read"
 
-    kafka.restart()
+    stoppable_kafka.restart()
 
     await eventually(found("SELECT 1 FROM erasure WHERE done_at IS NOT NULL"), "the agent is forgotten")
     assert await columns_with(database, metadata) == set()
@@ -55,8 +56,10 @@ async def test_an_erasure_during_which_kafka_goes_away_is_done_when_it_is_back(
     def is_published(found: Sequence[PublishedRecord]) -> bool:
         return str(request_id) in [record.data["request_id"] for record in found]
 
-    await collect(kafka.bootstrap_servers, "agents.erased", is_published)
+    await collect(bootstrap, "agents.erased", is_published)
     decisions = await collect(
-        kafka.bootstrap_servers, "enrolment.decisions", lambda found: len(of_the_session(found)) >= 2
+        bootstrap,
+        "enrolment.decisions",
+        lambda found: len(of_the_session(found)) >= 2,
     )
     assert of_the_session(decisions) == ["AgentEnrolled", "EnrolmentWithdrawn"]

@@ -12,7 +12,7 @@ from tests.support.attendance_machine import AttendanceMachine
 from tests.support.databases import MigratedDatabases
 from tests.support.enrolment_machine import EnrolmentMachine, GroupsMachine
 from tests.support.enrolment_model import POLICY
-from tests.support.enrolment_on_postgres import KeptProcess, OnPostgres, a_clock_to_set
+from tests.support.enrolment_on_postgres import KeptDatabase, OnPostgres, a_clock_to_set
 from tests.support.moving_machine import MovingMachine
 from tests.support.nominations_machine import NominationsMachine
 
@@ -30,7 +30,7 @@ NewWorld = Callable[[Sequence[uuid.UUID]], OnPostgres]
 
 @pytest.fixture
 def new_world(
-    databases: MigratedDatabases, kept_process: KeptProcess, monkeypatch: pytest.MonkeyPatch
+    databases: MigratedDatabases, kept_process: KeptDatabase, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[NewWorld]:
     with a_clock_to_set(monkeypatch) as moment:
 

@@ -101,15 +101,15 @@ async def test_one_message_a_day_of_the_sessions_zone(
     problem(await write(ask, session, "?dry_run=true", **tomorrow), 409)
 
 
-async def test_the_earlier_of_two_clicks_finds_the_message_of_the_later_which_had_the_lock_first(
+async def test_a_second_click_with_an_earlier_time_finds_the_message_of_the_first(
     ask: Ask, session: SessionState, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     now = clock.now()
     monkeypatch.setattr(clock, "now", lambda: now)
-    later = await write(ask, session)
+    first = await write(ask, session)
     monkeypatch.setattr(clock, "now", lambda: now - timedelta(milliseconds=5))
-    earlier = await write(ask, session)
-    assert (earlier.status_code, earlier.json()) == (201, later.json())
+    second = await write(ask, session)
+    assert (second.status_code, second.json()) == (201, first.json())
 
 
 async def test_a_message_that_is_sent_twice_within_a_minute_is_kept_once(

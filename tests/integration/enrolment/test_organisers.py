@@ -13,7 +13,7 @@ from shared.events.vocabulary import Agent
 from tests.conftest import Ask
 from tests.integration.enrolment.conftest import Front, SelectRows, ToApplication
 from tests.integration.enrolment.manage import MANAGE, OrganiserClient, hidden, log_in
-from tests.integration.enrolment.organising import BRETAGNE, CORSE, CSV, SUPPORT, of
+from tests.integration.enrolment.organising import ADMIN, BRETAGNE, CORSE, CSV, SUPPORT, of
 from tests.support.builders import an_agent
 
 AGENT = an_agent("A-0")
@@ -67,9 +67,24 @@ async def test_what_is_of_another_delegation_does_not_exist_by_json_or_sheet(
         statuses[method, path] = [answer.status_code for answer in answers]
     assert statuses == {(method, path): [404, 404, 403, 401] for method, path, _ in REQUESTS}
     refused = [place for event, outcome, place in logged(caplog) if (event, outcome) == ("right", "refused")]
-    # The right to what is another's, and not to what does not exist.
+    # A refused right is logged if the thing exists, and not if it does not.
     assert refused == [f"/api/v1/{path}" for _, path, _ in REQUESTS for _ in (CORSE, SUPPORT)]
     assert await front.states(*seated) == ["enrolled"]
+
+
+async def test_an_organiser_for_all_may_use_each_operation(
+    front: Front, ask: Ask, seated: tuple[SessionState, Agent]
+) -> None:
+    ids = {
+        "session_id": seated[0].session_id,
+        "enrolment_id": (await front.of(*seated)).enrolment_id,
+    }
+    refused = []
+    for method, path, body in REQUESTS:
+        sent: dict[str, Any] = {"content": body, "headers": CSV} if isinstance(body, str) else {"json": body}
+        answer = await ask(method, f"/api/v1/{path}".format(**ids), by=ADMIN, **sent)
+        refused += [(method, path)] if answer.status_code in (401, 403, 404) else []
+    assert refused == []
 
 
 EVERY_FIELD = {

@@ -41,9 +41,10 @@ def postgres(server: PostgresServer) -> PostgresServer:
         server.restart()
     server.execute(
         r"""
-        ALTER SYSTEM RESET synchronous_standby_names;
+        ALTER SYSTEM RESET ALL;
         SELECT pg_reload_conf();
         SET synchronous_commit = 'local';
+        SELECT pg_terminate_backend(active_pid, 10000) FROM pg_replication_slots WHERE active;
         SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots;
         SELECT format('DROP DATABASE %I', datname) FROM pg_database WHERE datname LIKE '%_until_%' \gexec
         """

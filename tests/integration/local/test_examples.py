@@ -23,6 +23,7 @@ from aiokafka.partitioner import DefaultPartitioner
 from local.places import LOCAL, PROJECT
 from local.readiness import wait_until
 from shared.events.catalogue import SessionScheduled
+from shared.events.portal import AgentCorrected
 from tests.conftest import running_services
 from tests.support.builders import a_question, headers, open_now
 from tests.support.kafka import KafkaPortal, PublishedRecord, collect
@@ -231,7 +232,10 @@ def listener(
     """An example that listens through all its tests: a group waits long for a member that was killed."""
     name = request.param
     logged_in = parcours.kafka.environment(f"portal-{name}")
-    del logged_in["KAFKA_SASL_MECHANISM"], logged_in["KAFKA_SECURITY_PROTOCOL"]  # no variables of theirs
+    del (
+        logged_in["KAFKA_SASL_MECHANISM"],
+        logged_in["KAFKA_SECURITY_PROTOCOL"],
+    )  # the examples have no such variables
     environment = {
         **os.environ,
         **logged_in,
@@ -278,10 +282,12 @@ def test_an_example_logs_in_makes_each_request_and_hears_each_answer(
     ]
     for request in parcours.published("portal.enrolments", enrolled, moved, withdrawn):
         partition = DefaultPartitioner()  # aiokafka's, which is Java's
+        assert request.key == request.data["session_id"]
         assert request.partition == partition(request.key.encode(), list(range(12)), list(range(12)))
     corrected = without_login(example, parcours.kafka).run("correct", "EX-1", EMAIL="zoe@nouvelle-ville.fr")
     [request] = parcours.published("portal.agents", corrected)
-    assert (request.key, request.data["email"]) == ("EX-1", "zoe@nouvelle-ville.fr")
+    assert request.key == "EX-1"
+    assert AgentCorrected.model_validate(request.data).email == "zoe@nouvelle-ville.fr"
 
 
 def without_login(example: Example, kafka: SecuredKafka) -> Example:

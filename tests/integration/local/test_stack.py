@@ -26,7 +26,8 @@ from sqlalchemy import text
 
 from local import unprivileged
 from local.credentials import portals_file
-from local.demo import command
+from local.demo import command as demonstration
+from local.demo.progress import Say
 from local.demo.requests import Crowd
 from local.demo.sessions import ORGANISERS_ADDRESS, WITH_CONTACT
 from local.failures import LocalStackError
@@ -106,9 +107,9 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
 
 def run(directory: Path) -> Iterator[Running]:
     """Run a stack that can play the demonstration: with its portals, and as impatient."""
-    portals_file(directory, command.PORTALS, issuer="demo")
+    portals_file(directory, demonstration.PORTALS, issuer="demo")
     contacts = {WITH_CONTACT: {"organisers": [ORGANISERS_ADDRESS]}}
-    settings = {**command.IMPATIENCE, "DELEGATION_CONTACTS": json.dumps(contacts)}
+    settings = {**demonstration.IMPATIENCE, "DELEGATION_CONTACTS": json.dumps(contacts)}
     output = directory.with_name("output")
     with output.open("wb") as file:
         process = subprocess.Popen(
@@ -199,13 +200,24 @@ class StackOfAnotherProcess(Stack):
         return self
 
 
+@pytest.mark.timeout(700)  # with the start of the stack
 def test_the_demonstration_loses_doubles_and_overbooks_nothing(
     running: Running, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """First: it wants an empty database. Its crowd is small, but each kind of event happens."""
-    monkeypatch.setattr(command, "Stack", lambda *_: StackOfAnotherProcess(running))
+    """The first test of the stack, because the demonstration needs an empty database."""
+    given: list[StackOptions] = []
+
+    def stack_of_the_tests(options: StackOptions, _say: Say) -> Stack:
+        given.append(options)
+        return StackOfAnotherProcess(running)
+
+    monkeypatch.setattr(demonstration, "Stack", stack_of_the_tests)
     options = StackOptions(directory=running.directory, environment=inherited())
-    assert command.demo(options, print, Crowd(mooc=30, popular=40, sessions=1)) == 0
+    assert demonstration.demo(options, print, Crowd(mooc=30, popular=40, most_sessions=1)) == 0
+
+    [options] = given
+    assert (options.fresh, options.data) == (True, running.directory / "demo")
+    assert options.extra.keys() >= {*demonstration.IMPATIENCE, "PORTALS_FILE", "DELEGATION_CONTACTS"}
 
     figures = json.loads((running.directory / "demo.json").read_text())
     assert figures.keys() == FIGURES

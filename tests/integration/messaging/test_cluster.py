@@ -112,14 +112,17 @@ async def test_another_cluster_at_the_same_address_ends_the_process(
         assert not running.done()
         return process.watchdog is not None and process.watchdog.trouble() is None
 
-    await eventually(it_consumes, "each partition is read")
-    have_another_cluster_answer(services_set_up)
-    lose_the_relays_connection(services_set_up)
-    await write(database, news(uuid.uuid4()))
-
-    with pytest.raises(CannotRun, match="is the cluster another; the outbox and the offsets of"):
-        async with asyncio.timeout(40):
-            await running
+    try:
+        await eventually(it_consumes, "each partition is read")
+        have_another_cluster_answer(services_set_up)
+        lose_the_relays_connection(services_set_up)
+        await write(database, news(uuid.uuid4()))
+        with pytest.raises(CannotRun, match="is the cluster another; the outbox and the offsets of"):
+            async with asyncio.timeout(60):
+                await running
+    finally:
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
     assert await unsent(database) == 1, "it is not sent, whatever the other cluster acknowledges"
 
 

@@ -93,7 +93,9 @@ async def test_the_headers_of_a_published_record_are_exactly_the_contracts(
     async with connected(database, kafka.bootstrap_servers) as a_relay:
         await a_relay.publish_unsent()
     async with database.quiet_transaction() as tx:
-        created_at = await tx.scalar(text("SELECT created_at FROM outbox WHERE id = 1"))
+        created_at = await tx.scalar(
+            text("SELECT created_at FROM outbox WHERE event_id = :id"), {"id": ids[0]}
+        )
 
     found = {record.key: record for record in await published(kafka.bootstrap_servers, 2, traced, untraced)}
 
@@ -293,7 +295,7 @@ async def test_a_producer_that_fails_for_good_is_replaced_by_a_fresh_one(
 
 @pytest.mark.slow
 async def test_a_broker_that_dies_and_returns_loses_nothing_and_the_relay_recovers_by_itself(
-    kafka: KafkaBroker, database: Database, eventually: Eventually, monkeypatch: pytest.MonkeyPatch
+    stoppable_kafka: KafkaBroker, database: Database, eventually: Eventually, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It is killed with SIGKILL in the middle of 400 events and started again."""
     monkeypatch.setattr(relay, "SEND_DEADLINE_SECONDS", 2.0)  # so that a fresh producer is needed
@@ -315,18 +317,20 @@ async def test_a_broker_that_dies_and_returns_loses_nothing_and_the_relay_recove
     async def all_is_sent() -> bool:
         return await unsent(database) == 0 and metric("parcours_outbox_relay_up") == 1
 
-    async with relaying(database, kafka.bootstrap_servers):
+    async with relaying(database, stoppable_kafka.bootstrap_servers):
         await write_versions(1, 20)
         await eventually(half_is_sent, "half of it is published")
-        await asyncio.to_thread(kafka.kill)
+        await asyncio.to_thread(stoppable_kafka.kill)
         await write_versions(21, 40)
         await eventually(it_failed, "the relay notices")
         assert metric("parcours_outbox_relay_up") == 0
         assert await unsent(database) >= 200, "marked sent while there was no broker"
-        await asyncio.to_thread(kafka.restart)
+        await asyncio.to_thread(stoppable_kafka.restart)
         await eventually(all_is_sent, "the relay recovers by itself")
 
-    found = await collect(kafka.bootstrap_servers, TOPIC, lambda all_: ids <= {record.id for record in all_})
+    found = await collect(
+        stoppable_kafka.bootstrap_servers, TOPIC, lambda all_: ids <= {record.id for record in all_}
+    )
     first_seen: dict[str, PublishedRecord] = {}  # as an inbox does: an id that came before is dropped
     versions: dict[str, list[int]] = {str(key): [] for key in keys}
     for record in found:

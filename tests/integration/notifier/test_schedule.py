@@ -130,6 +130,23 @@ async def test_the_letters_of_an_enrolment_that_overtook_its_session_are_planned
     assert await planned(notifier) == expected
 
 
+async def test_letters_move_with_their_session(notifier: Notifier) -> None:
+    await has_a_seat(notifier, in_days(40))
+    before = await to_come(notifier)
+    await notifier.hear(changed(**in_days(30)))
+    after = await to_come(notifier)
+    for template in ALL:
+        assert before[template] - after[template] == pytest.approx(
+            timedelta(days=10), abs=timedelta(hours=1)
+        ), template
+
+
+async def test_a_cancelled_session_calls_for_no_letter(notifier: Notifier) -> None:
+    await has_a_seat(notifier, in_days(40))
+    await notifier.hear(cancelled(**in_days(40)))
+    assert await planned(notifier) == set()
+
+
 @pytest.mark.parametrize(
     ("begun", "days", "expected"),
     [
