@@ -125,7 +125,9 @@ _READERS = text(
            EXISTS (SELECT FROM withdrawn_resource AS gone -- one that is sent again names the first event
                     WHERE gone.event_id IN (mail.event_id, CAST(mail.details ->> 'cause_id' AS uuid))
                   ) AS withdrawn,
-           EXISTS (SELECT FROM former_address AS former
+           -- A claim whose address was corrected a moment ago ends at DATA: the next has the new address.
+           coalesce(enrolment.address, subscriber.address, mail.address) = mail.address
+           AND EXISTS (SELECT FROM former_address AS former
                     WHERE (former.issuer, former.agent_id) = (mail.issuer, mail.recipient)
                       AND former.address = lower(mail.address)
                       AND NOT EXISTS (SELECT FROM enrolment AS own
@@ -138,6 +140,7 @@ _READERS = text(
            WITH ORDINALITY AS written (mail_id, enrolment_id, address, place)
            LEFT JOIN mail USING (mail_id)
            LEFT JOIN enrolment ON enrolment.enrolment_id = written.enrolment_id
+           LEFT JOIN subscriber ON subscriber.subscriber_id = CAST(mail.details ->> 'subscriber' AS uuid)
            LEFT JOIN suppression ON suppression.address = written.address
      ORDER BY place"""
 )

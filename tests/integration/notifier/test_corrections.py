@@ -8,11 +8,13 @@ from uuid import uuid4
 
 import pytest
 
+from services.notifier import jobs
 from services.notifier.delivery.deliverer import CLAIM_LEASE
 from services.notifier.letters import LetterType, Priority
 from services.notifier.personal_data import AGENT_DETAILS, ENDED_SUBSCRIPTIONS
 from services.notifier.service import enrolments, mails, subscriptions
 from services.notifier.store import claims
+from services.notifier.store.context import contexts
 from shared import clock
 from shared.events import Event
 from shared.events.enrolment import AgentEnrolled, CorrectedBy, EnrolmentWithdrawn
@@ -204,6 +206,24 @@ async def test_a_decision_that_is_redriven_beside_a_correction_is_corrected(
         await eventually(enrolled.waits, "the decision waits for the correction")
     await redriven
     assert {address for address, _ in await written_to(enrolled)} == {RIGHT}
+
+
+async def test_a_letter_whose_address_is_corrected_just_after_its_claim_goes_to_the_new_address(
+    enrolled: Notifier, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another transaction commits the correction between the two statements of the claim."""
+
+    async def after_the_correction(*arguments: Any) -> Any:
+        monkeypatch.setattr(claims, "contexts", contexts)
+        await enrolled.hear(corrected(RIGHT))
+        return await contexts(*arguments)
+
+    monkeypatch.setattr(claims, "contexts", after_the_correction)
+    await enrolled.deliver()
+    await enrolled.change("UPDATE mail SET lease_until = now() WHERE lease_until IS NOT NULL")
+    await jobs.expire_leases(enrolled.database)
+    await enrolled.deliver()
+    assert sent_to(enrolled) == [RIGHT]
 
 
 # ------------------------------------------------------------------------------------- what portals say
