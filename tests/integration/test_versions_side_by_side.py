@@ -250,8 +250,6 @@ class Wave:
         """Wait for the letters; change the place, which everybody hears who is in; read what there is."""
 
         async def are_there(number: int) -> bool:
-            await asyncio.sleep(0.3)  # each look reads every log
-            assert await self.upgrade.faults() == []
             return await self.letters() >= number
 
         await eventually(partial(are_there, LETTERS), f"{LETTERS} letters of {self.run}")
@@ -259,6 +257,7 @@ class Wave:
         await self.upgrade.ask("catalogue", "PATCH", path, {"venue": "Vannes"})
         everything = LETTERS + TOLD_OF_A_CHANGE
         await eventually(partial(are_there, everything), f"{everything} letters of {self.run}")
+        assert await self.upgrade.faults() == []
         await self.upgrade.ask("catalogue", "GET", path)
         roster = await self.upgrade.ask("enrolment", "GET", f"{path}/roster")
         assert roster["items"]
