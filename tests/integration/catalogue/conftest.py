@@ -234,7 +234,9 @@ async def time_is(monkeypatch: pytest.MonkeyPatch, moment: datetime) -> AsyncIte
 
 def problem(answer: httpx.Response, status: int) -> list[str]:
     """The fields that a problem names."""
-    assert answer.status_code == status, answer.text
+    request = answer.request
+    asked = f"{request.method} {request.url} {request.headers.get('authorization')}"
+    assert answer.status_code == status, f"{asked}: {answer.text}"
     assert answer.headers["content-type"] == "application/problem+json"
     body = answer.json()
     assert (body["status"], bool(body["title"]), bool(body["detail"])) == (status, True, True)

@@ -154,7 +154,7 @@ async def test_an_error_stands_beside_its_field_and_what_was_typed_stays(
         answer = await organiser.post(NEW, data=right | changes)
         assert field in wrong_fields(answer), changes
         kept = fields_of(answer.text)["reserved_seats-0-release_at"]
-        assert kept == WHOLE["reserved_seats-0-release_at"]
+        assert kept == WHOLE["reserved_seats-0-release_at"], changes
 
 
 async def test_a_session_without_a_limit_of_seats_is_made_and_limited(
@@ -187,7 +187,7 @@ async def test_a_row_is_added_and_taken_away_without_losing_anything_or_storing_
     fewer = await send(organiser, NEW, **more, ligne="retirer-modules-0")
     assert fields_of(fewer.text)["modules-0-title"] == "Après-midi"
     for button in ("retirer-modules-99", "ajouter-rien", "retirer-modules-", "x" * 1000):
-        assert (await send(organiser, NEW, **more, ligne=button)).status_code == 200
+        assert (await send(organiser, NEW, **more, ligne=button)).status_code == 200, button
     assert await listed(ask, by=BRETAGNE) == []
 
 
@@ -210,5 +210,5 @@ async def test_the_required_offer_is_chosen_among_the_other_offers(
     assert re.findall(r'<option value="([^"]*)"', chooser) == ["", a_bespoke_offer]
     required = {"offer_id": a_bespoke_offer, "title": "Un essai"}
     for chosen, expected in ((a_bespoke_offer, required), ("", None)):
-        assert (await send(organiser, path, prerequisite=chosen)).status_code == 303
+        assert (await send(organiser, path, prerequisite=chosen)).status_code == 303, chosen
         assert (await shown(ask, f"/sessions/{draft_id}", by=BRETAGNE))["prerequisite"] == expected

@@ -151,7 +151,7 @@ async def test_managing_needs_a_token_of_the_right_role(look: Ask) -> None:
     for method, path in (*MANAGEMENT, ("POST", "/sessions"), ("POST", "/replays")):
         unknown = await look(method, path)
         problem(unknown, 401)
-        assert unknown.headers["www-authenticate"] == "Bearer"
+        assert unknown.headers["www-authenticate"] == "Bearer", (method, path)
         problem(await look(method, path, by="nobody"), 401)
         problem(await look(method, path, by=PORTAL), 403)
 

@@ -292,7 +292,9 @@ def erasing(database: Database, portals: PortalsFile) -> Eraser:
 
 def problem(answer: httpx.Response, status: int) -> list[str]:
     """The fields that a problem names."""
-    assert answer.status_code == status, answer.text
+    request = answer.request
+    asked = f"{request.method} {request.url} {request.headers.get('authorization')}"
+    assert answer.status_code == status, f"{asked}: {answer.text}"
     assert answer.headers["content-type"] == PROBLEM
     body = answer.json()
     assert body["status"] == status

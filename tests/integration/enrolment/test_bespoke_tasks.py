@@ -52,14 +52,14 @@ CLOSED = BespokeRequestClosed(request_id=REQUEST, request_source="/portals/essai
     [answered(REQUEST, "agreed"), answered(REQUEST, "declined"), CLOSED],
     ids=["agreed", "declined", "closed"],
 )
+@pytest.mark.parametrize("order", [*permutations(("requested", "qualified", "end"))], ids=" ".join)
 async def test_a_request_that_is_answered_or_forgotten_waits_no_more_in_whichever_order_it_is_heard(
-    database: Database, rows: SelectRows, end: Event
+    database: Database, end: Event, order: tuple[str, ...]
 ) -> None:
-    for events in permutations((requested(REQUEST), answered(REQUEST, "qualified"), end)):
-        for event in events:
-            await hear(database, event)
-        assert await waiting(database) == []
-        await rows("DELETE FROM bespoke_task RETURNING 1")
+    events = {"requested": requested(REQUEST), "qualified": answered(REQUEST, "qualified"), "end": end}
+    for name in order:
+        await hear(database, events[name])
+    assert await waiting(database) == []
 
 
 async def test_each_organiser_sees_the_requests_of_their_delegation_the_longest_wait_first(

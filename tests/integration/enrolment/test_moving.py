@@ -20,7 +20,7 @@ from shared.events.catalogue import SessionState
 from shared.events.vocabulary import Agent
 from shared.web.links import Purpose
 from tests.conftest import Ask
-from tests.integration.enrolment.conftest import Front, SelectRows, problem
+from tests.integration.enrolment.conftest import Front, SelectRows
 from tests.integration.enrolment.visiting import KEY, letter
 from tests.support.builders import a_question, an_agent, open_now
 
@@ -222,13 +222,20 @@ async def test_an_organiser_reads_why_nobody_moves_there_and_no_letter_is_sent(
     agent, gone = agents(2)
     here = await front.open(agent, gone)
     await front.withdraw(here, gone)
-    full, theirs = await front.open(capacity=0), await front.open(organiser="corse")
-    other = await front.open(offer_id="autre-offre")
+    full = await front.open(capacity=0)
+    targets = {
+        "unknown": uuid4(),
+        "full": full.session_id,
+        "of another delegation": (await front.open(organiser="corse")).session_id,
+        "of another offer": (await front.open(offer_id="autre-offre")).session_id,
+    }
     seat, left = [(await front.of(here, each)).enrolment_id for each in (agent, gone)]
-    for to in (uuid4(), full.session_id, theirs.session_id, other.session_id):
-        problem(await move(ask, seat, to), 409)
-        problem(await move(ask, left, to), 409)
-        problem(await move(ask, seat, to, by="advisor-corse"), 404)
+    tried = ((seat, "advisor-bretagne"), (left, "advisor-bretagne"), (seat, "advisor-corse"))
+    answers = {
+        name: [(await move(ask, enrolment, to, by=by)).status_code for enrolment, by in tried]
+        for name, to in targets.items()
+    }
+    assert answers == {name: [409, 409, 404] for name in targets}
     assert (await move(ask, seat, full.session_id)).json()["code"] == "session_full"
     assert await front.states(here, agent) == ["enrolled"]
     assert await rows(REFUSALS) == []

@@ -181,14 +181,14 @@ async def test_one_button_selects_nobody_of_those_without_a_rank(draft: Draft) -
     assert await draft.states() == UNDECIDED
 
 
-async def test_a_draft_over_another_version_is_not_saved_and_shows_both(draft: Draft) -> None:
+@pytest.mark.parametrize("version", ["0", "2", "99"])
+async def test_a_draft_over_another_version_is_not_saved_and_shows_both(draft: Draft, version: str) -> None:
     await draft.save(2, 1, 0)
     shown = await draft.organiser.get(draft.path)
-    for version in ("0", "2", "99"):
-        late = await draft.post(shown, version=version, **draft.ranks(1, 2))
-        said = text_of(late, 409).replace("\u00a0", " ")
-        assert "1. Le Goff Zoé, 2. Durand Zoé ; non retenues : Martin Zoé." in said
-        assert hidden(late.text, "version") == "1", "sent again, it replaces"
+    late = await draft.post(shown, version=version, **draft.ranks(1, 2))
+    said = text_of(late, 409).replace("\u00a0", " ")
+    assert "1. Le Goff Zoé, 2. Durand Zoé ; non retenues : Martin Zoé." in said
+    assert hidden(late.text, "version") == "1", "sent again, it replaces"
 
 
 async def test_a_draft_of_before_the_decision_is_not_saved(draft: Draft) -> None:

@@ -43,13 +43,19 @@ CHANGES = [
 ]
 
 
+async def is_refused(database: Database, statement: str) -> bool:
+    try:
+        await execute(database, statement)
+    except DBAPIError as error:
+        return "append-only" in str(error)
+    return False
+
+
 async def test_a_line_is_neither_changed_nor_taken_away(process: Process) -> None:
     await recorded(process.database)
     before = await execute(process.database, "SELECT * FROM read_log")
-    for statement in CHANGES:
-        with pytest.raises(DBAPIError, match="append-only"):
-            await execute(process.database, statement)
-        assert await execute(process.database, "SELECT * FROM read_log") == before, statement
+    assert [change for change in CHANGES if await is_refused(process.database, change)] == CHANGES
+    assert await execute(process.database, "SELECT * FROM read_log") == before
 
 
 async def test_the_database_sets_the_time_of_a_line(process: Process) -> None:
