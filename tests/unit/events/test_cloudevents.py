@@ -176,6 +176,7 @@ NOT_READ: list[dict[str, Any]] = [
     {"data": None},
     {"data": []},
     {"data": float("inf")},
+    {"data": enrolment_request(SESSION) | {"another": float("nan")}},
     {"data": json.loads("[" * 300 + "]" * 300)},
     {},
     {"id": "\ud800"},
