@@ -54,7 +54,8 @@ async def test_an_erasure_during_which_kafka_goes_away_is_done_when_it_is_back(
         return [record.type for record in found if record.data.get("session_id") == str(session.session_id)]
 
     def is_published(found: Sequence[PublishedRecord]) -> bool:
-        return str(request_id) in [record.data["request_id"] for record in found]
+        answers = [(record.data["service"], record.data["request_id"]) for record in found]
+        return ("enrolment", str(request_id)) in answers
 
     await collect(bootstrap, "agents.erased", is_published)
     decisions = await collect(
