@@ -60,7 +60,7 @@ def pytest_configure() -> None:
     ports.LAST = ports.FIRST + width - 1
 
 
-class KafkaScheduling(LoadFileScheduling):  # type: ignore[misc]  # xdist has no types
+class LoadFileAndKafkaScheduling(LoadFileScheduling):  # type: ignore[misc]  # xdist has no types
     """File by file, but all files that use the same Kafka run on one worker: it starts once."""
 
     def _split_scope(self, nodeid: str) -> str:
@@ -75,9 +75,9 @@ def _scope_of(file: str) -> str:
     return "kafka" if "kafka: KafkaBroker" in text else file
 
 
-def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> KafkaScheduling:
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadFileAndKafkaScheduling:
     """Share the tests out among the workers."""
-    return KafkaScheduling(config, log)
+    return LoadFileAndKafkaScheduling(config, log)
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -178,19 +178,19 @@ def notifier_url(databases: MigratedDatabases) -> str:
 
 @pytest.fixture
 async def enrolment_database(enrolment_url: str, pools: Pools) -> AsyncIterator[Database]:
-    async with lent(enrolment_url, pools) as database:
+    async with pooled(enrolment_url, pools) as database:
         yield database
 
 
 @pytest.fixture
 async def catalogue_database(catalogue_url: str, pools: Pools) -> AsyncIterator[Database]:
-    async with lent(catalogue_url, pools) as database:
+    async with pooled(catalogue_url, pools) as database:
         yield database
 
 
 @pytest.fixture
 async def notifier_database(notifier_url: str, pools: Pools) -> AsyncIterator[Database]:
-    async with lent(notifier_url, pools) as database:
+    async with pooled(notifier_url, pools) as database:
         yield database
 
 
@@ -203,7 +203,7 @@ def portals(tmp_path: Path) -> PortalsFile:
 @pytest.fixture
 async def answering(enrolment_url: str, portals: PortalsFile, pools: Pools) -> AsyncIterator[Database]:
     """The database of the enrolment service, which answers these portals."""
-    with pools.lent():
+    with pools.used():
         database = Database(enrolment_url, application_name="test", info={outbox.REGISTRY: portals})
     try:
         yield database
@@ -222,9 +222,9 @@ async def opened(url: str, info: Mapping[str, object] = MappingProxyType({})) ->
 
 
 @asynccontextmanager
-async def lent(url: str, pools: Pools) -> AsyncIterator[Database]:
+async def pooled(url: str, pools: Pools) -> AsyncIterator[Database]:
     """A database whose connections stay open after the test, with what they have prepared."""
-    with pools.lent():
+    with pools.used():
         database = Database(url, application_name="test")
     try:
         yield database

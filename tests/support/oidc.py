@@ -28,6 +28,10 @@ Tamper = Callable[[Header, Claims], RSAKey | None]
 """Changes a token's header and claims in place; returns another key to sign it with, if any."""
 
 
+def _client() -> httpx.AsyncClient:
+    return httpx.AsyncClient(verify=False)  # noqa: S501 without TLS: to read all authorities takes long
+
+
 class OidcIssuer:
     """The issuer. ``metadata`` is laid over what it publishes; ``failing`` answers 500 to everything."""
 
@@ -52,12 +56,12 @@ class OidcIssuer:
 
     async def know(self, subject: str, **claims: object) -> None:
         """Know somebody, of whom it says this."""
-        async with httpx.AsyncClient(verify=False) as client:  # noqa: S501 without TLS: to read all authorities takes long
+        async with _client() as client:
             (await client.put(f"{self.address}/users/{subject}", json=claims)).raise_for_status()
 
     async def log_in(self, address: str, subject: str) -> str:
         """Have somebody log in where their browser was led; where it is led back to."""
-        async with httpx.AsyncClient(verify=False) as client:  # noqa: S501 without TLS: to read all authorities takes long
+        async with _client() as client:
             answer = await client.post(address, data={"sub": subject})
         assert answer.status_code == 302, answer.text
         return answer.headers["location"]

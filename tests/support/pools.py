@@ -31,7 +31,7 @@ class Pools:
         self._engines: dict[tuple[URL, str], KeptEngine] = {}
 
     @contextmanager
-    def lent(self) -> Iterator[None]:
+    def used(self) -> Iterator[None]:
         """What opens a database in this block gets the engine of earlier tests."""
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr("shared.database.create_async_engine", self._engine)

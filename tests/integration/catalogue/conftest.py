@@ -29,7 +29,7 @@ from shared.events import BY_TYPE, Event
 from shared.events.enrolment import SessionOccupancyChanged
 from shared.events.vocabulary import Format
 from shared.web.rendering import Sites
-from tests.conftest import Ask, Eventually, lent, opened
+from tests.conftest import Ask, Eventually, opened, pooled
 from tests.support.catalogue import load
 from tests.support.guards import a_guard
 from tests.support.pools import Pools
@@ -131,7 +131,7 @@ async def visiting(
 @pytest.fixture
 async def visitor(loaded_url: str, tokens_file: Path, pools: Pools) -> AsyncIterator[httpx.AsyncClient]:
     """Visit the shared catalogue, and leave it as it is."""
-    async with lent(loaded_url, pools) as database, visiting(database, tokens_file) as browser:
+    async with pooled(loaded_url, pools) as database, visiting(database, tokens_file) as browser:
         yield browser
 
 
@@ -157,7 +157,7 @@ def loaded_url(new_database: Callable[[str], str]) -> str:
 @pytest.fixture
 async def look(loaded_url: str, tokens_file: Path, pools: Pools) -> AsyncIterator[Ask]:
     """Ask the shared catalogue for what leaves it as it is."""
-    async with lent(loaded_url, pools) as database, asking(database, tokens_file) as ask:
+    async with pooled(loaded_url, pools) as database, asking(database, tokens_file) as ask:
         yield ask
 
 

@@ -243,7 +243,10 @@ REACHES: dict[str, tuple[dict[str, str], int, list[str]]] = {
     "name of a séance": (SEANCE | {"modules-0-title": "Une matinée"}, 303, []),
     "presentation": ({"summary": "Une journée."}, 303, []),
 }
-"""The status of the answer, and how many people in line are reached: a link reaches enrolled agents only."""
+"""The status of the answer, and how many people in line are reached: a link reaches enrolled agents only.
+
+The changes with status 303 are stored, so they come last.
+"""
 
 
 async def test_the_form_of_a_session_shows_a_change_that_reaches_people_before_it_is_done(

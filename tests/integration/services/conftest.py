@@ -35,7 +35,7 @@ async def compose_service(
             "public_base_url": SITE,
         }
         url = request.getfixturevalue(f"{service}_url")
-        with pools.lent():
+        with pools.used():
             process = compose(service, url, **ours | settings)
         composed.append(process)
         return process
