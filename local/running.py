@@ -14,9 +14,8 @@ from local import credentials
 from local.credentials import write_privately
 from local.failures import LocalStackError
 from local.kafka import missing_tools
-from local.servers import BrokerKind
 from local.services import SERVICES
-from local.stack import SENDER, Stack, StackOptions
+from local.stack import SENDER, BrokerKind, Stack, StackOptions
 
 # The day of the offer that the first run makes today's: the MOOC and the local events can be asked for, the
 # first webinar is over, most sessions are still to come.
@@ -40,8 +39,6 @@ def run(options: StackOptions, say: Callable[[str], None]) -> None:
 
 
 def best_broker(say: Callable[[str], None]) -> BrokerKind:
-    if os.environ.get("KAFKA_BOOTSTRAP_SERVERS"):
-        return "embedded"  # which is not started either
     problem = missing_tools()
     if problem is None:
         say("Broker: Apache Kafka, since Java and Maven are here (BROKER=embedded takes the one in memory).")
@@ -120,12 +117,10 @@ def links(stack: Stack) -> str:
         lines.append(
             f"  {service:<10} {stack.url(service)}/docs" + (f"  ({count} processes)" if count > 1 else "")
         )
-    if stack.mailbox is not None:
-        lines.append(f"  {'mails':<10} {stack.mailbox.url}")
-    host, port = stack.smtp
     lines += [
+        f"  {'mails':<10} {stack.mailbox.url}",
         f"  {'Kafka':<10} {stack.kafka}",
-        f"  {'SMTP':<10} {host}:{port}",
+        f"  {'SMTP':<10} {stack.mailbox.smtp_host}:{stack.mailbox.smtp_port}",
         f"  {'API token':<10} in {stack.directory / 'demo-token'}",
         f"  {'details':<10} {stack.directory / 'stack.json'}, logs in {stack.directory / 'logs'}",
         "Ctrl-C stops it.",

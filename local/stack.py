@@ -1,20 +1,17 @@
-"""The whole system as child processes: started in order, watched, started again, stopped in order.
-
-Parts that the environment names (`KAFKA_BOOTSTRAP_SERVERS`, `<SERVICE>_DATABASE_URL`, `SMTP_HOST`) are used
-instead of started.
-"""
+"""The whole system as child processes: started in order, watched, started again, stopped in order."""
 
 import contextlib
 import os
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import date
 from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Literal, Self, TypeVar
 
 from local import credentials
 from local.failures import LocalStackError
@@ -24,17 +21,20 @@ from local.mailbox.server import MailboxServer
 from local.places import LOCAL
 from local.portal.server import PortalServer
 from local.ports import free_port, is_free, standard_or_free
+from local.postgres import PostgresServer
 from local.server import LocalServer
-from local.servers import BrokerKind, Servers, database_variable, in_parallel, on_a_port
 from local.services import SERVICES, STANDARD_PORTS, SupervisedProcess, run_command
 from local.tansu import TansuBroker
-from shared.messaging.broker import KafkaSettings, client_options
 
 READY_SECONDS = 120.0
 STOP_SECONDS = 20.0
 CONTACT = "formations@cnfpt.example"
 SENDER = f"CNFPT Formations <{CONTACT}>"
 PORTAL, PORTAL_PORT = "exemple", 8004
+KAFKA_PORT, SMTP_PORT, MAILBOX_PORT = 9092, 1025, 8025
+
+S = TypeVar("S", bound=LocalServer)
+BrokerKind = Literal["embedded", "kafka"]
 
 
 @dataclass(frozen=True)
@@ -58,15 +58,18 @@ class StackOptions:
 
 
 class Stack:
-    """`start` returns once every service is ready."""
+    """`start` returns once every service is ready. Before, there are no servers."""
+
+    postgres: PostgresServer
+    broker: TansuBroker | KafkaBroker
+    mailbox: MailboxServer
 
     def __init__(self, options: StackOptions | None = None, say: Callable[[str], None] = print) -> None:
         self.options = options or StackOptions()
         self.services: list[SupervisedProcess] = []
+        self.portal: PortalServer | None = None
+        self._started: dict[str, LocalServer] = {}
         self._folder = Folder(self.options.directory, self.options.data)
-        durable = not self.options.fresh
-        self._servers = Servers(self._folder, self.options.broker, self.options.environment, durable=durable)
-        self._portal: PortalServer | None = None
         self._say = say
         self._stopping = threading.Event()
         self._watcher: threading.Thread | None = None
@@ -78,20 +81,8 @@ class Stack:
         return self._folder.path
 
     @property
-    def broker(self) -> TansuBroker | KafkaBroker | None:
-        return self._servers.broker
-
-    @property
-    def mailbox(self) -> MailboxServer | None:
-        return self._servers.mailbox
-
-    @property
-    def portal(self) -> PortalServer | None:
-        return self._portal
-
-    @property
     def kafka(self) -> str:
-        return self._servers.kafka
+        return self.broker.bootstrap_servers
 
     @property
     def broker_is_idempotent(self) -> bool:
@@ -99,16 +90,10 @@ class Stack:
         return not isinstance(self.broker, TansuBroker)
 
     def kafka_client(self, client_id: str) -> dict[str, Any]:
-        if self.broker is not None:
-            return {"bootstrap_servers": self.kafka, "client_id": client_id}
-        return client_options(KafkaSettings(kafka_bootstrap_servers=self.kafka), client_id)
-
-    @property
-    def smtp(self) -> tuple[str, int]:
-        return self._servers.smtp
+        return {"bootstrap_servers": self.kafka, "client_id": client_id}
 
     def database_url(self, service: str) -> str:
-        return self._servers.database_url(service)
+        return self.postgres.url(f"parcours_{service}", f"parcours_{service}")
 
     def url(self, service: str) -> str:
         return self._processes(service)[0].url
@@ -118,14 +103,12 @@ class Stack:
         return (self.directory / "demo-token").read_text().strip()
 
     def environment(self, service: str) -> dict[str, str]:
-        given = dict(self.options.environment)
-        if self.broker is not None:
-            # A security setting meant for another broker would make ours unreachable.
-            given = {name: value for name, value in given.items() if not name.startswith("KAFKA_")}
-        if self.mailbox is not None:
-            given = {name: value for name, value in given.items() if not name.startswith("SMTP_")}
-            given["SMTP_TLS"] = "none"
-        host, port = self.smtp
+        given = {
+            name: value
+            for name, value in self.options.environment.items()
+            # A setting meant for another broker or relay would make ours unreachable.
+            if not name.startswith(("KAFKA_", "SMTP_"))
+        }
         defaults = {
             "LOG_FORMAT": "console",
             "SMTP_SENDER": SENDER,
@@ -138,17 +121,18 @@ class Stack:
         if self.options.example_portal:
             registry = credentials.portals_file(self.directory, [PORTAL], issuer=PORTAL)
             defaults["PORTALS_FILE"] = str(registry)
-        if self._portal is not None:
-            defaults["PORTAL_URL"] = f"{self._portal.url}/sessions/{{session_id}}"
+        if self.portal is not None:
+            defaults["PORTAL_URL"] = f"{self.portal.url}/sessions/{{session_id}}"
         for process in reversed(self.services):  # the first of each stays
             defaults[f"{process.service.upper()}_PUBLIC_URL"] = process.url
         return {
             **defaults,
             **given,
             "KAFKA_BOOTSTRAP_SERVERS": self.kafka,
-            database_variable(service): self.database_url(service),
-            "SMTP_HOST": host,
-            "SMTP_PORT": str(port),
+            f"{service.upper()}_DATABASE_URL": self.database_url(service),
+            "SMTP_HOST": self.mailbox.smtp_host,
+            "SMTP_PORT": str(self.mailbox.smtp_port),
+            "SMTP_TLS": "none",
             **self.options.extra,
         }
 
@@ -165,11 +149,10 @@ class Stack:
             **kept,
             **portal,
             "CATALOGUE_URL": self.url("catalogue"),
-            "MAILBOX_URL": self.mailbox.url if self.mailbox else "",
+            "MAILBOX_URL": self.mailbox.url,
         }
 
     def description(self) -> dict[str, object]:
-        host, port = self.smtp
         return {
             "kafka": self.kafka,
             **{f"{service}_url": self.url(service) for service in SERVICES},
@@ -178,25 +161,22 @@ class Stack:
                 for process in reversed(self.services)  # the first of each stays
                 if process.operations_port is not None
             },
-            "portal_url": self._portal.url if self._portal else None,
-            "smtp": f"{host}:{port}",
-            "mailbox_url": self.mailbox.url if self.mailbox else None,
-            "mailbox_dir": str(self.mailbox.directory) if self.mailbox else None,
+            "portal_url": self.portal.url if self.portal else None,
+            "smtp": f"{self.mailbox.smtp_host}:{self.mailbox.smtp_port}",
+            "mailbox_url": self.mailbox.url,
+            "mailbox_dir": str(self.mailbox.directory),
             **{f"{service}_database_url": self.database_url(service) for service in SERVICES},
             "pids": self.pids(),
         }
 
     def pids(self) -> dict[str, list[int]]:
         pids: dict[str, list[int]] = {"postgres": [], "kafka": [], "mailbox": [], "portal": []}
-        for name, server in self._started().items():
+        for name, server in self._started.items():
             pids[name] = [server.pid] if server.running() else []
         for service in SERVICES:
             children = [process.child for process in self._processes(service)]
             pids[service] = [child.pid for child in children if child is not None and child.running()]
         return pids
-
-    def _started(self) -> dict[str, LocalServer]:
-        return self._servers.started() | ({"portal": self._portal} if self._portal is not None else {})
 
     def _processes(self, service: str) -> list[SupervisedProcess]:
         return [process for process in self.services if process.service == service]
@@ -210,9 +190,9 @@ class Stack:
             self._folder.set_logs_aside()
             if self.options.fresh:
                 self._folder.empty_data()
-            self._servers.start()
-            in_parallel(self._create_topics, *(partial(self._migrate, service) for service in SERVICES))
-            in_parallel(self._start_services, self._load_offer)
+            _in_parallel(self._start_postgres, self._start_broker, self._start_mailbox)
+            _in_parallel(self._create_topics, *(partial(self._migrate, service) for service in SERVICES))
+            _in_parallel(self._start_services, self._load_offer)
             self._say_what_moved()
             self._folder.describe(self.description())
         except BaseException:
@@ -237,9 +217,9 @@ class Stack:
         deadline = time.monotonic() + STOP_SECONDS
         for child in living:
             child.stop(grace_seconds=max(0.1, deadline - time.monotonic()))
-        if self._portal is not None:
-            self._portal.stop()
-        self._servers.stop()
+        for part in ("portal", "mailbox", "kafka", "postgres"):
+            if part in self._started:
+                self._started[part].stop()
         self._folder.release()
 
     def __enter__(self) -> Self:
@@ -249,6 +229,32 @@ class Stack:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.stop()
+
+    def _start_postgres(self) -> None:
+        data, log = self._folder.data / "postgres", self._folder.log("postgres")
+        self.postgres = PostgresServer.start(data, durable=not self.options.fresh, log_file=log)
+        self._started["postgres"] = self.postgres
+        for service in SERVICES:
+            self.postgres.create_database(f"parcours_{service}")
+
+    def _start_broker(self) -> None:
+        log = self._folder.log("kafka")
+
+        def start(port: int) -> TansuBroker | KafkaBroker:
+            if self.options.broker == "kafka":
+                return KafkaBroker.start(self._folder.data / "kafka", port, log_file=log)
+            return TansuBroker.start(port, log_file=log)
+
+        self.broker = _on_a_port(KAFKA_PORT, start)
+        self._started["kafka"] = self.broker
+
+    def _start_mailbox(self) -> None:
+        def start(port: int) -> MailboxServer:
+            page, log = standard_or_free(MAILBOX_PORT), self._folder.log("mailbox")
+            return MailboxServer.start(self._folder.path / "mailbox", port, page, log_file=log)
+
+        self.mailbox = _on_a_port(SMTP_PORT, start)
+        self._started["mailbox"] = self.mailbox
 
     def _create_topics(self) -> None:
         run_command("catalogue", "topics", "create", env=self.environment("catalogue"))
@@ -270,7 +276,8 @@ class Stack:
                 operations = self._operations_port(service, number)
                 self.services.append(SupervisedProcess(service, number, port, {}, log, operations))
         if self.options.example_portal:
-            self._portal = on_a_port(PORTAL_PORT, self._start_portal)
+            self.portal = _on_a_port(PORTAL_PORT, self._start_portal)
+            self._started["portal"] = self.portal
         for process in self.services:
             self._start_service(process)
         for process in self.services:
@@ -304,11 +311,17 @@ class Stack:
 
     def _say_what_moved(self) -> None:
         """Print which server has another port than the standard one, which the documentation names."""
-        services = {
+        ports = {
+            "Kafka": (KAFKA_PORT, self.broker.port),
+            "SMTP": (SMTP_PORT, self.mailbox.smtp_port),
+            "the mailbox's page": (MAILBOX_PORT, self.mailbox.http_port),
+        }
+        ports |= {
             service: (STANDARD_PORTS[service], self._processes(service)[0].port) for service in SERVICES
         }
-        portal = {"the example portal": (PORTAL_PORT, self._portal.port)} if self._portal is not None else {}
-        for name, (standard, port) in (self._servers.ports() | services | portal).items():
+        if self.portal is not None:
+            ports["the example portal"] = PORTAL_PORT, self.portal.port
+        for name, (standard, port) in ports.items():
             if port != standard:
                 self._say(f"Port {standard} is in use by another program: {name} is at {port} instead.")
 
@@ -327,7 +340,7 @@ class Stack:
                     self._folder.describe(self.description())
 
     def _restart_servers(self) -> Iterator[str]:
-        for name, server in self._started().items():
+        for name, server in self._started.items():
             if server.running():
                 continue
             yield f"{name} ended; it is started again, log: {self._folder.log(name)}"
@@ -342,3 +355,22 @@ class Stack:
             except LocalStackError as error:
                 yield f"{name} could not be started again: {error}"
                 self._stopping.wait(2)
+
+
+def _in_parallel(*work: Callable[[], object]) -> None:
+    """Run each part in a thread. Once all have ended, raise the first error."""
+    with ThreadPoolExecutor(max_workers=len(work)) as pool:
+        running = [pool.submit(start) for start in work]
+    for part in running:
+        part.result()
+
+
+def _on_a_port(standard: int, start: Callable[[int], S]) -> S:
+    """Try another port once if another process took the port meanwhile."""
+    port = standard_or_free(standard)
+    try:
+        return start(port)
+    except LocalStackError:
+        if is_free(port):
+            raise
+        return start(free_port())

@@ -36,7 +36,6 @@ from local.mailbox.server import MailboxServer
 from local.observing import Mailbox
 from local.places import PROJECT
 from local.readiness import kafka_answers, wait_until
-from local.servers import database_variable
 from local.services import SERVICES, STANDARD_PORTS
 from local.stack import Stack, StackOptions
 from services.catalogue import tables as catalogue
@@ -180,14 +179,13 @@ class StackOfAnotherProcess(Stack):
     """A stack that runs already, as it is described."""
 
     def __init__(self, running: Running) -> None:
+        super().__init__(StackOptions(directory=running.directory))
         self._described = running.description()
-        given = {"KAFKA_BOOTSTRAP_SERVERS": self._described["kafka"]}
-        given |= {database_variable(name): self._described[f"{name}_database_url"] for name in SERVICES}
-        super().__init__(StackOptions(directory=running.directory, environment=given))
+        self.mailbox = MailboxServer(Path(self._described["mailbox_dir"]), 0, 0, Path())
 
     @property
-    def mailbox(self) -> MailboxServer:
-        return MailboxServer(Path(self._described["mailbox_dir"]), 0, 0, Path())
+    def kafka(self) -> str:
+        return str(self._described["kafka"])
 
     @property
     def broker_is_idempotent(self) -> bool:
@@ -195,6 +193,9 @@ class StackOfAnotherProcess(Stack):
 
     def url(self, service: str) -> str:
         return str(self._described[f"{service}_url"])
+
+    def database_url(self, service: str) -> str:
+        return str(self._described[f"{service}_database_url"])
 
     def start(self) -> Self:
         return self
@@ -483,15 +484,16 @@ def test_sigterm_stops_everything_in_order_and_keeps_the_data(running: Running) 
 def test_a_part_that_cannot_start_stops_the_others_and_says_why(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The broker and the mailbox run by then."""
+    """Postgres, the broker and the mailbox run by then."""
     monkeypatch.setattr("local.stack.SERVICES", ["nothing"])
-    elsewhere = dict.fromkeys(map(database_variable, (*SERVICES, "nothing")), "postgresql://127.0.0.1:9/x")
-    stack = Stack(StackOptions(directory=tmp_path, environment={**inherited(), **elsewhere}))
+    stack = Stack(StackOptions(directory=tmp_path, environment=inherited()))
     monkeypatch.setattr(stack, "_create_topics", lambda: None)
     with pytest.raises(LocalStackError, match=r"services.nothing migrate` failed with 1:\n.*No module"):
         stack.start()
     assert not any(stack.pids().values())
-    assert {log.name for log in (tmp_path / "logs").glob("*.log")} == {"kafka-1.log", "mailbox-1.log"}
+    logs = {log.name for log in (tmp_path / "logs").glob("*.log")}
+    assert logs == {"kafka-1.log", "mailbox-1.log", "postgres-1.log"}
     assert not (tmp_path / "stack.json").exists()
     with (tmp_path / "lock").open() as lock:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)  # raises if the folder was not let go
+    unprivileged.remove_data(tmp_path / "postgres")
