@@ -1,41 +1,16 @@
 import unicodedata
+from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from random import Random
 from typing import Any
 
-GIVEN_NAMES = (
-    "Zoé", "Noël", "Anaïs", "Loïc", "Hélène", "François", "Chloé", "Gaëlle", "Jérôme", "Inès", "Maëlys",
-    "Théo",
-    "Amélie", "Benoît", "Cécile", "Raphaël", "Solène", "Mickaël", "Françoise", "Adélaïde", "Irène", "Rémi",
-    "Océane", "Grégoire", "Aïcha", "Moïse", "Lætitia", "Yaël", "Aurélien", "Mélanie", "Joël", "Léonie",
-    "Fatou", "Karim", "Linh", "Jean-Baptiste", "Marie-Thérèse", "Éloïse", "Ségolène", "Timothée",
-)  # fmt: skip
-FAMILY_NAMES = (
-    "Durand", "Lefèvre", "Müller", "d’Épinay", "Le Goff", "Béranger", "Çelik", "Hervé", "Guérin", "L’Hôte",
-    "Pélissier", "Ménard", "Château", "Boulègue", "Saint-Père", "Nuñez", "Chevrière", "Traoré", "Nguyễn",
-    "O’Brien", "Lemaître", "Sébastien", "Français", "Kerboeuf", "Œuvrard", "Bénard", "Hoarau", "Payet",
-    "Mélenec", "Crépin", "Vallée", "Dupré", "Roche-Brune", "Ibáñez", "Jégou", "Rivière", "Étienne", "Kœnig",
-)  # fmt: skip
-TOWNS = {
-    "auvergne-rhone-alpes": "Ville de Vaulx-les-Monts",
-    "bourgogne-franche-comte": "Ville de Châtillon-le-Vieux",
-    "bretagne": "Ville de Ploërmeur",
-    "centre-val-de-loire": "Ville de Châteauneuf-en-Berry",
-    "corse": "Commune de Pietra-Longa",
-    "grand-est": "Ville de Sélestheim",
-    "hauts-de-france": "Ville de Béthencourt",
-    "ile-de-france": "Ville de Montreuil-le-Roi",
-    "normandie": "Ville de Saint-Lô-sur-Mer",
-    "nouvelle-aquitaine": "Ville de Périgny",
-    "occitanie": "Ville de Mas-d’Orb",
-    "pays-de-la-loire": "Ville de Clisson-sur-Maine",
-    "provence-alpes-cote-d-azur": "Ville d’Aups-sur-Mer",
-    "guadeloupe": "Ville de Petit-Havre",
-    "guyane": "Ville de Saint-Élie-du-Fleuve",
-    "la-reunion": "Ville de Trois-Ravines",
-    "martinique": "Ville du Morne-Bleu",
-    "mayotte": "Commune de Mtsangani",
-}
+import yaml
+
+_INVENTED = yaml.safe_load(Path(__file__).with_name("people.yaml").read_text())
+GIVEN_NAMES: Sequence[str] = _INVENTED["given_names"]
+FAMILY_NAMES: Sequence[str] = _INVENTED["family_names"]
+TOWNS: dict[str, str] = _INVENTED["towns"]
 
 
 @dataclass(frozen=True)

@@ -26,40 +26,7 @@ from local.server import LocalServer
 
 LIBRARIES = LOCAL / "kafka" / "libs"
 _POM = Path(__file__).with_name("pom.xml")
-
-_PROPERTIES = """\
-process.roles=broker,controller
-node.id=1
-listeners=PLAINTEXT://{host}:{port},CONTROLLER://{host}:{controller_port}
-advertised.listeners=PLAINTEXT://{host}:{port},CONTROLLER://{host}:{controller_port}
-listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT
-inter.broker.listener.name=PLAINTEXT
-controller.listener.names=CONTROLLER
-controller.quorum.bootstrap.servers={host}:{controller_port}
-log.dirs={data}
-auto.create.topics.enable=false
-# One node: every internal topic has one replica.
-offsets.topic.replication.factor=1
-offsets.topic.num.partitions=8
-transaction.state.log.replication.factor=1
-transaction.state.log.min.isr=1
-transaction.state.log.num.partitions=3
-share.coordinator.state.topic.replication.factor=1
-share.coordinator.state.topic.min.isr=1
-# A group of one machine need not wait for members that are still starting elsewhere.
-group.initial.rebalance.delay.ms=0
-# Compaction is seen within seconds, in a small heap.
-log.cleaner.backoff.ms=1000
-log.cleaner.dedupe.buffer.size=16777216
-# So is what is older than its topic keeps it: Kafka would look every five minutes.
-log.retention.check.interval.ms=1000
-log.initial.task.delay.ms=1000
-num.network.threads=2
-num.io.threads=4
-# After a crash the controller waits for the old broker's session to end before it takes the new one.
-broker.heartbeat.interval.ms=300
-broker.session.timeout.ms=3000
-"""
+_PROPERTIES = Path(__file__).with_name("server.properties")
 
 _JAVA_OPTIONS = (
     "-Xms128m",
@@ -151,7 +118,7 @@ class KafkaBroker(LocalServer):
 
     def properties(self) -> str:
         data = self.directory / "data"
-        return _PROPERTIES.format(
+        return _PROPERTIES.read_text().format(
             host=LOOPBACK, port=self.port, controller_port=self._controller_port, data=data
         )
 

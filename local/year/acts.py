@@ -9,6 +9,7 @@ import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -29,6 +30,7 @@ PARIS = ZoneInfo("Europe/Paris")
 PATIENCE_SECONDS = 90.0
 _DECISIONS_ARE_READ = "SELECT min(read_until) >= $1 FROM read_progress WHERE topic = 'enrolment.decisions'"
 _ADVISOR = {"name": "Claire Hébrard", "email": "conseil@cnfpt.example"}
+_BOUNCE = Path(__file__).with_name("bounce.eml")
 _OWN_ENROLMENTS, _ADDRESS = "/inscriptions/mes-inscriptions", "/inscriptions/adresse"
 
 
@@ -190,35 +192,10 @@ async def comes_back(year: Year, agent: str) -> None:
         run_command,
         *("notifier", "bounces", "take"),
         env=year.stack.environment("notifier"),
-        given=_REPORT.format(path=path, address=address),
+        given=_BOUNCE.read_text().format(path=path, address=address),
     )
     if taken != "taken":
         raise LocalStackError(f"a letter came back, and its report is not taken: {taken}")
-
-
-_REPORT = """\
-Return-Path: <>
-To: {path}
-Subject: Undelivered Mail Returned to Sender
-MIME-Version: 1.0
-Content-Type: multipart/report; report-type=delivery-status; boundary="B"
-
---B
-Content-Type: text/plain; charset=utf-8
-
-user unknown
-
---B
-Content-Type: message/delivery-status
-
-Reporting-MTA: dns; mx.agglo.example
-
-Final-Recipient: rfc822; {address}
-Action: failed
-Status: 5.1.1
-
---B--
-"""
 
 
 async def _link(year: Year, agent: str, page: str) -> str:
