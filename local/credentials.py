@@ -11,12 +11,12 @@ from pathlib import Path
 
 
 def link_signing_key(directory: Path) -> str:
-    return _kept(directory / "link-signing-key", secrets.token_urlsafe(32))
+    return kept(directory / "link-signing-key", secrets.token_urlsafe(32))
 
 
 def intake_signing_key(directory: Path) -> str:
     """Return the key by which the services sign requests that portals send by HTTP."""
-    return _kept(directory / "intake-signing-key", _new_signing_secret())
+    return kept(directory / "intake-signing-key", _new_signing_secret())
 
 
 def portals_file(directory: Path, names: Sequence[str], issuer: str) -> Path:
@@ -59,7 +59,7 @@ def api_tokens_file(directory: Path) -> Path:
 
     The token itself is in `demo-token`; the file has its SHA-256.
     """
-    demo_token = _kept(directory / "demo-token", secrets.token_urlsafe(32))
+    demo_token = kept(directory / "demo-token", secrets.token_urlsafe(32))
     path = directory / "api-tokens.json"
     digest = hashlib.sha256(demo_token.encode()).hexdigest()
     tokens = json.loads(path.read_text()) if path.exists() else []
@@ -81,7 +81,7 @@ def _new_signing_secret() -> str:
     return f"whsec_{base64.b64encode(secrets.token_bytes(32)).decode()}"
 
 
-def _kept(path: Path, secret: str) -> str:
+def kept(path: Path, secret: str) -> str:
     try:
         return path.read_text().strip()
     except FileNotFoundError:

@@ -6,7 +6,6 @@ random and stored in the directory (`secret`, mode 600).
 """
 
 import contextlib
-import fcntl
 import hashlib
 import hmac
 import os
@@ -19,12 +18,13 @@ import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO, Self
+from typing import Self
 
 import psutil
 
 from local import unprivileged
 from local.children import Account, Child
+from local.credentials import kept
 from local.failures import LocalStackError
 from local.ports import LOOPBACK, free_port, is_free
 from local.readiness import wait_for_port
@@ -72,7 +72,6 @@ class PostgresServer(LocalServer):
         settings: dict[str, str],
         log_file: Path,
         account: Account | None,
-        lock: IO[str],
     ) -> None:
         self.directory = directory
         self.port = port
@@ -80,10 +79,9 @@ class PostgresServer(LocalServer):
         self._settings = _SETTINGS | {"port": str(port)} | ({} if durable else _NOT_DURABLE) | settings
         self._log_file = log_file
         self._account = account
-        self._lock = lock
         self._installation = unprivileged.installation(account)
         self._data = unprivileged.data_directory(directory, account)
-        self._secret = _secret_of(directory)
+        self._secret = kept(directory / "secret", secrets.token_hex(32)).encode()
 
     @classmethod
     def start(
@@ -98,33 +96,28 @@ class PostgresServer(LocalServer):
         """Start the server on `directory`, and create the data at the first start.
 
         Without `port`, it takes the last port if it is free, else a free one. `durable=False` turns fsync
-        off: the data survives a kill of Postgres, not of the machine. Raises `LocalStackError` if the
-        directory or the port is in use, or if the server does not answer.
+        off: the data survives a kill of Postgres, not of the machine. A server that runs on `directory` is
+        taken for the one of a killed stack, and ended. Raises `LocalStackError` if the port is in use, or if
+        the server does not answer.
         """
         directory = directory.absolute()
         directory.mkdir(parents=True, exist_ok=True)
-        lock = _lock(directory)
-        try:
-            owner = _owner_of(directory / "data")
-            if os.geteuid() not in (0, owner) and owner is not None:
-                raise LocalStackError(
-                    f"the Postgres data in {directory} belongs to another user (number {owner}): "
-                    "run as that user or as root, or remove the folder"
-                )
-            server = cls(
-                directory,
-                port if port is not None else _last_port(directory),
-                durable=durable,
-                settings=settings or {},
-                log_file=log_file or directory / "postgres.log",
-                account=unprivileged.account_for(owner),
-                lock=lock,
+        owner = _owner_of(directory / "data")
+        if os.geteuid() not in (0, owner) and owner is not None:
+            raise LocalStackError(
+                f"the Postgres data in {directory} belongs to another user (number {owner}): "
+                "run as that user or as root, or remove the folder"
             )
-            server._initialise()
-            server.launch()
-        except BaseException:
-            lock.close()
-            raise
+        server = cls(
+            directory,
+            port if port is not None else _last_port(directory),
+            durable=durable,
+            settings=settings or {},
+            log_file=log_file or directory / "postgres.log",
+            account=unprivileged.account_for(owner),
+        )
+        server._initialise()
+        server.launch()
         (directory / "port").write_text(str(server.port))
         return server
 
@@ -175,17 +168,6 @@ class PostgresServer(LocalServer):
         if done.returncode != 0:
             raise LocalStackError(f"Postgres refused a statement: {done.stderr.strip()}")
         return done.stdout.strip()
-
-    def stop(self) -> None:
-        """Stop the server and release the directory. SIGINT ends sessions and writes the data."""
-        super().stop()
-        self._lock.close()
-
-    def restart(self) -> None:
-        super().stop()
-        if self._lock.closed:
-            self._lock = _lock(self.directory)
-        self.launch()
 
     def _password(self, role: str) -> str:
         return hmac.new(self._secret, role.encode(), hashlib.sha256).hexdigest()
@@ -256,7 +238,7 @@ class PostgresServer(LocalServer):
             env=_environment(),
             cwd=Path("/"),
             account=self._account,
-            stop_signal=signal.SIGINT,
+            stop_signal=signal.SIGINT,  # ends sessions and writes the data
         )
 
     def answers(self) -> bool:
@@ -280,8 +262,8 @@ class PostgresServer(LocalServer):
         """Remove a stale `postmaster.pid`, or end a server whose supervisor has ended.
 
         Postgres does not start if a process has the number in that file. After a reboot or in a container,
-        the number may be another program's. If it is a server on this data, its supervisor has ended,
-        because we hold the directory's lock.
+        the number may be another program's. If it is a server on this data, its supervisor has ended: no
+        other stack runs in the same folder.
         """
         pid_file = self._data / "postmaster.pid"
         try:
@@ -310,16 +292,6 @@ def _environment() -> dict[str, str]:
     return {"PATH": os.environ.get("PATH", "/usr/bin:/bin"), "LC_ALL": "C", "TZ": "UTC"}
 
 
-def _lock(directory: Path) -> IO[str]:
-    file = (directory / "lock").open("a")
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        file.close()
-        raise LocalStackError(f"another running stack uses the Postgres data in {directory}") from None
-    return file
-
-
 def _owner_of(data: Path) -> int | None:
     try:
         return data.stat().st_uid
@@ -333,15 +305,3 @@ def _last_port(directory: Path) -> int:
     except (OSError, ValueError):
         return free_port()
     return port if is_free(port) else free_port()
-
-
-def _secret_of(directory: Path) -> bytes:
-    path = directory / "secret"
-    try:
-        return path.read_bytes()
-    except FileNotFoundError:
-        secret = secrets.token_hex(32).encode()
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(secret)
-        return secret
