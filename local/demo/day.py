@@ -29,8 +29,8 @@ from local.model.session import CatalogueSession
 from local.observing import Mailbox, all_is_read
 from local.people import Agent, Population
 from local.portal import requests
+from local.portal.envelope import SigningKey
 from local.portal.requests import Request
-from local.portal.signing import SigningKey
 from local.stack import Stack
 
 PATIENCE_SECONDS = 90.0

@@ -16,9 +16,8 @@ from typing import Any
 from aiokafka import AIOKafkaProducer
 
 from local.model.day import SentRequest
-from local.portal.envelope import signed
+from local.portal.envelope import SIGNED, SigningKey, signed
 from local.portal.requests import ENROLMENTS, Request
-from local.portal.signing import SIGNED, SigningKey
 
 Headers = list[tuple[str, bytes | None]]
 Record = tuple[bytes | None, bytes | None, Headers]

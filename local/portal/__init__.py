@@ -4,7 +4,7 @@ It knows Parcours by its public contract alone (docs/portals.md): it reads sessi
 API, sends signed requests to Kafka and reads their answers on `portal.answers.<its name>`. It imports
 nothing of `services` or `shared`.
 
-`requests.py` has the requests, `signing.py` and `envelope.py` make records, `exchange.py` sends them and
+`requests.py` has the requests, `envelope.py` makes signed records, `exchange.py` sends them and
 reads answers, `journal.py` stores both, `standing.py` derives the state of each agent. `offer.py` reads the
 catalogue, `pages.py` shows it all.
 """

@@ -1,15 +1,35 @@
 """CloudEvents on Kafka in binary mode: writes requests as signed records, and reads records as events."""
 
+import base64
+import hmac
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, Self
 
 from local.portal.requests import Request
-from local.portal.signing import SigningKey
 
 Headers = tuple[tuple[str, str], ...]
+SIGNED = ("id", "source", "type", "time")
+
+
+@dataclass(frozen=True)
+class SigningKey:
+    """Signs by HMAC-SHA256 over the attributes of an event and its record's whole value."""
+
+    id: str
+    secret: bytes = field(repr=False)
+
+    @classmethod
+    def of(cls, key_id: str, secret: str) -> Self:
+        """Return the key whose `secret` is `whsec_` and base64."""
+        return cls(key_id, base64.b64decode(secret.removeprefix("whsec_"), validate=True))
+
+    def sign(self, attributes: Mapping[str, str], value: bytes) -> bytes:
+        lines = ["v1", self.id, *(attributes[name] for name in SIGNED), ""]
+        digest = hmac.digest(self.secret, "\n".join(lines).encode() + value, "sha256")
+        return b"v1," + base64.b64encode(digest)
 
 
 @dataclass(frozen=True)

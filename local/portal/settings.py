@@ -1,11 +1,9 @@
 import os
-import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-from local.portal.signing import SigningKey
+from local.portal.envelope import SigningKey
 
 
 @dataclass(frozen=True)
@@ -46,22 +44,8 @@ def from_environment(given: Mapping[str, str] = os.environ) -> Settings:
         catalogue=catalogue,
         catalogue_pages=given.get("CATALOGUE_PUBLIC_URL", catalogue).rstrip("/"),
         mails=given.get("MAILBOX_URL", ""),
-        kafka=_kafka(given),
+        kafka={
+            "bootstrap_servers": given["KAFKA_BOOTSTRAP_SERVERS"].split(","),
+            "client_id": f"portal-{given['PORTAL']}",
+        },
     )
-
-
-def _kafka(given: Mapping[str, str]) -> dict[str, Any]:
-    protocol = given.get("KAFKA_SECURITY_PROTOCOL", "PLAINTEXT")
-    options: dict[str, Any] = {
-        "bootstrap_servers": given["KAFKA_BOOTSTRAP_SERVERS"].split(","),
-        "client_id": f"portal-{given['PORTAL']}",
-        "security_protocol": protocol,
-    }
-    if protocol.endswith("SSL"):
-        ca_file = given.get("KAFKA_CA_FILE")
-        options["ssl_context"] = ssl.create_default_context(cafile=Path(ca_file) if ca_file else None)
-    if protocol.startswith("SASL"):
-        options["sasl_mechanism"] = given.get("KAFKA_SASL_MECHANISM", "PLAIN")
-        options["sasl_plain_username"] = given.get("KAFKA_SASL_USERNAME")
-        options["sasl_plain_password"] = given.get("KAFKA_SASL_PASSWORD")
-    return options

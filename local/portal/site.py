@@ -14,8 +14,9 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
+from local import french
 from local.people import Agent, Authority
-from local.portal import french, questions
+from local.portal import questions
 from local.portal.exchange import Exchange
 from local.portal.forms import Errors, is_about_somebody_new
 from local.portal.journal import Journal, Travel

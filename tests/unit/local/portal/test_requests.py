@@ -11,9 +11,9 @@ from stdnum.fr import siret
 from local.demo.portal import Headers, malformed_records, record_of
 from local.people import Population
 from local.portal import requests
+from local.portal.envelope import SigningKey
 from local.portal.people import AUTHORITIES, STAFF, invented
 from local.portal.requests import Request
-from local.portal.signing import SigningKey
 from shared.events import BY_TYPE, Event
 from shared.events.cloudevents import Received, Record, SendingPortal
 from shared.events.outcomes import RejectionCode
