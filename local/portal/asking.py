@@ -32,7 +32,7 @@ class Asking:
         form = await sent_form(request)
         agent, errors = new_agent(form)
         if agent is None:
-            return await self._site.page("home.html", status=422, errors=errors, form=form)
+            return await self._site.page("home.html", errors=errors, form=form)
         self._site.journal.add_agent(agent)
         return redirect_to(f"/agents/{agent.agent_id}")
 
@@ -87,7 +87,6 @@ class Asking:
         if asked and (errors or not answered):
             return await self._site.page(
                 "move.html",
-                status=422 if answered else 200,
                 agent=agent,
                 session_id=session_id,
                 there=there,

@@ -1,5 +1,4 @@
 import time
-from dataclasses import dataclass
 from typing import Any
 
 import httpx
@@ -12,28 +11,23 @@ class OfferAway(Exception):
     pass
 
 
-@dataclass
-class _Kept:
-    sessions: dict[str, Session]
-    until: float
-
-
 class Offer:
     def __init__(self, client: httpx.AsyncClient) -> None:
         self._client = client
-        self._kept = _Kept({}, 0.0)
+        self._sessions: dict[str, Session] = {}
+        self._fresh_until = 0.0
 
     async def sessions(self) -> dict[str, Session]:
         """Return the sessions by id, sorted by start. Raises `OfferAway`."""
-        if time.monotonic() > self._kept.until:
+        if time.monotonic() > self._fresh_until:
             found: dict[str, Session] = {}
             query = {"limit": "100"}
             while query:
                 page = await self._get("/api/v1/sessions", **query)
                 found |= {session["session_id"]: session for session in page["items"]}
                 query = query | {"cursor": page["next"]} if page["next"] else {}
-            self._kept = _Kept(found, time.monotonic() + _FRESH_SECONDS)
-        return self._kept.sessions
+            self._sessions, self._fresh_until = found, time.monotonic() + _FRESH_SECONDS
+        return self._sessions
 
     async def session(self, session_id: str) -> Session | None:
         """Raises `OfferAway`."""

@@ -68,9 +68,8 @@ class Site:
         return await self.page(
             "employer.html",
             about(known, authority.siret),
-            status=422 if errors else 200,
-            errors=errors or {},
-            form=form or {},
+            errors=errors,
+            form=form,
             authority=authority,
             staff=staff,
             sessions=sessions,
@@ -93,9 +92,8 @@ class Site:
         return await self.page(
             "agent.html",
             about({agent.agent_id}),
-            status=422 if errors else 200,
-            errors=errors or {},
-            form=form or {},
+            errors=errors,
+            form=form,
             agent=agent,
             sessions=sessions,
             mine=[
@@ -118,9 +116,8 @@ class Site:
         return await self.page(
             "session.html",
             lambda travel: travel.envelope.data.get("session_id") == session_id,
-            status=422 if errors else 200,
-            errors=errors or {},
-            form=form or {},
+            errors=errors,
+            form=form,
             session=session,
             agent_id=(form or request.query_params).get("agent_id", ""),
             is_new=is_about_somebody_new(form or {}),
@@ -133,9 +130,11 @@ class Site:
         concerns: Callable[[Travel], bool] = lambda _: True,
         *,
         status: int = 200,
+        errors: Errors | None = None,
+        form: Mapping[str, Any] | None = None,
         **values: Any,
     ) -> Response:
-        """Render a page. `concerns` says which events are shown beside it."""
+        """Render a page, with status 422 if the form has errors. `concerns` chooses the events beside it."""
         standings = self.standings()
         travels = [
             travel for travel in reversed(self.journal.travels) if concerns(standings.subject_of(travel))
@@ -150,12 +149,12 @@ class Site:
                 bespoke.session_id: bespoke.request.envelope.data["theme"]
                 for bespoke in standings.bespoke.values()
             },
-            "errors": {},
-            "form": {},
+            "errors": errors or {},
+            "form": form or {},
             "everything": False,
         }
         text = _environment.get_template(template).render(context | values)
-        return HTMLResponse(text, status, headers=HEADERS)
+        return HTMLResponse(text, 422 if errors else status, headers=HEADERS)
 
     def standings(self) -> Standings:
         return Standings(self.journal.travels)
