@@ -1,9 +1,7 @@
 import asyncio
-import socket
-import threading
 import time
-from collections.abc import Callable, Coroutine
-from typing import Any, TypeVar
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 
 import httpx
 from aiokafka.admin import AIOKafkaAdminClient
@@ -12,8 +10,6 @@ from aiokafka.errors import KafkaError
 from local.children import Child
 from local.failures import LocalStackError
 from local.ports import is_free
-
-T = TypeVar("T")
 
 
 def wait_until(
@@ -50,29 +46,8 @@ def wait_for_port(port: int, wanted_for: str) -> None:
         ) from None
 
 
-def run_blocking(coroutine: Coroutine[Any, Any, T]) -> T:
-    """Run the coroutine to its end and return its result, even inside a running event loop."""
-    outcome: list[T] = []
-    failure: list[BaseException] = []
-
-    def work() -> None:
-        try:
-            outcome.append(asyncio.run(coroutine))
-        except BaseException as error:  # noqa: BLE001 - raised again in the caller's thread
-            failure.append(error)
-
-    thread = threading.Thread(target=work)
-    thread.start()
-    thread.join()
-    if failure:
-        raise failure[0]
-    return outcome[0]
-
-
 def kafka_answers(bootstrap_servers: str) -> bool:
     """Return whether the brokers answer and know of a live broker."""
-    if not any(_accepts(address) for address in bootstrap_servers.split(",")):
-        return False  # aiokafka would log an error for each refused connection
 
     async def ask() -> bool:
         admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap_servers, request_timeout_ms=3_000)
@@ -86,7 +61,8 @@ def kafka_answers(bootstrap_servers: str) -> bool:
             await asyncio.sleep(0.01)  # aiokafka has only asked for a failed connection to be closed
         return bool(cluster["brokers"])
 
-    return run_blocking(ask())
+    with ThreadPoolExecutor(1) as pool:  # the caller may be in an event loop
+        return pool.submit(asyncio.run, ask()).result()
 
 
 def is_ready(url: str) -> bool:
@@ -94,12 +70,3 @@ def is_ready(url: str) -> bool:
         return httpx.get(f"{url}/health/ready", timeout=2, trust_env=False).is_success
     except httpx.TransportError:
         return False
-
-
-def _accepts(address: str) -> bool:
-    host, _, port = address.strip().rpartition(":")
-    try:
-        socket.create_connection((host.strip("[]"), int(port)), timeout=2).close()
-    except (OSError, ValueError):
-        return False
-    return True
