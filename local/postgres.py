@@ -16,14 +16,15 @@ import signal
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Self
 
 import psutil
 
 from local import unprivileged
-from local.children import Account, Child
+from local.children import Child
 from local.credentials import kept
 from local.failures import LocalStackError
 from local.ports import LOOPBACK, free_port, is_free
@@ -57,7 +58,7 @@ _OF_TESTS = {
 
 
 class PostgresServer(LocalServer):
-    """Use `start`, or `temporary` in tests. Data stays when the server is stopped."""
+    """Data stays when the server is stopped, but not that of a `temporary` server, for tests."""
 
     title = "Postgres"
     start_seconds = 60.0  # recovery after a crash included
@@ -66,60 +67,35 @@ class PostgresServer(LocalServer):
     def __init__(
         self,
         directory: Path,
-        port: int,
-        *,
-        durable: bool,
-        settings: dict[str, str],
-        log_file: Path,
-        account: Account | None,
-    ) -> None:
-        self.directory = directory
-        self.port = port
-        self._durable = durable
-        self._settings = _SETTINGS | {"port": str(port)} | ({} if durable else _NOT_DURABLE) | settings
-        self._log_file = log_file
-        self._account = account
-        self._installation = unprivileged.installation(account)
-        self._data = unprivileged.data_directory(directory, account)
-        self._secret = kept(directory / "secret", secrets.token_hex(32)).encode()
-
-    @classmethod
-    def start(
-        cls,
-        directory: Path,
         port: int | None = None,
         *,
         durable: bool = True,
-        settings: dict[str, str] | None = None,
+        settings: Mapping[str, str] = MappingProxyType({}),
         log_file: Path | None = None,
-    ) -> Self:
-        """Start the server on `directory`, and create the data at the first start.
+    ) -> None:
+        """The data is created in `directory` at the first start.
 
         Without `port`, it takes the last port if it is free, else a free one. `durable=False` turns fsync
-        off: the data survives a kill of Postgres, not of the machine. A server that runs on `directory` is
-        taken for the one of a killed stack, and ended. Raises `LocalStackError` if the port is in use, or if
-        the server does not answer.
+        off: the data survives a kill of Postgres, not of the machine. Raises `LocalStackError` if the data
+        belongs to another user.
         """
-        directory = directory.absolute()
-        directory.mkdir(parents=True, exist_ok=True)
-        owner = _owner_of(directory / "data")
+        self.directory = directory.absolute()
+        self.directory.mkdir(parents=True, exist_ok=True)
+        owner = _owner_of(self.directory / "data")
         if os.geteuid() not in (0, owner) and owner is not None:
             raise LocalStackError(
                 f"the Postgres data in {directory} belongs to another user (number {owner}): "
                 "run as that user or as root, or remove the folder"
             )
-        server = cls(
-            directory,
-            port if port is not None else _last_port(directory),
-            durable=durable,
-            settings=settings or {},
-            log_file=log_file or directory / "postgres.log",
-            account=unprivileged.account_for(owner),
-        )
-        server._initialise()
-        server.launch()
-        (directory / "port").write_text(str(server.port))
-        return server
+        self.port = port or _last_port(self.directory)
+        self._durable = durable
+        speed = {} if durable else _NOT_DURABLE
+        self._settings = {**_SETTINGS, **speed, **settings, "port": str(self.port)}
+        self._log_file = log_file or self.directory / "postgres.log"
+        self._account = unprivileged.account_for(owner)
+        self._installation = unprivileged.installation(self._account)
+        self._data = unprivileged.data_directory(self.directory, self._account)
+        self._secret = kept(self.directory / "secret", secrets.token_hex(32)).encode()
 
     @classmethod
     @contextlib.contextmanager
@@ -128,7 +104,8 @@ class PostgresServer(LocalServer):
         if os.geteuid() == 0:
             directory.chmod(0o711)  # ours alone to change: the account that runs Postgres passes through it
         try:
-            with cls.start(directory, durable=durable, settings={} if durable else _OF_TESTS) as server:
+            settings = {} if durable else _OF_TESTS
+            with cls(directory, durable=durable, settings=settings).start() as server:
                 yield server
         finally:
             unprivileged.remove_data(directory)
@@ -212,24 +189,25 @@ class PostgresServer(LocalServer):
         if made.returncode != 0:
             raise LocalStackError(f"initdb could not make {self._data}:\n{made.stderr.strip()}")
 
-    def launch(self) -> None:
+    def start(self) -> Self:
+        """End a server on this data before, which a killed stack has left."""
         deadline = time.monotonic() + self.start_seconds
         while True:
             start_of_log = self._log_file.stat().st_size if self._log_file.exists() else 0
             try:
-                super().launch()
+                return super().start()
             except LocalStackError:
                 log = self._log_file.read_bytes()[start_of_log:] if self._log_file.exists() else b""
                 # The backends of a killed postmaster take a moment to notice and let its shared memory go.
                 if b"shared memory block" not in log or time.monotonic() > deadline:
                     raise
                 time.sleep(0.1)
-            else:
-                return
 
     def start_process(self) -> Child:
         self._end_survivor()
         wait_for_port(self.port, self.title)
+        self._initialise()
+        (self.directory / "port").write_text(str(self.port))
         options = [f"--{name}={value}" for name, value in self._settings.items()]
         return Child.start(
             self.title,

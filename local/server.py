@@ -43,10 +43,10 @@ class LocalServer(ABC):
     def restart(self) -> None:
         """Start again on the same ports and data, whether the process is stopped, killed or running."""
         self.stop()
-        self.launch()
+        self.start()
 
-    def launch(self) -> None:
-        """Start the server and return once it answers. Otherwise kill it and raise `LocalStackError`."""
+    def start(self) -> Self:
+        """Start the server and return it once it answers. Otherwise kill it and raise `LocalStackError`."""
         self._child = self.start_process()
         try:
             wait_until(
@@ -58,6 +58,7 @@ class LocalServer(ABC):
         except BaseException:
             self._child.kill()
             raise
+        return self
 
     @abstractmethod
     def start_process(self) -> Child:

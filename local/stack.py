@@ -232,7 +232,7 @@ class Stack:
 
     def _start_postgres(self) -> None:
         data, log = self._folder.data / "postgres", self._folder.log("postgres")
-        self.postgres = PostgresServer.start(data, durable=not self.options.fresh, log_file=log)
+        self.postgres = PostgresServer(data, durable=not self.options.fresh, log_file=log).start()
         self._started["postgres"] = self.postgres
         for service in SERVICES:
             self.postgres.create_database(f"parcours_{service}")
@@ -242,8 +242,8 @@ class Stack:
 
         def start(port: int) -> TansuBroker | KafkaBroker:
             if self.options.broker == "kafka":
-                return KafkaBroker.start(self._folder.data / "kafka", port, log_file=log)
-            return TansuBroker.start(port, log_file=log)
+                return KafkaBroker(self._folder.data / "kafka", port, log).start()
+            return TansuBroker(port, log).start()
 
         self.broker = _on_a_port(KAFKA_PORT, start)
         self._started["kafka"] = self.broker
@@ -251,7 +251,7 @@ class Stack:
     def _start_mailbox(self) -> None:
         def start(port: int) -> MailboxServer:
             page, log = standard_or_free(MAILBOX_PORT), self._folder.log("mailbox")
-            return MailboxServer.start(self._folder.path / "mailbox", port, page, log_file=log)
+            return MailboxServer(self._folder.path / "mailbox", port, page, log).start()
 
         self.mailbox = _on_a_port(SMTP_PORT, start)
         self._started["mailbox"] = self.mailbox
@@ -298,12 +298,8 @@ class Stack:
         return int(given) if number == 1 else free_port()
 
     def _start_portal(self, port: int) -> PortalServer:
-        return PortalServer.start(
-            self._folder.path / "portal",
-            port,
-            self._environment_of_portal(),
-            log_file=self._folder.log("portal"),
-        )
+        directory, log = self._folder.path / "portal", self._folder.log("portal")
+        return PortalServer(directory, port, self._environment_of_portal(), log).start()
 
     def _start_service(self, process: SupervisedProcess) -> None:
         process.env = self.environment(process.service)

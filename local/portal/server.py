@@ -1,7 +1,6 @@
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Self
 
 from local.children import Child
 from local.places import PROJECT
@@ -15,15 +14,9 @@ class PortalServer(LocalServer):
 
     def __init__(self, directory: Path, port: int, environment: Mapping[str, str], log_file: Path) -> None:
         self.port = port
-        self._directory = directory
+        self._directory = directory.absolute()
         self._environment = environment
         self._log_file = log_file
-
-    @classmethod
-    def start(cls, directory: Path, port: int, environment: Mapping[str, str], *, log_file: Path) -> Self:
-        portal = cls(directory.absolute(), port, environment, log_file)
-        portal.launch()
-        return portal
 
     @property
     def url(self) -> str:

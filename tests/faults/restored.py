@@ -102,7 +102,7 @@ async def _until_the_backups(users: Users, archive: Archive) -> tuple[list[str],
         if number == 2:
             await asyncio.to_thread(kafka.stop)
             await asyncio.to_thread(shutil.copytree, kafka.directory / "data", disk)
-            await asyncio.to_thread(kafka.launch)
+            await asyncio.to_thread(kafka.start)
     return archive.bases(), disk
 
 
@@ -146,7 +146,7 @@ async def _restore_by_wal(users: Users, archive: Archive, disk: Path) -> list[st
     await asyncio.to_thread(kafka.kill)
     shutil.rmtree(kafka.directory / "data")
     shutil.copytree(disk, kafka.directory / "data")
-    await asyncio.to_thread(kafka.launch)
+    await asyncio.to_thread(kafka.start)
     await asyncio.to_thread(archive.restore_all)
     await asyncio.to_thread(users.installation.postgres.restart)
     archive.receive()

@@ -14,7 +14,6 @@ from typing import Self
 from sqlalchemy import make_url
 
 from local.kafka import KafkaBroker
-from local.kafka.broker import prepare
 from local.ports import LOOPBACK, free_port
 from local.postgres import PostgresServer
 from services.enrolment.tables import metadata
@@ -90,7 +89,6 @@ class _ProxiedKafka(KafkaBroker):
 
 def play() -> list[str]:
     """Play it on servers of its own. Returns what went wrong; empty: nothing."""
-    prepare()
     with TemporaryDirectory(prefix="parcours-stalls-") as folder, PostgresServer.temporary() as postgres:
         url = postgres.create_database("enrolment")
         migrations.upgrade(url, ROOT / "services" / "enrolment" / "migrations", metadata)
@@ -98,11 +96,11 @@ def play() -> list[str]:
 
 
 async def _play(postgres: PostgresServer, url: str, folder: Path) -> list[str]:
-    kafka = _ProxiedKafka(folder, free_port(), free_port(), folder / "kafka.log")
+    kafka = _ProxiedKafka(folder)
     kafka.proxied = free_port()
     async with StallingProxy(kafka.proxied) as to_kafka, StallingProxy(postgres.port) as to_postgres:
         kafka.proxy = to_kafka.port
-        await asyncio.to_thread(kafka.launch)
+        await asyncio.to_thread(kafka.start)
         with kafka:
             await asyncio.to_thread(create_topics, kafka)
             proxied = make_url(url).set(port=to_postgres.port).render_as_string(hide_password=False)

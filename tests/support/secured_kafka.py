@@ -10,7 +10,6 @@ from typing import Any
 from typer.testing import CliRunner
 
 from local.kafka import KafkaBroker
-from local.kafka.broker import prepare
 from local.ports import LOOPBACK, free_port
 from shared.messaging.broker import KafkaSettings
 from tests.support.certificates import Authority
@@ -43,7 +42,7 @@ class SecuredKafka(KafkaBroker):
     """A broker with these users, who connect to ``users_port``; a user's password is its name, twice."""
 
     def __init__(self, directory: Path, users: Iterable[str]) -> None:
-        super().__init__(directory, free_port(), free_port(), directory / "kafka.log")
+        super().__init__(directory)
         self.users_port = free_port()
         self.portals_file = directory / "portals.json"
         self._users = (ADMIN, *users)
@@ -62,11 +61,9 @@ class SecuredKafka(KafkaBroker):
         from shared.cli import service_cli
 
         need_kafka()
-        prepare()
         broker = cls(directory, [*OPERATORS, *SERVICE_USERS, *(f"portal-{portal}" for portal in PORTALS)])
         broker.portals_file.write_text(json.dumps([a_portal_by_kafka(portal) for portal in PORTALS]))
-        broker.launch()
-        with broker:
+        with broker.start():
             for user, command in ((ADMIN, ["acls", "--apply"]), ("parcours-topics", ["create"])):
                 environment = {
                     "ENROLMENT_DATABASE_URL": "postgresql://u@127.0.0.1:1/none",

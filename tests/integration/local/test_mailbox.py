@@ -23,7 +23,7 @@ HOSTILE = (
 
 @pytest.fixture(scope="module")
 def mailbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MailboxServer]:
-    with MailboxServer.start(tmp_path_factory.mktemp("mails") / "mailbox") as server:
+    with MailboxServer(tmp_path_factory.mktemp("mails") / "mailbox").start() as server:
         yield server
 
 
@@ -65,7 +65,7 @@ async def test_mails_over_eight_connections_are_all_kept_once_and_listed_after_a
             for number in numbers:
                 await client.sendmail("a@b.fr", [f"agent-{number}@ville.fr"], content % (number, number))
 
-    with MailboxServer.start(tmp_path / "mailbox") as server:
+    with MailboxServer(tmp_path / "mailbox").start() as server:
         await asyncio.gather(*(connection(server, range(first, 120, 8)) for first in range(8)))
         found = {re.findall(rb"Convocation (\d+)", file.read_bytes())[0] for file in server.mails()}
         assert len(server.mails()) == len(found) == 120

@@ -49,7 +49,7 @@ async def test_nobody_enters_without_the_password(postgres: PostgresServer) -> N
 
 
 def test_data_outlives_a_stop_and_a_kill_and_a_stop_leaves_nothing_running(directory: Path) -> None:
-    with PostgresServer.start(directory) as server:
+    with PostgresServer(directory).start() as server:
         assert server.execute("SHOW fsync; SHOW synchronous_commit; SHOW full_page_writes;") == "on\non\non"
         server.create_database("kept")
         server.execute("CREATE TABLE fact AS SELECT 1 AS n", "kept")
@@ -57,7 +57,7 @@ def test_data_outlives_a_stop_and_a_kill_and_a_stop_leaves_nothing_running(direc
     assert not psutil.pid_exists(pid)
     assert is_free(port)
 
-    with PostgresServer.start(directory) as server:
+    with PostgresServer(directory).start() as server:
         assert server.port == port, "the port of the last time is kept while it is free"
         server.execute("INSERT INTO fact VALUES (2)", "kept")
         server.kill()
@@ -72,9 +72,9 @@ def test_a_port_in_use_is_refused_in_one_line_and_an_abandoned_server_replaced(
     postgres: PostgresServer, directory: Path
 ) -> None:
     with pytest.raises(LocalStackError, match=f"port {postgres.port}.* in use"):
-        PostgresServer.start(directory, port=postgres.port, durable=False)
-    abandoned = PostgresServer.start(directory, durable=False)
-    with PostgresServer.start(directory, durable=False) as server:
+        PostgresServer(directory, port=postgres.port, durable=False).start()
+    abandoned = PostgresServer(directory, durable=False).start()
+    with PostgresServer(directory, durable=False).start() as server:
         assert server.pid != abandoned.pid
         assert server.execute("SELECT 1") == "1"
     assert not abandoned.running()
@@ -85,20 +85,20 @@ def test_as_root_a_closed_parent_folder_stays_closed_and_postgres_runs_all_the_s
     closed = tmp_path / "closed"
     closed.mkdir(mode=0o700)
     try:
-        with PostgresServer.start(closed / "postgres", durable=False) as server:
+        with PostgresServer(closed / "postgres", durable=False).start() as server:
             assert server.execute("SELECT 1") == "1"
             assert psutil.Process(server.pid).username() == unprivileged.ACCOUNT_NAME
             data = (closed / "postgres" / "data").resolve()
             assert data.is_relative_to(unprivileged.OPEN_PLACE)
         assert stat.S_IMODE(closed.stat().st_mode) == 0o700
 
-        with PostgresServer.start(closed / "postgres", durable=False) as server:
+        with PostgresServer(closed / "postgres", durable=False).start() as server:
             assert (closed / "postgres" / "data").resolve() == data, "the same data the second time"
 
         # A copied clone brings the link along; two servers on one data folder would ruin it.
         copied = tmp_path / "copied"
         shutil.copytree(closed, copied, symlinks=True)
-        with PostgresServer.start(copied / "postgres", durable=False):
+        with PostgresServer(copied / "postgres", durable=False).start():
             assert (copied / "postgres" / "data").resolve() != data
         unprivileged.remove_data(copied / "postgres")
     finally:
@@ -140,5 +140,5 @@ def test_as_root_data_of_an_ordinary_user_is_run_by_that_user() -> None:
         data.mkdir(mode=0o700)
         os.chown(data, nobody.uid, nobody.gid)
 
-        with PostgresServer.start(directory, durable=False) as server:
+        with PostgresServer(directory, durable=False).start() as server:
             assert psutil.Process(server.pid).username() == nobody.name

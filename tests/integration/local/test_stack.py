@@ -181,7 +181,7 @@ class StackOfAnotherProcess(Stack):
     def __init__(self, running: Running) -> None:
         super().__init__(StackOptions(directory=running.directory))
         self._described = running.description()
-        self.mailbox = MailboxServer(Path(self._described["mailbox_dir"]), 0, 0, Path())
+        self.mailbox = MailboxServer(Path(self._described["mailbox_dir"]))
 
     @property
     def kafka(self) -> str:

@@ -20,11 +20,11 @@ from local.tansu import TansuBroker
 directory = Path(sys.argv[1])
 started = []
 def start_in_a_thread_that_ends():
-    started.append(PostgresServer.start(directory, durable=False))
+    started.append(PostgresServer(directory, durable=False).start())
 thread = threading.Thread(target=start_in_a_thread_that_ends)
 thread.start()
 thread.join()
-started.append(TansuBroker.start())
+started.append(TansuBroker().start())
 print(*[server.pid for server in started], flush=True)
 threading.Event().wait()
 """
