@@ -11,7 +11,7 @@ from sqlalchemy import text
 from local.kafka import KafkaBroker
 from shared.database import Database
 from tests.conftest import Eventually, RunService
-from tests.integration.enrolment.conftest import SelectRows
+from tests.integration.enrolment.conftest import LocksAwaited, SelectRows
 from tests.integration.enrolment.records import agents_of, announce, decisions_about, requests_for
 from tests.support.builders import open_now
 from tests.support.kafka import KafkaPortal
@@ -44,10 +44,10 @@ async def test_of_many_requests_to_two_processes_the_first_have_the_seats_and_no
     assert [row.received_at for row in in_line] == sorted(row.received_at for row in in_line)
 
 
-def more_decided(database: Database, than: int) -> Callable[[], Awaitable[bool]]:
+def requests_are(database: Database, number: int) -> Callable[[], Awaitable[bool]]:
     async def are_decided() -> bool:
         async with database.quiet_transaction() as tx:
-            return bool(await tx.scalar(text("SELECT count(*) > :than FROM request"), {"than": than}))
+            return bool(await tx.scalar(text("SELECT count(*) = :number FROM request"), {"number": number}))
 
     return are_decided
 
@@ -58,6 +58,8 @@ async def test_stopping_and_killing_the_service_in_the_middle_loses_and_doubles_
     run_service: RunService,
     eventually: Eventually,
     database: Database,
+    *,
+    locks_awaited: LocksAwaited,
 ) -> None:
     sessions = [open_now(capacity=20) for _ in range(6)]
     per_session = [requests_for(session, 100) for session in sessions]
@@ -68,12 +70,15 @@ async def test_stopping_and_killing_the_service_in_the_middle_loses_and_doubles_
         await announce(portal, *sessions)
         service = run_service("enrolment", enrolment_url, kafka.bootstrap_servers, **replica)
         for first, how in ((0, signal.SIGKILL), (300, signal.SIGTERM)):
-            sending = asyncio.create_task(portal.send("portal.enrolments", records[first : first + 300]))
-            await eventually(more_decided(database, than=first + 100), "some requests are decided")
-            service.process.send(how)
+            await portal.send("portal.enrolments", records[first : first + 150])
+            await eventually(requests_are(database, first + 150), "the first half is decided")
+            async with database.transaction() as tx:
+                await tx.execute(text("SELECT 1 FROM session FOR UPDATE"))
+                await portal.send("portal.enrolments", records[first + 150 : first + 300])
+                await locks_awaited()  # the service cannot decide the other half
+                service.process.send(how)
             code = await asyncio.to_thread(service.process.wait, 20)
             assert code == (0 if how is signal.SIGTERM else -signal.SIGKILL)
-            await sending
             service.start()
         found = await decisions_about(kafka, sessions, 600)
 
