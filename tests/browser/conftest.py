@@ -89,16 +89,26 @@ def new_tab(chromium: Browser, **options: Any) -> Iterator[Page]:
     context.close()
 
 
+def console_errors(tab: Page) -> list[str]:
+    """A list to which each error is added that the tab's console shows from now on."""
+    errors: list[str] = []
+
+    def add(error: str) -> None:
+        if "Failed to load resource" not in error:
+            errors.append(error)
+
+    tab.on("console", lambda message: add(message.text) if message.type == "error" else None)
+    tab.on("pageerror", lambda error: add(str(error)))
+    return errors
+
+
 @contextmanager
 def new_phone(chromium: Browser, url: str, **options: Any) -> Iterator[Page]:
     """A tab as wide as a phone; what a page writes to its console fails the test."""
-    written: list[str] = []
     with new_tab(chromium, base_url=url, viewport={"width": 375, "height": 740}, **options) as tab:
-        tab.on("console", lambda message: written.append(message.text) if message.type == "error" else None)
-        tab.on("pageerror", lambda error: written.append(str(error)))
+        errors = console_errors(tab)
         yield tab
-    unexpected = [line for line in written if "Failed to load resource" not in line]
-    assert unexpected == []
+    assert errors == []
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ import pytest
 from playwright.sync_api import Browser, Page
 
 from shared.web.assets import ASSETS
-from tests.browser.conftest import FILES, Show, new_phone
+from tests.browser.conftest import FILES, Show, console_errors, new_phone
 from tests.browser.inspection import faults_in_every_width, faults_of_main
 from tests.pages.golden import differences
 from tests.pages.seen import MOST_BYTES, SERVICES, NewDatabase, visit
@@ -74,14 +74,15 @@ def test_every_page_is_as_its_golden_file(service: str, seen: Seen) -> None:
 
 @pytest.mark.browser
 def test_nothing_is_wrong_with_any_page(phone: Page, show: Show, seen: Seen) -> None:
-    found = []
+    found, errors = [], console_errors(phone)
     for group, states in seen.items():
         assert {state.name for state in states} >= set(TYPICAL[group]), group
         for state in states:
             show(phone, state.answer.text)
             phone.evaluate(OPENED)
             look = faults_in_every_width if state.name in TYPICAL[group] else faults_of_main
-            found += [f"{group}, {state.name}: {fault}" for fault in look(phone)]
+            found += [f"{group}, {state.name}: {fault}" for fault in (*look(phone), *errors)]
+            errors.clear()
     assert not found, "\n".join(found)
 
 
