@@ -1,6 +1,7 @@
 """Version N-1: the services of the last release, from git, as processes beside today's."""
 
 import ctypes
+import fcntl
 import hashlib
 import io
 import os
@@ -64,9 +65,12 @@ def last_release() -> ReleasedCode:
     """
     release = next(release for release in releases() if release.commit)
     folder = LOCAL / "released" / str(release.commit)
-    if not folder.exists():
-        _extract(release, folder)
-    return ReleasedCode(release, folder, _python(folder))
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with (folder.parent / "lock").open("w") as lock:  # closed, it is free for the next worker
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not folder.exists():
+            _extract(release, folder)
+        return ReleasedCode(release, folder, _python(folder))
 
 
 def _extract(release: Release, folder: Path) -> None:

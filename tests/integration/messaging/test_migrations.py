@@ -3,7 +3,7 @@
 import asyncio
 import shutil
 import subprocess
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -130,6 +130,16 @@ _WAITS = text(
 )
 
 
+@pytest.fixture
+def databases_removed(postgres: PostgresServer) -> Iterator[None]:
+    """Remove what Compose makes, since other tests share the server."""
+    yield
+    for service in SERVICES:
+        postgres.execute(f"DROP DATABASE IF EXISTS {service}")
+        postgres.execute(f"DROP ROLE IF EXISTS {service}, {service}_owner")
+
+
+@pytest.mark.usefixtures("databases_removed")
 def test_with_docker_the_owner_migrates_and_the_service_works_with_the_rows_and_alters_nothing(
     postgres: PostgresServer, tmp_path: Path
 ) -> None:
