@@ -23,8 +23,10 @@ import httpx
 import psutil
 import pytest
 from sqlalchemy import text
+from typer.testing import CliRunner
 
 from local import unprivileged
+from local.__main__ import cli
 from local.credentials import portals_file
 from local.demo import command as demonstration
 from local.demo.progress import Say
@@ -213,8 +215,11 @@ def test_the_demonstration_loses_doubles_and_overbooks_nothing(
         return StackOfAnotherProcess(running)
 
     monkeypatch.setattr(demonstration, "Stack", stack_of_the_tests)
-    options = StackOptions(directory=running.directory, environment=inherited())
-    assert demonstration.demo(options, print, Crowd(mooc=30, popular=40, most_sessions=1)) == 0
+    small = partial(demonstration.demo, crowd=Crowd(mooc=30, popular=40, most_sessions=1))
+    monkeypatch.setattr(demonstration, "demo", small)
+    arguments = ["demo", "--directory", str(running.directory)]
+    done = CliRunner().invoke(cli, arguments, catch_exceptions=False)
+    assert done.exit_code == 0, done.output
 
     [options] = given
     assert (options.fresh, options.data) == (True, running.directory / "demo")
@@ -484,10 +489,9 @@ def test_sigterm_stops_everything_in_order_and_keeps_the_data(running: Running) 
 def test_a_part_that_cannot_start_stops_the_others_and_says_why(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Postgres, the broker and the mailbox run by then."""
+    """Postgres, the embedded broker with its topics, and the mailbox run by then."""
     monkeypatch.setattr("local.stack.SERVICES", ["nothing"])
     stack = Stack(StackOptions(directory=tmp_path, environment=inherited()))
-    monkeypatch.setattr(stack, "_create_topics", lambda: None)
     with pytest.raises(LocalStackError, match=r"services.nothing migrate` failed with 1:\n.*No module"):
         stack.start()
     assert not any(stack.pids().values())
