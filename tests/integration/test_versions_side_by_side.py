@@ -281,8 +281,9 @@ def _attributes(kind: str) -> dict[str, str]:
 async def test_services_of_the_last_release_work_with_todays_and_hand_over_under_load(
     upgrade: Upgrade, eventually: Eventually
 ) -> None:
-    waves = [Wave(upgrade, f"{uuid.uuid4().hex[:8]}-{step}") for step in ("first", "second", "third")]
-    first, second, third = waves
+    steps = ("first", "second", "third", "fourth")
+    waves = [Wave(upgrade, f"{uuid.uuid4().hex[:8]}-{step}") for step in steps]
+    first, second, third, fourth = waves
 
     await upgrade.start("catalogue", "notifier", old=True)
     await upgrade.start("enrolment")
@@ -294,10 +295,13 @@ async def test_services_of_the_last_release_work_with_todays_and_hand_over_under
     await upgrade.stop_the_older(*SERVICES)
     await second.end(session, eventually)
 
+    assert [process.log.name for process in upgrade.running["enrolment"]] == ["enrolment-old.log"]
+    await third.end(await third.play(), eventually)
+
     await upgrade.start("enrolment")
-    session = await third.play()
+    session = await fourth.play()
     await upgrade.stop_the_older("enrolment")
-    await third.end(session, eventually)
+    await fourth.end(session, eventually)
 
     await every_request_has_its_answers(upgrade, waves)
     await every_letter_has_left_once(upgrade, waves)
