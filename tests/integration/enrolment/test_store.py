@@ -89,10 +89,11 @@ def test_an_offer_that_is_over_stands_until_the_answers_that_had_come_are_read_t
     ]
 
 
-@pytest.mark.parametrize("quota", [None, 3])
+@pytest.mark.parametrize("quota", [None, 2])
 def test_a_line_ends_slice_by_slice_and_in_order(
     a_session_on_postgres: New, monkeypatch: pytest.MonkeyPatch, quota: int | None
 ) -> None:
+    """Also agents whose authority has no seat left for all of them."""
     monkeypatch.setattr(loading, "_LINE_SLICE", 2)
     session = a_session_on_postgres(capacity=1, quota_per_authority=quota)
     _, *line = (asking := [*(an_agent_of(siret=RENNES) for _ in range(5)), an_agent_of(siret=NANTES)])
