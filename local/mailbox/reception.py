@@ -5,29 +5,16 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-from aiosmtpd.smtp import SMTP, Envelope, Session
+from aiosmtpd.smtp import SMTP, Envelope
 
 MAX_MAIL_BYTES = 32 * 2**20
 _PLAIN_PATH = re.compile(r"<(?P<address>[^\s<>@\"\\,:;()]+@[^\s<>@\"\\,:;()\[\]]+)>(?P<rest>(?: .*)?)")
 _MAX_LINE_BYTES = 998  # RFC 5321, 4.5.3.1.6
 
 
-class Receiver:
-    def __init__(self, keep: Callable[[bytes], str]) -> None:
-        self._keep = keep
-
-    async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:  # noqa: ARG002, N802 as aiosmtpd calls it
-        sender = envelope.mail_from or ""
-        head = [f"Return-Path: <{sender}>", *(f"Delivered-To: {to}" for to in envelope.rcpt_tos)]
-        envelope_fields = "".join(f"{line}\r\n" for line in head).encode(errors="surrogateescape")
-        try:
-            name = self._keep(envelope_fields + (envelope.original_content or b""))
-        except OSError as error:
-            return f"452 4.3.1 The mailbox could not write the mail: {error.strerror}"
-        return f"250 2.0.0 OK: kept as {name}"
-
-
 class Reception(SMTP):
+    """Its handler takes a mail with its envelope's fields, and returns the name by which it is kept."""
+
     line_length_limit = MAX_MAIL_BYTES  # the size of its reading buffer, despite the name
 
     async def smtp_DATA(self, arg: str | None) -> None:  # noqa: N802 as aiosmtpd calls it
@@ -47,9 +34,18 @@ class Reception(SMTP):
         elif max(map(len, content.split(b"\r\n"))) > _MAX_LINE_BYTES:
             await self.push("500 5.6.0 Line too long (see RFC 5321, 4.5.3.1.6)")
         else:
-            self.envelope.original_content = self.envelope.content = content
-            await self.push(await self._call_handler_hook("DATA"))
+            await self.push(self._keep(self.envelope, content))
         self.envelope = self._create_envelope()  # the transaction is over, whatever became of it
+
+    def _keep(self, envelope: Envelope, content: bytes) -> str:
+        head = [f"Return-Path: <{envelope.mail_from or ''}>"]
+        head += [f"Delivered-To: {to}" for to in envelope.rcpt_tos]
+        fields = "".join(f"{line}\r\n" for line in head).encode(errors="surrogateescape")
+        try:
+            name = self.event_handler(fields + content)
+        except OSError as error:
+            return f"452 4.3.1 The mailbox could not write the mail: {error.strerror}"
+        return f"250 2.0.0 OK: kept as {name}"
 
     def _getaddr(self, arg: str) -> tuple[str | None, str | None]:
         """Parse a plain address by a fast expression, and other addresses by the library's slow grammar."""
@@ -82,7 +78,6 @@ class Reception(SMTP):
 
 
 def reception(keep: Callable[[bytes], str]) -> Callable[[], asyncio.Protocol]:
-    handler = Receiver(keep)
     settings: dict[str, Any] = {
         "data_size_limit": MAX_MAIL_BYTES,
         "enable_SMTPUTF8": True,
@@ -90,4 +85,4 @@ def reception(keep: Callable[[bytes], str]) -> Callable[[], asyncio.Protocol]:
         "hostname": "localhost",  # otherwise it asks the DNS at each connection
         "ident": "Parcours mailbox",
     }
-    return lambda: Reception(handler, loop=asyncio.get_running_loop(), **settings)
+    return lambda: Reception(keep, loop=asyncio.get_running_loop(), **settings)

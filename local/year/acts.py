@@ -207,15 +207,15 @@ async def _link(year: Year, agent: str, page: str) -> str:
         found.extend([link] if link else [])
         return link is not None
 
-    await _until(has_come, f"a letter to {address} with a link to {page}")
+    await until(has_come, f"a letter to {address} with a link to {page}")
     return found[0]
 
 
 async def _submit(link: str, **fields: str) -> None:
-    await _until(lambda: submit_page(link, **fields), "a page")
+    await until(lambda: submit_page(link, **fields), "a page")
 
 
-async def _until(condition: Callable[[], Awaitable[bool]], what: str) -> None:
+async def until(condition: Callable[[], Awaitable[bool]], what: str) -> None:
     for _ in range(int(2 * PATIENCE_SECONDS)):
         if await condition():
             return
@@ -367,7 +367,7 @@ async def wants_letters(year: Year, at: str, delegation: str, **contacts: str) -
         async with reading(year.stack.database_url("notifier")) as database:
             return bool(await database.fetchval(_DECISIONS_ARE_READ, moment))
 
-    await _until(decisions_are_read, "the notifier's progress to this morning")
+    await until(decisions_are_read, "the notifier's progress to this morning")
     processes = [process for process in year.stack.services if process.service == "notifier"]
     wanted = {role: [year.people[agent].email] for role, agent in contacts.items()}
     for process in processes:

@@ -13,7 +13,7 @@ from local.clock import MovedClock
 from local.failures import LocalStackError
 from local.observing import all_is_read, reading
 from local.services import SERVICES
-from local.year.acts import PATIENCE_SECONDS
+from local.year.acts import PATIENCE_SECONDS, until
 
 _EPOCH = datetime.fromtimestamp(0, UTC)
 _STEADY_SECONDS = 2.5
@@ -69,10 +69,7 @@ class Quiet:
         await self._until_steady(_EPOCH, _SETTLED_SECONDS)
 
     async def wait_until_all_is_read(self) -> None:
-        began = time.monotonic()
-        while not await all_is_read(self._connection):
-            if time.monotonic() - began > PATIENCE_SECONDS:
-                raise LocalStackError("some records are never read")
+        await until(lambda: all_is_read(self._connection), "the end of every topic")
         await self.wait()
 
     async def _until_steady(self, moment: datetime, seconds: float) -> None:
