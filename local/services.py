@@ -63,7 +63,6 @@ class SupervisedProcess:
     port: int
     env: Mapping[str, str]
     log_file: Path
-    operations_port: int | None = None
     child: Child | None = None
     _started_at: float = 0.0
     _pause: float = field(default=_FIRST_PAUSE)
@@ -77,33 +76,23 @@ class SupervisedProcess:
     def url(self) -> str:
         return f"http://{LOOPBACK}:{self.port}"
 
-    @property
-    def operations_url(self) -> str:
-        return f"http://{LOOPBACK}:{self.operations_port or self.port}"
-
     def start(self) -> None:
         self.child = Child.start(
             self.name,
             [sys.executable, "-m", f"services.{self.service}", "serve"],
             log_file=self.log_file,
-            env=self._environment(),
+            env={**self.env, f"{self.service.upper()}_PORT": str(self.port)},
             cwd=PROJECT,
         )
         self._started_at = time.monotonic()
         self._restart_at = None
-
-    def _environment(self) -> dict[str, str]:
-        ports = {"PORT": self.port, "OPERATIONS_PORT": self.operations_port}
-        numbers = {f"{self.service.upper()}_{name}": number for name, number in ports.items()}
-        given = {name: value for name, value in self.env.items() if name not in numbers}
-        return given | {name: str(number) for name, number in numbers.items() if number is not None}
 
     def wait_until_ready(self, seconds: float) -> None:
         """Return once the process can work. Raises `LocalStackError` if it ends first or takes too long."""
         wait_until(self.ready, seconds=seconds, what=f"{self.name} being ready", child=self.child)
 
     def ready(self) -> bool:
-        return self.child is not None and self.child.listens_on(self.port) and is_ready(self.operations_url)
+        return self.child is not None and self.child.listens_on(self.port) and is_ready(self.url)
 
     def revive(self) -> str | None:
         """Start an ended service again after a pause. Return a message about the end or the start, or None.

@@ -106,8 +106,8 @@ class Stack:
         given = {
             name: value
             for name, value in self.options.environment.items()
-            # A setting meant for another broker or relay would make ours unreachable.
-            if not name.startswith(("KAFKA_", "SMTP_"))
+            # Settings meant for another broker or relay, or for a process alone, would make ours unreachable.
+            if not name.startswith(("KAFKA_", "SMTP_")) and not name.endswith("_OPERATIONS_PORT")
         }
         defaults = {
             "LOG_FORMAT": "console",
@@ -156,11 +156,6 @@ class Stack:
         return {
             "kafka": self.kafka,
             **{f"{service}_url": self.url(service) for service in SERVICES},
-            **{
-                f"{process.service}_operations_url": process.operations_url
-                for process in reversed(self.services)  # the first of each stays
-                if process.operations_port is not None
-            },
             "portal_url": self.portal.url if self.portal else None,
             "smtp": f"{self.mailbox.smtp_host}:{self.mailbox.smtp_port}",
             "mailbox_url": self.mailbox.url,
@@ -273,8 +268,7 @@ class Stack:
             for number in range(1, self.options.scale.get(service, 1) + 1):
                 port = standard_or_free(STANDARD_PORTS[service]) if number == 1 else free_port()
                 log = self._folder.log(service, number)
-                operations = self._operations_port(service, number)
-                self.services.append(SupervisedProcess(service, number, port, {}, log, operations))
+                self.services.append(SupervisedProcess(service, number, port, {}, log))
         if self.options.example_portal:
             self.portal = _on_a_port(PORTAL_PORT, self._start_portal)
             self._started["portal"] = self.portal
@@ -290,12 +284,6 @@ class Stack:
                 process.port = free_port()
                 self._start_service(process)
                 process.wait_until_ready(READY_SECONDS)
-
-    def _operations_port(self, service: str, number: int) -> int | None:
-        given = self.options.environment.get(f"{service.upper()}_OPERATIONS_PORT")
-        if not given:
-            return None
-        return int(given) if number == 1 else free_port()
 
     def _start_portal(self, port: int) -> PortalServer:
         directory, log = self._folder.path / "portal", self._folder.log("portal")
