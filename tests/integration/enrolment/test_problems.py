@@ -8,7 +8,6 @@ from uuid import uuid4
 import pytest
 
 import services.enrolment.api
-from services.enrolment.settings import Settings
 from shared.events.cloudevents import STRUCTURED
 from shared.events.outcomes import RejectionCode
 from shared.events.reasons import Reason
@@ -80,11 +79,8 @@ async def test_each_problem_and_each_reason_of_a_refusal_has_a_page_in_both_lang
     assert (await ask("GET", "/problems/nothing")).status_code == 404
 
 
-async def test_a_database_that_is_away_is_a_problem_that_says_when_to_come_again(
-    asking: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    nowhere = property(lambda _: "postgresql://nobody@localhost:1/nothing")
-    monkeypatch.setattr(Settings, "database_url", nowhere)
-    answer = await asking()("GET", f"/api/v1/requests/{uuid4()}", by=PORTAL)
+async def test_a_database_that_is_away_is_a_problem_that_says_when_to_come_again(asking: Any) -> None:
+    ask = asking(enrolment_database_url="postgresql://nobody@localhost:1/nothing")
+    answer = await ask("GET", f"/api/v1/requests/{uuid4()}", by=PORTAL)
     assert (answer.status_code, answer.json()["code"]) == (503, "unavailable")
     assert answer.headers["retry-after"] == "5"
