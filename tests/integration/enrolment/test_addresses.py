@@ -113,4 +113,4 @@ async def test_of_an_agent_who_is_marked_only_their_own_enrolments_are_read(data
             await tx.execute(text(f"SET LOCAL enable_{way} = off"))
         plan = "\n".join(await tx.scalars(text(f"EXPLAIN {addresses._DELETE.text}"), marked))
     assert "Index Cond: (enrolment_id = arrived.enrolment_id)" in plan
-    assert re.search(r"ix_enrolment_agent on enrolment other .*\n +Index Cond: .*agent_id", plan), plan
+    assert re.search(r"Index Scan using \w+ on enrolment other .*\n +Index Cond: .*agent_id", plan), plan
