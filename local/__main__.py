@@ -23,35 +23,29 @@ def local() -> None:
     """Run Parcours on this machine."""
 
 
-BrokerOption = Annotated[
-    Literal["embedded", "kafka"],
+Broker = Annotated[
+    Literal["embedded", "kafka"] | None,
     typer.Option(
         help="embedded: in memory, needs nothing. kafka: Apache Kafka itself, needs Java 17 and Maven."
     ),
 ]
-BrokerOrBest = Annotated[
-    Literal["embedded", "kafka"] | None,
-    typer.Option(
-        help="kafka: Apache Kafka itself, the default where Java 17 and Maven are. embedded: in memory."
-    ),
-]
-BrokerOrBoth = Annotated[
-    Literal["embedded", "kafka"] | None,
-    typer.Option(help="One of the two; without: a year on each, on Apache Kafka where it can run."),
-]
 Scale = Annotated[str, typer.Option(help='Processes of each service, for example "enrolment=3 notifier=2".')]
 
-Directory = Annotated[Path, typer.Option(help="Where everything is kept.", show_default=".local")]
-
-YearDirectory = Annotated[Path, typer.Option(help="Where everything is kept.", show_default=".local/year")]
+Directory = Annotated[
+    Path,
+    typer.Option(help="Where everything is kept: .local, or .local/year for a year.", show_default=False),
+]
 
 # Each line at once, also into a pipe or a file.
 say = functools.partial(print, flush=True)
 
 
 @cli.command("run")
-def run_stack(broker: BrokerOrBest = None, scale: Scale = "", directory: Directory = LOCAL) -> None:
-    """Run everything until Ctrl-C, with the real offer and links to the pages."""
+def run_stack(broker: Broker = None, scale: Scale = "", directory: Directory = LOCAL) -> None:
+    """Run everything until Ctrl-C, with the real offer and links to the pages.
+
+    Without a broker, on Apache Kafka if it can run.
+    """
     from local import running
     from local.services import parse_scale
     from local.stack import StackOptions
@@ -63,18 +57,25 @@ def run_stack(broker: BrokerOrBest = None, scale: Scale = "", directory: Directo
 
 
 @cli.command("demo")
-def play_demo(broker: BrokerOption = "embedded", scale: Scale = "", directory: Directory = LOCAL) -> None:
-    """Play a day of enrolments on databases of its own, check every seat and mail, write .local/demo.json."""
+def play_demo(broker: Broker = None, scale: Scale = "", directory: Directory = LOCAL) -> None:
+    """Play a day of enrolments on databases of its own, check every seat and mail, write .local/demo.json.
+
+    Without a broker, on the embedded one.
+    """
     from local.demo.command import demo
     from local.services import parse_scale
     from local.stack import StackOptions
 
-    raise typer.Exit(demo(StackOptions(broker=broker, scale=parse_scale(scale), directory=directory), say))
+    options = StackOptions(broker=broker or "embedded", scale=parse_scale(scale), directory=directory)
+    raise typer.Exit(demo(options, say))
 
 
 @cli.command("year")
-def play_year(broker: BrokerOrBoth = None, directory: YearDirectory = LOCAL / "year") -> None:
-    """Play a whole year on a moved clock and compare what everybody hears with what they are to hear."""
+def play_year(broker: Broker = None, directory: Directory = LOCAL / "year") -> None:
+    """Play a whole year on a moved clock and compare what everybody hears with what they are to hear.
+
+    Without a broker, a year on each that can run.
+    """
     from local.year.command import year
 
     raise typer.Exit(year(broker, directory, say))
