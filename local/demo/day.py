@@ -136,9 +136,12 @@ class Day:
             path = f"/api/v1/sessions/{session_id}/publish"
             return CatalogueSession.of(await self._catalogue.call("POST", path))
 
-        small = {
-            part: await asyncio.gather(*map(publish, drafts)) for part, drafts in small_sessions(now).items()
-        }
+        async def publish_all(drafts: Sequence[Mapping[str, Any]]) -> list[CatalogueSession]:
+            return await asyncio.gather(*map(publish, drafts))
+
+        parts = small_sessions(now)
+        published = await asyncio.gather(*map(publish_all, parts.values()))
+        small = dict(zip(parts, published, strict=True))
         chosen = choose_sessions(await self._catalogue.items("/api/v1/sessions"), small, now, most)
         for session in chosen.all():
             self.model.add_session(session)
