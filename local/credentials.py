@@ -44,14 +44,14 @@ def portals_file(directory: Path, names: Sequence[str], issuer: str) -> Path:
     return path
 
 
-def signing_secret(registry: Path, portal: str) -> tuple[str, str] | None:
-    """Return the id and the secret of a portal's first key, or None if the registry has no such portal."""
+def signing_keys(registry: Path) -> dict[str, tuple[str, str]]:
+    """Return the id and the secret of the first key of each portal that signs."""
     try:
         portals = json.loads(registry.read_text())
     except (OSError, ValueError):
-        return None  # the services say what is wrong with it
-    keys = [key for entry in portals if entry["portal"] == portal for key in entry.get("keys", ())]
-    return (keys[0]["id"], keys[0]["secret"]) if keys else None
+        return {}  # the services say what is wrong with it
+    keys = {entry["portal"]: entry["keys"][0] for entry in portals if entry.get("keys")}
+    return {portal: (key["id"], key["secret"]) for portal, key in keys.items()}
 
 
 def api_tokens_file(directory: Path) -> Path:

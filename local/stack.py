@@ -142,7 +142,7 @@ class Stack:
         If `PORTALS_FILE` has no entry for it, it is `essai`, unsigned.
         """
         given = self.environment("catalogue")
-        key = credentials.signing_secret(Path(given["PORTALS_FILE"]), PORTAL)
+        key = credentials.signing_keys(Path(given["PORTALS_FILE"])).get(PORTAL)
         portal = {"PORTAL": PORTAL, "KEY_ID": key[0], "SECRET": key[1]} if key else {"PORTAL": "essai"}
         kept = {name: value for name, value in given.items() if name.startswith(("KAFKA_", "PATH", "PYTHON"))}
         return {

@@ -7,12 +7,12 @@ from pathlib import Path
 from local import credentials
 from local.demo.comparison import compare, figures
 from local.demo.day import Day
-from local.demo.portal import signing_keys
 from local.demo.progress import Say
 from local.demo.requests import Crowd
 from local.demo.sessions import ORGANISERS_ADDRESS, WITH_CONTACT
 from local.demo.summary import summary
 from local.folder import remove_data
+from local.portal.envelope import SigningKey
 from local.running import OFFER_DAY, signals_interrupt
 from local.stack import Stack, StackOptions
 
@@ -60,7 +60,9 @@ def demo(options: StackOptions, say: Say, crowd: Crowd = FULL_DAY) -> int:
 
 
 async def _play(stack: Stack, portals: Path, say: Say, began: float, crowd: Crowd) -> bool:
-    async with Day.begin(stack, signing_keys(portals, PORTALS), say, began) as day:
+    signing = credentials.signing_keys(portals)
+    keys = {name: SigningKey.of(*signing[name]) for name in PORTALS}
+    async with Day.begin(stack, keys, say, began) as day:
         await day.play(crowd)
         observed = await day.observed()
     differences = compare(day.model, observed)

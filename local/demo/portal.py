@@ -6,10 +6,9 @@ It varies the mode and the headers of its records. It also sends faulty records.
 import asyncio
 import json
 import uuid
-from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
-from pathlib import Path
 from random import Random
 from typing import Any
 
@@ -28,15 +27,6 @@ _STRANGE_HEADERS: Headers = [("x-trace", None), ("x-note", b"\xff\xfe")]
 
 def utc_now() -> datetime:
     return datetime.now(UTC)
-
-
-def signing_keys(registry: Path, names: Collection[str]) -> dict[str, SigningKey]:
-    return {
-        entry["portal"]: SigningKey.of(key["id"], key["secret"])
-        for entry in json.loads(registry.read_text())
-        if entry["portal"] in names
-        for key in entry["keys"]
-    }
 
 
 class Portal:

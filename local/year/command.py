@@ -10,8 +10,9 @@ from pathlib import Path
 from local import credentials, kafka
 from local.api_client import ApiClient
 from local.clock import MovedClock
-from local.demo.portal import Portal, signing_keys
+from local.demo.portal import Portal
 from local.folder import remove_data
+from local.portal.envelope import SigningKey
 from local.running import signals_interrupt
 from local.services import SERVICES
 from local.stack import BrokerKind, Stack, StackOptions
@@ -98,7 +99,7 @@ async def _walk(
         portal = await enter(
             Portal.connect(
                 _PORTAL,
-                signing_keys(portals, [_PORTAL])[_PORTAL],
+                SigningKey.of(*credentials.signing_keys(portals)[_PORTAL]),
                 stack.kafka_client("year-portal"),
                 idempotent=stack.broker_is_idempotent,
                 now=clock.now,

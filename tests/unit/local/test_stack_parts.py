@@ -40,10 +40,11 @@ def test_a_portal_keeps_its_key_and_the_portals_of_others_stay(tmp_path: Path) -
     path = credentials.portals_file(tmp_path, ["exemple"], issuer="exemple")
     own = {"portal": "mine", "issuer": "mine", "contact": "equipe@portail.example"}
     path.write_text(json.dumps([*json.loads(path.read_text()), own]))
-    before = credentials.signing_secret(path, "exemple")
+    before = credentials.signing_keys(path)
     credentials.portals_file(tmp_path, ["iel", "exemple"], issuer="demo")
-    assert credentials.signing_secret(path, "exemple") == before is not None
-    assert credentials.signing_secret(path, "unknown") is None
+    after = credentials.signing_keys(path)
+    assert (set(before), set(after)) == ({"exemple"}, {"exemple", "iel"}), "mine does not sign"
+    assert after["exemple"] == before["exemple"]
     issuers = {portal.portal: portal.issuer for portal in read(path, trial=False)}
     assert issuers == {"exemple": "exemple", "mine": "mine", "iel": "demo"}
 
