@@ -176,10 +176,21 @@ class Database:
         finally:
             await asyncio.shield(tx.close())
 
+    @asynccontextmanager
+    async def autocommit(self) -> AsyncIterator[Transaction]:
+        """Each statement is a transaction of its own, in one round trip: no ``BEGIN``, no ``COMMIT``."""
+        tx = Transaction(self._autocommit, autoflush=False, expire_on_commit=False, info=self._info)
+        try:
+            yield tx
+        except asyncio.CancelledError:
+            await asyncio.shield(tx.invalidate())
+            raise
+        finally:
+            await asyncio.shield(tx.close())
+
     async def execute_alone(self, statement: TextClause, params: Mapping[str, Any]) -> Sequence[Row[Any]]:
-        """Run one statement as its own transaction, in one round trip."""
-        async with self._autocommit.connect() as connection:
-            result = await connection.execute(statement, params)
+        async with self.autocommit() as tx:
+            result = await tx.execute(statement, params)
             return result.all() if result.returns_rows else []
 
     async def close(self) -> None:

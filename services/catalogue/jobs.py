@@ -20,8 +20,10 @@ async def announce_due(database: Database) -> float:
     Replicas skip each other's rows. After a pause, the announcements that came due follow in order.
     """
     now = clock.now()
-    async with database.transaction() as tx:
+    async with database.quiet_transaction() as tx:
         announced, next_at = await sessions.announce_due(tx, now, most=BATCH)
+    if announced:
+        database.after_commit()
     if announced == BATCH:
         return 0
     return POLL_SECONDS if next_at is None else min(POLL_SECONDS, (next_at - clock.now()).total_seconds())

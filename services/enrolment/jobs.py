@@ -30,18 +30,24 @@ def all_jobs(database: Database, settings: Settings) -> tuple[Job, ...]:
     patience = timedelta(seconds=settings.enrolment_pending_session_seconds)
 
     async def expire_what_is_due() -> float | None:
-        async with database.quiet_transaction() as tx:
+        async with database.autocommit() as tx:
             read_until = await progress.read_until(tx, Topic.PORTAL_ENROLMENTS)
         return await expire(database, settings.policy, read_until or EARLIEST)
 
     async def settle_pending() -> None:
         now = clock.now()
+        async with database.autocommit() as tx:
+            if not await requests.any_undecided(tx):
+                return
         async with database.transaction() as tx:
             await requests.process_waiting(tx, settings.policy, now)
         async with database.transaction() as tx:
             await requests.refuse_unknown(tx, now - patience, now)
 
     async def tell_changes() -> float | None:
+        async with database.autocommit() as tx:
+            if await session_changes.oldest(tx) is None:
+                return None
         async with database.transaction() as tx:
             notified = await session_changes.next_slice(tx, most=SLICE)
         return None if notified is None else REST_SECONDS
@@ -73,7 +79,7 @@ async def expire(database: Database, policy: Policy, read_until: datetime) -> fl
     once.
     """
     now = clock.now()
-    async with database.quiet_transaction() as tx:
+    async with database.autocommit() as tx:
         due = await sessions.due(tx, policy, read_until, now)
     changed = 0
     for session_id in due:

@@ -59,10 +59,11 @@ def all_jobs(
 async def fan_out(database: Database) -> float | None:
     """Return the seconds to rest, or None if nothing is left."""
     begun = time.monotonic()
-    async with database.transaction() as tx:
+    async with database.quiet_transaction() as tx:
         done = await fan_outs.next_slice(tx, clock.now(), most=SLICE)
     if done is None:
         return None
+    database.after_commit()
     FANNED_OUT.inc(done)
     return REST * (time.monotonic() - begun)
 

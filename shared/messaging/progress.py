@@ -14,10 +14,9 @@ from aiokafka.errors import IllegalStateError, KafkaError
 from sqlalchemy import text
 
 from shared import clock
-from shared.database import Database, Transaction, insert_many, is_temporary
+from shared.database import Database, Transaction, is_temporary
 from shared.events.topics import Topic
 from shared.messaging.consumer import Consumer
-from shared.messaging.tables import ReadProgressRow
 
 log = logging.getLogger(__name__)
 
@@ -107,7 +106,7 @@ def keeping(database: Database) -> OnRead:
     """Return a function that stores until when partitions are read."""
 
     async def keep(topic: Topic, read: Mapping[int, datetime], partitions: Collection[int]) -> None:
-        async with database.quiet_transaction() as tx:
+        async with database.autocommit() as tx:
             await save(tx, topic, read, partitions)
 
     return keep
@@ -121,20 +120,13 @@ async def save(
     ``partitions`` are all that the topic has; empty if not known. A partition that was never read gets a
     row, and a partition that no longer exists loses its row.
     """
-    if partitions:
-        await tx.execute(_PARTITIONS, {"topic": topic.value, "partitions": sorted(partitions)})
-    rows = [
-        {"topic": topic.value, "partition": partition, "read_until": at}
-        for partition, at in sorted(read.items())
-    ]
-    if rows:
-        await insert_many(
-            tx,
-            ReadProgressRow,
-            rows,
-            then="ON CONFLICT (topic, partition) DO UPDATE "
-            "SET read_until = greatest(read_progress.read_until, excluded.read_until)",
-        )
+    parameters = {
+        "topic": topic.value,
+        "partitions": sorted(partitions),
+        "read": list(read),
+        "moments": list(read.values()),
+    }
+    await tx.execute(_SAVE, parameters)
 
 
 async def read_until(tx: Transaction, topic: Topic) -> datetime | None:
@@ -147,12 +139,19 @@ async def read_until(tx: Transaction, topic: Topic) -> datetime | None:
 
 
 _READ_UNTIL = text("SELECT min(read_until) FROM read_progress WHERE topic = :topic")
-_PARTITIONS = text(
+_SAVE = text(
     """
-    WITH existing AS (SELECT unnest(CAST(:partitions AS integer[])) AS partition),
+    WITH existing AS (
+         SELECT unnest(CAST(:partitions AS integer[])) AS partition),
          gone AS (
-         DELETE FROM read_progress WHERE topic = :topic AND partition NOT IN (SELECT partition FROM existing))
+         DELETE FROM read_progress
+          WHERE topic = :topic AND EXISTS (SELECT FROM existing)
+            AND partition NOT IN (SELECT partition FROM existing))
     INSERT INTO read_progress (topic, partition, read_until)
-    SELECT CAST(:topic AS varchar), partition, to_timestamp(0) FROM existing
-        ON CONFLICT (topic, partition) DO NOTHING"""
+    SELECT CAST(:topic AS varchar), partition, coalesce(moment, to_timestamp(0))
+      FROM unnest(CAST(:read AS integer[]), CAST(:moments AS timestamptz[])) AS read (partition, moment)
+           FULL JOIN existing USING (partition)
+     ORDER BY partition
+        ON CONFLICT (topic, partition) DO UPDATE SET read_until = excluded.read_until
+     WHERE read_progress.read_until < excluded.read_until"""
 )

@@ -86,10 +86,11 @@ class Relay:
         """Publish until :meth:`stop`, then once more: no committed event waits for another process."""
         failures = 0
         while not self._stopping.is_set():
+            was_woken = self._woken.is_set()
             self._woken.clear()
             self._pass_began = time.monotonic()
             try:
-                published = await self.publish_unsent()
+                published = await self.publish_unsent() if was_woken or await self._any_unsent() else 0
                 if time.monotonic() >= self._topics_at:
                     self._topics_at = time.monotonic() + TOPICS_SECONDS
                     await self.release_waiting()
@@ -135,6 +136,10 @@ class Relay:
         if result.is_broken:
             await self._sign_off()
         return len(result.sent)
+
+    async def _any_unsent(self) -> bool:
+        """Ask in one round trip, because the answer is almost always no."""
+        return bool(await self._database.execute_alone(_ANY_UNSENT, {"buckets": BUCKETS}))
 
     async def release_waiting(self) -> None:
         producer = self._producer or await self.start()
@@ -227,20 +232,15 @@ async def _mark(
     The lock on a portal's feed is held until the commit, so that its numbers appear in their order, and only
     with the events that they number. An event that is published again keeps its number.
     """
-    heard: dict[str, list[int]] = {}
-    for row in sorted(rows, key=lambda row: row.id):
-        if row.portal is not None and row.cursor is None:
-            heard.setdefault(row.portal, []).append(row.id)
-    cursors: dict[int, int] = {}
-    if heard:
-        # In the order of names: no deadlock between two processes.
-        feeds = {"portals": sorted(heard), "numbers": [len(heard[portal]) for portal in sorted(heard)]}
-        for feed in await tx.execute(_NUMBER, feeds):
-            ids = heard[feed.portal]
-            cursors |= zip(ids, range(feed.last - len(ids) + 1, feed.last + 1), strict=True)
-    marked = [row.id for row in rows]
-    numbers = [cursors.get(row_id) for row_id in marked]
-    await tx.execute(_MARK, {"ids": marked, "cursors": numbers, "fenced": fenced, "settled": settled})
+    numbered = [row for row in rows if row.portal is not None and row.cursor is None]
+    parameters = {
+        "ids": [row.id for row in rows],
+        "numbered": [row.id for row in numbered],
+        "portals": [row.portal for row in numbered],
+        "fenced": fenced,
+        "settled": settled,
+    }
+    await tx.execute(_MARK, parameters)
 
 
 # After an outage the planner believes that most rows are unsent: it would walk the primary key past all sent
@@ -263,6 +263,14 @@ _LOCK = text(
          placed AS (SELECT bucket, sum(waiting) OVER (ORDER BY place) - waiting AS before FROM waiting)
     SELECT bucket FROM placed
      WHERE CASE WHEN before < :most THEN pg_try_advisory_xact_lock(:space, bucket) ELSE false END"""
+)
+_ANY_UNSENT = text(
+    """
+    SELECT bucket FROM generate_series(0, :buckets - 1) AS bucket CROSS JOIN LATERAL (
+           SELECT FROM outbox
+            WHERE outbox.bucket BETWEEN bucket.bucket AND bucket.bucket AND sent_at IS NULL AND held IS NULL
+            ORDER BY outbox.bucket, id LIMIT 1) AS unsent
+     LIMIT 1"""
 )
 # CASE: held keys are looked up only if there are any, each by the index.
 _UNSENT = text(
@@ -308,22 +316,26 @@ _CLAIM = text(
                         || CAST(:producer AS varchar)
     RETURNING claimed_by"""
 )
-_NUMBER = text(
-    """
-    INSERT INTO portal_feed AS feed (portal, last)
-    SELECT * FROM unnest(CAST(:portals AS varchar[]), CAST(:numbers AS bigint[]))
-        ON CONFLICT (portal) DO UPDATE SET last = feed.last + excluded.last
-    RETURNING portal, last"""
-)
-# The claims end with the pass: no record of these buckets is on its way any more.
+# The claims end with the pass: no record of these buckets is on its way any more. Feeds are locked in the
+# order of their portals' names: no deadlock between two processes.
 _MARK = text(
     """
     WITH fenced AS (
          DELETE FROM outbox_producer WHERE transactional_id = ANY(CAST(:fenced AS varchar[]))),
          settled AS (
          UPDATE outbox_bucket SET claimed_by = '{}'
-          WHERE bucket = ANY(CAST(:settled AS integer[])) AND claimed_by <> '{}')
-    UPDATE outbox SET sent_at = now(), cursor = coalesce(outbox.cursor, marked.cursor)
-      FROM unnest(CAST(:ids AS bigint[]), CAST(:cursors AS bigint[])) AS marked (id, cursor)
+          WHERE bucket = ANY(CAST(:settled AS integer[])) AND claimed_by <> '{}'),
+         numbered AS (
+         SELECT id, portal, row_number() OVER (PARTITION BY portal ORDER BY id)
+                            - count(*) OVER (PARTITION BY portal) AS from_last
+           FROM unnest(CAST(:numbered AS bigint[]), CAST(:portals AS varchar[])) AS sent (id, portal)),
+         feed AS (
+         INSERT INTO portal_feed AS feed (portal, last)
+         SELECT portal, count(*) FROM numbered GROUP BY portal ORDER BY portal
+             ON CONFLICT (portal) DO UPDATE SET last = feed.last + excluded.last
+         RETURNING portal, last)
+    UPDATE outbox SET sent_at = now(), cursor = coalesce(outbox.cursor, feed.last + numbered.from_last)
+      FROM unnest(CAST(:ids AS bigint[])) AS marked (id)
+           LEFT JOIN numbered USING (id) LEFT JOIN feed USING (portal)
      WHERE outbox.id = marked.id"""
 )

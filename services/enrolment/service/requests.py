@@ -42,8 +42,7 @@ async def process(
     A result is None if the request's session is unknown: it waits.
     """
     rows = await sessions.lock(tx, {session_id for request in requests for session_id in request.session_ids})
-    new = await store.not_taken_in(tx, requests)
-    answerable = await store.undecided(tx, rows)
+    answerable, new = await store.decidable(tx, requests, rows)
     waiting: list[Request] = []
     for request in new:
         known = all(session_id in rows for session_id in request.session_ids)
@@ -68,6 +67,10 @@ async def grant(tx: Transaction, request: Request, policy: Policy, now: datetime
     result = await process_known(tx, request, policy, now)
     if result.reason is not None:
         raise RefusedByRules(result.reason)
+
+
+async def any_undecided(tx: Transaction) -> bool:
+    return await store.any_undecided(tx)
 
 
 async def process_waiting(tx: Transaction, policy: Policy, now: datetime) -> None:

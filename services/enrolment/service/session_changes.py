@@ -1,9 +1,15 @@
 """Notifies the portals of all agents in a changed session, slice by slice."""
 
+from uuid import UUID
+
 from services.enrolment.rules.session_changes import change_event
 from services.enrolment.store import session_changes, sessions
 from services.enrolment.store.outbox import OUTBOX
 from shared.database import Transaction
+
+
+async def oldest(tx: Transaction) -> UUID | None:
+    return await session_changes.oldest(tx)
 
 
 async def next_slice(tx: Transaction, *, most: int) -> int | None:

@@ -11,6 +11,8 @@ from shared.database import Transaction, insert_many
 
 
 async def load(tx: Transaction, rosters: Collection[SessionRoster]) -> None:
+    if not rosters:
+        return
     by_session: dict[UUID, SessionRoster] = {roster.session.session_id: roster for roster in rosters}
     for row in await tx.scalars(
         select(LastNominationRow).where(col(LastNominationRow.session_id).in_(by_session))

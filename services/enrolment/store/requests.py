@@ -17,6 +17,7 @@ from services.enrolment.rules.requests import (
     Nomination,
     OfferAnswer,
     Request,
+    RequestForSeats,
     RequestKey,
     RequestResult,
     SeatRequest,
@@ -38,19 +39,31 @@ class AnsweredMeanwhile(Exception):
     """
 
 
-async def not_taken_in(tx: Transaction, requests: Sequence[Request]) -> list[Request]:
-    """Return the new requests, each once, in order.
+async def decidable(
+    tx: Transaction, requests: Sequence[Request], session_ids: Collection[UUID]
+) -> tuple[list[Request], list[Request]]:
+    """Return the requests that waited for these sessions, and the new ``requests``, each once, in order.
 
     The request rows are this service's inbox. They are read after the sessions are locked. By then, any
     other transaction with the same request has committed.
     """
-    taken_in = await known(tx, requests)
+    parameters = {
+        "ids": [request.request_id for request in requests],
+        "sessions": list(session_ids),
+        "earliest": min(
+            (request.received_at for request in requests if isinstance(request, RequestForSeats)),
+            default=None,
+        ),
+    }
+    rows = (await tx.execute(_TAKEN_IN, parameters)).all()
+    taken_in = {RequestKey(row.source, row.request_id) for row in rows if row.request_id is not None}
     new = []
     for request in requests:
         if (key := request.key) not in taken_in:
             taken_in.add(key)
             new.append(request)
-    return await _as_corrected(tx, new)
+    waiting = await undecided(tx, session_ids) if rows[0].any_waits else []
+    return waiting, await _as_corrected(tx, new) if rows[0].any_correction else new
 
 
 async def _as_corrected(tx: Transaction, requests: list[Request]) -> list[Request]:
@@ -81,6 +94,10 @@ async def keep_undecided(tx: Transaction, requests: Sequence[Request]) -> None:
         ]
         # Another process may be keeping the same one.
         await insert_many(tx, RequestRow, rows, then="ON CONFLICT (request_id, source) DO NOTHING")
+
+
+async def any_undecided(tx: Transaction) -> bool:
+    return bool(await tx.scalar(_ANY_UNDECIDED))
 
 
 async def undecided(tx: Transaction, session_ids: Collection[UUID]) -> list[Request]:
@@ -186,7 +203,18 @@ _KINDS: Mapping[str, TypeAdapter[Request]] = {
     kind.__name__: TypeAdapter(kind)
     for kind in (SeatRequest, GroupRequest, Nomination, Withdrawal, ApprovalDecision, OfferAnswer, Swap)
 }
+# The first row is there even if no request is known. Both questions are almost always answered by no.
+_TAKEN_IN = text(
+    "SELECT request.request_id, source, any_waits, any_correction FROM (SELECT "
+    "EXISTS (SELECT FROM request WHERE session_id = ANY(CAST(:sessions AS uuid[])) AND decided_at IS NULL) "
+    "AS any_waits, "
+    "EXISTS (SELECT FROM correction WHERE received_at > CAST(:earliest AS timestamptz)) AS any_correction"
+    ") AS before "
+    "LEFT JOIN request ON request.request_id = ANY(CAST(:ids AS uuid[]))"
+)
 _KNOWN = text("SELECT request_id, source FROM request WHERE request_id = ANY(CAST(:ids AS uuid[]))")
+# In the order of the index of undecided requests, which is then used whatever the statistics say.
+_ANY_UNDECIDED = text("SELECT true FROM request WHERE decided_at IS NULL ORDER BY session_id, number LIMIT 1")
 _UNDECIDED = text(
     "SELECT kind, body FROM request "
     "WHERE session_id = ANY(CAST(:ids AS uuid[])) AND decided_at IS NULL ORDER BY number FOR UPDATE"

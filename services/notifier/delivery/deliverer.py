@@ -123,9 +123,23 @@ class Deliverer:
         return trial.result()
 
     async def _wait_for_work(self, stop: "asyncio.Task[bool]") -> None:
+        """Wait for what wakes this queue, or until a mail is due: a later one, or one of another process."""
         woken = asyncio.create_task(self._woken.wait())
-        await asyncio.wait([stop, woken], timeout=POLL_SECONDS, return_when=asyncio.FIRST_COMPLETED)
+        while True:
+            await asyncio.wait([stop, woken], timeout=POLL_SECONDS, return_when=asyncio.FIRST_COMPLETED)
+            if stop.done() or woken.done() or await self._any_due():
+                break
         woken.cancel()
+
+    async def _any_due(self) -> bool:
+        """Return True if the database fails: the claim reports it."""
+        try:
+            async with self._database.autocommit() as tx:
+                return await claims.any_due(tx)
+        except Exception as error:
+            if not is_temporary(error):
+                raise
+            return True
 
     async def _claim(self, priorities: Sequence[Priority]) -> tuple[list[Claimed], bool]:
         """Return mails to send now, and whether no more of these priorities are due."""
