@@ -76,10 +76,10 @@ async def on_sessions(tx: Tx, policy: ThePolicy, received: list[Received[Session
     await sessions.apply_states(tx, {state.session_id: state for state in states}, policy, clock.now())
 
 
-@router.subscriber(Topic.NOTIFIER_DELIVERIES)
-async def on_deliveries(tx: Tx, received: list[Received[EmailDelivery]]) -> None:
-    """Mark agents whose mails bounce. Remove the mark when a mail arrives."""
-    await addresses.record_deliveries(tx, [record.event for record in received], clock.now())
+@router.subscriber(Topic.NOTIFIER_DELIVERIES, own_inbox=True)
+async def on_deliveries(tx: Tx, received: list[Received[EmailDelivery]]) -> int:
+    """Mark agents whose mails bounce. Remove the mark when a later mail arrives."""
+    return await addresses.record_deliveries(tx, received)
 
 
 @router.subscriber(Topic.REQUESTS_OUTCOMES)

@@ -116,7 +116,7 @@ MESSAGES = Retention(
 BAD_ADDRESSES = Retention(
     table=BadAddressRow,
     days="enrolment_ended_kept_days",
-    since="le premier courriel revenu",
+    since="le dernier courriel revenu",
     over="since < :before",
 )
 ACCEPTED_EVENTS = Retention(

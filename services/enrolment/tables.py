@@ -378,7 +378,7 @@ class BadAddressRow(EnrolmentTable, table=True):
 
     issuer: str = Field(primary_key=True)
     agent_id: str = Field(primary_key=True)
-    since: datetime = Field(sa_type=Timestamp)
+    since: datetime = Field(sa_type=Timestamp, description="When a mail came back last.")
 
 
 class PartitionNumberRow(EnrolmentTable, table=True):

@@ -1,41 +1,49 @@
 """Agents with a bad address, so that organisers can ask them for another."""
 
 from collections.abc import Sequence
-from datetime import datetime
 
 from services.enrolment.store import addresses
+from services.enrolment.store.addresses import Arrived
 from shared.database import Transaction
+from shared.events.cloudevents import Received
 from shared.events.notifier import BounceKind, EmailBounced, EmailFailed, EmailSent
 from shared.events.vocabulary import AgentKey
+from shared.messaging import inbox
 
 EmailDelivery = EmailBounced | EmailFailed | EmailSent
 
 
-async def record_deliveries(tx: Transaction, deliveries: Sequence[EmailDelivery], now: datetime) -> None:
-    relevant = [delivery for delivery in deliveries if _concerns_address(delivery)]
-    last = {_agent(delivery): delivery for delivery in relevant}
+async def record_deliveries(tx: Transaction, received: Sequence[Received[EmailDelivery]]) -> int:
+    """Return how many deliveries had an effect now.
+
+    Almost every mail arrives, so an arrival has no inbox row. It removes older marks alone, so it may be
+    delivered again.
+    """
+    arrivals = [record for record in received if isinstance(record.event, EmailSent)]
+    failures = await inbox.first_seen(
+        tx, [record for record in received if isinstance(record.event, EmailBounced | EmailFailed)]
+    )
+    bad = {_agent(record.event): record.received_at for record in failures if _is_bad(record.event)}
+    await addresses.mark_bad(tx, bad)
     arrived = {
-        agent: delivery.enrolment_id for agent, delivery in last.items() if isinstance(delivery, EmailSent)
+        _agent(record.event): Arrived(record.event.enrolment_id, record.received_at)
+        for record in arrivals
+        if record.event.enrolment_id is not None
     }
-    bad = {_agent(delivery) for delivery in relevant if not isinstance(delivery, EmailSent)}
-    await addresses.mark_bad(tx, bad, now)
     await addresses.mark_good(tx, arrived)
+    return len(arrivals) + len(failures)
 
 
 def _agent(delivery: EmailDelivery) -> AgentKey:
     return AgentKey(delivery.issuer, delivery.agent_id)
 
 
-def _concerns_address(delivery: EmailDelivery) -> bool:
-    """Return whether a delivery says anything about an enrolment's address.
+def _is_bad(delivery: EmailDelivery) -> bool:
+    """Return whether the address of an enrolment is bad.
 
     A mail without an enrolment may go to another address, such as that of a subscription.
     """
-    if delivery.enrolment_id is None:
+    if delivery.enrolment_id is None or isinstance(delivery, EmailSent):
         return False
-    match delivery:
-        case EmailSent():
-            return True
-        case EmailBounced():
-            return delivery.suppressed or delivery.kind is BounceKind.HARD
-    return delivery.suppressed
+    is_hard = isinstance(delivery, EmailBounced) and delivery.kind is BounceKind.HARD
+    return is_hard or delivery.suppressed

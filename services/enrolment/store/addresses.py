@@ -1,5 +1,6 @@
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from datetime import datetime
+from typing import NamedTuple
 from uuid import UUID
 
 from sqlalchemy import text
@@ -10,24 +11,41 @@ from shared.database import Transaction, insert_many
 from shared.events.vocabulary import AgentKey
 
 
-async def mark_bad(tx: Transaction, agents: Collection[AgentKey], now: datetime) -> None:
+class Arrived(NamedTuple):
+    """A mail about this enrolment has arrived."""
+
+    enrolment_id: UUID
+    at: datetime
+
+
+async def mark_bad(tx: Transaction, agents: Mapping[AgentKey, datetime]) -> None:
+    """Mark the agents whose mails came back, each with the moment of the last one."""
     if agents:
-        rows = [{**agent._asdict(), "since": now} for agent in sorted(agents)]
-        await insert_many(tx, BadAddressRow, rows, then="ON CONFLICT (issuer, agent_id) DO NOTHING")
+        rows = [{**agent._asdict(), "since": since} for agent, since in sorted(agents.items())]
+        await insert_many(
+            tx,
+            BadAddressRow,
+            rows,
+            then="ON CONFLICT (issuer, agent_id) DO UPDATE "
+            "SET since = greatest(bad_address.since, excluded.since)",
+        )
 
 
-async def mark_good(tx: Transaction, arrived: Mapping[AgentKey, UUID | None]) -> None:
-    """Unmark agents to whom a mail about the given enrolment has arrived.
+async def mark_good(tx: Transaction, arrived: Mapping[AgentKey, Arrived]) -> None:
+    """Remove the marks that are older than the mail that has arrived.
 
     Agents with another address in another enrolment stay marked: it may be the bad one.
     """
+    if not arrived:
+        return
     found = await tx.execute(_BAD, {"agents": [agent.agent_id for agent in arrived]})
     bad = [agent for row in found if (agent := AgentKey(row.issuer, row.agent_id)) in arrived]
     if bad:
         parameters = {
             "issuers": [agent.issuer for agent in bad],
             "agents": [agent.agent_id for agent in bad],
-            "enrolments": [arrived[agent] for agent in bad],
+            "enrolments": [arrived[agent].enrolment_id for agent in bad],
+            "moments": [arrived[agent].at for agent in bad],
             "live": LIVE,
         }
         await tx.execute(_DELETE, parameters)
@@ -46,10 +64,11 @@ _BAD_IN_SESSION = text(
 )
 _DELETE = text(
     "DELETE FROM bad_address "
-    "USING unnest(CAST(:issuers AS text[]), CAST(:agents AS text[]), CAST(:enrolments AS uuid[])) "
-    "AS arrived (issuer, agent_id, enrolment_id) "
+    "USING unnest(CAST(:issuers AS text[]), CAST(:agents AS text[]), CAST(:enrolments AS uuid[]), "
+    "CAST(:moments AS timestamptz[])) AS arrived (issuer, agent_id, enrolment_id, at) "
     "LEFT JOIN enrolment AS reached ON reached.enrolment_id = arrived.enrolment_id "
-    "WHERE bad_address.issuer = arrived.issuer AND bad_address.agent_id = arrived.agent_id AND NOT EXISTS ("
+    "WHERE bad_address.issuer = arrived.issuer AND bad_address.agent_id = arrived.agent_id "
+    "AND bad_address.since < arrived.at AND NOT EXISTS ("
     "SELECT FROM enrolment AS other "
     "WHERE other.issuer = arrived.issuer AND other.agent_id = arrived.agent_id "
     "AND other.state = ANY(CAST(:live AS text[])) "

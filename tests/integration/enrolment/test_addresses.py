@@ -14,6 +14,7 @@ from services.enrolment.store import addresses
 from services.enrolment.store.enrolments import LIVE
 from shared import clock
 from shared.database import Database
+from shared.events.cloudevents import Received
 from shared.events.notifier import BounceKind, EmailBounced, EmailFailed, EmailSent
 from tests.integration.enrolment.conftest import Front
 from tests.support.builders import an_agent
@@ -24,7 +25,11 @@ SOFT = BounceKind.SOFT
 
 async def bad_after(database: Database, *events: EmailDelivery) -> list[str]:
     """Take these events in; return the agents whose address is bad then."""
-    await take(router, database, [received(event) for event in events])
+    return await bad_after_records(database, *(received(event) for event in events))
+
+
+async def bad_after_records(database: Database, *records: Received[EmailDelivery]) -> list[str]:
+    await take(router, database, records)
     async with database.quiet_transaction() as tx:
         return list(await tx.scalars(text("SELECT agent_id FROM bad_address ORDER BY 1")))
 
@@ -100,6 +105,18 @@ async def test_a_mail_to_one_address_of_an_agent_does_not_clear_another(
     assert await bad_after(database, arrived) == []
 
 
+async def test_a_mail_that_arrived_before_the_last_came_back_clears_nothing_when_it_is_delivered_again(
+    database: Database,
+) -> None:
+    arrived, came_back = received(sent()), received(bounced())
+    bad = [
+        await bad_after_records(database, *batch) for batch in ([arrived, came_back], [arrived, came_back])
+    ]
+    assert [*bad, await bad_after_records(database, arrived)] == [["A-1"]] * 3
+    assert await bad_after(database, sent()) == []
+    assert await bad_after_records(database, came_back) == [], "it had its effect"
+
+
 async def test_enrolments_are_not_read_while_no_address_is_bad(database: Database) -> None:
     async with database.quiet_transaction() as other, asyncio.timeout(20):
         await other.execute(text("LOCK TABLE enrolment"))
@@ -107,7 +124,13 @@ async def test_enrolments_are_not_read_while_no_address_is_bad(database: Databas
 
 
 async def test_of_an_agent_who_is_marked_only_their_own_enrolments_are_read(database: Database) -> None:
-    marked = {"issuers": [""], "agents": ["A-1"], "enrolments": [uuid4()], "live": LIVE}
+    marked = {
+        "issuers": [""],
+        "agents": ["A-1"],
+        "enrolments": [uuid4()],
+        "moments": [clock.now()],
+        "live": LIVE,
+    }
     async with database.quiet_transaction() as tx:
         for way in ("seqscan", "bitmapscan", "hashjoin", "mergejoin"):  # whatever suits a small table
             await tx.execute(text(f"SET LOCAL enable_{way} = off"))
