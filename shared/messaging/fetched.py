@@ -22,8 +22,8 @@ from operator import attrgetter
 from typing import Any, ClassVar, SupportsIndex
 
 from aiokafka import TopicPartition
-from aiokafka.consumer import fetcher
-from aiokafka.consumer.fetcher import PartitionRecords
+from aiokafka.consumer import consumer, fetcher
+from aiokafka.consumer.fetcher import Fetcher, PartitionRecords
 from aiokafka.errors import CorruptRecordException
 from aiokafka.record.default_records import DefaultRecordBatch, _DefaultRecordBatchPy
 from aiokafka.record.memory_records import MemoryRecords
@@ -40,6 +40,8 @@ _AT_ONCE = 4 * 1024 * 1024
 
 A fetch may hold a thousand batches, and their records may all be requested together.
 """
+_POLL_SECONDS = 1.0
+"""FastStream sleeps after a poll that found nothing, so a poll waits for long."""
 _MISSING_SECONDS = 5.0
 """A batch that the embedded broker has numbered may be missing this long before it is passed over."""
 
@@ -59,6 +61,7 @@ def tolerate() -> None:
     """Make every consumer of this process read so. Repeating changes nothing."""
     fetcher.MemoryRecords = _Records
     fetcher.PartitionRecords = _PartitionRecords
+    consumer.Fetcher = _Fetcher
 
 
 class TooCostly(ValueError):
@@ -82,6 +85,36 @@ class _UnreadRecord:
     key: None = None
     checksum: None = None
     headers: tuple[()] = ()
+
+
+class _Fetcher(Fetcher):  # type: ignore[misc]  # aiokafka left it untyped
+    """Fetches once a poll waits for records, so that a fetch brings all that has come since the last one.
+
+    aiokafka fetches ahead: a fetch ends with the first new record, and its partition is left out of the next.
+    Ahead is right for a backlog, in which a poll gets as many records as it may have.
+    """
+
+    _has_backlog = False
+
+    async def fetched_records(
+        self,
+        partitions: object,
+        timeout: float = 0,  # noqa: ASYNC109 aiokafka's name
+        max_records: int | None = None,
+    ) -> dict[TopicPartition, list[Any]]:
+        found: dict[TopicPartition, list[Any]] = await super().fetched_records(
+            partitions, max(timeout, _POLL_SECONDS), max_records
+        )
+        self._has_backlog = sum(map(len, found.values())) == max_records
+        return found
+
+    def _create_fetch_waiter(self) -> Any:
+        self._notify(self._wait_consume_future)
+        return super()._create_fetch_waiter()
+
+    def _get_actions_per_node(self, assignment: object) -> tuple[list[Any], *tuple[Any, ...]]:
+        fetches, *others = super()._get_actions_per_node(assignment)
+        return fetches if self._has_backlog or self._fetch_waiters else [], *others
 
 
 class _PartitionRecords(PartitionRecords):  # type: ignore[misc]  # aiokafka left it untyped
