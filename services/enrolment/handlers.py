@@ -78,7 +78,7 @@ async def on_sessions(tx: Tx, policy: ThePolicy, received: list[Received[Session
 
 @router.subscriber(Topic.NOTIFIER_DELIVERIES, own_inbox=True)
 async def on_deliveries(tx: Tx, received: list[Received[EmailDelivery]]) -> int:
-    """Mark agents whose mails bounce. Remove the mark when a later mail arrives."""
+    """Mark agents whose mails bounce. Remove the mark when a mail arrives."""
     return await addresses.record_deliveries(tx, received)
 
 
