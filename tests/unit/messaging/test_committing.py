@@ -29,7 +29,7 @@ class Message:
 class Taking:
     """A consumer that takes everything in."""
 
-    subscription = SimpleNamespace(topic="portal.enrolments")
+    subscription = SimpleNamespace(topic="portal.enrolments", awaited=True)
 
     def __init__(self) -> None:
         self.taken_until: dict[int, Any] = {}
