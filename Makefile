@@ -186,8 +186,8 @@ $(VENV)/.dev-ready: requirements/dev.txt pyproject.toml | $(PY)
 # What looks at packages, and at the chart, has many of its own: they stay out of .venv.
 .local/audit/.ready .local/chart/.ready: .local/%/.ready: requirements/%.txt | $(PY)
 	@echo "Installing $< (hashes checked)"
-	@$(PY) -m venv .local/$*
-	@.local/$*/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
+	@$(PY) -m venv --without-pip .local/$*
+	@$(PY) -m pip --python .local/$* install --quiet --disable-pip-version-check --require-hashes -r $<
 	@touch $@
 
 # The packages of one service alone, as its image has them, then what they are. Without times and random ids, the same
