@@ -1,8 +1,10 @@
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from pathlib import Path
 
 import asyncpg
+import yaml
 
 from local.observing import reading
 from local.people import Agent
@@ -13,7 +15,7 @@ from local.year.situations import MARK
 class Retention:
     """Tables that must contain no person of the year at a moment, and tables that must still contain some.
 
-    Tables are `service.table`; `*` stands for any. `why` names the period in docs/personal-data.md.
+    `retention.yaml` explains them.
     """
 
     at: str
@@ -22,21 +24,9 @@ class Retention:
     there: Collection[str] = ()
 
 
-RETENTION: Sequence[Retention] = (
-    Retention(
-        "2025-12-01 10:00",
-        "90 days after the last letter the mails are gone",
-        gone=["notifier.mail"],
-        there=["enrolment.enrolment", "notifier.enrolment"],
-    ),
-    Retention(
-        "2026-10-01 10:00",
-        "a year later addresses are gone, and who was refused, withdrew or waited",
-        gone=["notifier.*", "catalogue.*", "enrolment.request", "enrolment.correction"],
-        there=["enrolment.enrolment"],
-    ),
-    Retention("2030-10-01 10:00", "five years later nobody is known", gone=["*"]),
-)
+RETENTION = [
+    Retention(**period) for period in yaml.safe_load(Path(__file__).with_name("retention.yaml").read_text())
+]
 
 
 @dataclass(frozen=True)

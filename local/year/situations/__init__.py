@@ -28,24 +28,9 @@ MARK = "an25"
 PUBLISHED = "2025-02-27 10:00"
 OPENS = "2025-03-03 09:00"
 _OPTION = re.compile(r"([a-z_]+)=(.*)")
-_KINDS: Mapping[str, Mapping[str, Any]] = {
-    "local_event": {
-        "offer_id": "ia-et-territoires",
-        "organiser": "bretagne",
-        "venue": "Délégation Bretagne, Rennes",
-        "waiting_list": "automatic",
-    },
-    "webinar": {
-        "offer_id": "webinaires-acculturation-ia",
-        "organiser": "inset-nancy",
-        "join_url": "https://webinaires.example.org/direct",
-    },
-    "inet": {
-        "offer_id": "inet-conduire-transition-numerique",
-        "organiser": "inet",
-        "venue": "Inet, Strasbourg",
-    },
-}
+_KINDS: Mapping[str, Mapping[str, Any]] = yaml.safe_load(
+    Path(__file__).parents[1].joinpath("kinds.yaml").read_text()
+)
 
 
 @dataclass(frozen=True)
