@@ -9,10 +9,10 @@ from datetime import datetime, timedelta
 from typing import Any, Self
 from uuid import UUID
 
-from sqlalchemy import Row, String, TextClause, cast, func, insert, or_, text, update
+from sqlalchemy import String, TextClause, cast, func, insert, or_, text, update
 from sqlmodel import col, select
 
-from shared.database import Transaction, in_order, insert_many, next_to
+from shared.database import Row, Transaction, in_order, insert_many, next_to
 from shared.events import Event
 from shared.events.cloudevents import Received, Record
 from shared.messaging.portals.admission import MAX_BYTES, Rejected
@@ -289,7 +289,7 @@ async def lock_some(tx: Transaction, condition: TextClause) -> list[DeadLetter]:
     return [dead_letter_of(row) for row in await tx.scalars(rows.with_for_update(skip_locked=True))]
 
 
-def dead_letter_of(row: DeadLetterRow | Row[Any]) -> DeadLetter:
+def dead_letter_of(row: DeadLetterRow | Row) -> DeadLetter:
     """Return the dead letter of a row."""
     return DeadLetter(
         id=row.id,

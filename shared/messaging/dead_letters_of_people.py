@@ -4,10 +4,10 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from typing import Any
 
-from sqlalchemy import Row, text
+from sqlalchemy import text
 from sqlmodel import col, select
 
-from shared.database import Transaction
+from shared.database import Row, Transaction
 from shared.events.vocabulary import AgentKey
 from shared.messaging.dead_letters import READ_AT_ONCE, DeadLetter, dead_letter_of
 from shared.messaging.mentions import agents_in, as_read_by, has_address, mentions
@@ -65,7 +65,7 @@ async def _slices(tx: Transaction) -> AsyncIterator[Iterator[DeadLetter]]:
         yield map(dead_letter_of, rows)
 
 
-def _ids_in_slices(sizes: Iterable[Row[Any]]) -> Iterator[list[int]]:
+def _ids_in_slices(sizes: Iterable[Row]) -> Iterator[list[int]]:
     ids: list[int] = []
     held = 0
     for row in sizes:

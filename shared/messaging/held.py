@@ -54,7 +54,7 @@ async def find(
     """Return at most ``limit`` events that are or were held back, in order."""
     filters = {"ids": list(ids), "topic": topic, "state": state, "limit": limit}
     rows = await tx.execute(_FIND, filters)
-    return [HeldEvent(**row._mapping) for row in rows]  # noqa: SLF001 SQLAlchemy's name for the row as a mapping
+    return [HeldEvent(**row) for row in rows]
 
 
 async def redrive(tx: Transaction, event_id: int) -> bool:

@@ -10,14 +10,13 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Sequence
-from typing import Any
 
 from aiokafka.errors import KafkaError
 from prometheus_client import Counter, Gauge
-from sqlalchemy import Row, text
+from sqlalchemy import text
 
 from shared import clock
-from shared.database import Database, Transaction, is_temporary
+from shared.database import Database, Row, Transaction, is_temporary
 from shared.messaging import held
 from shared.messaging.broker import KafkaSettings
 from shared.messaging.outbox import BUCKETS
@@ -221,7 +220,7 @@ class Relay:
 
 async def _mark(
     tx: Transaction,
-    rows: Sequence[Row[Any]],
+    rows: Sequence[Row],
     fenced: Sequence[str] = (),
     settled: Sequence[int] = (),
 ) -> None:

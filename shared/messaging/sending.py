@@ -6,11 +6,10 @@ Rows of the outbox come in, in order; nothing is stored here.
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 from aiokafka.errors import KafkaError, OutOfOrderSequenceNumber, UnknownTopicOrPartitionError
-from sqlalchemy import Row
 
+from shared.database import Row
 from shared.events import cloudevents
 from shared.events.topics import MAX_RECORD_BYTES, is_of_portals
 from shared.messaging import traces
@@ -27,7 +26,7 @@ PASS = 1_000
 _BEHIND = "an event of its key and topic that is held back stands before it"
 _NO_TOPIC = "the topic does not exist"
 
-Sendable = Sequence[tuple[Row[Any], OutgoingRecord]]
+Sendable = Sequence[tuple[Row, OutgoingRecord]]
 
 
 @dataclass(slots=True)
@@ -39,14 +38,14 @@ class SendResult:
     more.
     """
 
-    sent: list[Row[Any]] = field(default_factory=list)
+    sent: list[Row] = field(default_factory=list)
     refused: dict[int, str] = field(default_factory=dict)
     waiting: dict[int, str] = field(default_factory=dict)
     failure: BaseException | None = None
     is_broken: bool = False
     stopped: set[tuple[str, str]] = field(default_factory=set)
 
-    def refuse(self, row: Row[Any], reason: str) -> None:
+    def refuse(self, row: Row, reason: str) -> None:
         """Refuse an event. If an event of its key and topic was refused already, it waits behind that one."""
         if (row.topic, row.key) in self.stopped:
             self.waiting[row.id] = _BEHIND
@@ -74,14 +73,14 @@ class Sending:
         self._intake_key = intake_key
         self._suspects: set[int] = set()
 
-    async def send(self, producer: Producer, rows: Sequence[Row[Any]]) -> SendResult:
+    async def send(self, producer: Producer, rows: Sequence[Row]) -> SendResult:
         result = SendResult()
         with traces.publishing(rows, result.sent) as contexts:
             await self._send(producer, rows, contexts, result)
         return result
 
     async def _send(
-        self, producer: Producer, rows: Sequence[Row[Any]], contexts: Mapping[int, str], result: SendResult
+        self, producer: Producer, rows: Sequence[Row], contexts: Mapping[int, str], result: SendResult
     ) -> None:
         unusable = await producer.unusable({row.topic for row in rows if row.topic is not None})
         sendable = self._plan(rows, unusable, contexts, result)
@@ -95,7 +94,7 @@ class Sending:
 
     def _plan(
         self,
-        rows: Sequence[Row[Any]],
+        rows: Sequence[Row],
         unusable: Mapping[str, KafkaError],
         contexts: Mapping[int, str],
         result: SendResult,
@@ -118,7 +117,7 @@ class Sending:
                 sendable.append((row, record))
         return sendable
 
-    def _record(self, row: Row[Any], contexts: Mapping[int, str]) -> OutgoingRecord:
+    def _record(self, row: Row, contexts: Mapping[int, str]) -> OutgoingRecord:
         headers = _headers(row, contexts.get(row.id, row.traceparent), self._intake_key)
         return OutgoingRecord(row.topic, row.key.encode(), row.data.encode(), headers)
 
@@ -157,7 +156,7 @@ class Sending:
                 return
 
 
-def _headers(row: Row[Any], traceparent: str | None, intake_key: bytes | None) -> Headers:
+def _headers(row: Row, traceparent: str | None, intake_key: bytes | None) -> Headers:
     headers = cloudevents.headers(
         cloudevents.attributes(
             event_id=row.event_id,

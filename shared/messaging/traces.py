@@ -5,11 +5,10 @@ A batch has its own trace, with links to the traces of its events. See :mod:`sha
 
 import contextlib
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, TypeVar
-
-from sqlalchemy import Row
+from typing import TYPE_CHECKING, TypeVar
 
 from shared import tracing
+from shared.database import Row
 from shared.events import Event
 from shared.events.cloudevents import Received, trace_id_of
 from shared.events.enrolment import EnrolmentRefused, SeatNotObtained
@@ -107,7 +106,7 @@ def created(event: Event, event_id: object, source: str, traceparent: str | None
 
 
 @contextlib.contextmanager
-def publishing(rows: Sequence[Row[Any]], sent: Sequence[Row[Any]]) -> Iterator[Mapping[int, str]]:
+def publishing(rows: Sequence[Row], sent: Sequence[Row]) -> Iterator[Mapping[int, str]]:
     """Trace rows while they are sent. A row that is not in ``sent`` at the end was not sent in this pass.
 
     Yields the trace contexts of traced rows, by id.

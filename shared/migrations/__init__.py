@@ -60,8 +60,7 @@ async def missing(database: Database, revisions: Path) -> str | None:
     script = ScriptDirectory.from_config(_config("", revisions, MetaData()))
     newest = script.get_current_head()
     async with database.quiet_transaction() as tx:
-        connection = await tx.connection()
-        current = await connection.run_sync(lambda c: MigrationContext.configure(c).get_current_revision())
+        current = await tx.connection.run_sync(lambda c: MigrationContext.configure(c).get_current_revision())
     if current == newest or is_of_newer_version(current, script):
         return None
     return f"the database is at revision {current or 'none'}, this version needs {newest}"

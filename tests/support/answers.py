@@ -3,11 +3,10 @@
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
-from sqlalchemy import Row, text
+from sqlalchemy import text
 
-from shared.database import Database
+from shared.database import Database, Row
 from shared.messaging.portals.registry import PortalsFile
 
 _PORTALS = [
@@ -25,7 +24,7 @@ def a_registry(folder: Path) -> PortalsFile:
     return PortalsFile(path, trial=True)
 
 
-async def rows(database: Database, which: str = "true") -> Sequence[Row[Any]]:
+async def rows(database: Database, which: str = "true") -> Sequence[Row]:
     """The rows of the outbox for which this SQL holds, in order."""
     async with database.quiet_transaction() as tx:
         return (await tx.execute(text(f"SELECT * FROM outbox WHERE {which} ORDER BY id"))).all()

@@ -285,13 +285,13 @@ async def count_changes(tx: Transaction, session_ids: Collection[UUID], *, dry_r
     order of ids keeps two transactions from a deadlock.
     """
     too_often = set()
-    async with tx.begin_nested() as counts:
-        for session_id in sorted(session_ids):
-            counted = hashlib.blake2b(b"changes" + session_id.bytes, digest_size=32).digest()
-            if not await limits.take(tx, counted, CHANGES):
-                too_often.add(session_id)
-        if too_often or dry_run:
-            await counts.rollback()
+    counts = tx.savepoint()
+    await counts.start()
+    for session_id in sorted(session_ids):
+        counted = hashlib.blake2b(b"changes" + session_id.bytes, digest_size=32).digest()
+        if not await limits.take(tx, counted, CHANGES):
+            too_often.add(session_id)
+    await (counts.rollback() if too_often or dry_run else counts.commit())
     return too_often
 
 

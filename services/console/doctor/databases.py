@@ -53,8 +53,7 @@ async def look(
 async def _connection(name: str, database: Database) -> list[Finding]:
     async with database.quiet_transaction() as tx:
         server = await tx.scalar(_SERVER_VERSION)
-        raw = await (await tx.connection()).get_raw_connection()
-        driver: Any = raw.driver_connection
+        driver: Any = tx.driver
         transport = driver._transport  # noqa: SLF001 asyncpg shows it nowhere else
         tls = transport.get_extra_info("ssl_object")
         presented = transport.get_extra_info("peercert")

@@ -40,7 +40,7 @@ async def withdraw(tx: Transaction, received: Sequence[Received[Event]], policy:
     if not withdrawals:
         return
     try:
-        async with tx.begin_nested():
+        async with tx.savepoint():
             await requests.process(tx, withdrawals, policy, clock.now())
     except Exception as error:
         if is_temporary(error):

@@ -3,7 +3,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row, TextClause, select, text
+from sqlalchemy import TextClause, select, text
 from sqlmodel import col
 
 from services.enrolment.rules.enrolments import Enrolment, EnrolmentInSession
@@ -14,7 +14,7 @@ from services.enrolment.rules.states import State
 from services.enrolment.store import changes, sessions
 from services.enrolment.store.sessions import session_of
 from services.enrolment.tables import EnrolmentRow, RequestRow, SessionRow
-from shared.database import Transaction, insert_columns, once
+from shared.database import Row, Transaction, insert_columns, once
 from shared.events.reasons import Reason
 from shared.events.vocabulary import LATEST, Agent, AgentKey, Employer
 from shared.messaging.portals.registry import OWN_ISSUER, Portal
@@ -198,7 +198,7 @@ async def save(tx: Transaction, enrolments: Sequence[Enrolment], now: datetime) 
     )
 
 
-def enrolment_of(row: EnrolmentRow | Row[Any]) -> Enrolment:
+def enrolment_of(row: EnrolmentRow | Row) -> Enrolment:
     return Enrolment(
         enrolment_id=row.enrolment_id,
         version=row.version,

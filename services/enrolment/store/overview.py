@@ -1,14 +1,13 @@
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row, text
+from sqlalchemy import text
 
 from services.enrolment.rules.overview import SessionNumbers
 from services.enrolment.store.sessions import session_of
 from services.enrolment.tables import BEFORE_SQL, LIVE_SQL
-from shared.database import Transaction
+from shared.database import Row, Transaction
 
 
 async def list_numbers(
@@ -36,7 +35,7 @@ async def find_numbers(tx: Transaction, session_id: UUID, now: datetime) -> Sess
     return None if row is None else _numbers(row)
 
 
-def _numbers(row: Row[Any]) -> SessionNumbers:
+def _numbers(row: Row) -> SessionNumbers:
     return SessionNumbers(
         session=session_of(row),
         enrolled=row.enrolled,

@@ -1,8 +1,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
-from sqlalchemy import Row, text
+from sqlalchemy import text
 
 from services.enrolment.rules.enrolments import Enrolment, EnrolmentInSession
 from services.enrolment.rules.roster_lines import plain
@@ -10,7 +9,7 @@ from services.enrolment.rules.states import State
 from services.enrolment.store import sessions
 from services.enrolment.store.enrolments import enrolment_of
 from services.enrolment.tables import NAME_SQL, SOUGHT_SQL
-from shared.database import Transaction
+from shared.database import Row, Transaction
 
 LOOKED_AT = 1000
 """A search looks at this many last sessions."""
@@ -67,7 +66,7 @@ def _beginnings(typed: str, sought: Sequence[str]) -> list[str]:
     return sorted({*sought, *(part for typed in variants for part in (typed.strip(), *typed.split()))})
 
 
-async def _in_sessions(tx: Transaction, rows: Sequence[Row[Any]]) -> list[EnrolmentInSession]:
+async def _in_sessions(tx: Transaction, rows: Sequence[Row]) -> list[EnrolmentInSession]:
     known = await sessions.states(tx, {row.session_id for row in rows})
     return [EnrolmentInSession(enrolment_of(row), known[row.session_id]) for row in rows]
 

@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row, TextClause, text
+from sqlalchemy import TextClause, text
 
 from services.enrolment.rules.questions import KeptAnswer
 from services.enrolment.rules.roster_lines import (
@@ -19,7 +19,7 @@ from services.enrolment.rules.roster_lines import (
 from services.enrolment.rules.states import SEATED, State
 from services.enrolment.store.enrolments import enrolment_of
 from services.enrolment.tables import BEFORE_SQL, LIVE_SQL, NAME_SQL, SOUGHT_SQL
-from shared.database import Transaction, in_order
+from shared.database import Row, Transaction, in_order
 from shared.events.enrolment import Attendance
 from shared.events.vocabulary import EARLIEST, LATEST
 
@@ -74,7 +74,7 @@ async def stream(
     tx: Transaction, session_id: UUID, *, states: Collection[State] = ()
 ) -> AsyncIterator[RosterLine]:
     """Yield the whole roster as of one moment."""
-    async for row in await tx.stream(_PAGE, _parameters(session_id, states, None, None)):
+    async for row in tx.stream(_PAGE, _parameters(session_id, states, None, None)):
         yield _line(row)
 
 
@@ -136,7 +136,7 @@ def _escaped(sign: re.Match[str]) -> str:
     return f"\\{sign[0]}"
 
 
-def _line(row: Row[Any]) -> RosterLine:
+def _line(row: Row) -> RosterLine:
     return RosterLine(
         enrolment=enrolment_of(row),
         updated_at=row.updated_at,

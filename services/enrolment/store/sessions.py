@@ -7,14 +7,14 @@ from typing import Any
 from uuid import UUID
 
 from pydantic import TypeAdapter
-from sqlalchemy import Row, select, text
+from sqlalchemy import select, text
 from sqlmodel import col
 
 from services.enrolment.rules.seats import Seats
 from services.enrolment.rules.states import SEATED, State
 from services.enrolment.rules.waiting_list import WaitingGroup
 from services.enrolment.tables import SessionRow
-from shared.database import Transaction, insert_many
+from shared.database import Row, Transaction, insert_many
 from shared.events.catalogue import SessionState
 from shared.events.seances import NumberedSession
 from shared.events.vocabulary import AgentKey, Employer
@@ -111,7 +111,7 @@ async def others_of_offer(
     return sorted(found, key=lambda other: (other[0].starts_at, other[0].session_id))
 
 
-def seats_of(row: LockedSession | Row[Any]) -> Seats:
+def seats_of(row: LockedSession | Row) -> Seats:
     seats = Seats(row.enrolled, row.offered)
     if row.seats_by_employer is not None:
         seats.by_delegation.update(row.seats_by_employer["delegation"])
@@ -199,7 +199,7 @@ async def counts(tx: Transaction) -> dict[UUID, EnrolmentCounts]:
     }
 
 
-def session_of(row: SessionRow | Row[Any]) -> NumberedSession:
+def session_of(row: SessionRow | Row) -> NumberedSession:
     """Return the catalogue's state of a session. The last few thousand states stay decoded."""
     if row.version == 0:  # inserted in this transaction, which may yet be rolled back
         return NumberedSession.model_validate(row.state)

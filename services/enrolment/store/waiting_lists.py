@@ -4,11 +4,11 @@ from dataclasses import dataclass, replace
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row, text
+from sqlalchemy import text
 
 from services.enrolment.rules.enrolments import Enrolment, Place
 from services.enrolment.store.enrolments import enrolment_of, read
-from shared.database import Transaction
+from shared.database import Row, Transaction
 
 
 async def first_waiting(tx: Transaction, wanted: Mapping[UUID, tuple[int, bool]]) -> Iterable[Enrolment]:
@@ -87,8 +87,8 @@ async def first_who_may_be_seated(tx: Transaction, searches: Sequence[LineSearch
     return [enrolment_of(row) for rows in (*complete, *whole) for row in rows]
 
 
-async def _search(tx: Transaction, searches: Sequence[LineSearch]) -> list[list[Row[Any]]]:
-    found: list[list[Row[Any]]] = [[] for _ in searches]
+async def _search(tx: Transaction, searches: Sequence[LineSearch]) -> list[list[Row]]:
+    found: list[list[Row]] = [[] for _ in searches]
     if searches:
         parameters = [{"search": number, **search.parameters} for number, search in enumerate(searches)]
         for row in await tx.execute(_FIRST_WHO_MAY_BE_SEATED, {"searches": json.dumps(parameters)}):

@@ -7,10 +7,10 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Row, text
+from sqlalchemy import text
 
 from services.notifier.tables import AgentDetailRow
-from shared.database import Transaction, insert_many
+from shared.database import Row, Transaction, insert_many
 from shared.events.corrections import Correction, Corrections
 from shared.events.enrolment import AgentDetailsCorrected
 from shared.events.topics import Topic
@@ -89,7 +89,7 @@ async def apply(tx: Transaction, corrected: AgentDetailsCorrected, moment: datet
 
 async def former_addressees(
     tx: Transaction, corrected: AgentDetailsCorrected, moment: datetime
-) -> Sequence[Row[Any]]:
+) -> Sequence[Row]:
     """Return each address to be replaced, with its names and newest enrolment. Call before :func:`apply`."""
     parameters = {
         "issuer": corrected.issuer,

@@ -49,7 +49,7 @@ async def notifier(notifier_database: Database, relay: ScriptedRelay) -> Notifie
 async def execute(database: Database, statement: str) -> list[Any]:
     async with database.quiet_transaction() as tx:
         done = await tx.execute(text(statement))
-        return [tuple(row) for row in done] if done.returns_rows else []
+        return [tuple(row) for row in done]
 
 
 async def request_a_seat(database: Database) -> tuple[UUID, UUID]:

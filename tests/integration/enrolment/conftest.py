@@ -12,7 +12,7 @@ from uuid import uuid4
 import httpx
 import pytest
 from fastapi import FastAPI
-from sqlalchemy import Row, text
+from sqlalchemy import text
 
 from services.enrolment.app import compose, eraser
 from services.enrolment.pages.manage.staff_area import STAFF_AREA
@@ -22,7 +22,7 @@ from services.enrolment.service import requests as service
 from services.enrolment.service import sessions as service_sessions
 from services.enrolment.settings import Settings
 from shared import clock
-from shared.database import Database
+from shared.database import Database, Row
 from shared.events.catalogue import SessionState
 from shared.events.vocabulary import Agent
 from shared.messaging.erasure import Eraser
@@ -34,7 +34,7 @@ from tests.support.databases import MigratedDatabases
 from tests.support.enrolment_on_postgres import KeptDatabase, New, sessions_on_postgres
 from tests.support.pools import Pools
 
-SelectRows = Callable[..., Awaitable[list[Row[Any]]]]
+SelectRows = Callable[..., Awaitable[list[Row]]]
 
 PROBLEM = "application/problem+json"
 
@@ -182,10 +182,10 @@ def ask(asking: Callable[..., Ask]) -> Ask:
 
 
 @pytest.fixture
-def rows(database: Database) -> Callable[..., Awaitable[list[Row[Any]]]]:
+def rows(database: Database) -> Callable[..., Awaitable[list[Row]]]:
     """A function that returns the rows of a query."""
 
-    async def rows(query: str, **values: Any) -> list[Row[Any]]:
+    async def rows(query: str, **values: Any) -> list[Row]:
         async with database.quiet_transaction() as tx:
             return list((await tx.execute(text(query), values)).all())
 
@@ -264,7 +264,7 @@ class Front:
     async def withdraw(self, session: SessionState, agent: Agent) -> None:
         await self.answer(Withdrawal(uuid4(), clock.now(), session.session_id, agent.key, None))
 
-    async def of(self, session: SessionState, agent: Agent) -> Row[Any]:
+    async def of(self, session: SessionState, agent: Agent) -> Row:
         """The last enrolment of an agent there."""
         query = (
             "SELECT * FROM enrolment "
@@ -272,8 +272,10 @@ class Front:
             "ORDER BY updated_at DESC LIMIT 1"
         )
         async with self._database.quiet_transaction() as tx:
-            found = await tx.execute(text(query), {"session": session.session_id, **agent.key._asdict()})
-            return found.one()
+            found: Row = (
+                await tx.execute(text(query), {"session": session.session_id, **agent.key._asdict()})
+            ).one()
+            return found
 
     async def states(self, session: SessionState, *agents: Agent) -> list[str]:
         """Where their last enrolments stand."""

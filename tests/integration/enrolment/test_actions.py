@@ -7,7 +7,6 @@ from typing import Any
 
 import httpx
 import pytest
-from sqlalchemy import Row
 
 from services.enrolment.rules.policy import Policy
 from services.enrolment.service import corrections
@@ -15,7 +14,7 @@ from services.enrolment.service.acting import Acting
 from services.enrolment.service.commands import AgentCorrection
 from shared import clock
 from shared.auth import Principal, Role
-from shared.database import Database, Transaction
+from shared.database import Database, Row, Transaction
 from shared.events.catalogue import SessionState
 from shared.events.vocabulary import Agent
 from tests.conftest import Ask
@@ -41,7 +40,7 @@ class Situation:
     def session_of(self, name: str) -> SessionState:
         return self.asking if name == "pending" else self.full
 
-    async def of(self, name: str) -> Row[Any]:
+    async def of(self, name: str) -> Row:
         return await self.front.of(self.session_of(name), self.agents[name])
 
     async def states(self) -> dict[str, str]:

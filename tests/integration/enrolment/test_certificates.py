@@ -8,7 +8,6 @@ from typing import Any
 
 import pypdf
 import pytest
-from sqlalchemy import event
 
 from services.enrolment.rules.named_agents import NamedAgent
 from services.enrolment.rules.policy import Policy
@@ -25,6 +24,7 @@ from tests.conftest import Ask
 from tests.integration.enrolment.conftest import Front, SelectRows
 from tests.integration.enrolment.visiting import KEY, letter
 from tests.support.builders import an_agent
+from tests.support.statements import statements
 
 BRETAGNE, CORSE = "advisor-bretagne", "advisor-corse"
 MODULES = [
@@ -209,13 +209,8 @@ async def test_the_certificate_of_an_offer_opens_the_session_that_requires_it(
 async def test_nobodys_certificates_are_looked_for_where_none_is_required(
     front: Front, database: Database
 ) -> None:
-    session, statements = await front.open(), []
-
-    def keep(*call: Any) -> None:
-        statements.append(call[2])
-
-    event.listen(database._engine.sync_engine, "before_cursor_execute", keep)
-    await front.enrol(session, an_agent())
-    event.remove(database._engine.sync_engine, "before_cursor_execute", keep)
-    assert statements
-    assert not [statement for statement in statements if "certified" in statement]
+    session = await front.open()
+    with statements() as asked:
+        await front.enrol(session, an_agent())
+    assert asked
+    assert not [statement for statement in asked if "certified" in statement.sql]

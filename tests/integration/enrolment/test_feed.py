@@ -11,11 +11,12 @@ from uuid import uuid4
 
 import httpx
 import pytest
-from sqlalchemy import event, text
+from sqlalchemy import text
 
 from services.enrolment.api.feed_watch import FeedWatch
-from shared.database import Database
-from tests.conftest import Ask, Eventually, opened
+from services.enrolment.service import answers
+from shared.database import Database, Transaction
+from tests.conftest import Ask, Eventually
 from tests.integration.enrolment.conftest import SelectRows, ToApplication, problem
 
 A, B = "portail-bretagne", "portail-deux"
@@ -251,26 +252,30 @@ async def test_a_client_that_goes_away_gives_its_place_back(
 
 
 async def test_many_portals_that_wait_cost_one_look_until_the_next(
-    enrolment_url: str, number: Number, eventually: Eventually
+    database: Database, number: Number, eventually: Eventually, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    statements: list[str] = []
+    looks = 0
+
+    async def look(tx: Transaction) -> dict[str, int]:
+        nonlocal looks
+        looks += 1
+        return await last_numbers(tx)
 
     async def has_looked() -> bool:
-        return len(statements) > 0
+        return looks > 0
 
-    async with opened(enrolment_url) as database:
-        engine = database._engine.sync_engine
-        event.listen(engine, "after_cursor_execute", lambda *call: statements.append(call[2]))
-        watch = FeedWatch(database, poll_seconds=3600)
-        async with watched(watch):
-            waiters = [asyncio.create_task(watch.news(f"portal-{n}", 0, 60)) for n in range(100)]
-            await eventually(waited_for(watch, 100), "all wait")
-            await eventually(has_looked, "a look at the feeds")
-            await number("portal-7")
-            watch.look()
-            assert await asyncio.wait_for(waiters[7], 10)
-            assert len(statements) == 2, "one look when they came, one when it was said that there is more"
-        assert [await waiter for waiter in waiters].count(True) == 1
+    last_numbers = answers.last_numbers
+    monkeypatch.setattr(answers, "last_numbers", look)
+    watch = FeedWatch(database, poll_seconds=3600)
+    async with watched(watch):
+        waiters = [asyncio.create_task(watch.news(f"portal-{n}", 0, 60)) for n in range(100)]
+        await eventually(waited_for(watch, 100), "all wait")
+        await eventually(has_looked, "a look at the feeds")
+        await number("portal-7")
+        watch.look()
+        assert await asyncio.wait_for(waiters[7], 10)
+        assert looks == 2, "one look when they came, one when it was said that there is more"
+    assert [await waiter for waiter in waiters].count(True) == 1
 
 
 async def test_what_another_process_numbered_is_found_at_the_next_look(

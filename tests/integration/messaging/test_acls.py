@@ -16,7 +16,7 @@ from aiokafka.errors import (
     TopicAuthorizationFailedError,
     TransactionalIdAuthorizationFailed,
 )
-from sqlalchemy import Row, text
+from sqlalchemy import text
 
 from local.ports import free_port
 from services.console import broker as console
@@ -24,7 +24,7 @@ from services.console import places
 from services.console.asking import DEFINITIONS, ConsoleSettings
 from services.console.findings import Mark
 from shared import clock
-from shared.database import Database
+from shared.database import Database, Row
 from shared.events import Event
 from shared.events.portal import EnrolmentRequested, SubscriptionChanged, WithdrawalRequested
 from shared.messaging import acls, held, topics
@@ -241,7 +241,7 @@ async def test_a_portal_asks_and_is_answered_and_another_gets_nothing(
     assert heard.keys() == {others}
     assert agent.email not in json.dumps(heard)
 
-    async def rows(statement: str) -> list[Row[Any]]:
+    async def rows(statement: str) -> list[Row]:
         async with services.quiet_transaction() as tx:
             return list(await tx.execute(text(statement)))
 

@@ -9,13 +9,13 @@ from typing import Any
 
 import pytest
 from faststream import ContextRepo
-from sqlalchemy import Row, text
+from sqlalchemy import text
 from typer.testing import Result
 
 from services.enrolment import handlers
 from services.enrolment.rules.policy import Policy
 from shared import clock
-from shared.database import Database
+from shared.database import Database, Row
 from shared.events.cloudevents import Record
 from shared.events.outcomes import RejectionCode
 from shared.events.portal import EnrolmentRequested
@@ -81,7 +81,7 @@ async def states(database: Database) -> list[str]:
     return [letter.state for letter in await all_of(database)]
 
 
-async def rows(database: Database, statement: str) -> list[Row[Any]]:
+async def rows(database: Database, statement: str) -> list[Row]:
     async with database.quiet_transaction() as tx:
         return list((await tx.execute(text(statement))).all())
 

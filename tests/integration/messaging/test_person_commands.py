@@ -71,8 +71,7 @@ def person(operator: RunOperator) -> RunCommand:
 
 async def execute(database: Database, statement: str, **values: Any) -> list[Any]:
     async with database.transaction() as tx:
-        done = await tx.execute(text(statement), values)
-        return list(done) if done.returns_rows else []
+        return await tx.execute(text(statement), values)
 
 
 @pytest.fixture

@@ -1,8 +1,7 @@
 """Subscribers in tests: what portals say of them, the page where people subscribe, what they get."""
 
 import re
-from collections.abc import AsyncIterator, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator
 from datetime import timedelta
 from typing import Any
 from uuid import uuid4
@@ -10,11 +9,10 @@ from uuid import uuid4
 import httpx
 import pytest
 from fastapi import FastAPI
-from sqlalchemy import event, text
+from sqlalchemy import text
 
 from services.notifier import pages
 from shared import clock
-from shared.database import Transaction
 from shared.events.catalogue import ReplayPublished, ResourcePublished, ResourceWithdrawn
 from shared.events.portal import SubscriptionChanged
 from shared.limits import Rate
@@ -158,17 +156,3 @@ def link(purpose: Purpose, *subject: str) -> str:
 def preferences(subject: str, address: str) -> str:
     """The link that a letter to this address has."""
     return LINKS.preferences(subject, address, clock.now() + timedelta(days=1))
-
-
-@contextmanager
-def statements(tx: Transaction) -> Iterator[list[tuple[str, Any]]]:
-    """What the database is asked meanwhile, each with its parameters."""
-    asked: list[tuple[str, Any]] = []
-    connection = tx.sync_session.connection()
-
-    def keep(*call: Any) -> None:
-        asked.append((call[2], call[3]))
-
-    event.listen(connection, "before_cursor_execute", keep)
-    yield asked
-    event.remove(connection, "before_cursor_execute", keep)

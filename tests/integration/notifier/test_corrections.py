@@ -25,9 +25,10 @@ from shared.references import reference_of
 from tests.conftest import Eventually
 from tests.integration.notifier.conftest import Notifier
 from tests.integration.notifier.events import corrected
-from tests.integration.notifier.subscribing import a_replay, statements
+from tests.integration.notifier.subscribing import a_replay
 from tests.support.consuming import received
 from tests.support.smtp import Taken
+from tests.support.statements import statements
 from tests.unit.notifier.builders import ENROLMENT_ID, a_decision, an_agent
 from tests.unit.notifier.reading import body, parsed
 
@@ -381,7 +382,7 @@ async def test_a_batch_asks_once_for_its_corrections(notifier: Notifier, topic: 
             events += [AgentCorrected(agent_id=agent.agent_id, email=RIGHT)]
     batch: list[Any] = [received(event, issuer="iel") for event in events]
     async with notifier.database.transaction() as tx:
-        with statements(tx) as asked:
+        with statements() as asked:
             if topic is Topic.ENROLMENT_DECISIONS:
                 await enrolments.process(tx, batch, clock.now())
             else:

@@ -7,7 +7,6 @@ from uuid import uuid4
 
 import pytest
 from sqlalchemy import text
-from sqlalchemy.event import listen, remove
 
 from services.notifier import handlers, jobs, letters
 from services.notifier.service import mails, news
@@ -28,6 +27,7 @@ from tests.integration.notifier.events import (
     withdrawn,
 )
 from tests.support.consuming import received
+from tests.support.statements import statements
 from tests.unit.notifier.builders import a_decision, an_agent
 from tests.unit.notifier.reading import body
 
@@ -197,15 +197,9 @@ async def test_a_fan_out_is_one_statement_for_each_slice(
 ) -> None:
     monkeypatch.setattr(jobs, "SLICE", 10)
     await queue_many(known, 30)
-    engine, queued = known.database._engine.sync_engine, list[str]()
-
-    def keep(*call: Any) -> None:
-        if "INSERT INTO mail " in call[2]:
-            queued.append(call[2])
-
-    listen(engine, "before_cursor_execute", keep)
-    await known.hear(a_session_replay())
-    remove(engine, "before_cursor_execute", keep)
+    with statements() as asked:
+        await known.hear(a_session_replay())
+    queued = [statement for statement in asked if "INSERT INTO mail " in statement.sql]
     assert (len(queued), len(await known.addressees(REPLAY))) == (3, 30)
 
 

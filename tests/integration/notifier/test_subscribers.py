@@ -30,10 +30,10 @@ from tests.integration.notifier.subscribing import (
     link,
     news,
     preferences,
-    statements,
     ticked,
 )
 from tests.support.metrics import metric
+from tests.support.statements import statements
 from tests.unit.notifier.builders import SESSION_ID, a_decision, an_agent
 
 __all__ = ["client"]
@@ -197,7 +197,7 @@ async def test_an_owner_ends_what_many_agents_follow_by_as_many_statements_as_wh
         await claim(notifier, agents)
         async with notifier.database.quiet_transaction() as tx:
             owner = UUID(await id_of(notifier, None))
-            with statements(tx) as asked:
+            with statements() as asked:
                 await subscriptions.choose(tx, owner, left)
         numbers.append(len(asked))
         assert await followers(notifier) == ({(None, OWNER): CONFIRMED} if left else {})
@@ -225,14 +225,12 @@ async def test_what_many_agents_of_one_address_follow_is_read_without_looking_at
     await notifier.change("ANALYZE subscriber, subscription")
     readers = [row.subscriber_id for row in await notifier.query("SELECT subscriber_id FROM subscriber")]
     async with notifier.database.quiet_transaction() as tx:
-        with statements(tx) as asked:
+        with statements() as asked:
             followed = await store.followed(tx, readers)
         assert followed == dict.fromkeys(readers, (Interest.parse(OTHER),))
         [(statement, parameters)] = asked
-        explained = await (await tx.connection()).exec_driver_sql(
-            f"EXPLAIN (ANALYZE, FORMAT JSON) {statement}", parameters
-        )
-        assert rows_of(explained.scalar_one()[0]["Plan"]) < 20 * many
+        explained = await tx.driver.fetchval(f"EXPLAIN (ANALYZE, FORMAT JSON) {statement}", *parameters)
+        assert rows_of(explained[0]["Plan"]) < 20 * many
 
 
 def rows_of(plan: dict[str, Any]) -> float:

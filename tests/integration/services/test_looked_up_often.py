@@ -1,8 +1,12 @@
 """What every process looks up again and again: it must cost the same however many rows have ended."""
 
-from sqlalchemy import event, text
-from sqlalchemy.engine import Connection
+from collections.abc import Mapping
+from typing import Any
 
+import pytest
+from sqlalchemy import TextClause, text
+
+from shared.database import Rows, Transaction
 from shared.process import Process
 from shared.process.jobs import housekeeping
 
@@ -54,7 +58,7 @@ FILLED = {
 
 
 async def test_no_job_of_every_ten_seconds_reads_a_table_whole_that_grows_with_the_years(
-    process: Process,
+    process: Process, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     filled = FILLED[process.name]
     async with process.database.transaction() as tx:
@@ -64,13 +68,17 @@ async def test_no_job_of_every_ten_seconds_reads_a_table_whole_that_grows_with_t
     read_whole: dict[str, set[str]] = {}
     running = ""
 
-    def look(connection: Connection) -> None:
-        """Before a commit: Postgres counts the scans of a transaction."""
-        found = connection.exec_driver_sql("SELECT relname FROM pg_stat_xact_user_tables WHERE seq_scan > 0")
-        if whole := filled.keys() & set(found.scalars()):
+    async def look(tx: Transaction, statement: TextClause, params: Mapping[str, Any]) -> Rows:
+        """In the transaction of the statement: Postgres counts the scans of a transaction."""
+        async with tx.savepoint():
+            rows = await fetch(tx, statement, params)
+            found = await tx.driver.fetch("SELECT relname FROM pg_stat_xact_user_tables WHERE seq_scan > 0")
+        if whole := filled.keys() & {name for (name,) in found}:
             read_whole[running] = whole
+        return rows
 
-    event.listen(process.database._engine.sync_engine, "commit", look)
+    fetch = Transaction._fetch
+    monkeypatch.setattr(Transaction, "_fetch", look)
     kept = housekeeping(process.database, process.router, process.register, process.settings)
     often = [job for job in (*process.jobs, *kept) if job.every <= OFTEN_SECONDS]
     for job in often:

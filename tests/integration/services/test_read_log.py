@@ -27,7 +27,7 @@ async def recorded(database: Database, agents: Sequence[AgentKey] = (ZOE,)) -> N
 async def execute(database: Database, statement: str) -> list[tuple[Any, ...]]:
     async with database.quiet_transaction() as tx:
         done = await tx.execute(text(statement))
-        return [tuple(row) for row in done] if done.returns_rows else []
+        return [tuple(row) for row in done]
 
 
 CHANGES = [
