@@ -26,7 +26,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.engine import URL, CursorResult, make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, InvalidatePoolError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession, create_async_engine
 from sqlalchemy.orm import registry
@@ -215,11 +215,12 @@ class Transaction:
 
     async def _prepare(self, sql: str) -> "PreparedStatement[Row]":
         """Return the statement as this connection knows it."""
-        prepared = self._prepared.get(sql)
+        prepared = self._prepared.pop(sql, None)
         if prepared is None:
             if len(self._prepared) >= _MOST_PREPARED:
-                del self._prepared[next(iter(self._prepared))]
-            prepared = self._prepared[sql] = await self.driver.prepare(sql, record_class=Row)
+                del self._prepared[next(iter(self._prepared))]  # the one that was used longest ago
+            prepared = await self.driver.prepare(sql, record_class=Row)
+        self._prepared[sql] = prepared
         return prepared
 
 
@@ -307,6 +308,7 @@ class Database:
         )
         event.listen(self._engine.sync_engine, "connect", _look_up_array_types)
         event.listen(self._engine.sync_engine, "connect", _note_certificate)
+        event.listen(self._engine.sync_engine, "checkout", _skip_lost)
 
     def export_pool(self) -> None:
         pool = self._engine.pool
@@ -380,6 +382,12 @@ def _look_up_array_types(connection: Any, _record: Any) -> None:
     types = "bool", "bytea", "int2", "int4", "int8", "varchar", "timestamptz", "interval", "uuid", "jsonb"
     columns = ", ".join(f"CAST(${number} AS {name}[])" for number, name in enumerate(types, 1))
     connection.run_async(lambda driver: driver.prepare(f"SELECT {columns}"))
+
+
+def _skip_lost(connection: Any, _record: Any, _fairy: Any) -> None:
+    """Have the pool connect anew if the server ended this connection while it was not in use."""
+    if connection.driver_connection.is_closed():
+        raise InvalidatePoolError
 
 
 def _note_certificate(connection: Any, _record: Any) -> None:
