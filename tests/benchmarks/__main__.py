@@ -24,7 +24,7 @@ from tests.benchmarks import decisions, first_paint, in_checkout, mails, pages, 
 from tests.benchmarks.figures import CEILING, OTHER, PROJECT, Figures
 from tests.benchmarks.servers import BenchmarkServers, Checkout, NotMeasured, chromium_program, sink_program
 
-PARTS = ("decisions", "traces", "mails", "latency", "pages", "first_paint", "stack")
+PARTS = ("decisions", "traces", "mails", "latency", "pages", "first_paint", "stack", "whole_stack")
 Measurement = Callable[[], dict[str, float]]
 
 
@@ -94,7 +94,7 @@ def _measurements(
         case "first_paint" if chromium_program() is None:
             print("first paint is not measured: Chromium is missing (Debian's chromium-headless-shell)")
             return {}
-        case "latency":
+        case "latency" | "whole_stack":
             options = [f"on_kafka={json.dumps(broker == 'kafka')}", "SECONDS=10"]
         case "pages":
             options = ["REQUESTS=60"]

@@ -1,0 +1,288 @@
+"""The whole stack with Apache Kafka, a durable Postgres and the local mailbox, as an operator would run it.
+
+At rest; at a steady 50 and 200 requests a second; then 40,000 requests that lie in Kafka when it begins. Half
+of them get a seat, half a place in line. It ends when every answer is published, and every mail is sent and
+reported. CPU time is read from `/proc`, latency from the timestamps of portal's and decision's records.
+"""
+
+import asyncio
+import contextlib
+import os
+import signal
+import statistics
+import sys
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import asyncpg
+import psutil
+from aiokafka import AIOKafkaConsumer, TopicPartition
+
+from local.postgres import PostgresServer
+from local.services import SERVICES
+from local.stack import Stack, StackOptions
+from shared.events.catalogue import SessionScheduled, SessionState
+from shared.events.portal import EnrolmentRequested
+from shared.events.topics import TOPICS, Topic
+from shared.events.vocabulary import Agent
+from tests.benchmarks.servers import LoadMessage
+from tests.support.builders import an_agent, as_json, enrolment_request, headers, open_now
+from tests.support.kafka import KafkaPortal
+
+REQUESTS = 40_000
+SESSIONS = 200
+SEATS = REQUESTS // SESSIONS // 2
+RATES = (50, 200)
+SECONDS = 10
+DOMAINS = 500
+WORK_SECONDS = 300.0
+DATABASES = ("enrolment", "notifier")
+PARTS = ("catalogue", "enrolment", "notifier", "postgres", "kafka", "mailbox")
+STATEMENTS = 0
+"""How many of the dearest statements of each database are printed."""
+
+Parts = Mapping[str, float]
+"""CPU seconds by part of the stack."""
+
+
+async def run(*, on_kafka: bool = True) -> dict[str, float]:
+    """CPU seconds by part, answers per second, milliseconds to the answer, and bytes kept for a request."""
+    settings = {"shared_preload_libraries": "pg_stat_statements"} if STATEMENTS else {}
+    with (
+        TemporaryDirectory(prefix="parcours-bench-") as folder,
+        PostgresServer.temporary(durable=True, settings=settings) as postgres,
+    ):
+        urls = {f"{name.upper()}_DATABASE_URL": postgres.create_database(name) for name in SERVICES}
+        options = StackOptions(
+            broker="kafka" if on_kafka else "embedded",
+            directory=Path(folder),
+            extra={"LOG_LEVEL": "WARNING"},
+            environment={**os.environ, **urls},
+        )
+        stack = Stack(options, say=lambda line: print(line, file=sys.stderr))
+        await asyncio.to_thread(stack.start)
+        try:
+            async with KafkaPortal(stack.kafka) as portal, _published(stack.kafka) as published:
+                return await StackLoad(stack, postgres, portal, published).measure()
+        finally:
+            await asyncio.to_thread(stack.stop)
+
+
+class PublishedEvents:
+    """Reads the decisions and the reports on mails that the stack publishes."""
+
+    def __init__(self, consumer: AIOKafkaConsumer) -> None:
+        self._consumer = consumer
+        self.decided: list[tuple[str, int]] = []
+        self.mails = 0
+
+    async def read(self) -> None:
+        for partition, records in (await self._consumer.getmany(timeout_ms=20)).items():
+            if partition.topic == Topic.NOTIFIER_DELIVERIES:
+                self.mails += len(records)
+            else:
+                self.decided += [(record.key.decode(), record.timestamp) for record in records]
+
+
+@contextlib.asynccontextmanager
+async def _published(kafka: str) -> AsyncIterator[PublishedEvents]:
+    consumer = AIOKafkaConsumer(bootstrap_servers=kafka, auto_offset_reset="earliest")
+    await consumer.start()
+    try:
+        topics = Topic.ENROLMENT_DECISIONS, Topic.NOTIFIER_DELIVERIES
+        consumer.assign(
+            [TopicPartition(topic, number) for topic in topics for number in range(TOPICS[topic].partitions)]
+        )
+        yield PublishedEvents(consumer)
+    finally:
+        await consumer.stop()
+
+
+class StackLoad:
+    def __init__(
+        self, stack: Stack, postgres: PostgresServer, portal: KafkaPortal, published: PublishedEvents
+    ) -> None:
+        self._stack = stack
+        self._postgres = postgres
+        self._portal = portal
+        self._published = published
+
+    async def measure(self) -> dict[str, float]:
+        sessions = [open_now(capacity=SEATS, waiting_list="offer") for _ in range(SESSIONS)]
+        await self._portal.send(Topic.CATALOGUE_SESSIONS, [_scheduled(session) for session in sessions])
+        await self._at_rate(50, 3, sessions)
+        figures = await self._at_rest()
+        for rate in RATES:
+            figures |= await self._at_rate(rate, SECONDS, sessions)
+        return figures | await self._backlog(sessions)
+
+    async def _at_rest(self) -> dict[str, float]:
+        await asyncio.sleep(1)
+        used, seconds = await self._used(asyncio.sleep(SECONDS))
+        figures = {f"percent_of_a_core_idle_{part}": spent / seconds * 100 for part, spent in used.items()}
+        memory = {
+            f"megabytes_{service}": sum(psutil.Process(pid).memory_info().rss for pid in pids) / 1e6
+            for service, pids in self._stack.pids().items()
+            if service in SERVICES
+        }
+        return figures | memory
+
+    async def _at_rate(self, rate: int, seconds: int, sessions: Sequence[SessionState]) -> dict[str, float]:
+        """Cores used, and milliseconds from a portal's record to its decision's record."""
+        sent_at: dict[str, int] = {}
+        before = len(self._published.decided)
+        mails = self._published.mails
+
+        async def send() -> None:
+            begun = time.monotonic()
+            for number in range(rate * seconds):
+                await asyncio.sleep(max(0.0, begun + number / rate - time.monotonic()))
+                agent = an_agent(
+                    f"r{rate}-{number}", email=f"r{rate}-{number}@ville-{number % DOMAINS}.example"
+                )
+                session = sessions[number % len(sessions)]
+                sent_at[agent.agent_id] = int(time.time() * 1_000)
+                await self._portal.send_soon(Topic.PORTAL_ENROLMENTS, _request(session, agent))
+
+        used, took = await self._used(send())
+        await self._until(lambda: len(self._published.decided) >= before + len(sent_at))
+        await self._until(lambda: self._published.mails >= mails + len(sent_at))
+        waited = [at - sent_at[agent] for agent, at in self._published.decided[before:] if agent in sent_at]
+        percentiles = statistics.quantiles(waited, n=100)
+        return {
+            f"answered_at_{rate}_p50_milliseconds": percentiles[49],
+            f"answered_at_{rate}_p99_milliseconds": percentiles[98],
+            **{f"percent_of_a_core_at_{rate}_{part}": spent / took * 100 for part, spent in used.items()},
+        }
+
+    async def _backlog(self, sessions: Sequence[SessionState]) -> dict[str, float]:
+        records = [
+            _request(
+                sessions[number % len(sessions)],
+                an_agent(f"b-{number}", email=f"b-{number}@ville-{number % DOMAINS}.example"),
+            )
+            for number in range(REQUESTS)
+        ]
+        decided, mails = len(self._published.decided), self._published.mails
+        kept = await self._bytes()
+        enrolment = self._stack.pids()["enrolment"]
+        with _stopped(enrolment):
+            await self._portal.send(Topic.PORTAL_ENROLMENTS, records)
+        await self._forget_statements()
+        begun = time.monotonic()
+        answered = 0.0
+
+        async def settle() -> None:
+            nonlocal answered
+            await self._until(lambda: len(self._published.decided) >= decided + REQUESTS)
+            answered = time.monotonic() - begun
+            await self._until(lambda: self._published.mails >= mails + REQUESTS)
+
+        used, took = await self._used(settle())
+        await self._print_statements()
+        return {
+            "answers_per_second": REQUESTS / answered,
+            "answers_per_second_with_mails": REQUESTS / took,
+            "bytes_per_request": (await self._bytes() - kept) / REQUESTS,
+            **{f"microseconds_per_request_{part}": spent / REQUESTS * 1e6 for part, spent in used.items()},
+        }
+
+    async def _used(self, work: Awaitable[None]) -> tuple[Parts, float]:
+        """Return the CPU seconds of each part and of all parts during the work, and how long it took."""
+        before, begun = self._spent(), time.monotonic()
+        await work
+        used = {part: spent - before[part] for part, spent in self._spent().items()}
+        return used | {"all": sum(used.values())}, time.monotonic() - begun
+
+    def _spent(self) -> Parts:
+        return {
+            part: sum(map(_cpu_seconds, pids))
+            for part, pids in self._stack.pids().items()
+            if part != "portal"
+        }
+
+    async def _until(self, condition: Callable[[], bool]) -> None:
+        async with asyncio.timeout(WORK_SECONDS):
+            while not condition():
+                await self._published.read()
+
+    async def _bytes(self) -> int:
+        """Return the size of both databases, without what a vacuum frees."""
+        size = 0
+        for name in DATABASES:
+            async with self._database(name) as database:
+                await database.execute("VACUUM")
+                size += await database.fetchval("SELECT pg_database_size(current_database())")
+        return size
+
+    @contextlib.asynccontextmanager
+    async def _database(self, name: str) -> AsyncIterator["asyncpg.Connection[asyncpg.Record]"]:
+        connection = await asyncpg.connect(self._postgres.url(name))
+        try:
+            yield connection
+        finally:
+            await connection.close()
+
+    async def _forget_statements(self) -> None:
+        if STATEMENTS:
+            async with self._database(DATABASES[0]) as database:
+                await database.execute("CREATE EXTENSION IF NOT EXISTS pg_stat_statements")
+                await database.execute("SELECT pg_stat_statements_reset()")
+
+    async def _print_statements(self) -> None:
+        """Print the dearest statements: what Postgres spent on each for a request."""
+        if not STATEMENTS:
+            return
+        async with self._database(DATABASES[0]) as database:
+            rows = await database.fetch(_LEDGER, [*DATABASES], STATEMENTS)
+        for row in rows:
+            print(
+                f"{row['datname']:10} {row['ms'] * 1_000 / REQUESTS:6.1f} µs {row['calls']:7} calls "
+                f"{row['rows']:8} rows {row['wal'] / REQUESTS:6.0f} bytes of WAL  "
+                + " ".join(row["query"].split())[:100],
+                file=sys.stderr,
+            )
+
+
+_LEDGER = """
+    SELECT * FROM (
+           SELECT datname, query, calls, rows, total_exec_time AS ms, wal_bytes AS wal,
+                  row_number() OVER (PARTITION BY datname ORDER BY total_exec_time DESC) AS place
+             FROM pg_stat_statements JOIN pg_database ON pg_database.oid = dbid
+            WHERE datname = ANY($1)) AS ordered
+     WHERE place <= $2 ORDER BY datname, place"""
+
+
+@contextlib.contextmanager
+def _stopped(pids: Sequence[int]) -> Iterator[None]:
+    for pid in pids:
+        os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        for pid in pids:
+            os.kill(pid, signal.SIGCONT)
+
+
+def _cpu_seconds(pid: int) -> float:
+    """Return what a process, its living descendants and its ended children have spent."""
+    process = psutil.Process(pid)
+    times = process.cpu_times()
+    spent = times.user + times.system + times.children_user + times.children_system
+    for child in process.children(recursive=True):
+        with contextlib.suppress(psutil.NoSuchProcess):
+            of_child = child.cpu_times()
+            spent += of_child.user + of_child.system
+    return spent
+
+
+def _scheduled(session: SessionState) -> LoadMessage:
+    content = session.model_dump_json().encode()
+    return str(session.session_id), headers(SessionScheduled.TYPE, source="/services/catalogue"), content
+
+
+def _request(session: SessionState, agent: Agent) -> LoadMessage:
+    session_id = str(session.session_id)
+    return session_id, headers(EnrolmentRequested.TYPE), as_json(enrolment_request(session_id, agent))
