@@ -41,13 +41,14 @@ class PartitionCheck:
     """Knows the partition count of the request topic.
 
     The broker is asked before a refusal, because partitions may have been added a moment ago. Otherwise the
-    number stored by another process is read once a minute.
+    number stored by another process is read once a minute, and the broker is asked once a minute about
+    misplaced requests of a trial.
     """
 
     def __init__(self, ask_broker: Callable[[], Awaitable[int]]) -> None:
         self._ask_broker = ask_broker
         self._numbers: list[PartitionNumber] = []
-        self._read_at = float("-inf")
+        self._read_at = self._asked_at = float("-inf")
 
     async def check(self, tx: Transaction, received: Sequence[RequestReceived]) -> CheckedRequests:
         """Separate the requests in a wrong partition.
@@ -67,8 +68,7 @@ class PartitionCheck:
                 tx.count(MISROUTED.labels(received[index].portal or ""))
             if not limited.get(request.session_id, True):
                 continue
-            sender = received[index].sender
-            if sender is not None and sender.unsigned:
+            if _is_of_trial(received[index]):
                 requests[index] = replace(request, misrouted=True)
             elif request.key not in known:  # what was answered stays answered
                 refused[index] = self._refusal(received[index])
@@ -81,9 +81,14 @@ class PartitionCheck:
         if time.monotonic() - self._read_at > _READ_AGAIN_SECONDS:
             self._numbers = await partition_numbers.known(tx)
             self._read_at = time.monotonic()
-        if not self._misplaced(received):
+        misplaced = self._misplaced(received)
+        if not misplaced:
             return []
+        asked_lately = time.monotonic() - self._asked_at < _READ_AGAIN_SECONDS
+        if asked_lately and all(_is_of_trial(received[index]) for index in misplaced):
+            return misplaced
         self._numbers = await partition_numbers.save_number(tx, await self._ask_broker(), clock.now())
+        self._asked_at = time.monotonic()
         return self._misplaced(received)
 
     def _misplaced(self, received: Sequence[RequestReceived]) -> list[int]:
@@ -103,3 +108,7 @@ class PartitionCheck:
             f"in {belongs} of {number}: that of the key session_id, in lower case, by murmur2. With "
             "librdkafka set partitioner=murmur2_random, and send the request again.",
         )
+
+
+def _is_of_trial(request: RequestReceived) -> bool:
+    return request.sender is not None and request.sender.unsigned

@@ -196,6 +196,10 @@ async def test_the_broker_is_asked_only_where_something_may_lie_wrong(
     assert broker.asked == 1, "the number is in the database from then on"
     await consumer.take([requested(session, wrong(session)), requested(session, wrong(session))])
     assert broker.asked == 2
+    await consumer.take([requested(session, wrong(session), unsigned=True)])
+    assert broker.asked == 2, "what nobody signed is not refused, so a number of a minute ago is enough"
+    await consumer.take([requested(session, wrong(session), unsigned=unsigned) for unsigned in (True, False)])
+    assert broker.asked == 3
 
 
 async def test_while_the_broker_does_not_say_how_many_there_are_nothing_is_refused(
