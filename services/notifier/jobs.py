@@ -106,7 +106,7 @@ async def read_returns(database: Database, mailbox: ReturnMailbox, path: ReturnP
 
 async def expire_leases(database: Database) -> None:
     """Take back the mails of processes that ended. A mail whose DATA had begun becomes ambiguous."""
-    async with database.quiet_transaction() as tx:
+    async with database.autocommit() as tx:
         returned, ambiguous = await queue.expire_leases(tx)
     EXPIRED.labels("pending").inc(returned)
     EXPIRED.labels("ambiguous").inc(ambiguous)
