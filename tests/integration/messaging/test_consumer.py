@@ -6,6 +6,7 @@ from functools import partial
 from typing import Any
 
 import pytest
+from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from faststream.exceptions import NackMessage
 
@@ -15,6 +16,8 @@ from shared.database import Database
 from shared.events.catalogue import SessionScheduled
 from shared.events.cloudevents import Received
 from shared.events.portal import EnrolmentRequested, GroupEnrolmentRequested
+from shared.events.topics import TOPICS, Topic
+from shared.messaging import fetched
 from shared.messaging.consumer import Consumer
 from shared.messaging.router import Tx
 from shared.messaging.uncompressing import MAX_BYTES
@@ -267,3 +270,22 @@ async def test_an_event_that_concerns_nobody_here_costs_no_transaction(database:
     await Consumer(handler.subscription, nowhere).take(deliveries([unknown]))
 
     assert handler.calls == 0
+
+
+async def test_a_poll_gets_all_that_has_come_since_the_last_one(kafka: KafkaBroker) -> None:
+    fetched.tolerate()
+    consumer = AIOKafkaConsumer(bootstrap_servers=kafka.bootstrap_servers)
+    await consumer.start()
+    try:
+        numbers = range(TOPICS[Topic.CATALOGUE_TRAINERS].partitions)
+        consumer.assign([TopicPartition(Topic.CATALOGUE_TRAINERS, number) for number in numbers])
+        await consumer.seek_to_end()
+        polls = []
+        async with KafkaPortal(kafka.bootstrap_servers) as portal:
+            for number in (1, 5):
+                for key in range(number):
+                    await portal.send(Topic.CATALOGUE_TRAINERS, [(f"session-{key}", [], b"")])
+                polls.append(sum(map(len, (await consumer.getmany(timeout_ms=10_000)).values())))
+    finally:
+        await consumer.stop()
+    assert polls == [1, 5]

@@ -11,7 +11,7 @@ from sqlalchemy.dialects.postgresql.asyncpg import AsyncAdapt_asyncpg_dbapi
 from sqlalchemy.exc import DBAPIError
 
 from shared.database import Database, DatabaseUnreachable, is_temporary
-from tests.conftest import opened
+from tests.conftest import Eventually, opened
 from tests.support.metrics import metric
 
 
@@ -112,6 +112,25 @@ async def test_connections_that_fall_at_any_moment_raise_nothing_else(database: 
     await victim.close()
     assert fell, "none fell: nothing is proved"
     assert [error for error in fell if not is_temporary(error)] == []
+
+
+async def test_a_connection_that_the_server_ended_in_the_pool_is_not_used(
+    database: Database, eventually: Eventually
+) -> None:
+    victim = Database(str(database.url.render_as_string(hide_password=False)), application_name="victim")
+    async with victim.quiet_transaction() as tx:
+        driver = tx.driver
+    async with database.quiet_transaction() as tx:
+        await tx.execute(text("SELECT pg_terminate_backend(:pid)"), {"pid": driver.get_server_pid()})
+
+    async def is_closed() -> bool:
+        return driver.is_closed()
+
+    await eventually(is_closed, "the client has seen it")
+    async with victim.quiet_transaction() as tx:
+        assert tx.driver is not driver
+        assert await tx.scalar(text("SELECT 1")) == 1
+    await victim.close()
 
 
 async def test_a_connection_whose_task_was_cancelled_in_a_transaction_is_not_used_again(
