@@ -182,10 +182,10 @@ class Transaction:
         return self.driver.transaction()
 
     async def close(self) -> None:
-        """Return the connection to the pool, or drop it if it fell."""
+        """Return the connection to the pool, or drop it if it fell or is still in a transaction."""
         if self._opened is not None:
             await self._opened.close()
-        if self.driver.is_closed():
+        if self.driver.is_closed() or self.driver.is_in_transaction():
             await self.connection.invalidate()
         await self.connection.close()
 
@@ -343,7 +343,9 @@ class Database:
             try:
                 yield tx
                 await tx.flush()
-            except Exception:
+            except asyncio.CancelledError:
+                raise
+            except BaseException:
                 # A connection that fell cannot roll back, and need not.
                 with contextlib.suppress(*_DRIVER, OSError):
                     await transaction.rollback()

@@ -29,8 +29,8 @@ async def test_the_letter_to_the_new_address_names_nobody_and_the_one_to_the_pre
     assert (new.address, new.given_name, new.family_name) == (NEW, "", "")
     assert AGENT.agent_id not in new.recipient, "it may be a stranger's"
     assert (present.address, present.recipient) == (PRESENT, AGENT.agent_id)
-    assert NEW not in str(dict(present._mapping))
-    assert PRESENT not in str(dict(new._mapping))
+    assert NEW not in str(dict(present))
+    assert PRESENT not in str(dict(new))
 
 
 async def test_each_goes_to_its_address_also_when_it_was_confirmed_meanwhile(known: Notifier) -> None:
