@@ -99,15 +99,13 @@ class PostgresServer(LocalServer):
 
     @classmethod
     @contextlib.contextmanager
-    def temporary(
-        cls, *, durable: bool = False, settings: Mapping[str, str] = MappingProxyType({})
-    ) -> Iterator["PostgresServer"]:
+    def temporary(cls, *, durable: bool = False) -> Iterator["PostgresServer"]:
         directory = Path(tempfile.mkdtemp(prefix="parcours-test-postgres-"))
         if os.geteuid() == 0:
             directory.chmod(0o711)  # ours alone to change: the account that runs Postgres passes through it
         try:
-            of_tests = {} if durable else _OF_TESTS
-            with cls(directory, durable=durable, settings={**of_tests, **settings}).start() as server:
+            settings = {} if durable else _OF_TESTS
+            with cls(directory, durable=durable, settings=settings).start() as server:
                 yield server
         finally:
             unprivileged.remove_data(directory)

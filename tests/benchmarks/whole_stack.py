@@ -38,7 +38,7 @@ RATES = (50, 200)
 SECONDS = 10
 DOMAINS = 500
 WORK_SECONDS = 300.0
-DATABASES = ("enrolment", "notifier")
+DATABASES = ("parcours_enrolment", "parcours_notifier")
 PARTS = ("catalogue", "enrolment", "notifier", "postgres", "kafka", "mailbox")
 STATEMENTS = 0
 """How many of the dearest statements of each database are printed."""
@@ -49,23 +49,20 @@ Parts = Mapping[str, float]
 
 async def run(*, on_kafka: bool = True) -> dict[str, float]:
     """CPU seconds by part, answers per second, milliseconds to the answer, and bytes kept for a request."""
-    settings = {"shared_preload_libraries": "pg_stat_statements"} if STATEMENTS else {}
-    with (
-        TemporaryDirectory(prefix="parcours-bench-") as folder,
-        PostgresServer.temporary(durable=True, settings=settings) as postgres,
-    ):
-        urls = {f"{name.upper()}_DATABASE_URL": postgres.create_database(name) for name in SERVICES}
+    with TemporaryDirectory(prefix="parcours-bench-") as folder:
+        if STATEMENTS:
+            with PostgresServer(Path(folder) / "postgres").start() as postgres:
+                postgres.execute("ALTER SYSTEM SET shared_preload_libraries = 'pg_stat_statements'")
         options = StackOptions(
             broker="kafka" if on_kafka else "embedded",
             directory=Path(folder),
             extra={"LOG_LEVEL": "WARNING"},
-            environment={**os.environ, **urls},
         )
         stack = Stack(options, say=lambda line: print(line, file=sys.stderr))
         await asyncio.to_thread(stack.start)
         try:
             async with KafkaPortal(stack.kafka) as portal, _published(stack.kafka) as published:
-                return await StackLoad(stack, postgres, portal, published).measure()
+                return await StackLoad(stack, portal, published).measure()
         finally:
             await asyncio.to_thread(stack.stop)
 
@@ -101,11 +98,8 @@ async def _published(kafka: str) -> AsyncIterator[PublishedEvents]:
 
 
 class StackLoad:
-    def __init__(
-        self, stack: Stack, postgres: PostgresServer, portal: KafkaPortal, published: PublishedEvents
-    ) -> None:
+    def __init__(self, stack: Stack, portal: KafkaPortal, published: PublishedEvents) -> None:
         self._stack = stack
-        self._postgres = postgres
         self._portal = portal
         self._published = published
 
@@ -219,7 +213,7 @@ class StackLoad:
 
     @contextlib.asynccontextmanager
     async def _database(self, name: str) -> AsyncIterator["asyncpg.Connection[asyncpg.Record]"]:
-        connection = await asyncpg.connect(self._postgres.url(name))
+        connection = await asyncpg.connect(self._stack.postgres.url(name))
         try:
             yield connection
         finally:
@@ -239,7 +233,7 @@ class StackLoad:
             rows = await database.fetch(_LEDGER, [*DATABASES], STATEMENTS)
         for row in rows:
             print(
-                f"{row['datname']:10} {row['ms'] * 1_000 / REQUESTS:6.1f} µs {row['calls']:7} calls "
+                f"{row['datname']:18} {row['ms'] * 1_000 / REQUESTS:6.1f} µs {row['calls']:7} calls "
                 f"{row['rows']:8} rows {row['wal'] / REQUESTS:6.0f} bytes of WAL  "
                 + " ".join(row["query"].split())[:100],
                 file=sys.stderr,
