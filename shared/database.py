@@ -3,8 +3,8 @@
 import asyncio
 import contextlib
 import functools
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, TypeVar, cast, overload
 
@@ -94,9 +94,9 @@ class Rows(list[Any]):
 class Transaction:
     """A transaction that the edge commits (ADR 0016), on one connection.
 
-    A statement in text goes to asyncpg itself, which takes a fifth of the time (ADR 0065). A statement made
-    from the classes of ``tables.py`` goes through a session of SQLAlchemy. Instances are read, never written
-    to, but by :meth:`add`, :meth:`merge` and :meth:`delete`.
+    A statement in text goes to asyncpg itself (ADR 0065). A statement made from the classes of ``tables.py``
+    goes through a session of SQLAlchemy. Instances are read, never written to, but by :meth:`add`,
+    :meth:`merge` and :meth:`delete`.
     """
 
     def __init__(self, connection: AsyncConnection, info: Mapping[str, Any]) -> None:
@@ -105,7 +105,7 @@ class Transaction:
         raw: Any = connection.sync_connection.connection  # type: ignore[union-attr]  # it is connected
         self.driver: asyncpg.Connection[Row] = raw.driver_connection
         self._prepared: dict[str, PreparedStatement[Row]] = raw.info.setdefault("prepared", {})
-        self._opened: AsyncSession | None = None
+        self._orm_session: AsyncSession | None = None
         self._counted: list[tuple[Counter, int]] = []
 
     def count(self, metric: Counter, number: int = 1) -> None:
@@ -113,7 +113,8 @@ class Transaction:
         self._counted.append((metric, number))
 
     def committed(self) -> None:
-        for metric, number in self._counted:
+        counted, self._counted = self._counted, []
+        for metric, number in counted:
             metric.inc(number)
 
     async def execute(self, statement: Executable, params: Mapping[str, Any] | None = None) -> Rows:
@@ -148,9 +149,10 @@ class Transaction:
     async def stream(self, statement: TextClause, params: Mapping[str, Any]) -> AsyncIterator[Row]:
         """Yield the rows as they are read, all as of one moment."""
         sql, arguments = _positional(statement, params)
-        prepared = await self._prepare(sql)
-        async for row in prepared.cursor(*arguments, prefetch=_STREAMED):
-            yield row
+        with self._translated_errors(sql, params):
+            prepared = await self._prepare(sql)
+            async for row in prepared.cursor(*arguments, prefetch=_STREAMED):
+                yield row
 
     async def get(
         self,
@@ -174,35 +176,48 @@ class Transaction:
         await self._session.delete(instance)
 
     async def flush(self) -> None:
-        if self._opened is not None:
-            await self._opened.flush()
+        if self._orm_session is not None:
+            await self._orm_session.flush()
 
     def savepoint(self) -> "asyncpg.transaction.Transaction":
-        """Return a part of this transaction that can be rolled back alone."""
+        """Return a part of this transaction that can be rolled back alone.
+
+        Instances that were read or added in the part stay in the session after a rollback.
+        """
         return self.driver.transaction()
 
     async def close(self) -> None:
-        """Return the connection to the pool, or drop it if it fell or is still in a transaction."""
-        if self._opened is not None:
-            await self._opened.close()
+        """Return the connection to the pool, or drop it if it is closed or still in a transaction."""
+        if self._orm_session is not None:
+            await self._orm_session.close()
         if self.driver.is_closed() or self.driver.is_in_transaction():
             await self.connection.invalidate()
         await self.connection.close()
 
     @property
     def _session(self) -> AsyncSession:
-        if self._opened is None:
-            self._opened = AsyncSession(self.connection, autoflush=False, expire_on_commit=False)
-        return self._opened
+        if self._orm_session is None:
+            self._orm_session = AsyncSession(self.connection, autoflush=False, expire_on_commit=False)
+        return self._orm_session
 
     async def _fetch(self, statement: TextClause, params: Mapping[str, Any]) -> Rows:
         sql, arguments = _positional(statement, params)
-        try:
+        with self._translated_errors(sql, params):
             prepared = await self._prepare(sql)
             rows = await prepared.fetch(*arguments)
+        number = str(prepared.get_statusmsg()).rpartition(" ")[2]  # of "INSERT 0 5"
+        return Rows(rows, int(number) if number.isdecimal() else None)
+
+    @contextmanager
+    def _translated_errors(self, sql: str, params: Mapping[str, Any]) -> Iterator[None]:
+        """Raise asyncpg's errors as SQLAlchemy's, and prepare the statement anew after one."""
+        try:
+            yield
         except _DRIVER as error:
             if isinstance(error, asyncpg.InvalidCachedStatementError):
                 self._prepared.clear()
+            self._prepared.pop(sql, None)
+            cast("Any", error).detail = None  # it quotes rows, and errors end in logs
             raise DBAPIError(
                 sql,
                 params,
@@ -210,8 +225,6 @@ class Transaction:
                 hide_parameters=True,
                 connection_invalidated=self.driver.is_closed(),
             ) from error
-        number = str(prepared.get_statusmsg()).rpartition(" ")[2]  # of "INSERT 0 5"
-        return Rows(rows, int(number) if number.isdecimal() else None)
 
     async def _prepare(self, sql: str) -> "PreparedStatement[Row]":
         """Return the statement as this connection knows it."""
@@ -339,7 +352,12 @@ class Database:
         """Open a transaction that publishes nothing: ``after_commit`` is not called."""
         async with self.autocommit() as tx:
             transaction = tx.driver.transaction()
-            await transaction.start()
+            try:
+                await transaction.start()
+            except BaseException:
+                # asyncpg believes that the transaction began, and would make the next one a savepoint.
+                await asyncio.shield(tx.connection.invalidate())
+                raise
             try:
                 yield tx
                 await tx.flush()
@@ -351,7 +369,6 @@ class Database:
                     await transaction.rollback()
                 raise
             await transaction.commit()
-            tx.committed()
 
     @asynccontextmanager
     async def autocommit(self) -> AsyncIterator[Transaction]:
@@ -362,6 +379,8 @@ class Database:
         tx = Transaction(await self._engine.connect(), self._info)
         try:
             yield tx
+            await tx.flush()
+            tx.committed()
         except asyncio.CancelledError:
             await asyncio.shield(tx.connection.invalidate())
             raise

@@ -41,7 +41,7 @@ _AT_ONCE = 4 * 1024 * 1024
 A fetch may hold a thousand batches, and their records may all be requested together.
 """
 _POLL_SECONDS = 1.0
-"""FastStream sleeps after a poll that found nothing, so a poll waits for long."""
+"""A poll of FastStream waits this long at least: FastStream sleeps after a poll that found nothing."""
 _MISSING_SECONDS = 5.0
 """A batch that the embedded broker has numbered may be missing this long before it is passed over."""
 
@@ -91,7 +91,7 @@ class _Fetcher(Fetcher):  # type: ignore[misc]  # aiokafka left it untyped
     """Fetches once a poll waits for records, so that a fetch brings all that has come since the last one.
 
     aiokafka fetches ahead: a fetch ends with the first new record, and its partition is left out of the next.
-    Ahead is right for a backlog, in which a poll gets as many records as it may have.
+    Fetching ahead is right for a backlog, in which a poll gets as many records as it may have.
     """
 
     _has_backlog = False
@@ -102,10 +102,12 @@ class _Fetcher(Fetcher):  # type: ignore[misc]  # aiokafka left it untyped
         timeout: float = 0,  # noqa: ASYNC109 aiokafka's name
         max_records: int | None = None,
     ) -> dict[TopicPartition, list[Any]]:
+        if max_records is not None:
+            timeout = max(timeout, _POLL_SECONDS)
         found: dict[TopicPartition, list[Any]] = await super().fetched_records(
-            partitions, max(timeout, _POLL_SECONDS), max_records
+            partitions, timeout, max_records
         )
-        self._has_backlog = sum(map(len, found.values())) == max_records
+        self._has_backlog = max_records is None or sum(map(len, found.values())) == max_records
         return found
 
     def _create_fetch_waiter(self) -> Any:
@@ -114,7 +116,8 @@ class _Fetcher(Fetcher):  # type: ignore[misc]  # aiokafka left it untyped
 
     def _get_actions_per_node(self, assignment: object) -> tuple[list[Any], *tuple[Any, ...]]:
         fetches, *others = super()._get_actions_per_node(assignment)
-        return fetches if self._has_backlog or self._fetch_waiters else [], *others
+        ahead = self._has_backlog and not self._records
+        return fetches if ahead or self._fetch_waiters else [], *others
 
 
 class _PartitionRecords(PartitionRecords):  # type: ignore[misc]  # aiokafka left it untyped

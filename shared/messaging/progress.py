@@ -142,15 +142,16 @@ _READ_UNTIL = text("SELECT min(read_until) FROM read_progress WHERE topic = :top
 _SAVE = text(
     """
     WITH existing AS (
-         SELECT unnest(CAST(:partitions AS integer[])) AS partition),
+         SELECT unnest(CAST(:partitions AS integer[])) AS partition
+          UNION SELECT unnest(CAST(:read AS integer[]))),
          gone AS (
          DELETE FROM read_progress
-          WHERE topic = :topic AND EXISTS (SELECT FROM existing)
+          WHERE topic = :topic AND cardinality(CAST(:partitions AS integer[])) > 0
             AND partition NOT IN (SELECT partition FROM existing))
     INSERT INTO read_progress (topic, partition, read_until)
     SELECT CAST(:topic AS varchar), partition, coalesce(moment, to_timestamp(0))
-      FROM unnest(CAST(:read AS integer[]), CAST(:moments AS timestamptz[])) AS read (partition, moment)
-           FULL JOIN existing USING (partition)
+      FROM existing LEFT JOIN unnest(CAST(:read AS integer[]), CAST(:moments AS timestamptz[]))
+           AS read (partition, moment) USING (partition)
      ORDER BY partition
         ON CONFLICT (topic, partition) DO UPDATE SET read_until = excluded.read_until
      WHERE read_progress.read_until < excluded.read_until"""

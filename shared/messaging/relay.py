@@ -89,7 +89,8 @@ class Relay:
             self._woken.clear()
             self._pass_began = time.monotonic()
             try:
-                published = await self.publish_unsent() if was_woken or await self._any_unsent() else 0
+                is_due = was_woken or self._producer is None or await self._any_unsent()
+                published = await self.publish_unsent() if is_due else 0
                 if time.monotonic() >= self._topics_at:
                     self._topics_at = time.monotonic() + TOPICS_SECONDS
                     await self.release_waiting()
@@ -316,7 +317,7 @@ _CLAIM = text(
     RETURNING claimed_by"""
 )
 # The claims end with the pass: no record of these buckets is on its way any more. Feeds are locked in the
-# order of their portals' names: no deadlock between two processes.
+# order of their portals' names, so two processes cannot deadlock.
 _MARK = text(
     """
     WITH fenced AS (
@@ -330,7 +331,7 @@ _MARK = text(
            FROM unnest(CAST(:numbered AS bigint[]), CAST(:portals AS varchar[])) AS sent (id, portal)),
          feed AS (
          INSERT INTO portal_feed AS feed (portal, last)
-         SELECT portal, count(*) FROM numbered GROUP BY portal ORDER BY portal
+         SELECT portal, count(*) FROM numbered GROUP BY portal ORDER BY portal COLLATE "C"
              ON CONFLICT (portal) DO UPDATE SET last = feed.last + excluded.last
          RETURNING portal, last)
     UPDATE outbox SET sent_at = now(), cursor = coalesce(outbox.cursor, feed.last + numbered.from_last)

@@ -41,8 +41,8 @@ class PartitionCheck:
     """Knows the partition count of the request topic.
 
     The broker is asked before a refusal, because partitions may have been added a moment ago. Otherwise the
-    number stored by another process is read once a minute, and the broker is asked once a minute about
-    misplaced requests of a trial.
+    number stored by another process is read once a minute, and the broker is asked at most once a minute
+    about misplaced requests of a trial.
     """
 
     def __init__(self, ask_broker: Callable[[], Awaitable[int]]) -> None:

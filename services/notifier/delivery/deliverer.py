@@ -123,16 +123,18 @@ class Deliverer:
         return trial.result()
 
     async def _wait_for_work(self, stop: "asyncio.Task[bool]") -> None:
-        """Wait for what wakes this queue, or until a mail is due: a later one, or one of another process."""
+        """Wait until this queue is woken, a mail is due, or a worker has died."""
         woken = asyncio.create_task(self._woken.wait())
-        while True:
-            await asyncio.wait([stop, woken], timeout=POLL_SECONDS, return_when=asyncio.FIRST_COMPLETED)
-            if stop.done() or woken.done() or await self._any_due():
-                break
-        woken.cancel()
+        try:
+            while not self._workers.have_died():
+                await asyncio.wait([stop, woken], timeout=POLL_SECONDS, return_when=asyncio.FIRST_COMPLETED)
+                if stop.done() or woken.done() or await self._any_due():
+                    return
+        finally:
+            woken.cancel()
 
     async def _any_due(self) -> bool:
-        """Return True if the database fails: the claim reports it."""
+        """If the database fails, say that mails are due: the claim then reports the failure."""
         try:
             async with self._database.autocommit() as tx:
                 return await claims.any_due(tx)

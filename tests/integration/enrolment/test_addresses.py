@@ -99,8 +99,9 @@ async def test_a_mail_to_one_address_of_an_agent_does_not_clear_another(
     work = an_agent(email="a@ville.example")
     home = work.model_copy(update={"email": "a@perso.example"})
     here, elsewhere = await front.open(work), await front.open(home)
+    came_back = bounced(work.agent_id)
     arrived = sent(work.agent_id, enrolment_id=(await front.of(elsewhere, home)).enrolment_id)
-    assert await bad_after(database, bounced(work.agent_id), arrived) == [work.agent_id]
+    assert await bad_after(database, came_back, arrived) == [work.agent_id]
     await front.withdraw(here, work)
     assert await bad_after(database, arrived) == []
 

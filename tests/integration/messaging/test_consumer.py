@@ -18,7 +18,7 @@ from shared.events.cloudevents import Received
 from shared.events.portal import EnrolmentRequested, GroupEnrolmentRequested
 from shared.events.topics import TOPICS, Topic
 from shared.messaging import fetched
-from shared.messaging.consumer import Consumer
+from shared.messaging.consumer import BATCH, Consumer
 from shared.messaging.router import Tx
 from shared.messaging.uncompressing import MAX_BYTES
 from tests.conftest import Eventually, opened
@@ -285,7 +285,9 @@ async def test_a_poll_gets_all_that_has_come_since_the_last_one(kafka: KafkaBrok
             for number in (1, 5):
                 for key in range(number):
                     await portal.send(Topic.CATALOGUE_TRAINERS, [(f"session-{key}", [], b"")])
-                polls.append(sum(map(len, (await consumer.getmany(timeout_ms=10_000)).values())))
+                polls.append(
+                    sum(map(len, (await consumer.getmany(timeout_ms=10_000, max_records=BATCH)).values()))
+                )
     finally:
         await consumer.stop()
     assert polls == [1, 5]

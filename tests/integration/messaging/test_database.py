@@ -1,8 +1,10 @@
 """A connection is the same wherever the server stands."""
 
 import asyncio
+import traceback
 from collections.abc import Callable
 from typing import Any
+from uuid import uuid4
 
 import asyncpg
 import pytest
@@ -131,6 +133,53 @@ async def test_a_connection_that_the_server_ended_in_the_pool_is_not_used(
         assert tx.driver is not driver
         assert await tx.scalar(text("SELECT 1")) == 1
     await victim.close()
+
+
+async def test_a_connection_whose_transaction_could_not_begin_is_not_used_again(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """asyncpg would begin a savepoint on it, and what was committed would be lost."""
+    used = []
+
+    async def time_out(connection: object, *_: object) -> None:
+        used.append(connection)
+        raise TimeoutError
+
+    with monkeypatch.context() as patched:
+        patched.setattr(asyncpg.Connection, "execute", time_out)
+        with pytest.raises(TimeoutError):
+            async with database.quiet_transaction():
+                pass
+    async with database.quiet_transaction() as tx:
+        assert tx.driver not in used
+
+
+async def test_an_exit_within_a_transaction_leaves_none_open(database: Database) -> None:
+    async def ended() -> None:
+        async with database.quiet_transaction() as tx:
+            await tx.execute(text("CREATE TEMPORARY TABLE scratch (n integer)"))
+            raise SystemExit
+
+    with pytest.raises(SystemExit):
+        await ended()
+    async with database.quiet_transaction() as tx:
+        assert await tx.scalar(text("SELECT to_regclass('scratch')")) is None
+
+
+async def test_an_error_quotes_no_row(database: Database) -> None:
+    name = str(uuid4())
+
+    async def written_twice() -> None:
+        async with database.quiet_transaction() as tx:
+            await tx.execute(text("CREATE TEMPORARY TABLE scratch (name text UNIQUE) ON COMMIT DROP"))
+            await tx.execute(
+                text("INSERT INTO scratch SELECT :name FROM generate_series(1, 2)"), {"name": name}
+            )
+
+    with pytest.raises(DBAPIError, match="duplicate key") as duplicate:
+        await written_twice()
+    assert name not in "".join(traceback.format_exception(duplicate.value))
+    assert not is_temporary(duplicate.value)
 
 
 async def test_a_connection_whose_task_was_cancelled_in_a_transaction_is_not_used_again(
