@@ -39,6 +39,8 @@ def run(options: StackOptions, say: Callable[[str], None]) -> None:
 
 
 def best_broker(say: Callable[[str], None]) -> BrokerKind:
+    if os.environ.get("KAFKA_BOOTSTRAP_SERVERS"):
+        return "embedded"  # which is not started either
     problem = missing_tools()
     if problem is None:
         say("Broker: Apache Kafka, since Java and Maven are here (BROKER=embedded takes the one in memory).")
@@ -118,9 +120,9 @@ def links(stack: Stack) -> str:
             f"  {service:<10} {stack.url(service)}/docs" + (f"  ({count} processes)" if count > 1 else "")
         )
     lines += [
-        f"  {'mails':<10} {stack.mailbox.url}",
+        f"  {'mails':<10} {stack.mailbox_url or 'at the SMTP server'}",
         f"  {'Kafka':<10} {stack.kafka}",
-        f"  {'SMTP':<10} {stack.mailbox.smtp_host}:{stack.mailbox.smtp_port}",
+        f"  {'SMTP':<10} {':'.join(map(str, stack.smtp))}",
         f"  {'API token':<10} in {stack.directory / 'demo-token'}",
         f"  {'details':<10} {stack.directory / 'stack.json'}, logs in {stack.directory / 'logs'}",
         "Ctrl-C stops it.",

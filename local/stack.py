@@ -25,6 +25,7 @@ from local.postgres import PostgresServer
 from local.server import LocalServer
 from local.services import SERVICES, STANDARD_PORTS, SupervisedProcess, run_command
 from local.tansu import TansuBroker
+from shared.messaging.broker import KafkaSettings, client_options
 
 READY_SECONDS = 120.0
 STOP_SECONDS = 20.0
@@ -58,7 +59,11 @@ class StackOptions:
 
 
 class Stack:
-    """`start` returns once every service is ready. Before, there are no servers."""
+    """`start` returns once every service is ready. Before, there are no servers.
+
+    Servers that the environment names (`KAFKA_BOOTSTRAP_SERVERS`, `SMTP_HOST`, the `<SERVICE>_DATABASE_URL`
+    of all services) are used instead of started.
+    """
 
     postgres: PostgresServer
     broker: TansuBroker | KafkaBroker
@@ -82,18 +87,35 @@ class Stack:
 
     @property
     def kafka(self) -> str:
-        return self.broker.bootstrap_servers
+        return self._given("KAFKA_BOOTSTRAP_SERVERS") or self.broker.bootstrap_servers
 
     @property
     def broker_is_idempotent(self) -> bool:
         """Return whether a record that a producer repeats gets the offset of the first one."""
-        return not isinstance(self.broker, TansuBroker)
+        return bool(self._given("KAFKA_BOOTSTRAP_SERVERS")) or not isinstance(self.broker, TansuBroker)
 
     def kafka_client(self, client_id: str) -> dict[str, Any]:
+        if self._given("KAFKA_BOOTSTRAP_SERVERS"):
+            return client_options(KafkaSettings(kafka_bootstrap_servers=self.kafka), client_id)
         return {"bootstrap_servers": self.kafka, "client_id": client_id}
 
+    @property
+    def smtp(self) -> tuple[str, int]:
+        if host := self._given("SMTP_HOST"):
+            return host, int(self._given("SMTP_PORT") or 25)
+        return self.mailbox.smtp_host, self.mailbox.smtp_port
+
+    @property
+    def mailbox_url(self) -> str | None:
+        return None if self._given("SMTP_HOST") else self.mailbox.url
+
+    def _given(self, setting: str) -> str:
+        return self.options.environment.get(setting, "")
+
     def database_url(self, service: str) -> str:
-        return self.postgres.url(f"parcours_{service}", f"parcours_{service}")
+        return self._given(f"{service.upper()}_DATABASE_URL") or self.postgres.url(
+            f"parcours_{service}", f"parcours_{service}"
+        )
 
     def url(self, service: str) -> str:
         return self._processes(service)[0].url
@@ -103,12 +125,15 @@ class Stack:
         return (self.directory / "demo-token").read_text().strip()
 
     def environment(self, service: str) -> dict[str, str]:
+        # Settings meant for another broker or relay, or for a process alone, would make ours unreachable.
+        ours = {"KAFKA_BOOTSTRAP_SERVERS": "KAFKA_", "SMTP_HOST": "SMTP_"}
+        others = tuple(start for setting, start in ours.items() if not self._given(setting))
         given = {
             name: value
             for name, value in self.options.environment.items()
-            # Settings meant for another broker or relay, or for a process alone, would make ours unreachable.
-            if not name.startswith(("KAFKA_", "SMTP_")) and not name.endswith("_OPERATIONS_PORT")
+            if not name.startswith(others) and not name.endswith("_OPERATIONS_PORT")
         }
+        host, port = self.smtp
         defaults = {
             "LOG_FORMAT": "console",
             "SMTP_SENDER": SENDER,
@@ -130,9 +155,9 @@ class Stack:
             **given,
             "KAFKA_BOOTSTRAP_SERVERS": self.kafka,
             f"{service.upper()}_DATABASE_URL": self.database_url(service),
-            "SMTP_HOST": self.mailbox.smtp_host,
-            "SMTP_PORT": str(self.mailbox.smtp_port),
-            "SMTP_TLS": "none",
+            "SMTP_HOST": host,
+            "SMTP_PORT": str(port),
+            **({} if self._given("SMTP_HOST") else {"SMTP_TLS": "none"}),
             **self.options.extra,
         }
 
@@ -149,7 +174,7 @@ class Stack:
             **kept,
             **portal,
             "CATALOGUE_URL": self.url("catalogue"),
-            "MAILBOX_URL": self.mailbox.url,
+            "MAILBOX_URL": self.mailbox_url or "",
         }
 
     def description(self) -> dict[str, object]:
@@ -157,9 +182,9 @@ class Stack:
             "kafka": self.kafka,
             **{f"{service}_url": self.url(service) for service in SERVICES},
             "portal_url": self.portal.url if self.portal else None,
-            "smtp": f"{self.mailbox.smtp_host}:{self.mailbox.smtp_port}",
-            "mailbox_url": self.mailbox.url,
-            "mailbox_dir": str(self.mailbox.directory),
+            "smtp": "{}:{}".format(*self.smtp),
+            "mailbox_url": self.mailbox_url,
+            "mailbox_dir": str(self.mailbox.directory) if self.mailbox_url else None,
             **{f"{service}_database_url": self.database_url(service) for service in SERVICES},
             "pids": self.pids(),
         }
@@ -185,7 +210,7 @@ class Stack:
             self._folder.set_logs_aside()
             if self.options.fresh:
                 self._folder.empty_data()
-            _in_parallel(self._start_postgres, self._start_broker, self._start_mailbox)
+            _in_parallel(*self._needed())
             _in_parallel(self._create_topics, *(partial(self._migrate, service) for service in SERVICES))
             _in_parallel(self._start_services, self._load_offer)
             self._say_what_moved()
@@ -224,6 +249,16 @@ class Stack:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.stop()
+
+    def _needed(self) -> list[Callable[[], None]]:
+        needed: list[Callable[[], None]] = []
+        if not all(self._given(f"{service.upper()}_DATABASE_URL") for service in SERVICES):
+            needed.append(self._start_postgres)
+        if not self._given("KAFKA_BOOTSTRAP_SERVERS"):
+            needed.append(self._start_broker)
+        if not self._given("SMTP_HOST"):
+            needed.append(self._start_mailbox)
+        return needed
 
     def _start_postgres(self) -> None:
         data, log = self._folder.data / "postgres", self._folder.log("postgres")

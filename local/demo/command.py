@@ -7,10 +7,12 @@ from pathlib import Path
 from local import credentials
 from local.demo.comparison import compare, figures
 from local.demo.day import Day
+from local.demo.decisions import is_empty
 from local.demo.progress import Say
 from local.demo.requests import Crowd
 from local.demo.sessions import ORGANISERS_ADDRESS, WITH_CONTACT
 from local.demo.summary import summary
+from local.failures import LocalStackError
 from local.folder import remove_data
 from local.portal.envelope import SigningKey
 from local.running import OFFER_DAY, signals_interrupt
@@ -33,6 +35,8 @@ def demo(options: StackOptions, say: Say, crowd: Crowd = FULL_DAY) -> int:
     The demonstration uses new databases and a new broker, so that the data of `make run` stays.
     """
     began = time.monotonic()
+    if options.environment.get("SMTP_HOST"):
+        raise LocalStackError("the demonstration reads its own mailbox: run it without SMTP_HOST")
     portals = credentials.portals_file(options.directory, PORTALS, issuer="demo")
     impatience = {name: options.environment.get(name, seconds) for name, seconds in IMPATIENCE.items()}
     extra = {**options.extra, **impatience, "PORTALS_FILE": str(portals)}
@@ -45,6 +49,10 @@ def demo(options: StackOptions, say: Say, crowd: Crowd = FULL_DAY) -> int:
         try:
             say("Starting Parcours …")
             with Stack(options, say) as stack:
+                if not asyncio.run(is_empty(stack.database_url("enrolment"))):
+                    raise LocalStackError(
+                        "the demonstration needs an empty enrolment database; this one is in use"
+                    )
                 agreed = asyncio.run(_play(stack, portals, say, began, crowd))
                 say("Stopping …")
         except KeyboardInterrupt:

@@ -156,3 +156,8 @@ _SUPERSEDED = "SELECT address FROM mail WHERE state = 'superseded' AND due_at <=
 async def superseded_mails(notifier_url: str) -> Counter[str]:
     async with reading(notifier_url) as notifier:
         return Counter([row["address"] for row in await notifier.fetch(_SUPERSEDED)])
+
+
+async def is_empty(enrolment_url: str) -> bool:
+    async with reading(enrolment_url) as database:
+        return not await database.fetchval("SELECT EXISTS (SELECT FROM request)")

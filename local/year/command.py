@@ -11,6 +11,7 @@ from local import credentials, kafka
 from local.api_client import ApiClient
 from local.clock import MovedClock
 from local.demo.portal import Portal
+from local.failures import LocalStackError
 from local.folder import remove_data
 from local.portal.envelope import SigningKey
 from local.running import signals_interrupt
@@ -59,6 +60,8 @@ def in_turn(brokers: Sequence[BrokerKind], play: Callable[[BrokerKind], int], sa
 
 
 def _play(options: StackOptions, clock: MovedClock, say: Say) -> int:
+    if options.environment.get("SMTP_HOST"):
+        raise LocalStackError("the year reads its own mailbox: run it without SMTP_HOST")
     began = time.monotonic()
     portals = credentials.portals_file(options.directory, [_PORTAL], issuer="annee")
     options = replace(

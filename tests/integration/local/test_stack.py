@@ -486,6 +486,22 @@ def test_sigterm_stops_everything_in_order_and_keeps_the_data(running: Running) 
     assert (running.directory / "logs" / "enrolment-2.log").exists()
 
 
+def test_servers_that_the_environment_names_are_used_instead_of_started(tmp_path: Path) -> None:
+    urls = {f"{name.upper()}_DATABASE_URL": f"postgresql://db.example/{name}" for name in SERVICES}
+    servers = {
+        "KAFKA_BOOTSTRAP_SERVERS": "kafka.example:9092",
+        "SMTP_HOST": "smtp.example",
+        "SMTP_PORT": "587",
+    }
+    stack = Stack(StackOptions(directory=tmp_path, environment={"SMTP_TLS": "starttls", **servers, **urls}))
+    assert stack._needed() == []
+    assert (stack.kafka, stack.smtp, stack.mailbox_url) == ("kafka.example:9092", ("smtp.example", 587), None)
+    for name in SERVICES:
+        url = f"{name.upper()}_DATABASE_URL"
+        expected = {"SMTP_TLS": "starttls", **servers, url: urls[url]}
+        assert stack.environment(name).items() >= expected.items()
+
+
 def test_a_part_that_cannot_start_stops_the_others_and_says_why(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
