@@ -100,11 +100,14 @@ def _measurements(
             options = ["REQUESTS=60"]
         case _:
             options = []
-    return {
+    measurements: dict[str, Measurement] = {
         who: partial(_in, checkout, part, *options)
         for who, checkout in checkouts.items()
         if checkout.has_benchmark(part)
     }
+    if part == "whole_stack":
+        measurements[CEILING] = partial(_run, decisions.measure_plain_steps, servers)
+    return measurements
 
 
 def _measure(part: str, measurements: Mapping[str, Measurement], rounds: int, figures: Figures) -> None:

@@ -8,7 +8,7 @@ import asyncio
 import os
 import sys
 import zlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from email.header import Header
 from email.mime.multipart import MIMEMultipart
@@ -28,7 +28,7 @@ from aiokafka.errors import UnknownError
 from shared.events.cloudevents import attributes, headers
 from shared.events.enrolment import AgentEnrolled, AgentWaitlisted, Decision, SessionOccupancyChanged
 from shared.events.portal import EnrolmentRequested
-from shared.events.topics import answers_topic
+from shared.events.topics import Topic, answers_topic
 from shared.events.vocabulary import Agent
 from shared.messaging.portals.registry import TRIAL_PORTAL
 from shared.process import tune_gc
@@ -69,8 +69,9 @@ UPDATE session SET enrolled = counted.enrolled, waiting = counted.waiting,
 SAVE_EVENTS = """
 INSERT INTO outbox (bucket, topic, key, event_id, type, source, data, portal)
 SELECT bucket, topic, key, event_id, type, '/services/enrolment', data, portal
-  FROM unnest($1::smallint[], $2::text[], $3::text[], $4::uuid[], $5::text[], $6::text[], $7::text[])
-    AS event (bucket, topic, key, event_id, type, data, portal)"""
+  FROM unnest($1::smallint[], $2::text[], $3::uuid[], $4::text[], $5::text[])
+    AS event (bucket, key, event_id, type, data),
+       unnest($6::text[], $7::text[]) AS destination (topic, portal)"""
 UNSENT = "SELECT * FROM outbox WHERE sent_at IS NULL ORDER BY id LIMIT $1"
 MARK_SENT = "UPDATE outbox SET sent_at = now() WHERE id = ANY($1::bigint[])"
 
@@ -179,22 +180,27 @@ async def _publish(
     decisions: Sequence[Decision],
     occupancies: Sequence[SessionOccupancyChanged],
 ) -> None:
-    """Store each decision twice, for its topic and for the portal that asked; and how full sessions are."""
-    events = [*decisions, *decisions, *occupancies]
-    ids = [uuid4() for _ in decisions]
+    """Send each event to Postgres once. A decision has a row for its topic and a row for its portal."""
+    answers = {Topic.ENROLMENT_DECISIONS: None, answers_topic(TRIAL_PORTAL): TRIAL_PORTAL}
+    await _save_events(database, decisions, answers)
+    await _save_events(database, occupancies, {Topic.ENROLMENT_OCCUPANCY: None})
+
+
+async def _save_events(
+    database: asyncpg.Connection,
+    events: Sequence[Decision | SessionOccupancyChanged],
+    portals: Mapping[str, str | None],
+) -> None:
+    """``portals``: by topic, the portal that reads the row."""
     await database.execute(
         SAVE_EVENTS,
         [zlib.crc32(event.key.encode()) % BUCKETS for event in events],
-        [
-            *(event.TOPIC for event in decisions),
-            *(answers_topic(TRIAL_PORTAL) for _ in decisions),
-            *(event.TOPIC for event in occupancies),
-        ],
         [event.key for event in events],
-        [*ids, *ids, *(uuid4() for _ in occupancies)],
+        [uuid4() for _ in events],
         [event.TYPE for event in events],
         [event.model_dump_json() for event in events],
-        [*(None for _ in decisions), *(TRIAL_PORTAL for _ in decisions), *(None for _ in occupancies)],
+        list(portals),
+        list(portals.values()),
     )
 
 

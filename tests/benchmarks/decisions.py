@@ -90,6 +90,12 @@ async def measure(
     }
 
 
+async def measure_plain_steps(servers: BenchmarkServers) -> dict[str, float]:
+    """What the plain loops decide and publish a second, as the ceiling of the whole stack."""
+    measured = await measure(servers, Program.plain())
+    return {"answers_per_second_with_mails": measured["decided_and_published_per_second"]}
+
+
 @contextlib.asynccontextmanager
 async def _no_relay(url: str) -> AsyncIterator[None]:
     """Keep the buckets of an outbox, which no relay serves meanwhile."""

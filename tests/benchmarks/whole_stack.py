@@ -1,12 +1,15 @@
 """The whole stack with Apache Kafka, a durable Postgres and the local mailbox, as an operator would run it.
 
 At rest; at a steady 50 and 200 requests a second; then 40,000 requests that lie in Kafka when it begins. Half
-of them get a seat, half a place in line. It ends when every answer is published, and every mail is sent and
-reported. CPU time is read from `/proc`, latency from the timestamps of portal's and decision's records.
+of them get a seat, half a place in line. They end when every answer is published, and every mail is sent and
+reported. At last 200 requests a second beside the mails of 40,000 others.
+
+CPU time is read from `/proc`, latency from the timestamps of portal's and decision's records.
 """
 
 import asyncio
 import contextlib
+import itertools
 import os
 import signal
 import statistics
@@ -27,7 +30,7 @@ from shared.events.catalogue import SessionScheduled, SessionState
 from shared.events.portal import EnrolmentRequested
 from shared.events.topics import TOPICS, Topic
 from shared.events.vocabulary import Agent
-from tests.benchmarks.servers import LoadMessage
+from tests.benchmarks.servers import LoadMessage, NotMeasured
 from tests.support.builders import an_agent, as_json, enrolment_request, headers, open_now
 from tests.support.kafka import KafkaPortal
 
@@ -102,6 +105,7 @@ class StackLoad:
         self._stack = stack
         self._portal = portal
         self._published = published
+        self._numbers = itertools.count()
 
     async def measure(self) -> dict[str, float]:
         sessions = [open_now(capacity=SEATS, waiting_list="offer") for _ in range(SESSIONS)]
@@ -110,7 +114,7 @@ class StackLoad:
         figures = await self._at_rest()
         for rate in RATES:
             figures |= await self._at_rate(rate, SECONDS, sessions)
-        return figures | await self._backlog(sessions)
+        return figures | await self._backlog(sessions) | await self._beside_mails(sessions)
 
     async def _at_rest(self) -> dict[str, float]:
         await asyncio.sleep(1)
@@ -125,47 +129,46 @@ class StackLoad:
 
     async def _at_rate(self, rate: int, seconds: int, sessions: Sequence[SessionState]) -> dict[str, float]:
         """Cores used, and milliseconds from a portal's record to its decision's record."""
-        sent_at: dict[str, int] = {}
-        before = len(self._published.decided)
         mails = self._published.mails
+        answered: list[int] = []
 
         async def send() -> None:
-            begun = time.monotonic()
-            for number in range(rate * seconds):
-                await asyncio.sleep(max(0.0, begun + number / rate - time.monotonic()))
-                agent = an_agent(
-                    f"r{rate}-{number}", email=f"r{rate}-{number}@ville-{number % DOMAINS}.example"
-                )
-                session = sessions[number % len(sessions)]
-                sent_at[agent.agent_id] = int(time.time() * 1_000)
-                await self._portal.send_soon(Topic.PORTAL_ENROLMENTS, _request(session, agent))
+            answered.extend(await self._milliseconds_to_answers(rate, seconds, sessions))
 
         used, took = await self._used(send())
-        await self._until(lambda: len(self._published.decided) >= before + len(sent_at))
-        await self._until(lambda: self._published.mails >= mails + len(sent_at))
-        waited = [at - sent_at[agent] for agent, at in self._published.decided[before:] if agent in sent_at]
-        percentiles = statistics.quantiles(waited, n=100)
+        await self._until(lambda: self._published.mails >= mails + len(answered))
         return {
-            f"answered_at_{rate}_p50_milliseconds": percentiles[49],
-            f"answered_at_{rate}_p99_milliseconds": percentiles[98],
+            **_percentiles(f"answered_at_{rate}", answered),
             **{f"percent_of_a_core_at_{rate}_{part}": spent / took * 100 for part, spent in used.items()},
         }
 
+    async def _milliseconds_to_answers(
+        self, rate: int, seconds: int, sessions: Sequence[SessionState]
+    ) -> list[int]:
+        sent_at: dict[str, int] = {}
+        first, begun = len(self._published.decided), time.monotonic()
+        for number in range(rate * seconds):
+            await asyncio.sleep(max(0.0, begun + number / rate - time.monotonic()))
+            agent = self._new_agent()
+            sent_at[agent.agent_id] = int(time.time() * 1_000)
+            request = _request(sessions[number % len(sessions)], agent)
+            await self._portal.send_soon(Topic.PORTAL_ENROLMENTS, request)
+        waiting = set(sent_at)
+        seen = first
+
+        def all_are_answered() -> bool:
+            nonlocal seen
+            waiting.difference_update(agent for agent, _ in self._published.decided[seen:])
+            seen = len(self._published.decided)
+            return not waiting
+
+        await self._until(all_are_answered)
+        return [at - sent_at[agent] for agent, at in self._published.decided[first:] if agent in sent_at]
+
     async def _backlog(self, sessions: Sequence[SessionState]) -> dict[str, float]:
-        records = [
-            _request(
-                sessions[number % len(sessions)],
-                an_agent(f"b-{number}", email=f"b-{number}@ville-{number % DOMAINS}.example"),
-            )
-            for number in range(REQUESTS)
-        ]
-        decided, mails = len(self._published.decided), self._published.mails
         kept = await self._bytes()
-        enrolment = self._stack.pids()["enrolment"]
-        with _stopped(enrolment):
-            await self._portal.send(Topic.PORTAL_ENROLMENTS, records)
+        decided, mails = len(self._published.decided), self._published.mails
         await self._forget_statements()
-        begun = time.monotonic()
         answered = 0.0
 
         async def settle() -> None:
@@ -174,6 +177,9 @@ class StackLoad:
             answered = time.monotonic() - begun
             await self._until(lambda: self._published.mails >= mails + REQUESTS)
 
+        with _stopped(self._stack.pids()["enrolment"]):
+            await self._send(REQUESTS, sessions)
+        begun = time.monotonic()
         used, took = await self._used(settle())
         await self._print_statements()
         return {
@@ -182,6 +188,25 @@ class StackLoad:
             "bytes_per_request": (await self._bytes() - kept) / REQUESTS,
             **{f"microseconds_per_request_{part}": spent / REQUESTS * 1e6 for part, spent in used.items()},
         }
+
+    async def _beside_mails(self, sessions: Sequence[SessionState]) -> dict[str, float]:
+        """Milliseconds to an answer while the mails of a backlog are sent."""
+        decided, mails = len(self._published.decided), self._published.mails
+        await self._send(REQUESTS, sessions)
+        await self._until(lambda: len(self._published.decided) >= decided + REQUESTS)
+        answered = await self._milliseconds_to_answers(RATES[-1], SECONDS, sessions)
+        if self._published.mails >= mails + REQUESTS:
+            raise NotMeasured("the mails were sent before the last answer: raise REQUESTS")
+        return _percentiles(f"answered_at_{RATES[-1]}_beside_mails", answered)
+
+    async def _send(self, number: int, sessions: Sequence[SessionState]) -> None:
+        agents = [self._new_agent() for _ in range(number)]
+        requests = [_request(sessions[at % len(sessions)], agent) for at, agent in enumerate(agents)]
+        await self._portal.send(Topic.PORTAL_ENROLMENTS, requests)
+
+    def _new_agent(self) -> Agent:
+        number = next(self._numbers)
+        return an_agent(f"a-{number}", email=f"a-{number}@ville-{number % DOMAINS}.example")
 
     async def _used(self, work: Awaitable[None]) -> tuple[Parts, float]:
         """Return the CPU seconds of each part and of all parts during the work, and how long it took."""
@@ -247,6 +272,11 @@ _LEDGER = """
              FROM pg_stat_statements JOIN pg_database ON pg_database.oid = dbid
             WHERE datname = ANY($1)) AS ordered
      WHERE place <= $2 ORDER BY datname, place"""
+
+
+def _percentiles(name: str, milliseconds: Sequence[int]) -> dict[str, float]:
+    percentiles = statistics.quantiles(milliseconds, n=100)
+    return {f"{name}_p50_milliseconds": percentiles[49], f"{name}_p99_milliseconds": percentiles[98]}
 
 
 @contextlib.contextmanager
