@@ -63,6 +63,7 @@ class SupervisedProcess:
     port: int
     env: Mapping[str, str]
     log_file: Path
+    operations_port: int | None = None
     child: Child | None = None
     _started_at: float = 0.0
     _pause: float = field(default=_FIRST_PAUSE)
@@ -76,12 +77,18 @@ class SupervisedProcess:
     def url(self) -> str:
         return f"http://{LOOPBACK}:{self.port}"
 
+    @property
+    def operations_url(self) -> str:
+        return f"http://{LOOPBACK}:{self.operations_port or self.port}"
+
     def start(self) -> None:
+        ports = {"PORT": self.port, "OPERATIONS_PORT": self.operations_port}
+        settings = {f"{self.service.upper()}_{name}": str(port) for name, port in ports.items() if port}
         self.child = Child.start(
             self.name,
             [sys.executable, "-m", f"services.{self.service}", "serve"],
             log_file=self.log_file,
-            env={**self.env, f"{self.service.upper()}_PORT": str(self.port)},
+            env={**self.env, **settings},
             cwd=PROJECT,
         )
         self._started_at = time.monotonic()
@@ -92,7 +99,7 @@ class SupervisedProcess:
         wait_until(self.ready, seconds=seconds, what=f"{self.name} being ready", child=self.child)
 
     def ready(self) -> bool:
-        return self.child is not None and self.child.listens_on(self.port) and is_ready(self.url)
+        return self.child is not None and self.child.listens_on(self.port) and is_ready(self.operations_url)
 
     def revive(self) -> str | None:
         """Start an ended service again after a pause. Return a message about the end or the start, or None.

@@ -181,6 +181,11 @@ class Stack:
         return {
             "kafka": self.kafka,
             **{f"{service}_url": self.url(service) for service in SERVICES},
+            **{
+                f"{process.service}_operations_url": process.operations_url
+                for process in reversed(self.services)  # the first of each stays
+                if process.operations_port is not None
+            },
             "portal_url": self.portal.url if self.portal else None,
             "smtp": "{}:{}".format(*self.smtp),
             "mailbox_url": self.mailbox_url,
@@ -300,10 +305,14 @@ class Stack:
 
     def _start_services(self) -> None:
         for service in SERVICES:
+            operations = self._given(f"{service.upper()}_OPERATIONS_PORT")
             for number in range(1, self.options.scale.get(service, 1) + 1):
                 port = standard_or_free(STANDARD_PORTS[service]) if number == 1 else free_port()
                 log = self._folder.log(service, number)
-                self.services.append(SupervisedProcess(service, number, port, {}, log))
+                process = SupervisedProcess(service, number, port, {}, log)
+                if operations:
+                    process.operations_port = int(operations) if number == 1 else free_port()
+                self.services.append(process)
         if self.options.example_portal:
             self.portal = _on_a_port(PORTAL_PORT, self._start_portal)
             self._started["portal"] = self.portal
@@ -330,14 +339,12 @@ class Stack:
 
     def _say_what_moved(self) -> None:
         """Print which server has another port than the standard one, which the documentation names."""
-        ports = {
-            "Kafka": (KAFKA_PORT, self.broker.port),
-            "SMTP": (SMTP_PORT, self.mailbox.smtp_port),
-            "the mailbox's page": (MAILBOX_PORT, self.mailbox.http_port),
-        }
-        ports |= {
-            service: (STANDARD_PORTS[service], self._processes(service)[0].port) for service in SERVICES
-        }
+        ports = {service: (STANDARD_PORTS[service], self._processes(service)[0].port) for service in SERVICES}
+        if "kafka" in self._started:
+            ports["Kafka"] = KAFKA_PORT, self.broker.port
+        if "mailbox" in self._started:
+            ports["SMTP"] = SMTP_PORT, self.mailbox.smtp_port
+            ports["the mailbox's page"] = MAILBOX_PORT, self.mailbox.http_port
         if self.portal is not None:
             ports["the example portal"] = PORTAL_PORT, self.portal.port
         for name, (standard, port) in ports.items():
@@ -378,7 +385,7 @@ class Stack:
 
 def _in_parallel(*work: Callable[[], object]) -> None:
     """Run each part in a thread. Once all have ended, raise the first error."""
-    with ThreadPoolExecutor(max_workers=len(work)) as pool:
+    with ThreadPoolExecutor() as pool:
         running = [pool.submit(start) for start in work]
     for part in running:
         part.result()

@@ -1,4 +1,5 @@
 import os
+import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -44,8 +45,21 @@ def from_environment(given: Mapping[str, str] = os.environ) -> Settings:
         catalogue=catalogue,
         catalogue_pages=given.get("CATALOGUE_PUBLIC_URL", catalogue).rstrip("/"),
         mails=given.get("MAILBOX_URL", ""),
-        kafka={
-            "bootstrap_servers": given["KAFKA_BOOTSTRAP_SERVERS"].split(","),
-            "client_id": f"portal-{given['PORTAL']}",
-        },
+        kafka=_kafka(given),
     )
+
+
+def _kafka(given: Mapping[str, str]) -> dict[str, Any]:
+    protocol = given.get("KAFKA_SECURITY_PROTOCOL", "PLAINTEXT")
+    options: dict[str, Any] = {
+        "bootstrap_servers": given["KAFKA_BOOTSTRAP_SERVERS"].split(","),
+        "client_id": f"portal-{given['PORTAL']}",
+        "security_protocol": protocol,
+    }
+    if protocol.endswith("SSL"):
+        options["ssl_context"] = ssl.create_default_context(cafile=given.get("KAFKA_CA_FILE"))
+    if protocol.startswith("SASL"):
+        options["sasl_mechanism"] = given.get("KAFKA_SASL_MECHANISM", "PLAIN")
+        options["sasl_plain_username"] = given.get("KAFKA_SASL_USERNAME")
+        options["sasl_plain_password"] = given.get("KAFKA_SASL_PASSWORD")
+    return options

@@ -37,8 +37,10 @@ from local.kafka import missing_tools
 from local.mailbox.server import MailboxServer
 from local.observing import Mailbox
 from local.places import PROJECT
+from local.ports import free_port
 from local.readiness import kafka_answers, wait_until
-from local.services import SERVICES, STANDARD_PORTS
+from local.running import links
+from local.services import SERVICES, STANDARD_PORTS, SupervisedProcess
 from local.stack import Stack, StackOptions
 from services.catalogue import tables as catalogue
 from services.enrolment import tables as enrolment
@@ -67,7 +69,15 @@ PROCESSES = {
 FIELDS = {
     "kafka", "catalogue_url", "enrolment_url", "notifier_url", "portal_url", "smtp", "mailbox_url",
     "mailbox_dir", "catalogue_database_url", "enrolment_database_url", "notifier_database_url", "pids",
+    "enrolment_operations_url",
 }  # fmt: skip
+
+OPERATIONS_URLS = {
+    "catalogue": "catalogue_url",
+    "enrolment": "enrolment_operations_url",
+    "notifier": "notifier_url",
+}
+"""The field with the address of a service's health. Enrolment is started with a port of its own for it."""
 
 
 @dataclass
@@ -110,7 +120,11 @@ def run(directory: Path) -> Iterator[Running]:
     """Run a stack that can play the demonstration: with its portals, and as impatient."""
     portals_file(directory, demonstration.PORTALS, issuer="demo")
     contacts = {WITH_CONTACT: {"organisers": [ORGANISERS_ADDRESS]}}
-    settings = {**demonstration.IMPATIENCE, "DELEGATION_CONTACTS": json.dumps(contacts)}
+    settings = {
+        **demonstration.IMPATIENCE,
+        "DELEGATION_CONTACTS": json.dumps(contacts),
+        "ENROLMENT_OPERATIONS_PORT": str(free_port()),
+    }
     output = directory.with_name("output")
     with output.open("wb") as file:
         process = subprocess.Popen(
@@ -254,8 +268,8 @@ async def test_stack_json_says_where_everything_is(running: Running) -> None:
     described = running.description()
     assert described.keys() == FIELDS
     assert kafka_answers(described["kafka"])
-    for service in SERVICES:
-        assert get(f"{described[f'{service}_url']}/health/ready").is_success
+    for service, url in OPERATIONS_URLS.items():
+        assert get(f"{described[url]}/health/ready").is_success
         connection = await asyncpg.connect(described[f"{service}_database_url"])
         await connection.close()
     assert get(described["mailbox_url"]).is_success
@@ -471,7 +485,11 @@ def test_parts_that_are_killed_are_started_again_and_told(running: Running) -> N
     wait_until(are_back, seconds=60, what="new processes")
     for part in parts:
         assert "start" in running.printed().split(f"\n{part} ", 1)[1].split("\n", 1)[0]
-    for url in (f"{before['enrolment_url']}/health/ready", before["mailbox_url"], before["portal_url"]):
+    for url in (
+        f"{before['enrolment_operations_url']}/health/ready",
+        before["mailbox_url"],
+        before["portal_url"],
+    ):
         wait_until(partial(is_well, url), seconds=60, what=f"{url} answering again")
 
 
@@ -486,20 +504,39 @@ def test_sigterm_stops_everything_in_order_and_keeps_the_data(running: Running) 
     assert (running.directory / "logs" / "enrolment-2.log").exists()
 
 
-def test_servers_that_the_environment_names_are_used_instead_of_started(tmp_path: Path) -> None:
+def test_servers_that_the_environment_names_are_used_instead_of_started(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("local.stack.run_command", lambda *_, **__: "")
+    for method in ("start", "wait_until_ready"):
+        monkeypatch.setattr(SupervisedProcess, method, lambda *_: None)
     urls = {f"{name.upper()}_DATABASE_URL": f"postgresql://db.example/{name}" for name in SERVICES}
     servers = {
         "KAFKA_BOOTSTRAP_SERVERS": "kafka.example:9092",
+        "KAFKA_SECURITY_PROTOCOL": "SSL",
         "SMTP_HOST": "smtp.example",
         "SMTP_PORT": "587",
+        "SMTP_TLS": "starttls",
     }
-    stack = Stack(StackOptions(directory=tmp_path, environment={"SMTP_TLS": "starttls", **servers, **urls}))
-    assert stack._needed() == []
-    assert (stack.kafka, stack.smtp, stack.mailbox_url) == ("kafka.example:9092", ("smtp.example", 587), None)
-    for name in SERVICES:
-        url = f"{name.upper()}_DATABASE_URL"
-        expected = {"SMTP_TLS": "starttls", **servers, url: urls[url]}
-        assert stack.environment(name).items() >= expected.items()
+    with Stack(StackOptions(directory=tmp_path, environment={**servers, **urls})) as stack:
+        described = json.loads((tmp_path / "stack.json").read_text())
+        assert "smtp.example:587" in links(stack)
+    for process in stack.services:
+        url = f"{process.service.upper()}_DATABASE_URL"
+        assert process.env.items() >= {**servers, url: urls[url]}.items()
+        assert described[url.lower()] == urls[url]
+    assert (described["kafka"], described["smtp"]) == ("kafka.example:9092", "smtp.example:587")
+    assert (described["mailbox_url"], described["mailbox_dir"]) == (None, None)
+    assert not any(described["pids"].values())
+
+
+@pytest.mark.parametrize(("command", "name"), [("demo", "demonstration"), ("year", "year")])
+def test_a_command_that_reads_its_own_mailbox_refuses_another_relay(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: str, name: str
+) -> None:
+    monkeypatch.setenv("SMTP_HOST", "smtp.example")
+    with pytest.raises(LocalStackError, match=f"the {name} reads its own mailbox: run it without SMTP_HOST"):
+        CliRunner().invoke(cli, [command, "--directory", str(tmp_path)], catch_exceptions=False)
 
 
 def test_a_part_that_cannot_start_stops_the_others_and_says_why(

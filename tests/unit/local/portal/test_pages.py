@@ -16,20 +16,21 @@ from local.portal.pages import pages
 from local.portal.people import STAFF
 from local.portal.settings import from_environment
 from shared.events import BY_TYPE
+from shared.messaging.broker import KafkaSettings, client_options
 from tests.support.builders import a_question
+from tests.support.certificates import Authority
 
 SESSION = "6f0c2f0e-6a0e-5d0e-9d0c-0d6d1f9f2a11"
 ZOE = STAFF[0]
 SIRET = ZOE.employer.siret
-SETTINGS = from_environment(
-    {
-        "PORTAL": "exemple",
-        "KEY_ID": "demo",
-        "SECRET": "whsec_cGFyY291cnMtZXhhbXBsZS1zZWNyZXQtMzItYnl0ZXM=",
-        "CATALOGUE_URL": "http://catalogue.example",
-        "KAFKA_BOOTSTRAP_SERVERS": "kafka.example:9092",
-    }
-)
+ENVIRONMENT = {
+    "PORTAL": "exemple",
+    "KEY_ID": "demo",
+    "SECRET": "whsec_cGFyY291cnMtZXhhbXBsZS1zZWNyZXQtMzItYnl0ZXM=",
+    "CATALOGUE_URL": "http://catalogue.example",
+    "KAFKA_BOOTSTRAP_SERVERS": "kafka.example:9092",
+}
+SETTINGS = from_environment(ENVIRONMENT)
 A_SESSION = {
     "session_id": SESSION,
     "offer_id": "ia-et-territoires",
@@ -283,3 +284,20 @@ async def test_without_the_catalogue_a_page_still_says_what_was_answered(tmp_pat
         answer = await portal.browser.get("/agents/EX-101")
         assert (answer.status_code, "Inscription confirmée" in answer.text) == (503, True)
         assert (await portal.browser.get("/nouvelles?connu=0")).json() == {"moves": 1}
+
+
+def test_a_broker_that_asks_for_a_log_in_is_reached_as_the_services_reach_it(tmp_path: Path) -> None:
+    secured = {
+        "KAFKA_BOOTSTRAP_SERVERS": "kafka-1.example:9094,kafka-2.example:9094",
+        "KAFKA_SECURITY_PROTOCOL": "SASL_SSL",
+        "KAFKA_SASL_MECHANISM": "SCRAM-SHA-512",
+        "KAFKA_SASL_USERNAME": "portal-exemple",
+        "KAFKA_SASL_PASSWORD": "secret",
+        "KAFKA_CA_FILE": str(Authority(tmp_path).file),
+    }
+    portal = dict(from_environment(ENVIRONMENT | secured).kafka)
+    settings = KafkaSettings.model_validate({name.lower(): value for name, value in secured.items()})
+    service = client_options(settings, portal["client_id"])
+    trusted = [options.pop("ssl_context").get_ca_certs() for options in (portal, service)]
+    assert trusted[0] == trusted[1] != []
+    assert portal == service
