@@ -14,7 +14,7 @@ from shared.http import explain_problems
 from shared.messaging.erasure import Eraser
 from shared.messaging.portals.admission import Admission
 from shared.messaging.portals.registry import PortalsFile
-from shared.oidc.provider import provider_of
+from shared.oidc import provider_of
 from shared.personal_data import Subject
 from shared.process import Process
 from shared.retention_settings import kept_days

@@ -23,7 +23,7 @@ from shared.messaging.erasure import Eraser
 from shared.messaging.partitions import number_of_partitions
 from shared.messaging.portals.admission import Admission
 from shared.messaging.portals.registry import PortalsFile
-from shared.oidc.provider import provider_of
+from shared.oidc import provider_of
 from shared.process import Process
 from shared.web import operations
 from shared.web.rendering import Rendering, Sites

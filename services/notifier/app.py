@@ -24,7 +24,7 @@ from shared.limits import Rate
 from shared.messaging.erasure import Eraser
 from shared.messaging.portals.admission import Admission
 from shared.messaging.portals.registry import PortalsFile
-from shared.oidc.provider import provider_of
+from shared.oidc import provider_of
 from shared.process import Process
 from shared.web import operations
 from shared.web.links import Links, Purpose

@@ -8,9 +8,9 @@ log-ins are in ``shared/web/logins``.
 import asyncio
 import ssl
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any, Protocol
+from typing import Any
 from urllib.parse import quote_plus
 
 import httpx
@@ -27,6 +27,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
 
 from shared import clock
 from shared.auth import Role
+from shared.oidc.identities import Attempt, Identity, LogInRejected, ProviderAway
 from shared.oidc.settings import Claims, Grant, OidcSettings, RoleRule, is_safe
 
 FRESH = timedelta(hours=1)
@@ -43,14 +44,6 @@ SIGNED_BY = frozenset(
 )  # fmt: skip
 """The accepted signature algorithms. Only the issuer can sign by them: "none" and shared secrets are absent.
 """
-
-
-class ProviderAway(Exception):
-    """The issuer does not answer, or its answer breaks the protocol."""
-
-
-class LogInRejected(Exception):
-    """An answer in the issuer's name is refused. The message says why, without personal data."""
 
 
 class Metadata(BaseModel):
@@ -88,28 +81,6 @@ class Published:
     metadata: Metadata
     keys: KeySet
     fresh_until: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class Identity:
-    """``name`` is shown to people; ``subject`` identifies the person and never changes."""
-
-    subject: str
-    name: str
-    claims: Claims = field(repr=False)
-    id_token: str = field(repr=False)
-
-
-class Attempt(Protocol):
-    """A log-in in progress. The issuer's answer must match it."""
-
-    nonce: str
-    verifier: str
-
-
-def provider_of(settings: OidcSettings) -> "Provider | None":
-    """Return None if people log in by token only."""
-    return None if settings.oidc_issuer is None else Provider(settings.oidc_issuer, settings)
 
 
 class Provider:

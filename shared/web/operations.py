@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from functools import partial
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import urlencode
 
 from starlette.exceptions import HTTPException
@@ -29,7 +29,6 @@ from shared.messaging.dead_letter_decisions import DeadLetterDecisions
 from shared.messaging.dead_letters import NEWER, DeadLetter
 from shared.messaging.lag import LATE
 from shared.messaging.mentions import agents_in
-from shared.oidc.provider import Provider
 from shared.process import Process
 from shared.read_log import ReadKind, purpose_in
 from shared.web import labels
@@ -39,6 +38,9 @@ from shared.web.logins import Logins, StaffArea, StaffVisit, VisitHandler
 from shared.web.paging import part_around
 from shared.web.rendering import Rendering
 from shared.web.responses import see_other
+
+if TYPE_CHECKING:
+    from shared.oidc.provider import Provider
 
 LISTED = 100
 MOST_NUMBER = 2**63 - 1
@@ -137,7 +139,7 @@ def add_to(
     tokens: Tokens,
     guard: Guard,
     address: str,
-    provider: Provider | None,
+    provider: "Provider | None",
     lines: OwnLines = _no_lines,
 ) -> None:
     """``address`` is this service's public address; ``lines`` are its own lines."""

@@ -2,7 +2,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urljoin
 
 from starlette.requests import Request
@@ -14,9 +14,11 @@ from services.catalogue.settings import Settings
 from shared.auth import Tokens
 from shared.database import Database
 from shared.guard import Guard
-from shared.oidc.provider import Provider
 from shared.web import rendering
 from shared.web.rendering import NOWHERE_ELSE, Rendering, Sites
+
+if TYPE_CHECKING:
+    from shared.oidc.provider import Provider
 
 _PACKAGE = Path(__file__).parents[1]
 TEMPLATES = _PACKAGE / "templates"
@@ -63,7 +65,7 @@ class Site:
     tokens: Tokens
     guard: Guard
     address: str
-    provider: Provider | None = None
+    provider: "Provider | None" = None
     portal: str | None = None
     sites: Sites = NOWHERE_ELSE
     contact: str | None = None

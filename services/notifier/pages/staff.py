@@ -1,3 +1,5 @@
+from typing import TYPE_CHECKING
+
 from fastapi import FastAPI
 from starlette.routing import Route
 
@@ -18,10 +20,12 @@ from services.notifier.render import Renderer
 from shared.auth import Tokens
 from shared.database import Database
 from shared.guard import Guard
-from shared.oidc.provider import Provider
 from shared.web.links import DELEGATION_FIGURES, MAIL_LOG
 from shared.web.logins import Logins, StaffArea, VisitHandler
 from shared.web.rendering import Rendering
+
+if TYPE_CHECKING:
+    from shared.oidc.provider import Provider
 
 
 def add_to(
@@ -33,7 +37,7 @@ def add_to(
     guard: Guard,
     renderer: Renderer,
     public_url: str,
-    provider: Provider | None = None,
+    provider: "Provider | None" = None,
     signs_requests: bool = False,
 ) -> None:
     """``public_url`` is this service's public address.

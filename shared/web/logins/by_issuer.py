@@ -3,6 +3,7 @@
 import logging
 import secrets
 from enum import StrEnum
+from typing import TYPE_CHECKING
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -12,7 +13,7 @@ from shared import clock
 from shared.guard import Guard
 from shared.http import is_from_here
 from shared.limits import Rate
-from shared.oidc.provider import Identity, LogInRejected, Provider, ProviderAway
+from shared.oidc.identities import Identity, LogInRejected, ProviderAway
 from shared.security_log import SecurityEvent
 from shared.web.logins.keeping import KeptLogins
 from shared.web.logins.staff_area import StaffArea
@@ -20,6 +21,9 @@ from shared.web.logins.store import ATTEMPT_LASTS, LoginAttemptRow
 from shared.web.networks import visitor_of
 from shared.web.rendering import Rendering
 from shared.web.responses import see_other
+
+if TYPE_CHECKING:
+    from shared.oidc.provider import Provider
 
 log = logging.getLogger(__name__)
 
@@ -45,7 +49,7 @@ class IssuerPages:
         self,
         area: StaffArea,
         kept: KeptLogins,
-        provider: Provider,
+        provider: "Provider",
         guard: Guard,
         *,
         address: str,

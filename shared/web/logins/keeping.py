@@ -1,6 +1,7 @@
 import secrets
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import TYPE_CHECKING
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -9,13 +10,16 @@ from shared import clock
 from shared.auth import ID, Principal, Role, Tokens
 from shared.database import Database
 from shared.guard import Guard
-from shared.oidc.provider import Identity, Provider
+from shared.oidc.identities import Identity
 from shared.oidc.settings import Grant
 from shared.security_log import SecurityEvent, SecurityOutcome
 from shared.web.logins import store
 from shared.web.logins.browsers import browser_of
 from shared.web.logins.staff_area import SameSite, StaffArea
 from shared.web.logins.store import ATTEMPT_LASTS, LASTS, LoginAttemptRow, LoginRow, digest_of
+
+if TYPE_CHECKING:
+    from shared.oidc.provider import Provider
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +39,7 @@ class KeptLogins:
         guard: Guard,
         *,
         address: str,
-        provider: Provider | None,
+        provider: "Provider | None",
     ) -> None:
         self._area = area
         self._guard = guard

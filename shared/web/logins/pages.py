@@ -1,7 +1,7 @@
 import secrets
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
 from starlette.exceptions import HTTPException
@@ -13,7 +13,6 @@ from shared import clock
 from shared.auth import ID, Principal, Tokens
 from shared.database import Database
 from shared.guard import Guard, LimitMet
-from shared.oidc.provider import Provider
 from shared.read_log import Reading
 from shared.security_log import SecurityEvent, SecurityOutcome
 from shared.web.forms import MAX_FIELDS, Form, read_form
@@ -26,6 +25,9 @@ from shared.web.logins.staff_area import StaffArea
 from shared.web.logins.store import LoginRow
 from shared.web.rendering import Endpoint, Rendering
 from shared.web.responses import PRIVATE, see_other
+
+if TYPE_CHECKING:
+    from shared.oidc.provider import Provider
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +97,7 @@ class Logins:
         *,
         address: str,
         rendering: Rendering,
-        provider: Provider | None = None,
+        provider: "Provider | None" = None,
     ) -> None:
         self._area = area
         self._database = database

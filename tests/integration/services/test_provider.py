@@ -12,7 +12,9 @@ import pytest
 from shared import clock
 from shared.auth import Role
 from shared.oidc import provider as provider_module
-from shared.oidc.provider import Identity, LogInRejected, Provider, ProviderAway, provider_of
+from shared.oidc import provider_of
+from shared.oidc.identities import Identity, LogInRejected, ProviderAway
+from shared.oidc.provider import Provider
 from shared.oidc.settings import OidcSettings
 from tests.support.oidc import Claims, Header, OidcIssuer, Tamper
 

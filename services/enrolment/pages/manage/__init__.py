@@ -1,3 +1,5 @@
+from typing import TYPE_CHECKING
+
 from fastapi import FastAPI
 from starlette.routing import Route
 
@@ -25,10 +27,12 @@ from services.enrolment.pages.manage.staff_area import ENROLMENTS, SESSIONS, STA
 from shared.auth import Tokens
 from shared.database import Database
 from shared.guard import Guard
-from shared.oidc.provider import Provider
 from shared.web.links import ARRIVAL
 from shared.web.logins import Logins, VisitHandler
 from shared.web.rendering import Rendering, Sites
+
+if TYPE_CHECKING:
+    from shared.oidc.provider import Provider
 
 __all__ = ["add_to"]
 
@@ -40,7 +44,7 @@ def add_to(
     *,
     tokens: Tokens,
     address: str,
-    provider: Provider | None,
+    provider: "Provider | None",
     sites: Sites,
 ) -> None:
     """Serve the pages beside the API.
