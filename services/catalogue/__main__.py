@@ -9,7 +9,7 @@ import typer
 from services.catalogue.app import DEFINITION
 from services.catalogue.offer_files.reading import OFFER, OfferError, read, whole_weeks_since
 from services.catalogue.service import loading
-from shared import migrations
+from shared import revisions
 from shared.cli import in_process, run, service_cli, stop
 from shared.process import CannotRun, Process
 
@@ -36,7 +36,7 @@ def load_offer(
     shift = timedelta(0) if as_of is None else whole_weeks_since(as_of.date())
 
     async def load(process: Process) -> loading.Summary | str:
-        lacking = await migrations.missing(process.database, process.revisions)
+        lacking = await revisions.missing(process.database, process.revisions)
         if lacking is not None:
             how = "run 'python -m services.catalogue migrate' first, as the owner of the tables"
             raise CannotRun(f"{lacking}: {how}.")

@@ -10,7 +10,7 @@ from services.notifier.service import mails as mail_service
 from services.notifier.service import queue
 from services.notifier.service.queue import MAILS_LATE
 from services.notifier.tables import MailRow, MailState
-from shared import clock, migrations
+from shared import clock, revisions
 from shared.cli import Definition
 from shared.database import Database, Transaction
 from shared.messaging import dead_letters, held, outbox
@@ -33,7 +33,7 @@ async def status(settings: ConsoleSettings, services: Sequence[Definition]) -> l
 
 async def _lines(definition: Definition, database: Database) -> list[Finding]:
     service = definition.name
-    lacking = await migrations.missing(database, definition.revisions)
+    lacking = await revisions.missing(database, definition.revisions)
     if lacking is not None:
         remedy = f"run 'python -m services.{service} migrate'"
         return [Finding(service, "database", Mark.ACT, lacking, remedy)]

@@ -14,7 +14,6 @@ import typer
 from aiokafka.errors import KafkaError
 from sqlalchemy.exc import DBAPIError
 
-from shared import migrations
 from shared.auth import UnreadableTokens
 from shared.cli.dead_letters import dead_letter_commands
 from shared.cli.definition import Definition, in_process, load, stop
@@ -64,6 +63,8 @@ def service_cli(definition: Definition) -> typer.Typer:
 
     @app.command("migrate", help="Bring the database to this version.")
     def migrate() -> None:
+        from shared import migrations  # noqa: PLC0415 a process that serves needs no Alembic
+
         url = load(definition.settings).database_url
         in_process(definition, _nothing)
         migrations.upgrade(url, definition.revisions, definition.metadata)
@@ -71,6 +72,8 @@ def service_cli(definition: Definition) -> typer.Typer:
 
     @app.command("make-migration", help="Write a revision from what differs between code and database.")
     def make_migration(message: str) -> None:
+        from shared import migrations  # noqa: PLC0415
+
         url = load(definition.settings).database_url
         migrations.make(url, definition.revisions, definition.metadata, message)
 

@@ -15,7 +15,7 @@ from sqlalchemy import ColumnElement, Connection, MetaData, TextClause
 from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import NullPool
 
-from shared.database import Database, async_url
+from shared.database import async_url
 
 LOCK_TIMEOUT = 1_000
 """Milliseconds for which a migration waits for the lock of a table before it tries again."""
@@ -53,17 +53,6 @@ def make(url: str, revisions: Path, metadata: MetaData, message: str) -> None:
     config = _config(url, revisions, metadata)
     number = len(list(ScriptDirectory.from_config(config).walk_revisions())) + 1
     command.revision(config, message, autogenerate=True, rev_id=f"{number:04d}")
-
-
-async def missing(database: Database, revisions: Path) -> str | None:
-    """Return what the database lacks, as a sentence, or None at the newest revision."""
-    script = ScriptDirectory.from_config(_config("", revisions, MetaData()))
-    newest = script.get_current_head()
-    async with database.quiet_transaction() as tx:
-        current = await tx.connection.run_sync(lambda c: MigrationContext.configure(c).get_current_revision())
-    if current == newest or is_of_newer_version(current, script):
-        return None
-    return f"the database is at revision {current or 'none'}, this version needs {newest}"
 
 
 def is_of_newer_version(revision: str | None, script: ScriptDirectory) -> bool:

@@ -18,7 +18,7 @@ from aiokafka.errors import KafkaError
 from fastapi import FastAPI
 from faststream import ContextRepo
 
-from shared import migrations, tracing
+from shared import revisions, tracing
 from shared.auth import Tokens
 from shared.database import Database, is_temporary
 from shared.events.topics import Topic
@@ -143,7 +143,7 @@ class Process:
     async def _database(self) -> AsyncIterator[None]:
         try:
             await self.database.check()
-            lacking = await migrations.missing(self.database, self.revisions)
+            lacking = await revisions.missing(self.database, self.revisions)
             if lacking is not None:
                 how = f"run 'python -m services.{self.name} migrate' first, as the owner of the tables"
                 raise CannotRun(f"{lacking}: {how}.")

@@ -10,7 +10,7 @@ from sqlalchemy import text
 from services.console.asking import why
 from services.console.doctor import certificates
 from services.console.findings import Finding, Mark
-from shared import clock, migrations
+from shared import clock, revisions
 from shared.cli import Definition
 from shared.database import FAILURES, Database, is_temporary
 from shared.messaging import cluster
@@ -67,7 +67,7 @@ async def _connection(name: str, database: Database) -> list[Finding]:
 
 async def _version(definition: Definition, database: Database) -> Finding:
     name = definition.name
-    lacking = await migrations.missing(database, definition.revisions)
+    lacking = await revisions.missing(database, definition.revisions)
     if lacking is None:
         return Finding(name, "migrations", Mark.OK, "at this version")
     return Finding(name, "migrations", Mark.ACT, lacking, f"run 'python -m services.{name} migrate'")

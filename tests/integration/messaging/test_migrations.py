@@ -15,7 +15,7 @@ from local.postgres import PostgresServer
 from local.unprivileged import installation
 from services.enrolment import tables
 from services.enrolment.app import REVISIONS
-from shared import migrations
+from shared import migrations, revisions
 from shared.database import Database
 from tests.conftest import Eventually, opened
 from tests.support.migration_drift import LEFT_BEHIND, is_left_behind
@@ -34,23 +34,23 @@ async def database(new_database: Callable[[str], str]) -> AsyncIterator[Database
 async def test_a_database_that_a_newer_version_has_migrated_will_do_and_one_without_revisions_will_not(
     database: Database,
 ) -> None:
-    assert await migrations.missing(database, REVISIONS) is None
+    assert await revisions.missing(database, REVISIONS) is None
     await run(database, "UPDATE alembic_version SET version_num = 'of tomorrow'")
-    assert await migrations.missing(database, REVISIONS) is None
+    assert await revisions.missing(database, REVISIONS) is None
     await asyncio.to_thread(migrations.upgrade, url_of(database), REVISIONS, tables.metadata)
     async with database.quiet_transaction() as tx:
         assert await tx.scalar(text("SELECT version_num FROM alembic_version")) == "of tomorrow"
     await run(database, "DELETE FROM alembic_version")
-    assert "is at revision none, this version needs" in (await migrations.missing(database, REVISIONS) or "")
+    assert "is at revision none, this version needs" in (await revisions.missing(database, REVISIONS) or "")
 
 
 def test_a_migration_that_is_added_has_the_next_number(
     new_database: Callable[[str], str], tmp_path: Path
 ) -> None:
-    revisions = Path(shutil.copytree(REVISIONS, tmp_path / "migrations"))
-    migrations.make(new_database("enrolment"), revisions, tables.metadata, "Change nothing")
+    folder = Path(shutil.copytree(REVISIONS, tmp_path / "migrations"))
+    migrations.make(new_database("enrolment"), folder, tables.metadata, "Change nothing")
     last = len(list(REVISIONS.glob("0*.py")))
-    (added,) = revisions.glob("*_change_nothing.py")
+    (added,) = folder.glob("*_change_nothing.py")
     assert added.name.startswith(f"{last + 1:04d}_")
     assert f'down_revision: str | None = "{last:04d}"' in added.read_text().replace("'", '"')
 
@@ -91,7 +91,7 @@ async def test_a_migration_that_waits_for_a_table_lets_others_pass_and_tries_aga
     )
     async with migrating_behind("SELECT count(*) FROM enrolment", database, eventually):
         await run(database, "SET LOCAL lock_timeout = '15s'", "SELECT count(*) FROM enrolment")
-    assert await migrations.missing(database, REVISIONS) is None
+    assert await revisions.missing(database, REVISIONS) is None
 
 
 def url_of(database: Database) -> str:
