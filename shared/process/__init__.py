@@ -13,6 +13,7 @@ import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from aiokafka.errors import KafkaError
 from fastapi import FastAPI
@@ -188,7 +189,6 @@ class Process:
         broker, consumers = faststream.new_broker(
             self.settings, self.router, self.database, self.context, self.admit
         )
-        document = asyncapi.document(broker, self.router)
         groups = ConsumerGroups(self.settings)
         watchdog = Watchdog(
             consumers, groups, limit=self.settings.stalled_seconds, relay_trouble=relay.trouble
@@ -196,7 +196,7 @@ class Process:
         self.watchdog = watchdog
         probes = Probes(live=lambda: self._fault, ready=self._ready, consuming=watchdog.trouble)
         add_operations(self.operations, probes)
-        add_asyncapi(self.api, document)
+        add_asyncapi(self.api, self._asyncapi)
         security_txt.add_to(self.api, self.settings)
         with self._kafka_errors():
             await broker.start()
@@ -216,6 +216,11 @@ class Process:
             await asyncio.gather(*watching, return_exceptions=True)
             await groups.close()
             await broker.stop()
+
+    def _asyncapi(self) -> dict[str, Any]:
+        """Make the document from a broker that never runs: FastStream would rebuild the handlers of ours."""
+        broker, _ = faststream.new_broker(self.settings, self.router, self.database, self.context, self.admit)
+        return asyncapi.document(broker, self.router)
 
     async def _read_files(self) -> None:
         """Read changed files again, so that a mistake is seen before somebody needs them."""

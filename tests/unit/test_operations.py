@@ -23,7 +23,7 @@ def served(**settings: Any) -> tuple[FastAPI, FastAPI]:
         return None
 
     add_operations(process.operations, Probes(live=lambda: None, ready=ready, consuming=lambda: None))
-    add_asyncapi(process.api, {})
+    add_asyncapi(process.api, dict)
     return process.api, process.operations
 
 
