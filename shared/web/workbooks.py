@@ -14,8 +14,6 @@ import zlib
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from xml.parsers import expat
 
-import xlsxwriter
-
 from shared.web import spreadsheets
 from shared.web.spreadsheets import Code, Column, Fault, Sheet, UnreadableSheet
 
@@ -216,6 +214,8 @@ def of_csv(content: bytes) -> bytes:
 
     An Excel cell holds 32,767 characters; the rest of a longer text is left out.
     """
+    import xlsxwriter  # noqa: PLC0415 a process that writes no workbook does without it
+
     written = io.BytesIO()
     widths: list[int] = []
     # In memory: a temporary file would have personal data.

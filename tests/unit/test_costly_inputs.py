@@ -20,7 +20,7 @@ from pydantic import ValidationError
 from starlette.exceptions import HTTPException
 
 from services.catalogue import api as catalogue
-from services.enrolment.render import certificates
+from services.enrolment.render import certificates, typesetting
 from services.enrolment.service import sheet_lines as enrolment_sheets
 from shared import clock
 from shared.auth import Tokens
@@ -102,7 +102,7 @@ def test_no_certificate_costs_more_than_150_ordinary_ones_whatever_its_names_are
 
     def render_anew(certificate: certificates.Certificate, times: int) -> None:
         for _ in range(times):
-            certificates._shown.cache_clear()
+            typesetting._shown.cache_clear()
             render(certificate)
 
     ordinary = seconds(lambda: render_anew(a_certificate(), 15))

@@ -5,14 +5,12 @@ The template gets the data as JSON and sets it as plain text, so that a name can
 
 import asyncio
 import functools
-import json
 from collections.abc import Sequence
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
-import typst
-
-from services.enrolment.render.certificates import TEMPLATES, Texts, breakable, compile_source, displayable
+from services.enrolment.render import TEMPLATES, Texts
+from services.enrolment.render.certificates import breakable
 from shared.events.catalogue import SessionState
 from shared.events.vocabulary import Agent
 from shared.web import french, labels
@@ -25,12 +23,9 @@ async def sheet_of(session: SessionState, agents: Sequence[Agent], now: datetime
 
 
 def render(session: SessionState, agents: Sequence[Agent], now: datetime) -> bytes:
-    """Return the PDF. Characters missing in the typeface are replaced."""
-    texts = texts_of(session, agents, now)
-    try:
-        return _compile(texts, now)
-    except typst.TypstError:
-        return _compile(displayable(texts), now)
+    from services.enrolment.render.typesetting import typeset  # noqa: PLC0415 few processes need its library
+
+    return typeset(_template(), "sheet", texts_of(session, agents, now), now)
 
 
 def texts_of(session: SessionState, agents: Sequence[Agent], now: datetime) -> Texts:
@@ -52,10 +47,6 @@ def texts_of(session: SessionState, agents: Sequence[Agent], now: datetime) -> T
         + [["", "", ""]] * _BLANK,
         "printed": french.day(now.astimezone(ZoneInfo(zone))),
     }
-
-
-def _compile(texts: Texts, now: datetime) -> bytes:
-    return compile_source(_template(), {"sheet": json.dumps(texts, ensure_ascii=False)}, now)
 
 
 @functools.cache

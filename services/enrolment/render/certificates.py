@@ -7,36 +7,23 @@ certificates give equal bytes.
 import asyncio
 import functools
 import io
-import itertools
-import json
 import re
 import unicodedata
 import zipfile
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from pathlib import Path
-from typing import Any
+from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
-import typst
-
+from services.enrolment.render import TEMPLATES, Texts
 from services.enrolment.rules.certificates import written
 from services.enrolment.rules.enrolments import Enrolment
 from shared.events.catalogue import SessionState
 from shared.web import french, labels
 
-TEMPLATES = Path(__file__).parents[1] / "templates"
-
-_STANDARDS: "list[typst.PDFStandard]" = ["a-2a", "ua-1"]
 _LONGEST_WORD = 24
 """Characters that fit into the narrowest column. Longer words may break there."""
 _LONGEST_FILE_NAME = 80
-_MOST_PROBED = 150
-_MISSING = "\ufffd"
-"""Replaces a character that the typeface lacks. PDF/UA forbids leaving it out silently."""
-
-Texts = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,11 +128,9 @@ async def zip_of(certificates: Sequence[Certificate], signature: Signature) -> b
 
 
 def render(certificate: Certificate, signature: Signature) -> bytes:
-    texts = texts_of(certificate, signature)
-    try:
-        return _compile(texts, certificate.issued_at)
-    except typst.TypstError:
-        return _compile(displayable(texts), certificate.issued_at)
+    from services.enrolment.render.typesetting import typeset  # noqa: PLC0415 few processes need its library
+
+    return typeset(_template(), "certificate", texts_of(certificate, signature), certificate.issued_at)
 
 
 def texts_of(certificate: Certificate, signature: Signature) -> Texts:
@@ -177,37 +162,9 @@ def _length(module: AttendedModule) -> str:
     return french.hours(module.ends_at - module.starts_at)
 
 
-def _compile(texts: Texts, issued_at: datetime) -> bytes:
-    return compile_source(_template(), {"certificate": json.dumps(texts, ensure_ascii=False)}, issued_at)
-
-
-def compile_source(source: bytes, inputs: dict[str, str], created_at: datetime) -> bytes:
-    """Return the PDF of a template with these inputs. Raises ``typst.TypstError``."""
-    # One compiler each: two threads must not share one, and it costs a fraction of a millisecond.
-    compiler = typst.Compiler(source, root=TEMPLATES, font_paths=_fonts())
-    pdf = compiler.compile(
-        format="pdf",
-        sys_inputs=inputs,
-        pdf_standards=_STANDARDS,
-        timestamp=created_at.replace(microsecond=0),
-    )
-    if not isinstance(pdf, bytes):
-        raise TypeError("typst gave something else than one PDF")
-    return pdf
-
-
 @functools.cache
 def _template() -> bytes:
     return (TEMPLATES / "attestation.typ").read_bytes()
-
-
-@functools.cache
-def _fonts() -> typst.Fonts:
-    """Use typst's bundled fonts only, so that every machine makes the same certificate."""
-    return typst.Fonts(include_system_fonts=False)
-
-
-# ------------------------------------------------------------------------------ what a typeface can show
 
 
 def breakable(text: str) -> str:
@@ -216,50 +173,3 @@ def breakable(text: str) -> str:
 
 
 _UNBROKEN = re.compile(rf"\S{{{_LONGEST_WORD}}}(?=\S)")
-
-
-def displayable(texts: Texts) -> Texts:
-    """Decompose or replace characters that the typeface lacks.
-
-    Probing a foreign character takes one or two milliseconds. After :data:`_MOST_PROBED` characters the rest
-    is replaced, so that a hostile text costs little.
-    """
-    written = json.dumps(texts, ensure_ascii=False)
-    foreign = dict.fromkeys(character for character in written if not character.isascii())
-    probed = frozenset(itertools.islice(foreign, _MOST_PROBED))
-
-    def shown(text: str) -> str:
-        return "".join(
-            _shown(character) if character.isascii() or character in probed else _MISSING
-            for character in text
-        )
-
-    return {key: _each(value, shown) for key, value in texts.items()}
-
-
-def _each(value: Any, change: Callable[[str], str]) -> Any:  # JSON in, the same JSON out
-    match value:
-        case str():
-            return change(value)
-        case list():
-            return [_each(item, change) for item in value]
-        case _:
-            return value
-
-
-@functools.lru_cache(maxsize=10_000)
-def _shown(character: str) -> str:
-    if unicodedata.category(character) == "Cc":  # whether one can be set depends on its place
-        return " " if character.isspace() else _MISSING
-    if character.isascii():
-        return character
-    for candidate in (character, unicodedata.normalize("NFKD", character)):
-        try:
-            compile_source(_PROBE, {"text": candidate}, datetime(2025, 1, 1, tzinfo=UTC))
-        except typst.TypstError:
-            continue
-        return candidate
-    return _MISSING
-
-
-_PROBE = b'#set document(title: "x")\n#set text(lang: "fr", font: "Libertinus Serif")\nx#sys.inputs.text'
