@@ -30,6 +30,7 @@ from shared.events.catalogue import SessionScheduled, SessionState
 from shared.events.portal import EnrolmentRequested
 from shared.events.topics import TOPICS, Topic
 from shared.events.vocabulary import Agent
+from tests.benchmarks import growth
 from tests.benchmarks.servers import LoadMessage, NotMeasured
 from tests.support.builders import an_agent, as_json, enrolment_request, headers, open_now
 from tests.support.kafka import KafkaPortal
@@ -45,6 +46,8 @@ DATABASES = ("parcours_enrolment", "parcours_notifier")
 PARTS = ("catalogue", "enrolment", "notifier", "postgres", "kafka", "mailbox")
 STATEMENTS = 0
 """How many of the dearest statements of each database are printed."""
+COPIES = 0
+"""How often the rows of a first backlog are copied before the rest is measured."""
 
 Parts = Mapping[str, float]
 """CPU seconds by part of the stack."""
@@ -111,6 +114,9 @@ class StackLoad:
         sessions = [open_now(capacity=SEATS, waiting_list="offer") for _ in range(SESSIONS)]
         await self._portal.send(Topic.CATALOGUE_SESSIONS, [_scheduled(session) for session in sessions])
         await self._at_rate(50, 3, sessions)
+        if COPIES:
+            await self._backlog(sessions)
+            await self._multiply()
         figures = await self._at_rest()
         for rate in RATES:
             figures |= await self._at_rate(rate, SECONDS, sessions)
@@ -243,6 +249,11 @@ class StackLoad:
             yield connection
         finally:
             await connection.close()
+
+    async def _multiply(self) -> None:
+        for name in DATABASES:
+            async with self._database(name) as database:
+                await growth.multiply(database, COPIES)
 
     async def _forget_statements(self) -> None:
         if STATEMENTS:
