@@ -1,8 +1,7 @@
 """What the benchmark of pages fills the databases with, by statements of many rows.
 
-5,000 sessions in each service. In one of them, :data:`BIG`,
-        100,000 agents have an enrolment: with seats and
-without, of two issuers. The notifier has the letters to them.
+Each service has 5,000 sessions. 100,000 agents of two issuers have an enrolment in one of them,
+:data:`BIG`, with a seat or without. The notifier has their letters.
 """
 
 from typing import Any
@@ -43,15 +42,13 @@ def id_of(number: int) -> UUID:
 
 
 async def fill_catalogue(database: Database) -> None:
-    """The offer of the files, and copies of its sessions over two years around today,
-    in every seat state."""
+    """Load the offer of the files, and copy its sessions over two years around today, in every seat state."""
     summary = await load(database, OFFER)
     await _run(database, *_CATALOGUE, copies=SESSIONS // summary.new)
 
 
 async def fill_enrolment(database: Database) -> None:
-    """Sessions, and in one of them every kind of enrolment, with requests,
-    changes and all that is noted."""
+    """Add sessions, and to one of them every kind of enrolment with requests, changes and notes."""
     session = open_now(session_id=BIG, title="La grande", capacity=None, questions=[a_question()])
     event = AgentEnrolled(
         enrolment_id=id_of(0),
@@ -73,7 +70,7 @@ async def fill_enrolment(database: Database) -> None:
 
 
 async def fill_notifier(database: Database) -> None:
-    """Sessions, the enrolments of one of them, their story and letters, and a year of figures."""
+    """Add sessions, the enrolments of one of them with story and letters, and a year of figures."""
     state = open_now(session_id=BIG, title="La grande", capacity=None).model_dump_json()
     await _run(database, *_NOTIFIER_SESSIONS, *_NOTIFIER, state=state)
 

@@ -9,7 +9,6 @@ CPU time is read from `/proc`, latency from the timestamps of portal's and decis
 
 import asyncio
 import contextlib
-import itertools
 import os
 import signal
 import statistics
@@ -45,7 +44,7 @@ WORK_SECONDS = 300.0
 DATABASES = ("parcours_enrolment", "parcours_notifier")
 PARTS = ("catalogue", "enrolment", "notifier", "postgres", "kafka", "mailbox")
 STATEMENTS = 0
-"""How many of the dearest statements of each database are printed."""
+"""How many of the dearest statements and of the largest relations of each database are printed."""
 COPIES = 0
 """How often the rows of a first backlog are copied before the rest is measured."""
 
@@ -108,7 +107,7 @@ class StackLoad:
         self._stack = stack
         self._portal = portal
         self._published = published
-        self._numbers = itertools.count()
+        self._requests = 0
 
     async def measure(self) -> dict[str, float]:
         sessions = [open_now(capacity=SEATS, waiting_list="offer") for _ in range(SESSIONS)]
@@ -187,7 +186,7 @@ class StackLoad:
             await self._send(REQUESTS, sessions)
         begun = time.monotonic()
         used, took = await self._used(settle())
-        await self._print_statements()
+        await self._print_ledger()
         return {
             "answers_per_second": REQUESTS / answered,
             "answers_per_second_with_mails": REQUESTS / took,
@@ -211,7 +210,8 @@ class StackLoad:
         await self._portal.send(Topic.PORTAL_ENROLMENTS, requests)
 
     def _new_agent(self) -> Agent:
-        number = next(self._numbers)
+        self._requests += 1
+        number = self._requests
         return an_agent(f"a-{number}", email=f"a-{number}@ville-{number % DOMAINS}.example")
 
     async def _used(self, work: Awaitable[None]) -> tuple[Parts, float]:
@@ -261,8 +261,8 @@ class StackLoad:
                 await database.execute("CREATE EXTENSION IF NOT EXISTS pg_stat_statements")
                 await database.execute("SELECT pg_stat_statements_reset()")
 
-    async def _print_statements(self) -> None:
-        """Print the dearest statements: what Postgres spent on each for a request."""
+    async def _print_ledger(self) -> None:
+        """Print the dearest statements and the largest tables and indexes, for each request."""
         if not STATEMENTS:
             return
         async with self._database(DATABASES[0]) as database:
@@ -274,8 +274,18 @@ class StackLoad:
                 + " ".join(row["query"].split())[:100],
                 file=sys.stderr,
             )
+        for name in DATABASES:
+            async with self._database(name) as database:
+                await database.execute("VACUUM")
+                for row in await database.fetch(_SIZES, STATEMENTS):
+                    print(
+                        f"{name:18} {row['size'] / self._requests:6.0f} bytes {row['name']}", file=sys.stderr
+                    )
 
 
+_SIZES = """
+    SELECT relname AS name, pg_relation_size(oid) AS size FROM pg_class
+     WHERE relkind IN ('r', 'i', 't') AND relnamespace = 'public'::regnamespace ORDER BY size DESC LIMIT $1"""
 _LEDGER = """
     SELECT * FROM (
            SELECT datname, query, calls, rows, total_exec_time AS ms, wal_bytes AS wal,
