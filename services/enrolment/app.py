@@ -1,5 +1,3 @@
-"""Composition root of the enrolment service: settings to database, broker, HTTP and jobs."""
-
 from functools import partial
 from pathlib import Path
 

@@ -39,7 +39,6 @@ ThePolicy = Annotated[Policy, FromContext("policy")]
 
 
 ThePartitionCheck = Annotated[PartitionCheck, FromContext("partition_check")]
-"""``app.py`` puts it into FastStream's context."""
 
 
 @router.subscriber(Topic.PORTAL_ENROLMENTS, own_inbox=True, awaited=True, consumers=2)
@@ -90,7 +89,6 @@ async def on_outcomes(tx: Tx, received: list[Received[RequestRejected | RequestA
 
 @router.subscriber(Topic.CATALOGUE_BESPOKE)
 async def on_bespoke_requests(tx: Tx, received: list[Received[bespoke_tasks.BespokeEvent]]) -> None:
-    """Update the tasks of organisers, and pass answers on to portals."""
     await bespoke_tasks.record_progress(tx, received)
     await outcomes.pass_on(tx, list(filter(_is_answer, received)))
 

@@ -75,8 +75,7 @@ async def measure(database: Database) -> None:
 async def expire(database: Database, policy: Policy, read_until: datetime) -> float | None:
     """Lapse offers, release reserved seats and refuse late approvals, session by session.
 
-    A failing session does not stop the others. Returns 0 if more may be due, so that the job runs again at
-    once.
+    A failing session does not stop the others. Returns 0 if more may be due.
     """
     now = clock.now()
     async with database.autocommit() as tx:

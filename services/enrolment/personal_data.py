@@ -149,7 +149,6 @@ _OF_ENROLMENT = f"enrolment_id IN ({_ENROLMENTS})"
 _IDS = f"ARRAY(SELECT CAST(enrolment_id AS text) FROM ({_ENROLMENTS}) AS own)"  # noqa: S608 our own
 _OTHERS_CHOSEN = f"enrolment_ids - {_IDS}"
 _TEXT_ENDS = f"published_at IS NOT NULL OR {_OTHERS_CHOSEN} = '[]'"
-"""A message that has not left keeps its text for the other recipients."""
 
 _IN_SESSION_READ = (
     "EXISTS (SELECT FROM enrolment AS own WHERE own.session_id = read_log.session_id "
@@ -179,7 +178,7 @@ REGISTER = (
                 ends=(ATTENDANCE,),
                 of_agent=_OF_ENROLMENT,
             ),
-            # Before the enrolments: their ids find the messages to chosen persons.
+            # Before the enrolments: their ids find the messages that name chosen recipients.
             PersonalData(
                 table=MessageRow,
                 whose=Whose.AGENTS,
@@ -195,7 +194,7 @@ REGISTER = (
                     "enrolment_ids": _OTHERS_CHOSEN,
                     "text": f"CASE WHEN {_TEXT_ENDS} THEN '' ELSE text END",
                     "link": f"CASE WHEN {_TEXT_ENDS} THEN NULL ELSE link END",
-                    # To nobody any more: it does not leave.
+                    # The message has no recipient left, so it does not leave.
                     "published_at": f"CASE WHEN {_TEXT_ENDS} THEN coalesce(published_at, now()) END",
                 },
                 of_others=("enrolment_ids",),
@@ -337,7 +336,7 @@ REGISTER = (
                 purpose=_TO_DECIDE,
                 ends=(REQUESTS,),
                 of_agent=f"{_OWN} AND received_at <= :until AND decided_at IS NOT NULL",
-                # Its source and id stay: the same request has no effect if it comes again.
+                # The source and the id stay, so that the same request has no effect if it comes again.
                 emptied={
                     "kind": f"'{ERASED}'",
                     "session_id": f"CAST('{UUID(int=0)}' AS uuid)",

@@ -12,7 +12,7 @@ from shared.messaging.broker import KafkaSettings
 
 
 async def read_published(settings: KafkaSettings, since: datetime) -> dict[UUID, PublishedDecision]:
-    """Return the newest decision of each enrolment published since ``since``.
+    """Return the newest decision of each enrolment published since then.
 
     Raises ``KafkaError``, ``HistoryCut``.
     """

@@ -69,7 +69,7 @@ class SessionRow(EnrolmentTable, table=True):
         ),
         Index("ix_session_line_ends", "line_ends_at", postgresql_where=text("waiting > 0")),
         CheckConstraint("enrolled >= 0 AND offered >= 0 AND waiting >= 0", name="counts_are_not_negative"),
-        # Not the capacity itself: lowering it evicts nobody, so it may stand below what is taken.
+        # Not the capacity: lowering it evicts nobody, so it may be below the number of taken seats.
         CheckConstraint("enrolled + offered <= seat_ceiling", name="seats_are_never_exceeded"),
     )
 
@@ -134,10 +134,10 @@ class EnrolmentRow(EnrolmentTable, table=True):
             unique=True,
             postgresql_where=text(f"state IN ({LIVE_SQL})"),
         ),
-        # The identifier first: organisers and operators may know it alone.
+        # The identifier comes first, because organisers and operators may know only the identifier.
         Index("ix_enrolment_session_agent", "session_id", "agent_id", "issuer"),
         Index("ix_enrolment_agent", "agent_id", "issuer"),
-        # Serves who is known again by address: those whom organisers enrol by hand.
+        # Finds an agent enrolled by hand by address.
         Index(
             "ix_enrolment_by_hand",
             text("lower(agent ->> 'email')"),
@@ -150,7 +150,7 @@ class EnrolmentRow(EnrolmentTable, table=True):
             "ticket",
             postgresql_where=text("state = 'waitlisted'"),
         ),
-        # Serves the groups in line: few wait together.
+        # Finds the waiting groups, which are few.
         Index(
             "ix_enrolment_together",
             "session_id",
@@ -158,7 +158,7 @@ class EnrolmentRow(EnrolmentTable, table=True):
             "ticket",
             postgresql_where=text("state = 'waitlisted' AND waits_together"),
         ),
-        # Serves rosters, which are read a state at a time.
+        # Serves rosters, which are read state by state.
         Index(
             "ix_enrolment_roster",
             "session_id",
@@ -168,9 +168,9 @@ class EnrolmentRow(EnrolmentTable, table=True):
             "received_at",
             "enrolment_id",
         ),
-        # Serves who may be one person by two issuers, as the next does.
+        # This index and the next find one person enrolled under two issuers: by address or by name.
         Index("ix_enrolment_address", "session_id", text("lower(agent ->> 'email')")),
-        # Serves rosters by name, a state at a time as well. By employer all are sorted, by what is in sought.
+        # Serves also rosters sorted by name, state by state. Sorting by employer reads ``sought`` instead.
         Index("ix_enrolment_name", "session_id", "state", text(NAME_SQL), "enrolment_id"),
         Index("ix_enrolment_offered", "hold_until", postgresql_where=text("state = 'offered'")),
         Index(
@@ -223,7 +223,7 @@ class RequestRow(EnrolmentTable, table=True):
     __tablename__ = "request"
     __table_args__ = (
         Index("ix_request_undecided", "session_id", "number", postgresql_where=text("decided_at IS NULL")),
-        # Serves who asks why somebody was refused, and who is forgotten. None by session: few ask by it.
+        # Finds the requests of an agent, for explanations and erasure. Few queries search by session.
         Index("ix_request_agent", "agent_id", postgresql_where=text("agent_id IS NOT NULL")),
     )
 
@@ -303,8 +303,6 @@ class EnrolmentChangeRow(EnrolmentTable, table=True):
 
 
 class SessionChangeRow(EnrolmentTable, table=True):
-    """A session change whose agents are being notified, and the last agent notified."""
-
     __tablename__ = "session_change"
 
     session_id: UUID = Field(primary_key=True)
@@ -337,7 +335,7 @@ class MessageRow(EnrolmentTable, table=True):
 
 class CorrectionRow(EnrolmentTable, table=True):
     __tablename__ = "correction"
-    # Each batch asks whether any is newer, and then whose.
+    # Each batch asks whether a newer correction exists, then for which agents.
     __table_args__ = (
         Index("ix_correction_agent", "issuer", "agent_id", "received_at"),
         Index("ix_correction_received_at", "received_at"),
@@ -372,7 +370,7 @@ class NewAddressRow(EnrolmentTable, table=True):
 
 
 class BadAddressRow(EnrolmentTable, table=True):
-    """An agent whose mails bounce. The address is not kept."""
+    """The address is not kept."""
 
     __tablename__ = "bad_address"
 
@@ -382,8 +380,6 @@ class BadAddressRow(EnrolmentTable, table=True):
 
 
 class PartitionNumberRow(EnrolmentTable, table=True):
-    """A present or former partition count of the request topic."""
-
     __tablename__ = "partition_number"
 
     number: int = Field(primary_key=True, sa_column_kwargs={"autoincrement": False})
@@ -491,7 +487,7 @@ class AcceptedEventRow(EnrolmentTable, table=True):
 
 metadata = EnrolmentTable.metadata
 messaging.add_to(metadata)
-# Serves who asks what was published about somebody, in this service alone.
+# Finds the events about an agent. Only this service needs the index.
 Index("ix_outbox_key", metadata.tables["outbox"].c.key)
 limits.add_to(metadata)
 read_log.add_to(metadata)

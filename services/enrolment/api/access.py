@@ -1,5 +1,3 @@
-"""Dependencies of the endpoints: token, database, policy, transaction."""
-
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -133,7 +131,7 @@ async def _acting(database: Database, organiser: Organiser, policy: PolicyInForc
 
 
 ActingOrganiser = Annotated[Acting, Depends(_acting, scope="function")]
-"""Commits the transaction before the response is sent."""
+"""The transaction commits before the response is sent."""
 
 OrganiserReading = Annotated[Reading, Depends(_organiser_reading)]
 

@@ -66,7 +66,7 @@ def _feed(request: Request, query: Annotated[FeedQuery, Query()], reader: AnyRea
     if portal is None:
         portal = portals_of(request).of_source(SOURCES + (query.portal or TRIAL_PORTAL))
     elif query.portal not in (None, portal.portal):
-        portal = None  # another portal's feed is as one that does not exist
+        portal = None  # an unknown portal's feed looks the same
     if portal is None:
         raise Problem(404, "No such feed", "Name a portal of the registry: ?portal=…, or use its token.")
     if "http" not in portal.answers:

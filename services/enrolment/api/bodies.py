@@ -76,7 +76,6 @@ class RosterEntry(BaseModel):
 
 
 KEY = TypeAdapter(LineKey)
-"""A cursor's position in a roster."""
 
 
 def key_of(line: RosterLine) -> Any:

@@ -167,7 +167,7 @@ async def take(
             accepted = await _take_event(database, portal, record)
             response.headers["Location"] = accepted.outcome_url
             return accepted
-        # In a thread, as below: others are answered in the hundreds of milliseconds that a large batch takes.
+        # In a thread, as below: a large batch takes hundreds of milliseconds.
         records = await asyncio.to_thread(records_of_batch, body, now)
     except OtherFormat as error:
         raise Problem(415, "Not this format", f"{error} is not read here, only JSON.") from None
@@ -177,7 +177,7 @@ async def take(
         why = f"The batch has {error} events, and {MAX_IN_BATCH} are taken at most."
         raise _rejection(portal, RejectionCode.TOO_LARGE, FieldProblem(pointer="", message=why)) from None
     if len(records) > 1:
-        await _count(request, portal, len(records) - 1)  # the request itself was counted
+        await _count(request, portal, len(records) - 1)  # the request itself has been counted already
     response.status_code = 200
     return await _take_batch(request, database, portal, records)
 

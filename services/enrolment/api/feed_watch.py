@@ -9,7 +9,8 @@ from shared.database import Database, is_temporary
 log = logging.getLogger(__name__)
 
 POLL_SECONDS = 0.25
-"""While a client waits, read the feeds this often. Answers numbered in this process wake it at once."""
+"""The pause between two reads for waiting clients. Answers numbered in this process wake the reader at
+once."""
 _LEAST_SECONDS = 0.02
 """The shortest time between two reads."""
 _PAUSE_SECONDS = 1.0
@@ -38,17 +39,17 @@ class FeedWatch:
         return len(self._waiters)
 
     def look(self) -> None:
-        """Read the feeds at once if a client waits: this process has numbered answers."""
+        """Read the feeds at once if a client waits."""
         if self._waiters:
             self._look.set()
 
     async def news(self, portal: str, after: int, seconds: float) -> bool:
-        """Wait until the feed's last number differs from ``after``. Returns False if it never did."""
+        """Wait until the feed's last number differs from ``after``. Returns False if time runs out."""
         if self._stopped:
             return False
         waiter = _Waiter(portal, after)
         if not self._waiters:
-            self._look.set()  # nobody has looked lately
+            self._look.set()  # nobody has read the feeds lately
         self._waiters.add(waiter)
         try:
             await clock.pause(waiter.woken, seconds)

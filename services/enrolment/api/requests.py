@@ -190,7 +190,6 @@ async def request_outcome(
 
 
 def _together(states: Collection[str]) -> str | None:
-    """Return the common state, "mixed", or None without states."""
     different = set(states)
     return "mixed" if len(different) > 1 else next(iter(different), None)
 

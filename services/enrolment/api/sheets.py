@@ -1,4 +1,4 @@
-"""Sheets of the API: what is exported can be filled in and sent back."""
+"""Sheets of the API: an exported sheet can be filled in and sent back."""
 
 from collections.abc import Collection, Sequence
 from functools import partial

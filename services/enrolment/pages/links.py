@@ -1,8 +1,8 @@
 """The pages behind the links of letters, without login, and the explanations of problems.
 
-Mail scanners open links, so a GET changes nothing: the answer is a POST, judged like a portal's event.
-Letters get forwarded, so no page shows a name or a joining address. "Mes inscriptions" shows all enrolments
-of the letter's reader. Its calendar has the same joining addresses as the letters.
+Mail scanners open links, so a GET changes nothing: the answer is a POST. Letters get forwarded, so no page
+shows a name or a joining address. The calendar of "Mes inscriptions" has the same joining addresses as the
+letters.
 """
 
 from dataclasses import dataclass
@@ -47,7 +47,6 @@ TEMPLATES = Path(__file__).parents[1] / "templates"
 
 
 A_VISIT = timedelta(days=1)
-"""The shortest validity of the links on a page."""
 
 
 class LinkNotice(StrEnum):
@@ -259,7 +258,7 @@ class _Pages:
         if isinstance(found, LinkState):
             return self._notice(LinkNotice(found), None)
         live = [*found.to_answer, *found.to_come]
-        if not live:  # a calendar has an event at least (RFC 5545, 3.6)
+        if not live:  # a calendar has at least one event (RFC 5545, 3.6)
             return self.rendering.notice(LinkNotice.NOTHING_TO_COME, **self._back(opened))
         headers = {**BY_LINK, "Content-Disposition": 'attachment; filename="mes-formations.ics"'}
         return Response(calendar_of(live), media_type="text/calendar", headers=headers)

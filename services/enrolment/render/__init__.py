@@ -3,4 +3,3 @@ from typing import Any
 
 TEMPLATES = Path(__file__).parents[1] / "templates"
 Texts = dict[str, Any]
-"""What a template shows, in JSON."""

@@ -1,6 +1,6 @@
 """The signature sheet as a tagged PDF in French, without a logo.
 
-The template gets the data as JSON and sets it as plain text, so that a name can have any character.
+The template gets the data as JSON, so that a name can have any character.
 """
 
 import asyncio
@@ -23,7 +23,7 @@ async def sheet_of(session: SessionState, agents: Sequence[Agent], now: datetime
 
 
 def render(session: SessionState, agents: Sequence[Agent], now: datetime) -> bytes:
-    from services.enrolment.render.typesetting import typeset  # noqa: PLC0415 few processes need its library
+    from services.enrolment.render.typesetting import typeset  # noqa: PLC0415 most processes never need this library
 
     return typeset(_template(), "sheet", texts_of(session, agents, now), now)
 

@@ -8,10 +8,10 @@ PRODUCT = "-//Parcours//Mes inscriptions//FR"
 
 
 def calendar_of(enrolments: Sequence[AgentEnrolment]) -> bytes:
-    """Return a calendar of these enrolments: equal enrolments give equal bytes.
+    """Equal enrolments give equal bytes.
 
     UID and sequence equal those in letters, so that a later letter can change or cancel an entry. Without a
-    seat an entry is tentative, says so, and has no link.
+    seat an entry is tentative and has no link.
     """
     events = [event for seen in enrolments for event in _events(seen)]
     return calendars.write(events, product=PRODUCT, method="PUBLISH", name="Mes formations")

@@ -1,7 +1,6 @@
 """The certificate of attendance as PDF/A-2a (archives) and PDF/UA-1 (accessibility), in French.
 
-The template gets the data as JSON and sets it as plain text, so that a name can have any character. Equal
-certificates give equal bytes.
+The template gets the data as JSON, so that a name can have any character.
 """
 
 import asyncio
@@ -35,10 +34,9 @@ class AttendedModule:
 
 @dataclass(frozen=True, slots=True)
 class Certificate:
-    """The content of a certificate.
+    """``modules`` is empty if the agent attended the whole session.
 
-    ``modules`` is empty if the agent attended the whole session. ``organiser`` is a code of ``Delegation``.
-    ``issued_at`` is when the certificate became due.
+    ``organiser`` is a code of ``Delegation``. ``issued_at`` is when the certificate became due.
     """
 
     reference: str
@@ -57,7 +55,7 @@ class Certificate:
 
     @property
     def hours(self) -> timedelta | None:
-        """Return the attended hours, or None if unknown."""
+        """None if unknown."""
         if self.modules:
             return sum((module.ends_at - module.starts_at for module in self.modules), timedelta())
         length = self.ends_at - self.starts_at
@@ -119,7 +117,7 @@ async def pdf_of(certificate: Certificate, signature: Signature) -> bytes:
 
 async def zip_of(certificates: Sequence[Certificate], signature: Signature) -> bytes:
     written = io.BytesIO()
-    with zipfile.ZipFile(written, "w") as archive:  # PDFs are compressed already
+    with zipfile.ZipFile(written, "w") as archive:  # PDFs are already compressed
         for certificate in certificates:
             issued_at = certificate.issued_at.astimezone(ZoneInfo(certificate.timezone))
             entry = zipfile.ZipInfo(certificate.file_name_for_organisers, issued_at.timetuple()[:6])
@@ -128,7 +126,7 @@ async def zip_of(certificates: Sequence[Certificate], signature: Signature) -> b
 
 
 def render(certificate: Certificate, signature: Signature) -> bytes:
-    from services.enrolment.render.typesetting import typeset  # noqa: PLC0415 few processes need its library
+    from services.enrolment.render.typesetting import typeset  # noqa: PLC0415 most processes never need this library
 
     return typeset(_template(), "certificate", texts_of(certificate, signature), certificate.issued_at)
 

@@ -1,6 +1,6 @@
 """Typesets texts as PDF/A-2a (archives) and PDF/UA-1 (accessibility). Equal texts give equal bytes.
 
-It is imported when the first PDF is made: a process that makes none saves the 7 MB of its library.
+Import it only where a PDF is made: its library takes 7 MB.
 """
 
 import functools
@@ -22,10 +22,7 @@ _MISSING = "\ufffd"
 
 
 def typeset(template: bytes, name: str, texts: Texts, created_at: datetime) -> bytes:
-    """Return the PDF of a template, which gets the texts as JSON in its input of this name.
-
-    Characters missing in the typeface are replaced.
-    """
+    """Return the PDF of a template, which gets the texts as JSON in its input ``name``."""
     try:
         return _compile(template, {name: _json(texts)}, created_at)
     except typst.TypstError:
@@ -37,8 +34,8 @@ def _json(texts: Texts) -> str:
 
 
 def _compile(source: bytes, inputs: dict[str, str], created_at: datetime) -> bytes:
-    """Return the PDF of a template with these inputs. Raises ``typst.TypstError``."""
-    # One compiler each: two threads must not share one, and it costs a fraction of a millisecond.
+    """Raises ``typst.TypstError``."""
+    # Two threads must not share a compiler. Making one costs a fraction of a millisecond.
     compiler = typst.Compiler(source, root=TEMPLATES, font_paths=_fonts())
     pdf = compiler.compile(
         format="pdf",
@@ -79,7 +76,7 @@ def displayable(texts: Texts) -> Texts:
     return {key: _each(value, shown) for key, value in texts.items()}
 
 
-def _each(value: Any, change: Callable[[str], str]) -> Any:  # JSON in, the same JSON out
+def _each(value: Any, change: Callable[[str], str]) -> Any:  # takes and returns JSON
     match value:
         case str():
             return change(value)
@@ -91,7 +88,7 @@ def _each(value: Any, change: Callable[[str], str]) -> Any:  # JSON in, the same
 
 @functools.lru_cache(maxsize=10_000)
 def _shown(character: str) -> str:
-    if unicodedata.category(character) == "Cc":  # whether one can be set depends on its place
+    if unicodedata.category(character) == "Cc":  # whether a control character can be set depends on its place
         return " " if character.isspace() else _MISSING
     if character.isascii():
         return character

@@ -39,7 +39,7 @@ from shared.events.reasons import Reason
 def withdraw(roster: SessionRoster, request: Withdrawal) -> StateAndReason:
     latest = roster.latest_for(request, request.agent_key)
     joined_to, refused = request.joined_to, None
-    if joined_to is None:  # the person stays: that is possible until the session is over
+    if joined_to is None:  # the person stays, which is possible until the session is over
         refused = judge_withdrawal(roster.session, latest, request.received_at)
     if refused is not None or latest is None:
         return _nothing_changes(roster, request, latest, refused, "withdrawal")
@@ -83,7 +83,7 @@ def swap(here: SessionRoster, there: SessionRoster, request: Swap) -> StateAndRe
         approved=False,
         availability=there.availability(agent, leaves=request.session_id),
     )
-    if verdict is Granted.SEAT:  # else it is refused for what it came to
+    if verdict is Granted.SEAT:  # otherwise the request is refused for this reason
         verdict = if_answered(there, wanted, verdict)
     refused = judge_swap(here.session, latest, request.received_at, verdict)
     if refused is not None:
@@ -107,7 +107,7 @@ def approve(roster: SessionRoster, request: ApprovalDecision) -> StateAndReason:
         denied = roster.move(latest, State.REFUSED, Cause.APPROVAL_DENIED, reason=Reason.APPROVAL_DENIED)
         roster.publish(refusal_event(denied, roster.session.version, request.key))
         return State.REFUSED, Reason.APPROVAL_DENIED
-    if roster.session.approval.by_selection:  # rule 16: the second step, for the next ranking
+    if roster.session.approval.by_selection:  # rule 16: the selection is the second step
         candidate = roster.move(latest, State.PENDING_SELECTION, Cause.APPROVAL_GRANTED)
         members = roster.members(candidate, request.key)
         roster.publish(EnrolmentPending(**members, awaiting=Awaiting.SELECTION))

@@ -22,10 +22,7 @@ class AgentSchedule:
         self._entries[agent].pop(session.session_id, None)
 
     def overlaps(self, agent: AgentKey, session: SessionState, leaves: UUID | None = None) -> bool:
-        """Return whether the agent takes part in another session at the same time.
-
-        ``leaves`` does not count, because the agent gives it up.
-        """
+        """``leaves`` is an enrolment that the agent gives up: it does not count."""
         times = _times(session)
         return any(
             starts < other_ends and other_starts < ends
@@ -37,10 +34,7 @@ class AgentSchedule:
 
 
 def _times(session: SessionState) -> _Times:
-    """Return the start and end of each module, or of the session.
-
-    A MOOC has none, because agents follow it at any time.
-    """
+    """Return the start and end of each module, or of the session. A MOOC has none."""
     if session.format is Format.MOOC:
         return ()
     if session.modules:

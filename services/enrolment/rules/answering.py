@@ -70,7 +70,7 @@ def _outcomes(
             if state is State.WAITLISTED:
                 newest = roster.latest[request.agent_key]
                 numbers["place_in_line"] = roster.waiting_list.position(newest)
-            if state is State.WAITLISTED or reason is Reason.QUOTA_REACHED:  # no seat was taken meanwhile
+            if state is State.WAITLISTED or reason is Reason.QUOTA_REACHED:  # this request took no seat
                 numbers |= roster.numbers_for(request.agent)
             numbers |= numbers_of_answers(roster, request, outcome)
             return [outcome]

@@ -5,17 +5,16 @@ from shared.events.enrolment import Attendance, AttendanceRecorded
 
 
 def has_begun(roster: SessionRoster, module: int) -> bool:
-    """Return whether the module, counted from 0, has begun. None begins after the session was cancelled."""
+    """Modules count from 0. None begins after the session was cancelled."""
     modules = roster.session.modules
     starts_at = modules[module].starts_at if modules else roster.session.starts_at
     return starts_at <= (roster.now if roster.cancelled_at is None else min(roster.now, roster.cancelled_at))
 
 
 def state_by_attendance(roster: SessionRoster, enrolment: Enrolment) -> State:
-    """Return the state that follows from the recorded attendance.
+    """An agent who attended a module gets a certificate once the attendance of every module is known.
 
-    An agent who attended a module gets a certificate once the attendance of every module is known. Dropped
-    and cancelled modules do not count.
+    Dropped and cancelled modules do not count.
     """
     recorded = roster.attendance.get(enrolment.enrolment_id, {})
     modules = modules_held(roster)

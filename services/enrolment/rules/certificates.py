@@ -4,13 +4,13 @@ import unicodedata
 from shared.events.vocabulary import Agent
 
 _ALPHABET = "23456789ABCDEFGHJKMNPQRSTUVWXYZ"
-"""Digits and capitals without the look-alikes 0 and O, 1, I and L."""
+"""Digits and capitals without 0 and O, 1, I and L, which look alike."""
 _LENGTH = 10
 """31 to the tenth is too many to find a code within the limits on wrong codes."""
 
 
 def code_of(number: int) -> str:
-    """Return the code of a number. A random number of 128 bits makes it unguessable."""
+    """A random number of 128 bits makes the code unguessable."""
     letters = []
     for _ in range(_LENGTH):
         number, place = divmod(number, len(_ALPHABET))

@@ -14,15 +14,15 @@ from shared.events.vocabulary import Agent
 _NAMESPACE = UUID("0b0c8f0a-6a55-5c0e-8f0e-3f3b5a1d9c77")
 
 Place = tuple[int, int]
-"""Sorts the waiting list: higher priority first, then order of receipt."""
+"""Sorts the waiting list by priority, then order of receipt."""
 
 
 @dataclass(frozen=True, slots=True)
 class Enrolment:
-    """One agent's enrolment in one session.
+    """``ticket`` sorts by time of receipt; a refused enrolment has none.
 
-    ``ticket`` sorts by time of receipt; a refused enrolment has none. ``hold_until`` stays after the offer.
-    ``waits_together``: it waits, or waited, as one place with all enrolments of its ticket (rule 17).
+    ``hold_until`` stays after the offer. ``waits_together``: it waits, or waited, as one place with all
+    enrolments of its ticket (rule 17).
     """
 
     enrolment_id: UUID
@@ -90,11 +90,8 @@ def new_enrolment(
     ticket: int | None = None,
     waits_together: bool = False,
 ) -> Enrolment:
-    """Return a new enrolment, whose id derives from the request's source and id and the agent.
-
-    Deciding again gives the same id.
-    """
-    # None of the parts but the last has a space.
+    """Its id derives from the request and the agent, so deciding again gives the same id."""
+    # Only the last part can have a space, so the name is unambiguous.
     name = f"{request.request_id.hex} {agent.issuer} {agent.agent_id} {request.source}"
     return Enrolment(
         enrolment_id=uuid5(_NAMESPACE, name),
@@ -115,7 +112,7 @@ def refused_enrolment(request: RequestForSeats, agent: Agent, reason: Reason) ->
 
 
 def refusal_event(enrolment: Enrolment, session_version: int, request: RequestKey | None) -> EnrolmentRefused:
-    """Return the event of a refused enrolment. Raises ``ValueError`` without a reason."""
+    """Raises ``ValueError`` without a reason."""
     if enrolment.reason is None:
         raise ValueError("only a refused enrolment has a reason")
     members = decision_members(enrolment, session_version, request)

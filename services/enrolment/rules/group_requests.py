@@ -126,5 +126,4 @@ def _wait_together(
 
 
 def _bars_the_agent(verdict: Granted | Refused) -> bool:
-    """Return whether the agent alone would be refused too, for another reason than lack of seats."""
     return isinstance(verdict, Refused) and not verdict.reason.refusal.lacks_seat

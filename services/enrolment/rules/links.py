@@ -104,10 +104,7 @@ class PastChange:
 
 @dataclass(frozen=True, slots=True)
 class EnrolmentNow:
-    """``numbered_modules`` are the session's modules in a calendar.
-
-    ``position`` is the place in line. ``taken`` counts the session's seats taken or offered.
-    """
+    """``position`` is the place in line. ``taken`` counts the session's seats taken or offered."""
 
     found: EnrolmentInSession
     numbered_modules: Sequence[NumberedModule]
@@ -119,10 +116,9 @@ class EnrolmentNow:
 
 @dataclass(frozen=True, slots=True)
 class AgentEnrolment:
-    """One enrolment as its agent sees it.
+    """``is_undecided``: the minimum is missed, and the organiser has not decided yet.
 
-    ``is_undecided``: the minimum is missed, and the organiser has not decided yet. ``shows_code``: whether
-    to show the arrival code already, or None without a code.
+    ``shows_code``: whether to show the arrival code already, or None without a code.
     """
 
     enrolment: Enrolment

@@ -1,5 +1,3 @@
-"""Agents by typed identifier, and by issuer if two issuers use the identifier."""
-
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple

@@ -74,7 +74,7 @@ def nominate(
         return [grant(roster, request, agent, not_eligible) for agent in agents]
     for enrolment in leaving:
         ended = roster.move(enrolment, State.WITHDRAWN, Cause.REPLACED)
-        # The request does not name them: only who is named gets an answer with its id.
+        # The request does not name these agents, so the event does not carry the request's id.
         roster.publish(EnrolmentWithdrawn(**roster.members(ended), by=WithdrawnBy.EMPLOYER))
     outcomes = []
     closed = request.received_at >= session.enrolment_closes_at
@@ -88,10 +88,11 @@ def nominate(
             continue
         latest = roster.latest_for(request, agent.key)
         if latest is not None and latest.state.is_live:
-            continue  # has a seat already, or waits: nothing changes
+            continue  # this agent has a seat or waits already: nothing changes
         received_at, replaces = request.received_at, False
         if closed and received_at < session.starts_at and roster.vacancies[request.siret] > 0:
-            received_at, replaces = session.enrolment_opens_at, True  # as the one who left, who came in time
+            # Judge the agent like the replaced one, who was enrolled in time.
+            received_at, replaces = session.enrolment_opens_at, True
         verdict = judge(
             session,
             agent,

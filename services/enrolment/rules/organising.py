@@ -76,7 +76,7 @@ def rank(
         return fault
     promote(roster)
     for agent in ranked:
-        # The rank is the place in line from now on, so tickets are drawn anew.
+        # From now on the rank is the place in line, so new tickets are drawn.
         roster.settle_pending(applied[agent], Cause.SELECTION, None, ticket=roster.draw_ticket(roster.now))
         roster.add_numbers(author=author)
     for agent in not_selected:
@@ -133,10 +133,7 @@ class AttendanceMark:
 def attendance_marks(
     records: Sequence[tuple[NamedAgent, int, Attendance]], agents: AgentsByName
 ) -> tuple[list[AttendanceMark], Mapping[int, OrganisingFault]]:
-    """Return the attendance marks of typed records, and the faults of ambiguous ones.
-
-    A record is the agent as named, the module and the attendance. Faults are keyed by the record's index.
-    """
+    """Return the attendance marks, and the faults of ambiguous records by index."""
     found = [(agents.find(named), module, attendance) for named, module, attendance in records]
     marks = [AttendanceMark(agent, module, mark) for agent, module, mark in found if agent is not None]
     return marks, {
@@ -193,7 +190,7 @@ def judge_correction(organisers: Iterable[str], delegation: str | None) -> Organ
 
 
 def are_one_person(agent: Agent, other: Agent) -> bool:
-    """Agents of two issuers may be one person: same address, or same names."""
+    """Agents of two issuers may be one person if address or names are equal."""
     if agent.issuer == other.issuer:
         return False
     names, others = ((known.given_name.lower(), known.family_name.lower()) for known in (agent, other))
@@ -203,7 +200,6 @@ def are_one_person(agent: Agent, other: Agent) -> bool:
 def judge_join(
     session: SessionState, stays: Enrolment, ends: Enrolment, now: datetime
 ) -> OrganisingFault | None:
-    """Return why two enrolments cannot be joined, or None if they can (rule 22)."""
     if session.status is Status.CANCELLED:
         return OrganisingFault.SESSION_IS_CANCELLED
     if now >= session.ends_at:
@@ -222,10 +218,7 @@ def judge_join(
 def judge_destination(
     session: SessionState, there: SessionState | None, delegation: str | None
 ) -> OrganisingFault | None:
-    """Return why an organiser may not move an agent there, or None if it is allowed (rule 18).
-
-    ``delegation`` None is an organiser of all delegations.
-    """
+    """``delegation`` None is an organiser of all delegations."""
     if there is None or there.session_id == session.session_id or there.offer_id != session.offer_id:
         return OrganisingFault.NO_SUCH_SESSION
     if delegation is not None and there.organiser != delegation:

@@ -37,10 +37,9 @@ class OrganiserDate(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class SessionNumbers:
-    """A session and its figures.
+    """``next_lapse``: the end of its first open offer.
 
-    ``next_lapse``: the end of its first open offer. ``unrecorded``: some attendance is missing.
-    ``bad_addresses``: live agents whose mails bounce.
+    ``unrecorded``: some attendance is missing. ``bad_addresses``: live agents whose mails bounce.
     """
 
     session: SessionState
@@ -112,7 +111,7 @@ class SessionNumbers:
             (session.enrolment_opens_at, OrganiserDate.OPENS),
             (session.enrolment_closes_at, OrganiserDate.CLOSES),
         ]
-        # Of a day the first séance is enough, and its end goes without saying.
+        # The first module of a day is enough, and its end is not listed.
         first = {self._day(at): (at, OrganiserDate.STARTS) for at, _ in sorted(self._held(), reverse=True)}
         starts = [*first.values()]
         if self._day(session.ends_at) not in first:

@@ -32,7 +32,6 @@ def promote(roster: SessionRoster) -> None:
 
 
 def _next_to_promote(roster: SessionRoster) -> Sequence[Enrolment]:
-    """Return the first agent or fitting group in line, or nobody once the line is over."""
     roster.kept = []
     if roster.now >= roster.line_ends_at():
         return ()

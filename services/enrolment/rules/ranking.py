@@ -82,10 +82,10 @@ def stepped(draft: RankingDraft, candidates: Sequence[UUID], moved: UUID, step: 
 
 @dataclass(frozen=True, slots=True)
 class DraftChange:
-    """A change of the draft in the version that the organiser saw.
+    """A change of the draft that the organiser saw.
 
-    ``ranks`` and ``not_selected`` describe the candidates ``shown`` (None means all). Then ``moved``, if
-    any, goes a step earlier (-1) or later (1).
+    ``ranks`` and ``not_selected`` describe the candidates ``shown`` (None means all). Then ``moved``, if any,
+    goes a step earlier (-1) or later (1).
     """
 
     version: int

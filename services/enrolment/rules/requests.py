@@ -68,7 +68,6 @@ class _Request:
 
     @property
     def session_ids(self) -> tuple[UUID, ...]:
-        """All these sessions are locked at once."""
         return (self.session_id,)
 
 

@@ -120,7 +120,7 @@ _AWAITED = {
 
 
 def agents_once(request: GroupRequest | Nomination) -> list[Agent]:
-    """Return the agents in the given order, each once: an agent named twice gets one answer."""
+    """An agent named twice gets one answer."""
     first: dict[AgentKey, Agent] = {}
     for agent in request.agents:
         first.setdefault(agent.key, agent)

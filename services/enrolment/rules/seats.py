@@ -1,5 +1,3 @@
-"""The seats of one session: how many are taken, and who may take another (rules 1, 3 and 4)."""
-
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -102,6 +100,5 @@ def counts_by_employer(session: SessionState) -> bool:
 
 
 def next_release(session: SessionState, now: datetime) -> datetime | None:
-    """Return when reserved seats are released next, or None."""
     releases = (reservation.release_at for reservation in session.reserved_seats)
     return min((release_at for release_at in releases if release_at > now), default=None)

@@ -35,15 +35,14 @@ def apply_state(roster: SessionRoster, session: SessionState) -> None:
     A cancellation ends every live enrolment and is final. Otherwise free seats go to the waiting list. A
     lowered capacity takes no seat away. Every offer must be loaded; for a cancellation every live enrolment
     and its attendance; for the end of approvals the pending enrolments and all places in line. If the
-    session's row was lost, a new roster may have enrolments: their agents then get the decisions that were
-    due.
+    session's row was lost, a new roster may have enrolments: their agents get the overdue decisions.
     """
     if roster.session.status is Status.CANCELLED and not roster.is_new:
         return
     before, roster.session = roster.session, session
     roster.session_has_changed = True
     if session.status is Status.CANCELLED:
-        roster.cancelled_at = roster.cancelled_at or roster.now  # known already where the row was lost
+        roster.cancelled_at = roster.cancelled_at or roster.now  # already known if the session's row was lost
         _cancel(roster)
     else:
         roster.parts_changed |= parts_changed(before, session)
@@ -61,7 +60,7 @@ def _place_pending(roster: SessionRoster) -> None:
 
 
 def _shorten_offers(roster: SessionRoster) -> None:
-    """Shorten or end offers that exceed the last moment for offers, which a new date may bring forward."""
+    """A new date may bring the last moment for offers forward."""
     last = last_moment_to_offer(roster.session, roster.policy)
     for offer in roster.in_state(State.OFFERED):
         if offer.hold_until is None or offer.hold_until <= last:

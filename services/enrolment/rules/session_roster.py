@@ -1,7 +1,7 @@
 """One session while requests are decided: its seats and waiting list change only here.
 
-Every change goes through :meth:`SessionRoster.begin` and :meth:`SessionRoster.move`, which allow only the
-transitions of the lifecycle and keep the counts.
+:meth:`SessionRoster.begin` and :meth:`SessionRoster.move` allow only the transitions of the lifecycle and
+keep the counts.
 """
 
 from collections import Counter
@@ -52,10 +52,10 @@ Certified = tuple[AgentKey, str]
 
 @dataclass(slots=True)
 class SessionRoster:
-    """One session at one moment, with the loaded enrolments.
+    """``latest`` holds each agent's live enrolment, or the last ended one.
 
-    ``latest`` holds each agent's live enrolment, or the last ended one. ``waiting_list`` holds the first
-    agents in line. ``changed``, ``recorded`` and ``changes`` (history) are to be saved.
+    ``waiting_list`` holds the first agents in line. ``changed``, ``recorded`` and ``changes`` (history) are
+    to be saved.
     """
 
     session: SessionState
@@ -90,7 +90,7 @@ class SessionRoster:
     vacancies: Counter[str] = field(default_factory=Counter)
     """Trainees who left since the close and are not replaced, by SIRET (rule 14)."""
     last_nominations: dict[tuple[str, str], datetime] = field(default_factory=dict)
-    """When the last list was received, by SIRET and issuer, for the lists in this batch."""
+    """When the last list was received, by SIRET and issuer."""
     seats_were_added: bool = False
     """An organiser gave a seat above the capacity or quota (rule 22)."""
     is_new: bool = False
@@ -107,10 +107,7 @@ class SessionRoster:
     def availability(
         self, agent: Agent, *, leaves: UUID | None = None, place: Place | None = None
     ) -> Availability:
-        """A seat that a waiting agent may take is not free.
-
-        ``leaves`` is the session that the agent would give up. ``place`` is by default that of the request.
-        """
+        """``leaves`` is the session to give up. ``place`` defaults to the request's place."""
         latest, required = self.latest.get(agent.key), self.session.prerequisite
         return Availability(
             seat_is_free=not self._waiting_list_comes_first()
@@ -212,7 +209,6 @@ class SessionRoster:
         return seats
 
     def groups_kept_until(self) -> datetime | None:
-        """Return when the first group stops keeping seats, or None."""
         ends = (
             group.kept_until
             for group in self.waiting_list.groups.values()
@@ -255,7 +251,7 @@ class SessionRoster:
     def begin(
         self, request: RequestForSeats, agent: Agent, state: State, *, together: int | None = None
     ) -> Enrolment:
-        """Begin an enrolment. A waiting one gets its place by time of receipt.
+        """A waiting enrolment gets its place by time of receipt.
 
         ``together`` is the ticket of its waiting group.
         """
@@ -295,10 +291,7 @@ class SessionRoster:
         return enrolment
 
     def move(self, before: Enrolment, state: State, cause: Cause, **other: Any) -> Enrolment:
-        """Move an enrolment with its seat or place. ``other`` are further changes.
-
-        Raises ``ValueError`` for a transition that the lifecycle does not have.
-        """
+        """``other`` are further changes. Raises ``ValueError`` for a forbidden transition."""
         if state not in TRANSITIONS[before.state]:
             raise ValueError(f"an enrolment that is {before.state} never becomes {state}")
         after = replace(before, state=state, version=before.version + 1, **other)
@@ -337,7 +330,7 @@ class SessionRoster:
         self.recorded[enrolment.enrolment_id, module] = attendance
 
     def _keep(self, enrolment: Enrolment) -> None:
-        # In the order of change: an enrolment that ends is saved before the one that takes its place.
+        # Keep the order of change: an ended enrolment is saved before the one that replaces it.
         self.changed.pop(enrolment.enrolment_id, None)
         self.changed[enrolment.enrolment_id] = enrolment
         self.latest[enrolment.agent.key] = enrolment

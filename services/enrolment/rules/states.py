@@ -21,12 +21,11 @@ class State(StrEnum):
 
     @property
     def is_live(self) -> bool:
-        """The enrolment has not ended. Its agent may not ask for the session again."""
+        """A live enrolment has not ended. Its agent may not ask for the session again."""
         return self not in _ENDED
 
     @property
     def has_seat(self) -> bool:
-        """Return whether the agent has or had a seat."""
         return self in _WITH_SEAT
 
     @property
@@ -47,12 +46,12 @@ _PLACED = frozenset({State.ENROLLED, State.WAITLISTED, State.REFUSED}) | _GIVEN_
 TRANSITIONS: Mapping[State, frozenset[State]] = {
     State.PENDING_APPROVAL: _PLACED | {State.PENDING_SELECTION},
     State.PENDING_SELECTION: _PLACED,
-    # To itself: another place in line.
+    # WAITLISTED to itself: another place in line.
     State.WAITLISTED: frozenset({State.WAITLISTED, State.OFFERED, State.ENROLLED, State.NOT_OBTAINED})
     | _GIVEN_UP,
-    # To itself: the session was moved, and the offer with it.
+    # OFFERED to itself: the session was moved, and the end of the offer with it.
     State.OFFERED: frozenset({State.OFFERED, State.ENROLLED, State.LAPSED}) | _GIVEN_UP,
-    # To itself: attendance at one module of several. Attendance can be corrected.
+    # ENROLLED to itself: attendance at one module of several. Attendance can be corrected.
     State.ENROLLED: frozenset({State.ENROLLED}) | _SEEN | _GIVEN_UP,
     State.ATTENDED: _SEEN | {State.ENROLLED},
     State.ABSENT: _SEEN | {State.ENROLLED},

@@ -1,5 +1,3 @@
-"""The waiting list of one session, in order (rule 2), with groups that wait as one place (rule 17)."""
-
 from bisect import bisect_left, insort
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -41,8 +39,8 @@ class WaitingGroup:
 class SessionWaitingList:
     """The waiting enrolments. ``len`` counts all; iteration yields the loaded ones in order.
 
-    A batch frees few seats, so only the first ``entries`` are loaded. To number a newcomer, the places of
-    the others suffice: ``places`` from ``known_from`` on. ``groups`` are all waiting groups by ticket.
+    A batch frees few seats, so only the first ``entries`` are loaded. ``places``, from ``known_from`` on,
+    suffice to number a newcomer. ``groups`` are all waiting groups by ticket.
     """
 
     def __init__(

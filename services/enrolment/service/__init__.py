@@ -1,6 +1,5 @@
 """Commands and queries: functions of a transaction, one module for each subject.
 
-Handlers, API, pages, jobs and command line open the transaction. Only these functions call the store. For a
-session of another organiser a query returns None, and a command raises ``NotFound``. A query that shows
-people to staff records the read.
+Only these functions call the store. For a session of another organiser a query returns None, and a command
+raises ``NotFound``. A query that shows people to staff records the read.
 """

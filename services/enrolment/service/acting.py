@@ -8,7 +8,7 @@ from shared.database import Transaction
 
 @dataclass(frozen=True, slots=True)
 class Acting:
-    """An organiser who acts at the moment ``now``. A failed action raises an ``EnrolmentFailure``."""
+    """A failed action raises an ``EnrolmentFailure``."""
 
     tx: Transaction
     who: Principal

@@ -15,10 +15,10 @@ EmailDelivery = EmailBounced | EmailFailed | EmailSent
 
 
 async def record_deliveries(tx: Transaction, received: Sequence[Received[EmailDelivery]]) -> int:
-    """Return how many deliveries were taken in now.
+    """Return how many deliveries were new.
 
-    Almost every mail arrives, so an arrival has no inbox row. It removes the marks of mails that came back
-    before it was sent, so it may be delivered again.
+    Almost every mail arrives, so an arrival has no inbox row. It only removes the marks of mails that were
+    sent before it and came back, so a repeated delivery is harmless.
     """
     arrivals = [record.event for record in received if isinstance(record.event, EmailSent)]
     failures = await inbox.first_seen(
@@ -51,10 +51,7 @@ def _moment(delivery: EmailDelivery) -> datetime:
 
 
 def _is_bad(delivery: EmailDelivery) -> bool:
-    """Return whether the address of an enrolment is bad.
-
-    A mail without an enrolment may go to another address, such as that of a subscription.
-    """
+    """A mail without an enrolment may go to another address, such as that of a subscription."""
     if delivery.enrolment_id is None or isinstance(delivery, EmailSent):
         return False
     is_hard = isinstance(delivery, EmailBounced) and delivery.kind is BounceKind.HARD

@@ -12,8 +12,6 @@ from shared.read_log import Reading, ReadKind
 
 @dataclass(frozen=True, slots=True)
 class FeedPage:
-    """``next`` is the number to send as ``after`` next time."""
-
     answers: Sequence[OutboxRow]
     next: int
 
@@ -42,7 +40,7 @@ async def page(
     Numbers have no gaps, so a gap means that answers were lost. Answers about erased agents are left out,
     but their numbers count. Raises :class:`NeverGiven`, :class:`Forgotten`.
     """
-    last = await answers.last_number(tx, portal)  # before the answers: more may be numbered meanwhile
+    last = await answers.last_number(tx, portal)  # before the answers, because more may be numbered meanwhile
     found = await answers.page(tx, portal, after, limit)
     before = found[0].number - 1 if found else last
     if after > before:

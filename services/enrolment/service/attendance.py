@@ -26,7 +26,7 @@ async def record(
     Modules count from 1; None is the only module. Raises ``NotFound``, ``InvalidRecords``.
     """
     session = await lock_own(acting.tx, session_id, acting.who)
-    only_module = 0 if len(session.modules) <= 1 else -1  # where there is a choice it must be made
+    only_module = 0 if len(session.modules) <= 1 else -1  # with several modules the record must name one
     marks, faults = attendance_marks(
         [
             (named, only_module if number is None else number - 1, attendance)

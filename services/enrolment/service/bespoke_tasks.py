@@ -1,5 +1,3 @@
-"""Bespoke requests that wait for organisers, as the catalogue reports them (ADR 0058)."""
-
 from collections.abc import Sequence
 from typing import Any
 from uuid import UUID

@@ -63,9 +63,9 @@ async def ends_of_parts(tx: Transaction, session_id: UUID, size: int) -> list[Li
 
 @dataclass(frozen=True, slots=True)
 class Verified:
-    """A valid certificate, or one withdrawn by a correction of attendance.
+    """``name`` is the agent's name if the reader typed it correctly.
 
-    ``name`` is the agent's name if the reader typed it correctly. ``hours`` is None if unknown.
+    ``hours`` is None if unknown. A correction of attendance may have withdrawn the certificate.
     """
 
     is_valid: bool
@@ -75,7 +75,6 @@ class Verified:
 
 
 async def verify(tx: Transaction, code: str, name: str | None = None) -> Verified | None:
-    """Return the certificate of a code, or None. A matching ``name`` is confirmed."""
     enrolment_id = await certificates.enrolment_of(tx, code)
     found = None if enrolment_id is None else await enrolments.find(tx, enrolment_id)
     if found is None:

@@ -108,7 +108,7 @@ async def correct_by_agent(tx: Transaction, agent: AgentKey, after: dict[str, st
 async def _correct(
     tx: Transaction, agent: AgentKey, after: Mapping[str, str], requested: CorrectionRequest
 ) -> None:
-    """Correct all enrolments of an agent, and publish the correction if anything changes.
+    """Publish the correction if anything changes.
 
     A correction read after a newer one, for example redriven, only changes fields that the newer one leaves
     out. If a newer request describes the agent, its description wins.

@@ -77,7 +77,7 @@ async def of_agent(
     after: tuple[datetime, UUID] | None,
     limit: int,
 ) -> list[tuple[Enrolment, int | None, datetime]]:
-    """Return the newest first, with place in line and last change. A portal gets its own agents."""
+    """Newest first, with place in line and last change. A portal gets its own agents."""
     found = await enrolments.page_of_agent(tx, agent_id, portal, after, limit)
     if reading is not None:
         about = [enrolment.agent.key for enrolment, _, _ in found]
@@ -98,8 +98,8 @@ async def own_as_seen(acting: Acting, enrolment_id: UUID, version: int | None) -
     return found
 
 
-# Each action of an organiser returns the enrolment's line of the roster and its session. If it is refused,
-# or if ``version`` is not the present version, it raises an ``EnrolmentFailure`` and does nothing.
+# Each action of an organiser returns the roster line and its session. If it is refused, or if ``version`` is
+# not the present version, it raises an ``EnrolmentFailure`` and does nothing.
 
 
 async def change_priority(
@@ -208,7 +208,7 @@ async def move(
     acting: Acting, enrolment_id: UUID, command: MoveByOrganiser, *, version: int | None = None
 ) -> LineInSession:
     """The rules of the other session decide. Returns the line there."""
-    # Both sessions are locked in order: two moves in opposite directions would deadlock otherwise.
+    # Lock both sessions in order: otherwise two moves in opposite directions would deadlock.
     await enrolments.lock_session_of(acting.tx, enrolment_id, [command.to_session_id])
     found = await own_as_seen(acting, enrolment_id, version)
     there = await sessions.find(acting.tx, command.to_session_id)
@@ -226,12 +226,11 @@ async def move(
 async def enrol_by_hand(
     acting: Acting, session_id: UUID, command: EnrolmentByHand, *, before: Agent | None = None
 ) -> LineInSession:
-    """Enrol a person by hand (rule 22).
+    """The person gets a new identifier, unless a known agent has the same address and names (rule 22).
 
-    The person gets a new identifier, unless a known agent, or the agent ``before`` of an earlier enrolment,
-    has the same address and names.
+    ``before`` is the agent of an earlier enrolment; it counts as known.
     """
-    # The session is locked first: two concurrent requests would make two agents of one person otherwise.
+    # Lock the session first: otherwise two concurrent requests would make two agents of one person.
     session = await lock_own(acting.tx, session_id, acting.who)
     agent = command.agent()
     if before is not None and _is_same_person(agent, before):

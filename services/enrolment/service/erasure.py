@@ -25,8 +25,8 @@ log = logging.getLogger(__name__)
 async def withdraw(tx: Transaction, received: Sequence[Received[Event]], policy: Policy) -> None:
     """Withdraw agents to be erased from all their sessions.
 
-    A later request is judged like that of an agent who has left. The job (:func:`give_up`) withdraws from
-    earlier requests that are read later, and from whatever fails here.
+    The job (:func:`give_up`) withdraws from earlier requests that are read later, and from sessions that fail
+    here.
     """
     until = {
         agent: record.received_at for record in received if (agent := erasure.agent_of(record)) is not None
@@ -51,7 +51,7 @@ async def withdraw(tx: Transaction, received: Sequence[Received[Event]], policy:
 async def _withdrawal(
     tx: Transaction, enrolment_id: UUID, agent: AgentKey, moment: datetime, *, lock: bool = False
 ) -> Withdrawal | None:
-    """Return the withdrawal from one session, or None if there is nothing to withdraw from."""
+    """Return None if there is nothing to withdraw from."""
     found = await enrolments.find(tx, enrolment_id, lock=lock)
     if found is None or judge_withdrawal(found.session, found.enrolment, moment) is not None:
         return None
@@ -70,7 +70,7 @@ async def give_up(tx: Transaction, request: Erasure, policy: Policy) -> datetime
         withdrawal = await _withdrawal(tx, enrolment_id, request.agent, request.received_at, lock=True)
         if withdrawal is not None:
             await requests.process(tx, [withdrawal], policy, clock.now())
-            return None  # one session in one transaction, and the event of it is to be published
+            return None  # one session for each transaction, and its event must be published first
     return request.received_at
 
 

@@ -19,7 +19,7 @@ from shared.messaging.portals.registry import Portal
 async def accept(tx: Transaction, portal: Portal, received: Sequence[Received[Event]]) -> list[bool]:
     """Accept the events of a portal in this order. Returns which are accepted.
 
-    A repeated event is accepted without effect. An event with another event's id is not accepted.
+    A repeated event is accepted without effect. Another event with a known id is not accepted.
     """
     if not received:
         return []

@@ -1,5 +1,3 @@
-"""What agents do by the links of letters: see enrolments, reply to an offer, withdraw, move."""
-
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from typing import NamedTuple
@@ -32,7 +30,7 @@ from shared.events.vocabulary import Agent
 
 MOST = 100
 CORRECTED_LATELY = timedelta(days=30)
-"""When staff corrected an address in this time, acts by link are stored with that staff's name [choice]."""
+"""If staff corrected the address in this time, acts by link are stored with the staff's name [choice]."""
 
 
 class AgentLink(NamedTuple):
@@ -45,7 +43,7 @@ class AgentLink(NamedTuple):
     written_to: Callable[[str], bool]
 
     def opens(self, agent: Agent | None) -> LinkState:
-        """Return whether the link opens something of this agent, who is None for an unknown enrolment."""
+        """``agent`` is None for an unknown enrolment."""
         if agent is None:
             return LinkState.UNKNOWN
         return LinkState.OPEN if self.written_to(agent.email) else LinkState.ADDRESS_CHANGED
@@ -54,7 +52,7 @@ class AgentLink(NamedTuple):
 async def _keep_who_corrected(
     tx: Transaction, found: EnrolmentInSession, request: Request, now: datetime
 ) -> None:
-    """Staff who corrected the address lately may have the link: store their name beside the act."""
+    """The staff who corrected the address lately may have the link: store their name beside the act."""
     since = now - CORRECTED_LATELY
     corrected = await corrections.last_by_staff(tx, found.enrolment.agent.key, since)
     if corrected is not None:
@@ -62,7 +60,7 @@ async def _keep_who_corrected(
 
 
 Linked = tuple[LinkState, EnrolmentInSession | None]
-"""The state of a link and its enrolment, which is None if the link opens nothing."""
+"""The enrolment is None if the link opens nothing."""
 
 
 async def _find(tx: Transaction, link: AgentLink, *, lock: bool = False) -> EnrolmentInSession | LinkState:
@@ -116,7 +114,7 @@ async def withdraw(tx: Transaction, link: AgentLink, policy: Policy, now: dateti
 async def move(
     tx: Transaction, link: AgentLink, now: datetime
 ) -> tuple[LinkState, EnrolmentInSession | None, Sequence[SessionState]]:
-    """Return also the offer's sessions with a seat. The same organiser's are near and come first."""
+    """Return also the offer's sessions with a free seat, the same organiser's first."""
     found = await _find(tx, link)
     if isinstance(found, LinkState):
         return found, None, ()
@@ -137,7 +135,7 @@ async def questions_of(
         return None, ()
     there = await sessions.find(tx, to_session_id)
     if there is None or there.offer_id != found.session.offer_id:
-        return None, ()  # refused, as whatever is no such session
+        return None, ()  # refused like an unknown session
     return there, asked_of(there.questions, found.enrolment.agent.function)
 
 
@@ -150,12 +148,11 @@ async def move_to(
     policy: Policy,
     now: datetime,
 ) -> tuple[LinkState, SessionState | None]:
-    """Move the agent to another session, unless the link or its state does not allow it.
+    """Return the new session, or None if the link or its state does not allow the move.
 
-    Returns the new session, or None without a move. Raises ``RefusedByRules``: the page says why, and no
-    letter is sent.
+    Raises ``RefusedByRules``: the page says why, and no letter is sent.
     """
-    # Not locked yet: both sessions are locked at once, by what answers the request.
+    # Not locked yet: the function that moves the agent locks both sessions at once.
     found = await _find(tx, link)
     if isinstance(found, LinkState):
         return found, None
@@ -183,10 +180,7 @@ async def certificate(
 
 
 async def enrolments_of_agent(tx: Transaction, link: AgentLink, now: datetime) -> AgentEnrolments | LinkState:
-    """Return the agent's newest enrolments, or why the link is refused.
-
-    Only enrolments with the same address count: the reader had no letter about others.
-    """
+    """Return the agent's newest enrolments with the letter's address, or why the link is refused."""
     agent = await enrolments.agent_of(tx, link.enrolment_id)
     state = link.opens(agent)
     if agent is None or state is not LinkState.OPEN:

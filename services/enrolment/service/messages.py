@@ -1,5 +1,3 @@
-"""Messages of organisers: planned, taken back, and sent when due."""
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -43,7 +41,7 @@ async def plan(
     ``MessageNotTaken``.
     """
     tx, now = acting.tx, acting.now
-    # Locked first: two concurrent messages could both be the last that the day allows otherwise.
+    # Lock the session first: otherwise two concurrent messages could both count as the day's last.
     session = await lock_own(tx, session_id, acting.who)
     moment, reach = moment_of(send_at, now), await messages.reach(tx, session_id, message)
     if not dry_run and (kept := await messages.same_to_come(tx, session_id, message, moment)) is not None:

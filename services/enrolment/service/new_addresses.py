@@ -20,7 +20,7 @@ from shared.events.vocabulary import AgentKey
 from shared.limits import Rate
 
 A_DAY = Rate(3, 86_400)
-"""Each given address gets a letter, and may be somebody else's [choice]."""
+"""Each given address gets a letter, and may belong to another person [choice]."""
 
 
 class AddressLink(NamedTuple):
@@ -35,7 +35,6 @@ async def opens(tx: Transaction, link: AgentLink) -> LinkState:
 async def give(
     tx: Transaction, link: AgentLink, address: str, digest: Callable[[str, str], bytes], now: datetime
 ) -> LinkState:
-    """Send a confirmation letter to the new address and a notice to the old one."""
     agent = await enrolments.agent_of(tx, link.enrolment_id)
     state = link.opens(agent)
     if agent is None or state is not LinkState.OPEN:
@@ -57,7 +56,7 @@ async def give(
 async def state(tx: Transaction, link: AddressLink) -> tuple[LinkState, UUID | None]:
     """Return also the enrolment from whose page the address was given.
 
-    The link confirms nothing if the agent's address has changed since, by any correction.
+    The link confirms nothing if the agent's address has changed since.
     """
     given = await new_addresses.find(tx, link.request_id)
     if given is None or not link.written_to(given.address):

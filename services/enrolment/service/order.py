@@ -1,7 +1,7 @@
 """Requests for one session must lie in one partition, where they are judged in order of receipt.
 
-A request for limited seats in another partition could overtake an earlier request, so it is refused. A trial
-portal, which need not sign, is served all the same, with a notice in each answer.
+A request for limited seats in another partition could overtake an earlier one, so it is refused. A trial
+portal is served all the same, with a notice in each answer.
 """
 
 import time
@@ -40,9 +40,9 @@ class CheckedRequests:
 class PartitionCheck:
     """Knows the partition count of the request topic.
 
-    The broker is asked before a refusal, because partitions may have been added a moment ago. Otherwise the
-    number stored by another process is read once a minute, and the broker is asked at most once a minute
-    about misplaced requests of a trial.
+    Partitions may have been added a moment ago, so the broker is asked before a refusal. Otherwise the number
+    stored by another process is read once a minute, and the broker is asked at most once a minute about
+    misplaced requests of a trial.
     """
 
     def __init__(self, ask_broker: Callable[[], Awaitable[int]]) -> None:
@@ -51,10 +51,7 @@ class PartitionCheck:
         self._read_at = self._asked_at = float("-inf")
 
     async def check(self, tx: Transaction, received: Sequence[RequestReceived]) -> CheckedRequests:
-        """Separate the requests in a wrong partition.
-
-        Raises ``ConnectionError`` if the broker must be asked and does not answer.
-        """
+        """Raises ``ConnectionError`` if the broker must be asked and does not answer."""
         elsewhere = await self._elsewhere(tx, received)
         requests = [request_of(record) for record in received]
         if not elsewhere:
@@ -70,7 +67,7 @@ class PartitionCheck:
                 continue
             if _is_of_trial(received[index]):
                 requests[index] = replace(request, misrouted=True)
-            elif request.key not in known:  # what was answered stays answered
+            elif request.key not in known:  # an answered request keeps its answer
                 refused[index] = self._refusal(received[index])
         return CheckedRequests(
             [request for index, request in enumerate(requests) if index not in refused],

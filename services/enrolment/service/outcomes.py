@@ -9,7 +9,7 @@ from shared.messaging.outbox import OutboxEvent
 
 
 async def pass_on(tx: Transaction, received: Sequence[Received[ServiceOutcome]]) -> None:
-    """Publish the answers to their portals unchanged, under their own ids and sources, and store them."""
+    """Publish the answers unchanged, under their own ids and sources, and store them."""
     await request_outcomes.save(tx, received)
     await OUTBOX.publish(
         tx,

@@ -15,7 +15,7 @@ MOST = 200
 
 
 async def of_organiser(tx: Transaction, organiser: Principal, now: datetime) -> Sequence[SessionNumbers]:
-    """Past sessions that lack attendance come last. One more than :data:`MOST` shows a cut."""
+    """Past sessions that lack attendance come last. Returns at most one more than :data:`MOST`."""
     return await overview.list_numbers(
         tx,
         organiser.delegation,

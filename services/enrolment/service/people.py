@@ -39,7 +39,7 @@ from shared.read_log import Reading, ReadKind
 
 ELSEWHERE = 20
 FOUND = 50
-"""The most enrolments that a search shows, and lines that it adds to the log of reads."""
+"""The most enrolments that a search shows and records in the log of reads."""
 _STATES = frozenset(State)
 
 
@@ -58,7 +58,7 @@ class Beginning:
 
 @dataclass(frozen=True, slots=True)
 class OpenSession:
-    """A session that still takes people, and its number of free seats, None without limit."""
+    """A session that still takes people. ``free`` seats are None without limit."""
 
     session: SessionState
     free: int | None
@@ -164,7 +164,7 @@ async def _beginning(tx: Transaction, enrolment: Enrolment, *, has_changed: bool
     request = await requests.find(tx, enrolment.request_key)
     if request is None:
         return Beginning(None if has_changed else enrolment.state, None, None, None)
-    # What came to several may be another word, and got them different answers.
+    # A request for several agents can have a common word as outcome, and each agent another answer.
     answered = State(request.outcome) if request.outcome in _STATES else None
     state, made_by, left = answered if has_changed else enrolment.state, request.facts or {}, None
     if request.session_id != enrolment.session_id and request.kind == Swap.__name__:

@@ -22,7 +22,7 @@ from shared.read_log import Reading
 
 @dataclass(frozen=True, slots=True)
 class CandidatesToRank:
-    """Candidates in order of receipt and the draft. ``author`` and ``saved_at`` are None without a draft."""
+    """Candidates come in order of receipt. ``author`` and ``saved_at`` are None without a draft."""
 
     lines: Sequence[RosterLine]
     draft: RankingDraft
@@ -49,10 +49,7 @@ async def draft_of_session(tx: Transaction, session: SessionState) -> RankingDra
 
 
 async def save(acting: Acting, session_id: UUID, change: DraftChange) -> int:
-    """Save a changed draft, unless another one was saved since.
-
-    Returns its version. Raises ``NotFound``, ``DraftHasChanged``.
-    """
+    """Raises ``DraftHasChanged`` if another draft was saved since, ``NotFound``. Returns the new version."""
     await lock_own(acting.tx, session_id, acting.who)
     kept = draft_of(await ranking_drafts.find(acting.tx, session_id))
     if kept.version != change.version:

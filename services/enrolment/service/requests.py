@@ -1,5 +1,3 @@
-"""Processes requests of portals, links and organisers: load rosters under lock, decide, save."""
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -63,7 +61,7 @@ async def process_known(tx: Transaction, request: Request, policy: Policy, now: 
 
 
 async def grant(tx: Transaction, request: Request, policy: Policy, now: datetime) -> None:
-    """Process a request. A refusal raises ``RefusedByRules``, so that no letter is sent."""
+    """A refusal raises ``RefusedByRules``, so that no letter is sent."""
     result = await process_known(tx, request, policy, now)
     if result.reason is not None:
         raise RefusedByRules(result.reason)
@@ -151,7 +149,7 @@ async def status(
     letter = await dead_letters.of_event(tx, request_id, source)
     accepted_at = await accepted_events.accepted_at(tx, request_id, source)
     if accepted_at is not None:
-        # We sign what came by HTTP: a record of its id that nobody signed is somebody else's.
+        # We sign events sent by HTTP, so an unsigned record with the same id is not this request.
         outcomes = [outcome for outcome in outcomes if outcome.code != RejectionCode.NOT_AUTHENTICATED]
         letter = None if letter is not None and letter.code == RejectionCode.NOT_AUTHENTICATED else letter
     return RequestStatus(None, outcomes=outcomes, accepted_at=accepted_at, dead_letter=letter)
@@ -166,7 +164,7 @@ async def record_read(tx: Transaction, request: RequestRow, reading: Reading, ki
 
 async def _status_of(tx: Transaction, request: RequestRow) -> RequestStatus:
     made = await changes.of_request(tx, request)
-    # Of a move the new seat counts: the one that was left is history.
+    # The new seat of a move counts. The seat that the agent left is in the history.
     moved = [] if request.kind == Swap.__name__ else [change.enrolment_id for change in made]
     own = await enrolments.of_request(tx, request, moved)
     return RequestStatus(

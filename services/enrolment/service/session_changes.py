@@ -20,7 +20,7 @@ async def next_slice(tx: Transaction, *, most: int) -> int | None:
     row = (await sessions.lock(tx, [session_id])).get(session_id)
     change = await session_changes.of_session(tx, session_id)
     if row is None or change is None:
-        return 0  # another process notified the last of them while we waited for the lock
+        return 0  # another process notified the last agents while this one waited for the lock
     agents = await session_changes.next_agents(tx, change, most)
     await OUTBOX.publish(tx, [change_event(row.state, change.changed, enrolment) for enrolment in agents])
     if len(agents) < most:

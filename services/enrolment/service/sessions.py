@@ -48,7 +48,7 @@ async def apply_states(
             roster.resume_from(published[session_id])
         if roster.is_new or roster.session.version < states[session_id].version:
             session_changes.apply_state(roster, states[session_id])
-    # Only now: an agent may take part in several of these sessions, whose rosters share one schedule.
+    # Decide at the end: one agent may be in several of these sessions, whose rosters share a schedule.
     decide(loaded, answerable)
     await rosters.save(tx, loaded.values())
 
@@ -71,7 +71,7 @@ async def due(tx: Transaction, policy: Policy, read_until: datetime, now: dateti
 async def expire(
     tx: Transaction, session_id: UUID, policy: Policy, read_until: datetime, now: datetime
 ) -> bool:
-    """Do what is due in one session. Returns whether anything changed."""
+    """Return whether anything changed."""
     until = min(read_until, now)
     rows = await sessions.lock(tx, [session_id])
     loaded = await rosters.load(tx, rows, policy, now, over_by=until - policy.grace)
@@ -100,7 +100,7 @@ async def read_own(
 
 
 async def lock_own(tx: Transaction, session_id: UUID, organiser: Principal) -> SessionState:
-    """Lock a session of the organiser until the transaction ends. Raises ``NotFound``."""
+    """Lock an organiser's session until the transaction ends. Raises ``NotFound``."""
     locked = (await sessions.lock(tx, [session_id])).get(session_id)
     if locked is None or not organiser.finds(locked.state.organiser):
         raise NotFound(f"session {session_id}")

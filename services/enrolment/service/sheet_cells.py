@@ -16,7 +16,7 @@ _NOT_SELECTED = frozenset({"non", NOT_SELECTED, "non retenue", "non retenus", "n
 
 
 def attendance_of(cell: str) -> Attendance | None:
-    """Return the attendance that a cell means in any usual spelling, or None for an unknown spelling."""
+    """Return the attendance in any usual spelling, or None for an unknown spelling."""
     return _SPELLINGS.get(_bare(cell))
 
 

@@ -9,10 +9,6 @@ from shared.database import Transaction, insert_many
 from shared.messaging.portals.registry import SOURCES
 
 KEPT = timedelta(days=30)
-"""The ids of accepted events are kept this long.
-
-Inboxes keep them longer, so a later repetition has no effect.
-"""
 
 
 async def claim(tx: Transaction, portal: str, digests: Sequence[tuple[UUID, bytes]]) -> list[bool]:
@@ -20,7 +16,7 @@ async def claim(tx: Transaction, portal: str, digests: Sequence[tuple[UUID, byte
 
     Returns which events are new. Waits for the same id in another transaction.
     """
-    # In one order, so that two batches of the same events do not wait for each other.
+    # Sort the rows: otherwise two batches with the same events would deadlock.
     rows = [
         {"event_id": event_id, "portal": portal, "digest": digest}
         for event_id, digest in sorted(digests, key=lambda event: event[0])
@@ -32,7 +28,7 @@ async def claim(tx: Transaction, portal: str, digests: Sequence[tuple[UUID, byte
     claimed = []
     for event_id, _ in digests:
         claimed.append(event_id in new)
-        new.discard(event_id)  # the same id later in the batch is not new
+        new.discard(event_id)  # an id that the batch repeats is not new
     return claimed
 
 

@@ -12,14 +12,12 @@ from shared.events.vocabulary import AgentKey
 
 
 class Arrived(NamedTuple):
-    """A mail about this enrolment has arrived."""
-
     enrolment_id: UUID
     at: datetime
 
 
 async def mark_bad(tx: Transaction, agents: Mapping[AgentKey, datetime]) -> None:
-    """Mark the agents whose mails came back, each with the moment of the last one."""
+    """The moment is that of the last mail that came back."""
     if agents:
         rows = [{**agent._asdict(), "since": since} for agent, since in sorted(agents.items())]
         await insert_many(
@@ -32,7 +30,7 @@ async def mark_bad(tx: Transaction, agents: Mapping[AgentKey, datetime]) -> None
 
 
 async def mark_good(tx: Transaction, arrived: Mapping[AgentKey, Arrived]) -> None:
-    """Remove the marks that are older than the mail that has arrived.
+    """Remove the marks that are older than the arrived mail.
 
     Agents with another address in another enrolment stay marked: it may be the bad one.
     """
@@ -56,7 +54,7 @@ async def bad_in_session(tx: Transaction, session_id: UUID, most: int) -> list[U
     return list(await tx.scalars(_BAD_IN_SESSION, parameters))
 
 
-# Almost every mail arrives, and almost no address is bad: enrolments are only read for those that are.
+# Almost no address is bad, so the query reads enrolments only for marked agents.
 _BAD = text("SELECT issuer, agent_id FROM bad_address WHERE agent_id = ANY(CAST(:agents AS text[]))")
 _BAD_IN_SESSION = text(
     "SELECT enrolment_id FROM bad_address JOIN enrolment USING (issuer, agent_id) "

@@ -58,7 +58,7 @@ async def erased(tx: Transaction, session_id: UUID) -> Sequence[ErasedAttendance
     return (await tx.scalars(in_order)).all()
 
 
-# In the order of the index of each state, as all of a large session is not read.
+# In the order of each state's index, so that a large session is not read whole.
 _INCOMPLETE = text(
     "SELECT DISTINCT number FROM unnest(ARRAY['enrolled', 'attended']) AS of_state, "  # noqa: S608 our own words
     "LATERAL (SELECT enrolment_id FROM enrolment WHERE session_id = :session AND state = of_state "

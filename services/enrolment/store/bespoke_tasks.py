@@ -10,7 +10,7 @@ from shared.database import Transaction, insert_many
 
 _WAITS = text(f"bespoke_task.step < {BespokeStep.DONE.value}")
 """A parameter instead of this literal would not use the index."""
-# A step is never taken back, in whichever order the events come.
+# A step is never taken back, in whatever order the events arrive.
 _THE_FURTHER = (
     "ON CONFLICT (request_id, source) DO UPDATE SET "
     "delegation = coalesce(bespoke_task.delegation, excluded.delegation), "

@@ -33,7 +33,7 @@ async def count_due(tx: Transaction, session_id: UUID) -> int:
     return (await tx.scalar(due)) or 0
 
 
-# The update changes nothing: it makes the code come back that somebody else has given meanwhile.
+# The update changes nothing: it returns a code that another process has created meanwhile.
 _NEW_CODES = text(
     "INSERT INTO certificate (enrolment_id, code) SELECT * FROM unnest(CAST(:ids AS uuid[]), "
     "CAST(:codes AS text[])) AS new (enrolment_id, code) ORDER BY enrolment_id "

@@ -45,7 +45,7 @@ async def of_request(tx: Transaction, request: RequestRow) -> Sequence[Enrolment
     changes = await tx.scalars(
         select(EnrolmentChangeRow)
         .where(
-            # By session and time, which the index has: a request is decided at one moment.
+            # By session and time, which have an index: a request is decided at one moment.
             col(EnrolmentChangeRow.session_id) == request.session_id,
             col(EnrolmentChangeRow.at) == request.decided_at,
             col(EnrolmentChangeRow.request_id) == request.request_id,

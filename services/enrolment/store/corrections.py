@@ -21,8 +21,6 @@ THE_AGENT = "agent"
 
 @dataclass(frozen=True, slots=True)
 class CorrectionRequest:
-    """A portal's event or an ``author`` corrects an agent."""
-
     source: str
     request_id: UUID
     at: datetime
@@ -47,7 +45,7 @@ async def sessions_of(tx: Transaction, agents: Collection[AgentKey]) -> list[UUI
 
 
 async def apply(tx: Transaction, agent: AgentKey, after: Mapping[str, str]) -> list[dict[str, str]]:
-    """Correct all enrolments of an agent. Returns the distinct old values."""
+    """Return the distinct old values."""
     rows = list(await tx.execute(_WRONG, {**agent._asdict(), "after": json.dumps(dict(after))}))
     if not rows:
         return []
@@ -66,10 +64,7 @@ async def apply(tx: Transaction, agent: AgentKey, after: Mapping[str, str]) -> l
 
 
 async def newer(tx: Transaction, requests: Collection[Request]) -> Corrections:
-    """Return the corrections of these requests' agents since the first request.
-
-    For a batch just received there are none, at the cost of one query.
-    """
+    """For a batch just received there are usually none, at the cost of one query."""
     describing = [request for request in requests if isinstance(request, RequestForSeats)]
     if not describing:
         return Corrections()

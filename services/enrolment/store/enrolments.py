@@ -39,12 +39,12 @@ async def find(tx: Transaction, enrolment_id: UUID, *, lock: bool = False) -> En
 
 
 async def lock_session_of(tx: Transaction, enrolment_id: UUID, others: Collection[UUID] = ()) -> None:
-    """Lock the rows of an enrolment's session and of other sessions, in the order of their ids."""
+    """Lock the sessions' rows in the order of their ids."""
     await tx.execute(_LOCK_SESSION_OF, {"id": enrolment_id, "others": list(others)})
 
 
 async def agent_of(tx: Transaction, enrolment_id: UUID) -> Agent | None:
-    """Return the agent of an enrolment, even if its session is unknown, or None without the enrolment."""
+    """The agent is returned even if the session is unknown."""
     enrolment = await tx.get(EnrolmentRow, enrolment_id)
     return None if enrolment is None else enrolment_of(enrolment).agent
 
@@ -112,7 +112,6 @@ async def page_of_agent(
 
 
 async def of_agent(tx: Transaction, agent: Agent, most: int) -> list[EnrolmentNow]:
-    """Return the newest enrolments of an agent with this address in known sessions."""
     parameters = {**agent.key._asdict(), "address": agent.email, "most": most}
     rows = list(await tx.execute(_OF_ONE_AGENT, parameters))
     known = await sessions.states(tx, {row.session_id for row in rows})
@@ -132,14 +131,13 @@ async def of_agent(tx: Transaction, agent: Agent, most: int) -> list[EnrolmentNo
 
 
 async def known_by_hand(tx: Transaction, agent: Agent) -> str | None:
-    """Return the identifier of an agent enrolled by hand with this address and names."""
     names = {"email": agent.email, "given": agent.given_name, "family": agent.family_name}
     found: str | None = await tx.scalar(_KNOWN_BY_HAND, names | {"issuer": OWN_ISSUER})
     return found
 
 
 async def live_of_agent(tx: Transaction, agent: AgentKey, until: datetime) -> list[UUID]:
-    """Return the live enrolments that an agent requested by then, in the order of their sessions."""
+    """``until`` bounds the request's time. The order is that of the sessions."""
     parameters = {**agent._asdict(), "until": until, "live": LIVE}
     return list(await tx.scalars(_LIVE_OF_AGENT, parameters))
 
@@ -151,7 +149,7 @@ async def agents_of(tx: Transaction, session_id: UUID, agent_ids: Collection[str
 
 
 async def lapsing(tx: Transaction, now: datetime, until: datetime) -> tuple[int, float]:
-    """Return how many offers lapse in this time, and by how many seconds the oldest is overdue."""
+    """Return the number of offers, and by how many seconds the oldest is overdue."""
     row = (await tx.execute(_LAPSING, {"now": now, "until": until})).one()
     return int(row.to_come), float(row.overdue)
 

@@ -31,22 +31,20 @@ _SEARCHED = 4
 class LoadPlan:
     """The enrolments to load besides those of the named agents.
 
-    ``waiting``: how many seats may become free, so how many waiting agents may be next. ``named``: how many
-    agents the requests name. ``places_from``: load the places in line (not the enrolments) from this one on,
-    because an agent may join there. ``offers_until``: load the offers that end by then. ``by_employer``:
-    seats are counted by employer, so the next agent may not be among the first; ``in_order``: load the first
-    agents nevertheless. ``groups``: load all waiting groups; otherwise only groups that may be seated or
-    keep seats. ``line_is_over``: nobody gets a seat any more, so groups need no special treatment.
+    ``waiting``: how many waiting agents may be next. ``named``: how many agents the requests name.
+    ``places_from``: load the places in line (not the enrolments) from this one on, because an agent may join
+    there. ``offers_until``: load the offers that end by then. ``by_employer``: seats are counted by employer,
+    so the next agent may not be among the first; ``in_order``: load the first agents nevertheless.
+    ``groups``: load all waiting groups; otherwise only groups that may be seated or keep seats.
+    ``line_is_over``: nobody gets a seat any more, so groups need no special treatment.
     """
 
     waiting: int = 0
     named: int = 0
     places_from: Place = END_OF_LIST
     everybody: bool = False
-    """Load every live enrolment."""
     offers_until: datetime | None = None
     pending: bool = False
-    """Load the enrolments that wait for an approval or a selection."""
     by_employer: bool = False
     in_order: bool = False
     groups: bool = False
@@ -66,7 +64,7 @@ def plan_for(
     )
     leaving = 0
     released = row.next_release_at is not None and row.next_release_at <= now
-    # Beside a group that waits seats may be free, and whoever of it leaves makes it smaller.
+    # Seats may be free beside a waiting group, and a group gets smaller when an agent leaves it.
     frees_seats = newest is not None or released or bool(row.waiting_groups)
     states = [row.state] if newest is None else [row.state, newest]
     for request in requests:
@@ -96,7 +94,7 @@ def plan_for(
         if newest.approval is ApprovalPolicy.NONE and approval_changes:
             plan.pending, plan.places_from = True, FIRST_PLACE
     if frees_seats:
-        # Who waits may be seated, and leave. But where nobody gives up a seat, nobody who waits gets one.
+        # A waiting agent may be seated and then leave. Without a freed seat no waiting agent gets one.
         plan.waiting += free_seats(row, in_force(row, newest)) + leaving
     return plan
 
@@ -136,9 +134,8 @@ def line_searches(
     """Return the searches that find all agents who may be next, if seats are counted by employer.
 
     A delegation's next agent is its first in line, unless the authority has reached its quota. Each agent
-    named by a request may leave or take a seat of the authority: then the authority has room for one more, or
-    the agent due for its last seat is passed over. So as many more agents are sought as requests name. The
-    number of agents who wait ``together`` is added too, because they are loaded apart.
+    named by a request may free or take a seat of the authority. So the search looks for as many more agents
+    as requests name. The number of agents who wait ``together`` is added, because they are loaded apart.
     """
     if not plan.by_employer or plan.in_order or not plan.waiting or state.status is Status.CANCELLED:
         return []

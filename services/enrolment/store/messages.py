@@ -32,7 +32,6 @@ async def reach(tx: Transaction, session_id: UUID, message: OrganiserMessage) ->
 
 
 async def strangers(tx: Transaction, session_id: UUID, enrolment_ids: Sequence[UUID]) -> list[UUID]:
-    """Return the ids that are no enrolments of the session."""
     return list(await tx.scalars(_STRANGERS, {"session": session_id, "ids": list(enrolment_ids)}))
 
 
@@ -65,9 +64,9 @@ async def add(
 async def same_to_come(
     tx: Transaction, session_id: UUID, message: OrganiserMessage, send_at: datetime
 ) -> MessageRow | None:
-    """Return the same message if it has not left and leaves at most a pause before or after ``send_at``.
+    """Return a same message that leaves at most a pause before or after ``send_at``, or None.
 
-    After, because the later of two clicks may get the session's lock first. Returns None if there is none.
+    After, because the later of two clicks may get the session's lock first.
     """
     to_come = select(MessageRow).where(
         col(MessageRow.session_id) == session_id,

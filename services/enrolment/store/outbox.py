@@ -33,7 +33,7 @@ DECISIONS = Counter(
 )
 
 DecisionOrOutcome = tuple[Decision | PortalOutcome, Request | None]
-"""The request caused the event; None means that the clock did."""
+"""The request is None for an event caused by the clock."""
 
 
 async def publish(
@@ -98,7 +98,7 @@ _EVENTS = text(
     "WHERE key = ANY(CAST(:agents AS varchar[])) AND portal IS NULL "
     "AND CAST(data AS jsonb)->>'enrolment_id' = ANY(CAST(:ids AS text[])) ORDER BY id"
 )
-# By ``held`` too, so that the two indexes of unsent rows are used.
+# The condition on ``held`` makes Postgres use the two indexes of unsent rows.
 _UNSENT = text(
     "SELECT data FROM outbox WHERE sent_at IS NULL AND topic = :topic "
     "AND (held IS NULL OR held IN ('refused', 'waiting')) ORDER BY id"

@@ -49,15 +49,15 @@ def _numbers(row: Row) -> SessionNumbers:
     )
 
 
-# Who has come to some of the modules is 'attended' until the others are known. In the order of the index
-# of each state: where nobody is left, the whole table would be read.
+# An agent who attended some modules is 'attended' until the others are known. The query follows the order of
+# each state's index: in a session without such agents it would otherwise read the whole table.
 _UNRECORDED = (
     "CAST(session.state->>'starts_at' AS timestamptz) <= :now AND EXISTS (SELECT FROM "  # noqa: S608 our own words
     "unnest(ARRAY['enrolled', 'attended']) AS of_state, LATERAL (SELECT FROM enrolment "
     "WHERE enrolment.session_id = session.session_id AND enrolment.state = of_state "
     f"ORDER BY {BEFORE_SQL}, coalesce(ticket, 0) LIMIT 1) AS line)"
 )
-# Each count is served by an index of few rows; who has a seat is looked for only once a session has begun.
+# A small index serves each count. Agents with a seat are searched only in sessions that have begun.
 _NUMBERS = (
     "SELECT session.session_id, session.version, session.state, enrolled, offered, waiting, "  # noqa: S608 our own words
     "(SELECT count(*) FROM enrolment WHERE enrolment.session_id = session.session_id "

@@ -12,22 +12,21 @@ from services.enrolment.tables import NAME_SQL, SOUGHT_SQL
 from shared.database import Row, Transaction
 
 LOOKED_AT = 1000
-"""A search looks at this many last sessions."""
 
 
 @dataclass(frozen=True, slots=True)
 class FoundPeople:
-    """Enrolments with their sessions. ``is_cut`` says that there may be more."""
+    """``is_cut``: there may be more."""
 
     found: Sequence[EnrolmentInSession]
     is_cut: bool
 
 
 async def find(tx: Transaction, typed: str, organiser: str | None, most: int) -> FoundPeople:
-    """Find people in the last sessions of an organiser, or of all.
+    """Find people in the last sessions of an organiser, or of all organisers.
 
-    The text is an address, an identifier, or begins a word of the family name. Each word must begin a word
-    of names, address, employer or identifier.
+    The text is an address, an identifier, or begins a word of the family name. Each word must begin a word of
+    names, address, employer or identifier.
     """
     sought = plain(typed).translate(_SPACES).split()
     parameters = {
@@ -61,7 +60,6 @@ _SPACES = str.maketrans(_PARTS_WORDS, " " * len(_PARTS_WORDS))
 
 
 def _beginnings(typed: str, sought: Sequence[str]) -> list[str]:
-    """Return possible beginnings of the family name, with each kind of apostrophe."""
     variants = {typed.replace("’", "'"), typed.replace("'", "’")}
     return sorted({*sought, *(part for typed in variants for part in (typed.strip(), *typed.split()))})
 
@@ -74,7 +72,7 @@ async def _in_sessions(tx: Transaction, rows: Sequence[Row]) -> list[EnrolmentIn
 _OWN = "(CAST(:organiser AS text) IS NULL OR session.state ->> 'organiser' = :organiser)"
 _LAST_FIRST = "CAST(session.state ->> 'starts_at' AS timestamptz) DESC, enrolment_id"
 _WORDS = f"' ' || translate({SOUGHT_SQL}, '@.,;:/_’''-' || chr(10), '{' ' * 11}')"
-# By the indexes of each session that it has for its roster, for what decides writes no other.
+# Search by each session's roster indexes: another index would slow down every decision.
 FIND = text(f"""
     WITH own AS MATERIALIZED (
         SELECT session_id, CAST(session.state ->> 'starts_at' AS timestamptz) AS starts_at

@@ -18,7 +18,6 @@ KEPT = timedelta(days=30)
 
 
 async def save(tx: Transaction, received: Sequence[Received[ServiceOutcome]]) -> None:
-    """Requests without portal or id are left out."""
     rows = [
         {
             "event_id": outcome.id,
@@ -49,7 +48,7 @@ def _state_of(outcome: ServiceOutcome) -> str:
 
 
 async def of_request(tx: Transaction, request_id: UUID, source: str | None) -> Sequence[RequestOutcomeRow]:
-    """Return the answers to the request in order of time. ``source`` None means any portal."""
+    """``source`` None means any portal."""
     found = select(RequestOutcomeRow).where(col(RequestOutcomeRow.request_id) == request_id)
     if source is not None:
         found = found.where(col(RequestOutcomeRow.request_source) == source)

@@ -92,7 +92,7 @@ async def keep_undecided(tx: Transaction, requests: Sequence[Request]) -> None:
             }
             for request in requests
         ]
-        # Another process may be keeping the same one.
+        # Another process may be storing the same request.
         await insert_many(tx, RequestRow, rows, then="ON CONFLICT (request_id, source) DO NOTHING")
 
 
@@ -114,18 +114,16 @@ async def undecided(tx: Transaction, session_ids: Collection[UUID]) -> list[Requ
 
 
 async def undecided_since(tx: Transaction, moment: datetime) -> list[Request]:
-    """Lock and return requests that have waited for an unknown session since before ``moment``."""
     rows = await tx.execute(_UNDECIDED_SINCE, {"moment": moment})
     return await _as_corrected(tx, [_KINDS[row.kind].validate_python(row.body) for row in rows])
 
 
 async def waits(tx: Transaction, agent: AgentKey, moment: datetime) -> bool:
-    """Return whether a request that names the agent and was received by then is undecided."""
     return bool(await tx.scalar(_WAITS, {**agent._asdict(), "moment": moment}))
 
 
 async def save_results(tx: Transaction, results: Sequence[RequestResult], now: datetime) -> None:
-    """Store the results. A request that waited has a row already, which is updated."""
+    """A request that waited has a row already, which is updated."""
     if not results:
         return
     requests = [result.request for result in results]
@@ -147,7 +145,7 @@ async def save_results(tx: Transaction, results: Sequence[RequestResult], now: d
             "reason": once([result.reason for result in results]),
             "facts": [_NUMBERS.dump_json(result.numbers).decode() for result in results],
         },
-        # The request itself is not kept once it is answered.
+        # The request's content is removed once it is answered.
         then="ON CONFLICT (request_id, source) DO UPDATE SET decided_at = excluded.decided_at, "
         "kind = excluded.kind, outcome = excluded.outcome, reason = excluded.reason, "
         "facts = excluded.facts, body = NULL WHERE request.decided_at IS NULL",
@@ -203,7 +201,7 @@ _KINDS: Mapping[str, TypeAdapter[Request]] = {
     kind.__name__: TypeAdapter(kind)
     for kind in (SeatRequest, GroupRequest, Nomination, Withdrawal, ApprovalDecision, OfferAnswer, Swap)
 }
-# The first row is there even if no request is known. Both questions are almost always answered by no.
+# The first row exists even if no request is known. Both questions are almost always answered by no.
 _TAKEN_IN = text(
     "SELECT request.request_id, source, any_waits, any_correction FROM (SELECT "
     "EXISTS (SELECT FROM request WHERE session_id = ANY(CAST(:sessions AS uuid[])) AND decided_at IS NULL) "
@@ -213,7 +211,7 @@ _TAKEN_IN = text(
     "LEFT JOIN request ON request.request_id = ANY(CAST(:ids AS uuid[]))"
 )
 _KNOWN = text("SELECT request_id, source FROM request WHERE request_id = ANY(CAST(:ids AS uuid[]))")
-# In the order of the index of undecided requests, which is then used whatever the statistics say.
+# Ordered like the index of undecided requests, so that Postgres uses it whatever the statistics say.
 _ANY_UNDECIDED = text("SELECT true FROM request WHERE decided_at IS NULL ORDER BY session_id, number LIMIT 1")
 _UNDECIDED = text(
     "SELECT kind, body FROM request "

@@ -36,7 +36,6 @@ async def pending(tx: Transaction, session_ids: Sequence[UUID]) -> Iterable[Enro
 
 
 async def offers(tx: Transaction, ends: Mapping[UUID, datetime]) -> Iterable[Enrolment]:
-    """Return the offers that end by the moment given for their session."""
     return await read(tx, _OFFERS, ids=list(ends), until=list(ends.values())) if ends else ()
 
 
@@ -105,7 +104,7 @@ _OFFERS = text(
     "FROM unnest(CAST(:ids AS uuid[]), CAST(:until AS timestamptz[])) AS wanted (id, until) "
     "JOIN enrolment ON session_id = wanted.id AND state = 'offered' AND hold_until <= wanted.until"
 )
-# Neither has a space, so no two agents have one name.
+# Neither part has a space, so each name stands for one agent.
 _LOCK_AGENTS = text(
     "SELECT pg_advisory_xact_lock(hashtextextended(agent, 0)) "
     "FROM (SELECT issuer || ' ' || agent_id AS agent "

@@ -73,7 +73,6 @@ async def sorted_page(
 async def stream(
     tx: Transaction, session_id: UUID, *, states: Collection[State] = ()
 ) -> AsyncIterator[RosterLine]:
-    """Yield the whole roster as of one moment."""
     async for row in tx.stream(_PAGE, _parameters(session_id, states, None, None)):
         yield _line(row)
 
@@ -84,7 +83,6 @@ async def line_of(tx: Transaction, session_id: UUID, enrolment_id: UUID) -> Rost
 
 
 async def lines_of(tx: Transaction, session_id: UUID, enrolment_ids: Collection[UUID]) -> list[RosterLine]:
-    """Return the lines of these enrolments that are in the session, in roster order."""
     parameters = _parameters(session_id, (), None, None) | {"enrolments": list(enrolment_ids)}
     return [_line(row) for row in await tx.execute(_LINES, parameters)]
 
@@ -164,10 +162,10 @@ _ENDS_OF_PARTS = text(
 )
 _PLACE_COLUMNS = (BEFORE_SQL, "coalesce(ticket, 0)", "received_at", "enrolment_id")
 _PLACE = ", ".join(_PLACE_COLUMNS)
-# What is looked up for each entry, only for those of the page. A group is one place in line, and places come
-# in the order of the index of who waits, and are counted once: without ON they would be sorted, without
-# MATERIALIZED perhaps counted for each entry. Who has the same names is found by the index of names, state by
-# state: without OFFSET 0 all of the session would be read.
+# These columns are computed only for the lines of the page. A group is one place in line. Places come in the
+# order of the waiting list's index and are counted once: without ON Postgres would sort them, without
+# MATERIALIZED it might count them for each line. Equal names are found by the index of names, state by state:
+# without OFFSET 0 Postgres would read the whole session.
 _DETAILS = f"""
     waiting (of_priority, of_ticket, position) AS MATERIALIZED (
     SELECT priority, ticket, row_number() OVER (ORDER BY priority DESC, ticket)

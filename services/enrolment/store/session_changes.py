@@ -17,7 +17,7 @@ from shared.events.enrolment import SessionPart
 
 @dataclass(frozen=True, slots=True)
 class UnpublishedChange:
-    """A change of a session. The agents after ``issuer`` and ``agent_id`` are still to be notified."""
+    """The agents after ``issuer`` and ``agent_id`` are still to be notified."""
 
     session_id: UUID
     changed: set[SessionPart]
@@ -26,7 +26,7 @@ class UnpublishedChange:
 
 
 async def add(tx: Transaction, changed: Mapping[UUID, Iterable[SessionPart]]) -> None:
-    """A session's change in progress starts again, combined with the new one."""
+    """If a change of the session is in progress, it starts again, combined with the new one."""
     rows = [
         {"session_id": session_id, "changed": json.dumps(sorted(parts)), "issuer": "", "agent_id": ""}
         for session_id, parts in changed.items()
@@ -67,13 +67,13 @@ async def end(tx: Transaction, change: UnpublishedChange) -> None:
     await tx.execute(_END, {"session": change.session_id})
 
 
-# Behind the other sessions: one that changes again and again would let nobody in them be notified.
+# Behind the other sessions: otherwise a session that changes again and again would block their notices.
 _THEN = (
     "ON CONFLICT (session_id) DO UPDATE SET issuer = excluded.issuer, agent_id = excluded.agent_id, "
     "since = excluded.since, changed = session_change.changed || excluded.changed"
 )
 _OLDEST = text("SELECT session_id FROM session_change ORDER BY since, session_id LIMIT 1")
-# In the order of the index of the live enrolments of a session: each slice reads its own alone.
+# In the order of the index of live enrolments by session, so that each slice reads only its own rows.
 _NEXT = text(
     f"SELECT * FROM enrolment WHERE session_id = :session AND state IN ({LIVE_SQL}) "  # noqa: S608 our states
     "AND (issuer, agent_id) > (:issuer, :agent) ORDER BY issuer, agent_id LIMIT :most"

@@ -62,7 +62,7 @@ class LockedSession:
 
 
 async def lock(tx: Transaction, session_ids: Collection[UUID]) -> dict[UUID, LockedSession]:
-    """Lock and return existing rows in the order of their ids: two batches would deadlock otherwise."""
+    """Lock existing rows in the order of their ids: otherwise two batches would deadlock."""
     if not session_ids:
         return {}
     return {
@@ -153,10 +153,7 @@ async def lock_new(tx: Transaction, states: Mapping[UUID, SessionState]) -> dict
 
 
 async def due(tx: Transaction, over: datetime, now: datetime) -> list[UUID]:
-    """Return at most a hundred sessions in which something is due.
-
-    Reserved seats count by ``now``, everything else by ``over``.
-    """
+    """Reserved seats count by ``now``, everything else by ``over``. At most a hundred sessions."""
     return list((await tx.execute(_DUE, {"now": now, "over": over})).scalars())
 
 
@@ -201,7 +198,7 @@ async def counts(tx: Transaction) -> dict[UUID, EnrolmentCounts]:
 
 def session_of(row: SessionRow | Row) -> NumberedSession:
     """Return the catalogue's state of a session. The last few thousand states stay decoded."""
-    if row.version == 0:  # inserted in this transaction, which may yet be rolled back
+    if row.version == 0:  # inserted in this transaction, which may still be rolled back
         return NumberedSession.model_validate(row.state)
     return _decoded(row.session_id, row.version, _NotCompared(row.state))
 
@@ -246,7 +243,7 @@ _COUNT_ENROLMENTS = text(
     WHERE session.session_id = counted.session_id
     """  # noqa: S608 our own states
 )
-# As columns, so that a row that was read before in the same transaction is read anew.
+# Select columns: an object read earlier in this transaction would not be refreshed.
 _LOCK = text(
     "SELECT session_id, version, state, enrolled, offered, waiting, next_ticket, newest_receipt, "
     "occupancy_version, seats_by_employer, next_release_at, close_judged_for, cancelled_at, waiting_groups "

@@ -12,10 +12,7 @@ from shared.database import Row, Transaction
 
 
 async def first_waiting(tx: Transaction, wanted: Mapping[UUID, tuple[int, bool]]) -> Iterable[Enrolment]:
-    """Return the first agents of each waiting list.
-
-    ``wanted`` has the number by session, and whether agents in groups count.
-    """
+    """``wanted`` has the number by session, and whether agents in groups count."""
     wanted = {session_id: value for session_id, value in wanted.items() if value[0]}
     if not wanted:
         return ()
@@ -76,7 +73,7 @@ class LineSearch:
 
 async def first_who_may_be_seated(tx: Transaction, searches: Sequence[LineSearch]) -> list[Enrolment]:
     found = await _search(tx, searches)
-    # Seldom: many of an authority that may have few seats are first in line.
+    # Rare: many agents of an authority with few seats left are first in line.
     cut_short = [
         search for search, rows in zip(searches, found, strict=True) if search.is_cut_short(len(rows))
     ]
@@ -99,7 +96,6 @@ async def _search(tx: Transaction, searches: Sequence[LineSearch]) -> list[list[
 async def places_in_line(
     tx: Transaction, places_from: Mapping[UUID, Place]
 ) -> Mapping[UUID, Iterable[Place]]:
-    """Return the places of waiting agents by session, from the given place on."""
     if not places_from:
         return {}
     columns = {
@@ -107,7 +103,7 @@ async def places_in_line(
         "priorities": [-priority for priority, _ in places_from.values()],
         "tickets": [ticket for _, ticket in places_from.values()],
     }
-    # As two columns of a row for each session: a hundred thousand rows cost ten times as much.
+    # Two arrays for each session: a hundred thousand rows would cost ten times as much.
     return {
         row.session_id: zip(row.priorities, row.tickets, strict=True)
         for row in await tx.execute(_PLACES_IN_LINE, columns)
@@ -126,7 +122,7 @@ _WAITING_TOGETHER = text(
     "AS wanted (session_id, ticket) JOIN enrolment USING (session_id, ticket) "
     "WHERE state = 'waitlisted' AND waits_together ORDER BY session_id, ticket, enrolment_id"
 )
-# Objects of JSON, since a key of theirs is found at once: there may be thousands.
+# JSON objects, because a lookup by key is fast even in thousands of keys.
 _FIRST_WHO_MAY_BE_SEATED = text(
     """
     SELECT wanted.search, enrolment.*
@@ -154,7 +150,7 @@ _FIRST_WHO_MAY_BE_SEATED = text(
     ) AS head JOIN enrolment USING (enrolment_id)
     """
 )
-# Not as one comparison of rows: each part is then a range of the index. Nobody has a priority below 0.
+# Not one comparison of rows: this way each part is a range of the index. No priority is below 0.
 _PLACES_IN_LINE = text(
     "SELECT wanted.id AS session_id, priorities, tickets "
     "FROM unnest(CAST(:sessions AS uuid[]), CAST(:priorities AS integer[]), CAST(:tickets AS bigint[])) "

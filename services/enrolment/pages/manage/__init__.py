@@ -49,8 +49,7 @@ def add_to(
 ) -> None:
     """Serve the pages beside the API.
 
-    ``address`` is this service's public address. Without ``provider`` staff log in by token. ``sites`` are
-    the addresses of the other services.
+    ``address`` is this service's public address. Without ``provider`` staff log in by token.
     """
     rendering = Rendering(TEMPLATES, service="enrolment", sites=sites, notice="message.html")
     logins = Logins(

@@ -1,7 +1,6 @@
 """One action on several people of a session: chosen in the roster, confirmed, applied one by one.
 
-The form carries the version of each enrolment that it showed. An enrolment that has changed since is
-skipped.
+An enrolment that has changed since the form was shown is skipped.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -47,7 +46,7 @@ _ACTIONS: Mapping[BulkAction, Callable[[Form], OrganiserAction]] = {
     BulkAction.MOVE: move_in,
 }
 BulkResults = dict[UUID, FormError | None]
-"""Why something was not done, by enrolment. None means that it was done."""
+"""The reason for each enrolment why nothing was done. None means that it was done."""
 
 
 async def show(visit: StaffVisit) -> Response:
@@ -63,13 +62,13 @@ async def show(visit: StaffVisit) -> Response:
         return await _page(visit, chosen, action)
     try:
         results = await _do(visit, chosen, action)
-    except InvalidForm as error:  # before anything was done
+    except InvalidForm as error:  # nothing has been done yet
         return await _page(visit, chosen, action, errors=error.errors)
     return await _page(visit, chosen, action, results=results)
 
 
 async def _do(visit: StaffVisit, chosen: Sequence[UUID], action: BulkAction) -> BulkResults:
-    """Each person gets a transaction of their own."""
+    """Each person gets a separate transaction."""
     act = _ACTIONS[action](visit.form)
     results: BulkResults = {}
     for line in await _lines(visit, chosen):
@@ -79,7 +78,7 @@ async def _do(visit: StaffVisit, chosen: Sequence[UUID], action: BulkAction) -> 
         try:
             async with frame.acting(visit) as acting:
                 await act(acting, enrolment_id, version=version)
-        except NotFound:  # it is not in this session any more
+        except NotFound:  # the enrolment is no longer in this session
             results[enrolment_id] = FormError("enrolment_has_changed")
         except EnrolmentFailure as failure:
             results[enrolment_id] = frame.why_not(failure)

@@ -59,7 +59,7 @@ def enrolment_in(
             name = _BY_PLACE.get(".".join(map(str, fault["loc"])), str(fault["loc"][0]))
             errors.setdefault(name, FormError(name) if name in WITH_OWN_ERROR else FormError("invalid"))
         return None, errors
-    if chosen is None and not siret.is_valid(command.employer.siret):  # the contract checks the digits alone
+    if chosen is None and not siret.is_valid(command.employer.siret):  # the contract checks only digits
         errors.setdefault("siret", FormError("siret"))
     return command, errors
 
@@ -81,7 +81,7 @@ _ADDED: Mapping[State, str] = {
 async def show(visit: StaffVisit) -> Response:
     """Show the form. A POST enrols the person, or shows the refusal.
 
-    A module in the address means the check-in page: the POST also notes the arrival and returns there.
+    A module in the address means the check-in page: the POST notes the arrival too.
     """
     if visit.request.method != "POST":
         return await _page(visit)

@@ -111,7 +111,6 @@ def reading(visit: StaffVisit) -> Reading:
 
 
 def id_in(typed: str) -> UUID:
-    """Return the id in a form. Raises a 400 for an invalid one."""
     try:
         return UUID(typed)
     except ValueError:
@@ -145,10 +144,7 @@ def page(
     errors: FormErrors | None = None,
     **values: Any,
 ) -> Response:
-    """``tab`` is the current page. ``errors`` are by field.
-
-    The template's ``not_by_hand`` is the reason why nobody can be enrolled by hand, or None.
-    """
+    """``tab`` is the current page. ``errors`` are by field."""
     refused = judge_by_hand(numbers.session, clock.now())
     return visit.page(
         f"manage/{template}",
@@ -178,7 +174,7 @@ def to_person(enrolment_id: UUID, done: str, came_from: Mapping[str, str] = Mapp
 
 
 def file_name(what: str, session: SessionState, ending: str) -> str:
-    """Return a name such as ``participants-saint-malo-2026-11-27.csv``."""
+    """For example ``participants-saint-malo-2026-11-27.csv``."""
     about = french.town(session.venue) if session.venue else session.title
     day = session.starts_at.astimezone(ZoneInfo(session.timezone)).date()
     kept = re.sub("[^a-z0-9]+", "-", plain(about))[:60].strip("-")
@@ -224,7 +220,7 @@ def why_not(failure: EnrolmentFailure) -> FormError:
             return FormError("refused", failure.reason.refusal.label)
         case UndecidedCandidates():
             return FormError("undecided", failure.number)
-        case InvalidRecords():  # somebody has lost their seat, or the module has not begun
+        case InvalidRecords():  # an agent has lost the seat, or the module has not begun
             lost = OrganisingFault.NOT_ENROLLED
             return FormError(lost if lost in failure.faults.values() else OrganisingFault.NOT_STARTED)
         case NotFound():

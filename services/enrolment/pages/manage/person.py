@@ -1,7 +1,6 @@
 """The page of one person in a session, with the organiser's actions.
 
-Each form carries the version of the enrolment that it showed. If the enrolment has changed since, nothing is
-done and the page shows the changes.
+If the enrolment has changed since the form was shown, nothing is done and the page shows the changes.
 """
 
 from collections.abc import Awaitable, Callable, Mapping
@@ -66,10 +65,9 @@ def _command(
     fields: Mapping[str, str] = _NOTHING,
     errors: FormErrors = _NOTHING,
 ) -> CommandClass:
-    """Return the command with these values.
+    """``fields`` maps names of the command to names in the form where these differ.
 
-    ``fields`` maps names of the command to names in the form where these differ. ``errors`` are by form
-    field. Raises ``InvalidForm``.
+    ``errors`` are by form field. Raises ``InvalidForm``.
     """
     try:
         return kind.model_validate(values)

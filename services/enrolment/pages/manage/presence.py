@@ -31,7 +31,7 @@ from shared.web.responses import see_other
 SHOWN = 300
 """People on one page of the attendance form."""
 EXPECTED = 1000
-"""People on the check-in page. The reference checks in everybody else."""
+"""People on the check-in page. Other people are checked in by reference."""
 LONGEST_QUEUE = timedelta(days=1)
 """An arrival may be this old: devices without network report late."""
 _CERTIFICATES = 200
@@ -68,7 +68,7 @@ def tapped_at(typed: str, now: datetime) -> datetime:
 
 
 async def record(visit: StaffVisit) -> Response:
-    if visit.request.method != "POST" or "reste" in visit.form:  # chosen for the others, not recorded yet
+    if visit.request.method != "POST" or "reste" in visit.form:  # the others are not recorded yet
         return await _sheet(visit)
     session_id = frame.session_id_of(visit)
     async with visit.database.quiet_transaction() as tx:
@@ -121,14 +121,14 @@ async def check_in(visit: StaffVisit) -> Response:
     async with visit.database.quiet_transaction() as tx:
         session = (await frame.own_session(tx, visit)).session
     module, session_id = module_of(visit, session), frame.session_id_of(visit)
-    # The script sends what was tapped when there was no network: that needs no page.
+    # The script sends taps that were made without network. It needs no page.
     undone, tapped = visit.form.typed("annuler"), visit.form.get("differe")
     try:
         async with frame.acting(visit) as acting:
             if undone:
                 enrolment_id = await arrivals.undo(acting, session_id, module, undone)
             else:
-                # A code that is read by the camera is the address of the arrival.
+                # The camera reads the code as the address of the arrival.
                 code = visit.form.typed("present") or visit.form.typed("code").rpartition("/")[2]
                 at = acting.now if tapped is None else tapped_at(tapped, acting.now)
                 enrolment_id = await arrivals.note(replace(acting, now=at), session_id, module, code)
@@ -216,7 +216,7 @@ def changes_in(form: Form, module: int) -> list[AttendanceAsSeen]:
         mark, before = _mark(form[field]), _mark(form.get(f"avant-{typed}"))
         if kind == "p" and mark is not None and mark != before:
             enrolment_id = frame.id_in(typed)
-            if enrolment_id in changes:  # written in two ways
+            if enrolment_id in changes:  # the form gives two values for this person
                 raise HTTPException(400)
             changes[enrolment_id] = AttendanceAsSeen(enrolment_id, module, before, mark)
     return [*changes.values()]

@@ -1,7 +1,6 @@
 """The ranking of candidates: a draft is saved, tried, then decided.
 
-Buttons move a candidate by one step, numbers set ranks, and a script lets rows be dragged. Each form carries
-the version of the draft that it showed, so that it never overwrites a newer draft.
+A form never overwrites a draft that was saved after the form was shown.
 """
 
 from dataclasses import replace
@@ -38,7 +37,7 @@ def change_in(form: Form) -> tuple[DraftChange, dict[str, FormError]]:
             ranks[candidate] = rank
         elif form.typed(field) and candidate not in not_selected:
             errors[field] = FormError("not_a_rank")
-    if "reste" in form:  # whoever has no rank
+    if "reste" in form:  # candidates without a rank
         not_selected |= {candidate for candidate in shown if candidate not in ranks}
     change = DraftChange(frame.version_in(form), frozenset(shown), ranks, not_selected)
     for button, step in (("monter", -1), ("descendre", 1)):
@@ -109,7 +108,7 @@ async def _page(
         raise HTTPException(404)
     lines = {line.enrolment.enrolment_id: line for line in found.lines}
     draft = found.draft if change is None else change.on(found.draft, [*lines])
-    if stale:  # sent again, it replaces the newer one
+    if stale:  # if the organiser sends it again, it replaces the newer draft
         draft = replace(draft, version=found.draft.version)
     order = arranged(draft, [*lines])
     return frame.page(

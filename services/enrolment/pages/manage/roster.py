@@ -1,6 +1,6 @@
 """The roster of a session, its search, its waiting list, its groups and its history.
 
-Search words travel in the body of a POST, so that no proxy logs a name.
+A search is a POST, so that no proxy logs a name.
 """
 
 from collections.abc import Mapping, Sequence

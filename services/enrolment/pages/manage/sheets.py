@@ -35,9 +35,7 @@ from shared.web.sheet_queue import Busy, SheetQueue
 from shared.web.spreadsheets import Fault, SheetRow, UnreadableSheet
 
 MOST_CHANGES = 900
-"""The confirmation form has a field for each change."""
 MOST_RANKED = 5000
-"""The confirmation form has all candidates."""
 SHOWN_FAULTS = 100
 _LARGEST_MODULE = 100
 _TITLES: Mapping[str, str] = {

@@ -26,7 +26,7 @@ SHOWN = 12
 PAGE = 50
 LONGEST_SEARCH = 200
 SHORTEST_WORD = 2
-"""The shortest word that a search needs: one letter would match most people."""
+"""One letter would match most people."""
 _LAST_START = 10_000
 Listed = TypeVar("Listed")
 

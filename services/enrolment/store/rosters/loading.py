@@ -38,7 +38,7 @@ EnrolmentsOfAgents = dict[UUID, dict[AgentKey, Enrolment]]
 
 
 def by_session(requests: Iterable[Request]) -> dict[UUID, list[Request]]:
-    """Return requests by session in the same order. A move stands in both of its sessions."""
+    """A move stands in both of its sessions."""
     found: dict[UUID, list[Request]] = {}
     for request in requests:
         for session_id in request.session_ids:
@@ -79,7 +79,7 @@ async def load(
             plan.offers_until, plan.pending = over_by, True
             plan.waiting = free_seats(rows[session_id], rows[session_id].state)
             if line_ends_at(rows[session_id].state, policy) <= over_by:
-                # Nobody is given a seat any more: whoever is first is notified, of whichever employer.
+                # Nobody gets a seat any more: notify the first agents in line, whatever their employer.
                 plan.waiting, plan.in_order, plan.line_is_over = _LINE_SLICE, True, True
     agents = {agent for _, agent in named}
     rosters = await _load_planned(
@@ -128,7 +128,7 @@ async def load_for_organiser(
     latest = await _load_named(tx, rows, {(session_id, agent) for agent in agents})
     state = rows[session_id].state
     free = free_seats(rows[session_id], state)
-    # A seat that time has freed is given by the new order, in which the first may have become the last.
+    # A seat freed by time is given in the new order, where the first agent may have become the last.
     waiting = free + 1 if free else 0
     plan = replace(plan, waiting=waiting, by_employer=counts_by_employer(state), groups=True)
     plans = {session_id: plan}
@@ -224,7 +224,7 @@ async def _add_planned(tx: Transaction, latest: EnrolmentsOfAgents, plans: Mappi
     ):
         for enrolment in found:
             latest[enrolment.session_id][enrolment.agent.key] = enrolment
-            if enrolment.state is State.OFFERED:  # it may be over: its seat is free then
+            if enrolment.state is State.OFFERED:  # the offer may be over, which frees its seat
                 plans[enrolment.session_id].waiting += 1
 
 
