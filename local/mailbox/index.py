@@ -1,4 +1,4 @@
-"""Stores each mail as a file, and lists the mails in memory, so that ten thousand can be searched."""
+"""Stores each mail as a file. A list needs the files' names alone; a search reads every mail once."""
 
 import itertools
 import os
@@ -6,7 +6,7 @@ import re
 import secrets
 import time
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -22,25 +22,33 @@ class Entry:
     """A mail in the list. Names sort by arrival. `folded` is the text to search, without case and accents."""
 
     name: str
-    received_at: datetime
     recipient: str
     subject: str
     size: int
     folded: str
 
+    @property
+    def received_at(self) -> datetime:
+        return _moment(self.name)
+
+    def has(self, words: Sequence[str]) -> bool:
+        return all(word in self.folded for word in words)
+
 
 class MailIndex:
-    """The mails of a directory. A header block is parsed when a page needs it, so reception stays fast."""
+    """The mails of a directory. A header block is read when a page shows it or a search needs it."""
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
-        self._entries: list[Entry] = []
+        self._entries: dict[str, Entry] = {}
         self._numbers = itertools.count()
         self._run = secrets.token_hex(3)  # two processes, or a clock set back, never make the same name
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-        for left in directory.glob(".*.part"):
-            left.unlink(missing_ok=True)
-        self._unread = sorted(path.name for path in directory.glob("*.eml"))
+        names = os.listdir(directory)  # noqa: PTH208 a path of each of 100,000 mails would take seconds
+        for left in names:
+            if left.startswith(".") and left.endswith(".part"):
+                (directory / left).unlink(missing_ok=True)
+        self._names = sorted(name for name in names if name.endswith(".eml"))
 
     def keep(self, mail: bytes) -> str:
         """Write a mail to its file, atomically. Returns the file's name."""
@@ -57,18 +65,24 @@ class MailIndex:
         finally:
             os.close(descriptor)
         draft.rename(self.directory / name)
-        self._unread.append(name)
+        self._names.append(name)
         return name
 
-    def find(self, query: str = "") -> Sequence[Entry]:
-        """Return the newest mails first. Each word must occur in recipient, sender or subject.
+    def find(self, query: str = "") -> Sequence[str]:
+        """Return the names of the mails, the newest first.
 
-        Accents and case do not count.
+        Each word must occur in recipient, sender or subject. Accents and case do not count.
         """
-        unread, self._unread = self._unread, []
-        self._entries += [self._entry(name) for name in unread if (self.directory / name).exists()]
         wanted = fold(query).split()
-        return [entry for entry in reversed(self._entries) if all(word in entry.folded for word in wanted)]
+        if not wanted:
+            return self._names[::-1]
+        return [entry.name for entry in self.entries(self._names[::-1]) if entry.has(wanted)]
+
+    def entries(self, names: Sequence[str]) -> list[Entry]:
+        """Return the mails of these names that still exist."""
+        found = {name: self._entries.get(name) or self._read_entry(name) for name in names}
+        self._forget({name for name, entry in found.items() if entry is None})
+        return [entry for entry in found.values() if entry is not None]
 
     def read(self, name: str) -> bytes | None:
         """Return a mail's bytes, or None if the mail does not exist (any more)."""
@@ -78,23 +92,31 @@ class MailIndex:
         try:
             return (self.directory / name).read_bytes()
         except OSError:
-            self._entries = [entry for entry in self._entries if entry.name != name]
+            self._forget({name})
             return None
 
-    def _entry(self, name: str) -> Entry:
-        path = self.directory / name
-        with path.open("rb") as file:
-            fields = first_fields(file.read(_HEAD_BYTES))
+    def _forget(self, names: Collection[str]) -> None:
+        """Drop mails whose files were deleted."""
+        if names:
+            self._names = [name for name in self._names if name not in names]
+
+    def _read_entry(self, name: str) -> Entry | None:
+        try:
+            with (self.directory / name).open("rb") as file:
+                head, size = file.read(_HEAD_BYTES), os.fstat(file.fileno()).st_size
+        except FileNotFoundError:
+            return None
+        fields = first_fields(head)
         envelope = fields.get("delivered-to", "")
         recipient, subject = fields.get("to") or envelope, fields.get("subject", "")
-        return Entry(
+        entry = self._entries[name] = Entry(
             name=name,
-            received_at=_moment(name),
             recipient=recipient,
             subject=subject,
-            size=path.stat().st_size,
+            size=size,
             folded=fold(f"{recipient} {envelope} {subject} {fields.get('from', '')}"),
         )
+        return entry
 
 
 def fold(text: str) -> str:

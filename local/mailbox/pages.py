@@ -64,7 +64,7 @@ async def _mails(index: MailIndex, request: Request) -> Response:
     page = min(max(1, _whole(request.query_params.get("page", "1"))), last)
     return _page(
         "mails.html",
-        entries=matching[(page - 1) * PAGE_SIZE : page * PAGE_SIZE],
+        entries=index.entries(matching[(page - 1) * PAGE_SIZE : page * PAGE_SIZE]),
         query=query,
         total=len(matching),
         page=page,
