@@ -140,7 +140,7 @@ def _sender(settings: Settings) -> Sender:
 
 
 def _links_to_nowhere() -> Links:
-    """Nothing else knows the key, so the links open nothing."""
+    """No other service knows the key, so the links open nothing."""
     return Links([secrets.token_hex(32)], dict.fromkeys(Purpose, "https://lien-masque.invalid"))
 
 

@@ -100,7 +100,7 @@ async def read_returns(database: Database, mailbox: ReturnMailbox, path: ReturnP
             error.verify_message,
         )
     except imaplib.IMAP4.error as error:
-        # Its words may quote the user's name; what it is about is plain from the settings.
+        # The error's text may quote the user's name, so it is left out. The settings name the mailbox.
         log.warning("The mailbox that mails come back to cannot be read (%s)", type(error).__name__)
 
 

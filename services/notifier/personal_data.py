@@ -131,12 +131,12 @@ _READS_OF_NO_AGENT = (
     f"issuer = '' AND agent_id IN (SELECT recipient FROM mail WHERE {_MAILS_TO_NO_AGENT} "  # noqa: S608 as above
     f"UNION SELECT 'abonnement-' || subscriber_id FROM subscriber WHERE {_NO_AGENTS})"
 )
-"""Reads of letters to the person. They end before the rows by which they are found."""
+"""Reads of letters to the person. They are erased before the rows by which they are found."""
 _ENDS_TOO = (
     f"enrolment_id IN (SELECT enrolment_id FROM enrolment WHERE {_ENROLMENTS}) "  # noqa: S608 a condition of our own
     f"OR (enrolment_id IS NULL AND EXISTS (SELECT FROM subscriber WHERE {_SUBSCRIBERS}))"
 )
-"""Letters about the agent's enrolments and subscriptions end whenever they were called for."""
+"""Letters about the agent's enrolments and subscriptions are erased whenever they were called for."""
 _MAILS = f"issuer = :issuer AND recipient = :agent_id AND (called_for_at <= :until OR {_ENDS_TOO})"
 """Letters to no agent belong to the owner of the address."""
 
@@ -209,7 +209,7 @@ REGISTER = (
                 ends=(TIMELINE,),
                 of_agent=_TIMELINE,
             ),
-            # Before the enrolments: their ids find the messages to chosen persons.
+            # Before the enrolments: their ids find the messages that name chosen recipients.
             PersonalData(
                 table=FanOutRow,
                 whose=Whose.AGENTS,
@@ -220,7 +220,7 @@ REGISTER = (
                 ends=(FAN_OUTS,),
                 until="le message soit écrit à chacune",
                 of_agent=f"task = '{FanOutTask.MESSAGE}' AND jsonb_exists_any({_NAMED}, {_IDS})",
-                # One that is not written to all yet keeps its text for the others.
+                # A message that has not reached all recipients keeps its text for the others.
                 emptied={
                     "details": f"jsonb_set(details, '{{enrolments}}', {_OTHERS_NAMED}) "
                     f"|| CASE WHEN done_at IS NOT NULL OR {_OTHERS_NAMED} = '[]' "

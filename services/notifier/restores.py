@@ -38,10 +38,9 @@ async def wait_until_reconciled(
 ) -> None:
     """Return once the database has all ends of mails that the newest records in Kafka report, or at the stop.
 
-    Records older than the outbox keeps its events are ignored: the database need not have them. ``every`` is
-    in seconds.
+    Records older than the outbox keeps its events are ignored. ``every`` is in seconds.
     """
-    if cluster.is_embedded():  # it keeps nothing
+    if cluster.is_embedded():  # an embedded broker keeps no events
         return
     newest = await _newest(settings, stopping)
     has_warned = False

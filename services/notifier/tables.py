@@ -50,10 +50,10 @@ class _Base(SQLModel, registry=_registry):
 
 class SessionRow(_Base, table=True):
     __tablename__ = "session"
-    # Serves who looks for other sessions of an offer.
+    # Finds other sessions of an offer.
     __table_args__ = (
         Index("ix_session_offer", text("(state ->> 'offer_id')")),
-        # Serves what organisers hear of their sessions by the day.
+        # Finds the sessions of an organiser, for the daily letters.
         Index("ix_session_organiser", text("(state ->> 'organiser')")),
     )
     session_id: UUID = Field(primary_key=True)
@@ -88,11 +88,11 @@ class EnrolmentRow(_Base, table=True):
     __tablename__ = "enrolment"
     __table_args__ = (
         Index("ix_enrolment_agent", "agent_id", "issuer"),
-        # Serves who has lost the link to their enrolments.
+        # Finds the agents with an address, for lost links.
         Index("ix_enrolment_address", func.lower(text("address"))),
-        # Serves support, who look for a person by the beginning of a name.
+        # Finds a person by the beginning of a name, for support.
         Index("ix_enrolment_name", text(f"{FOLDED.format('family_name')} text_pattern_ops")),
-        # These serve fan-outs, which go through the enrolled of a session, or who waits, in slices.
+        # Serve fan-outs, which read the agents of a session, enrolled or waiting, in slices.
         Index(
             "ix_enrolment_enrolled",
             "session_id",
@@ -105,7 +105,7 @@ class EnrolmentRow(_Base, table=True):
             "enrolment_id",
             postgresql_where=text("standing IN ('waitlisted', 'offered', 'pending')"),
         ),
-        # These serve the digest: who is new, and who has left.
+        # Serve the digest: new enrolments, and ended ones.
         Index("ix_enrolment_known_since", "known_since"),
         Index("ix_enrolment_withdrawn", "since", postgresql_where=text("standing = 'withdrawn'")),
     )
@@ -142,7 +142,7 @@ class TimelineRow(_Base, table=True):
     __tablename__ = "timeline"
     __table_args__ = (
         Index("ix_timeline_agent", "agent_id", "issuer", "at"),
-        # Serves the figures, which count what is new.
+        # Serves the figures, which count new rows.
         Index("ix_timeline_recorded", "recorded_at", postgresql_using="brin"),
     )
     id: int | None = Field(
@@ -203,7 +203,7 @@ class NewsRow(_Base, table=True):
 class SubscriberRow(_Base, table=True):
     """An agent named by a portal, or the owner of an address, who subscribed on our page.
 
-    Several agents may have one address, and its owner may have subscribed too.
+    An owner and several agents may have one address.
     """
 
     __tablename__ = "subscriber"
@@ -294,7 +294,7 @@ class FanOutRow(_Base, table=True):
 
     __tablename__ = "fan_out"
     __table_args__ = (
-        # Serve what begins when it is due: by time, and as the only one of its letter for a session.
+        # Find due fan-outs, and keep each letter unique for a session.
         Index("ix_fan_out_due", "due_at", postgresql_where=text("begun_at IS NULL")),
         Index(
             "uq_fan_out_not_started",
@@ -350,12 +350,12 @@ class MailRow(_Base, table=True):
             "state NOT IN ('claimed', 'data_started') OR (owner IS NOT NULL AND lease_until IS NOT NULL)",
             name="a_claim_has_an_owner",
         ),
-        # Serve the lists, newest first: of everything, and of one agent.
+        # Serve the lists, newest first: of all mails, and of one agent.
         Index("ix_mail_created", "created_at", "mail_id"),
         Index("ix_mail_recipient", "recipient", "created_at", "mail_id"),
-        # Serves the claim: what is due, in the order of priority and time.
+        # Serves the claim: due mails by priority and time.
         Index("ix_mail_due", "priority", "due_at", postgresql_where=text("state IN ('pending', 'retry')")),
-        # Serves what organisers hear of mails that came back.
+        # Finds returned mails, for the daily letters to organisers.
         Index("ix_mail_bounced", "bounced_at", postgresql_where=text("bounced_at IS NOT NULL")),
         Index("ix_mail_leased", "lease_until", postgresql_where=text("state IN ('claimed', 'data_started')")),
         Index(
@@ -418,7 +418,7 @@ class MailRow(_Base, table=True):
 
     @property
     def cause_id(self) -> UUID:
-        """The event that called for it, even if ``event_id`` is another id (``store/events.py``)."""
+        """Return the event that called for the mail, even if ``event_id`` is another id."""
         return UUID(self.details.get("cause_id", str(self.event_id)))
 
 
@@ -426,7 +426,7 @@ class MailAttemptRow(_Base, table=True):
     """``written_from`` is kept if the relay may have the letter."""
 
     __tablename__ = "mail_attempt"
-    # Serves the figures, which count what is new.
+    # Serves the figures, which count new rows.
     __table_args__ = (Index("ix_mail_attempt_at", "at", postgresql_using="brin"),)
     mail_id: UUID = Field(primary_key=True)
     number: int = Field(primary_key=True, description="That of its claim.")

@@ -21,7 +21,7 @@ class Batcher(Generic[T, R]):
         self._writing: asyncio.Task[None] | None = None
 
     def put(self, item: T) -> "asyncio.Future[R]":
-        """The future completes after the commit, with the result of the batch."""
+        """The future completes after the commit, with the item's result."""
         future: asyncio.Future[R] = asyncio.get_running_loop().create_future()
         self._waiting.append((item, future))
         if self._writing is None:
@@ -40,11 +40,11 @@ class Batcher(Generic[T, R]):
                 batch, self._waiting = self._waiting, []
                 try:
                     result = await self._write([item for item, _ in batch])
-                except Exception as error:  # noqa: BLE001 the callers get it by their futures
+                except Exception as error:  # noqa: BLE001 the futures carry it to the callers
                     for _, future in batch:
                         if not future.done():
                             future.set_exception(error)
-                            future.exception()  # a future that nobody awaits is no fault
+                            future.exception()  # Python would log the error of a future that nobody awaits
                 else:
                     for _, future in batch:
                         if not future.done():

@@ -55,7 +55,7 @@ class SmtpConnection:
             port=relay.port,
             username=relay.username or None,
             password=relay.password or None,
-            # Named, so that the library does not look it up for seconds; and never opportunistic TLS.
+            # Given, because looking the name up takes the library seconds. No opportunistic TLS.
             local_hostname=socket.gethostname() or "localhost",
             use_tls=relay.tls is Tls.IMPLICIT,
             start_tls=relay.tls is Tls.STARTTLS,
@@ -95,7 +95,6 @@ class SmtpConnection:
         )
 
     def drop(self) -> None:
-        """Close it without QUIT."""
         if self._open:
             self._open = False
             CONNECTIONS.dec()
@@ -110,7 +109,7 @@ class SmtpConnection:
             self.drop()
 
     async def probe(self) -> None:
-        """Ask whether the relay takes mails, without sending one. Raises :class:`RelayUnreachable` if not."""
+        """Ask whether the relay takes mails. Raises :class:`RelayUnreachable` if not."""
         try:
             if await self._command(b"MAIL FROM:<>") is None:
                 await self._reset()
@@ -127,7 +126,7 @@ class SmtpConnection:
         Raises :class:`StaleConnection` if the connection had ended before, and :class:`RelayUnreachable` if
         the relay takes no mail from us. In both cases nothing was sent.
 
-        If the relay hangs at MAIL or later, the mail itself is put off: it would hang on another connection
+        If the relay hangs at MAIL or later, only the mail is put off: it would hang on another connection
         too.
         """
         parameters = b""
@@ -164,7 +163,7 @@ class SmtpConnection:
                 return MailResult(Verdict.RETRY, None, message_of(error))
             raise StaleConnection(message_of(error)) from error
         except BaseException:
-            self.drop()  # cancelled, or the mark could not be stored: the state of the dialogue is not known
+            self.drop()  # cancelled, or the mark could not be stored: the state of the dialogue is unknown
             raise
         finally:
             self._used_at = time.monotonic()
@@ -188,7 +187,7 @@ class SmtpConnection:
         response = await self._client.execute_command(b"DATA", timeout=self._timeouts.data)
         if response.code != 354:
             if 200 <= response.code < 400:
-                self.drop()  # it does not speak SMTP, but it has no message either
+                self.drop()  # the server does not speak SMTP, and has no message
                 return MailResult(Verdict.RETRY, response.code, reply_of(response))
             check_connection(response)
             await self._reset()

@@ -18,7 +18,7 @@ log = logging.getLogger(__name__)
 
 CLAIM = 100
 CLAIM_LEASE = timedelta(minutes=1)
-"""Short, so that mails of a killed process are soon free. Exceeding it costs a second claim."""
+"""Short, so that mails of a killed process are soon free. A longer delivery costs a second claim."""
 POLL_SECONDS = 0.1
 STOP_SECONDS = 8.0
 """A stop waits this long for mails that the relay is taking."""
@@ -60,8 +60,8 @@ class Deliverer:
 
     async def run(self, stopping: asyncio.Event) -> None:
         """Deliver until ``stopping`` is set, then finish the mails that the relay is taking."""
-        # A commit wakes this queue, not the outbox's relay: nobody waits for the events about sent mails, and
-        # the relay polls.
+        # A commit wakes this queue, not the outbox's relay: no reader waits for events about sent mails, so
+        # polling is enough.
         self._database.after_commit = self._woken.set
         self.idle.clear()
         self._workers.open()
@@ -71,7 +71,7 @@ class Deliverer:
             await self._stop()
 
     async def _fill(self, stopping: asyncio.Event) -> None:
-        """Claim mails for the workers. End early if a worker dies."""
+        """End early if a worker dies."""
         stop = asyncio.create_task(stopping.wait())
         stop.add_done_callback(lambda _: self._workers.begin_no_more())
         try:
@@ -108,10 +108,7 @@ class Deliverer:
         idle.cancel()
 
     async def _relay_answers(self, stop: "asyncio.Task[bool]") -> bool:
-        """Return whether to claim.
-
-        After an outage, one connection is tried first. This is no attempt for any mail.
-        """
+        """Return whether to claim. After an outage, one connection is tried first."""
         if not self._pool.has_failed():
             return True
         trial = asyncio.create_task(self._pool.try_relay())
@@ -134,7 +131,7 @@ class Deliverer:
             woken.cancel()
 
     async def _any_due(self) -> bool:
-        """If the database fails, say that mails are due: the claim then reports the failure."""
+        """If the database fails, return True: the claim then reports the failure."""
         try:
             async with self._database.autocommit() as tx:
                 return await claims.any_due(tx)
@@ -163,7 +160,7 @@ class Deliverer:
         finally:
             try:
                 async with self._database.quiet_transaction() as tx:
-                    # In this order: claims that were not begun go back, those that had begun are ambiguous.
+                    # In this order: claims whose DATA had not begun go back, and the others become ambiguous.
                     await claims.release(tx, self.owner)
                     await claims.expire_leases(tx, self.owner)
             except Exception as error:

@@ -1,6 +1,6 @@
-"""Limits the connections of one process to one mail domain.
+"""Limits the connections of one process to one mail domain, so that a slow host holds up no other.
 
-A slow mail host must not hold up the others, and must always have work itself.
+It always keeps some work for the slow host too.
 """
 
 import time
@@ -15,17 +15,16 @@ QueuedJob = TypeVar("QueuedJob")
 MAX_HELD = 200
 """Jobs of one domain may wait here for a slot."""
 HOLD_SECONDS = 2.0
-"""A job that would wait longer is refused: its lease would run out here."""
+"""A job that would wait longer is refused, because its lease would run out here."""
 REMEMBERED = 100
-"""After this many ended jobs, older ones count half, so that the pace is the present one."""
+"""After this many ended jobs, older ones count half, so that the pace follows the present."""
 AWAY_SECONDS = (0.5, 120.0)
-"""The shortest and the longest time until a refused job may come back."""
 
 
 class Admitted(Enum):
     NOW = "now"
     HELD = "held"
-    """The job gets the slot of the next job that ends; :meth:`Domains.leave` returns it then."""
+    """The job gets the slot of a job that ends: :meth:`Domains.leave` returns it then."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +107,7 @@ class Domains(Generic[QueuedJob]):
         )
 
     def drop_held(self) -> None:
-        """Forget the held jobs. The deliverer releases their claims."""
+        """The deliverer releases their claims."""
         for domain in self._domains.values():
             domain.held.clear()
 

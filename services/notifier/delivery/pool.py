@@ -39,7 +39,6 @@ class SmtpPool:
         self._trial = asyncio.Lock()
 
     def pause(self) -> float:
-        """Return the seconds until the relay is tried again, or 0."""
         return self._outage.pause()
 
     def has_failed(self) -> bool:
@@ -56,18 +55,14 @@ class SmtpPool:
         return True
 
     async def is_usable(self) -> bool:
-        """Return whether to try a mail now.
-
-        After a failure, first open a connection. This is no attempt for any mail.
-        """
+        """Return whether to try a mail now. After a failure, open a connection first."""
         return not self.pause() and (not self.has_failed() or await self.try_relay())
 
     @asynccontextmanager
     async def throttled(self) -> AsyncIterator[None]:
         """Hold this around :meth:`send`. While the relay takes no mail, one mail at a time is tried.
 
-        This is the half-open state of a circuit breaker. Ask :meth:`is_usable` inside, because the mail
-        before may have failed.
+        Ask :meth:`is_usable` inside, because the mail before may have failed.
         """
         if self._refusing:
             async with self._trial:
@@ -103,7 +98,7 @@ class SmtpPool:
                     self._failed(begun)
                     return MailResult(Verdict.RETRY, error.code, str(error))
                 except StaleConnection as error:
-                    # A connection that the relay closed while it lay idle says nothing about the mail.
+                    # A relay that closed an idle connection has judged no mail.
                     if not reused:
                         return MailResult(Verdict.RETRY, error.code, str(error))
                 finally:
@@ -148,7 +143,6 @@ class SmtpPool:
 
 
 def _count(mail: Outgoing, result: MailResult, seconds: float) -> None:
-    """Count an attempt to which the relay replied or owes a reply."""
     if result.code is None and result.verdict not in (Verdict.RETRY, Verdict.AMBIGUOUS):
         return
     provider = provider_of(mail.recipient)
@@ -178,7 +172,7 @@ class Outage:
         return max(0.0, self._not_before - time.monotonic())
 
     def failed(self, begun: float) -> None:
-        """Count a failed connection that was begun at this monotonic time."""
+        """``begun`` is when the connection was begun, in monotonic time."""
         if self.failures and begun <= self._known_at:
             return
         self.failures += 1

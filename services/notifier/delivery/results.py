@@ -24,14 +24,14 @@ class Verdict(StrEnum):
     AMBIGUOUS = "ambiguous"
     """DATA had begun and no valid reply came: the relay may have the mail."""
     NOT_OURS = "not_ours"
-    """The mark was refused: another process has the mail, or the address has changed. Nothing was sent."""
+    """Another process has the mail, or the address has changed. Nothing was sent."""
 
 
 @dataclass(frozen=True, slots=True)
 class MailResult:
     """``reply`` is the relay's or our reason, without addresses.
 
-    ``bad_address`` is the RFC 3463 code if the relay says that the address itself is bad.
+    ``bad_address`` is the RFC 3463 code if the address itself is bad.
     """
 
     verdict: Verdict
@@ -79,7 +79,7 @@ def reply_of(response: aiosmtplib.SMTPResponse) -> str:
 
 
 def message_of(error: BaseException) -> str:
-    """Without a message, return the name of the error's class."""
+    """An error without a message gives the name of its class."""
     return _without_addresses(str(error)) or type(error).__name__
 
 
@@ -95,11 +95,11 @@ _ADDRESS = re.compile(r"\S+@\S+")
 # ------------------------------------------------------------------------------------- settlements
 
 RETRY_FIRST: dict[int | None, timedelta] = {
-    None: timedelta(seconds=30),  # no reply: the relay is tried by itself meanwhile
+    None: timedelta(seconds=30),  # no reply: meanwhile connections to the relay are tried without mails
     421: timedelta(minutes=1),  # closing, or too many at once
-    450: timedelta(minutes=5),  # mailbox busy, or a host that wants to see us come back (greylisting)
+    450: timedelta(minutes=5),  # mailbox busy, or the host wants a second attempt (greylisting)
     451: timedelta(minutes=5),
-    452: timedelta(minutes=15),  # mailbox or disk full: only people can mend that
+    452: timedelta(minutes=15),  # mailbox or disk full: only people can change that
 }
 RETRY_MOST = timedelta(hours=4)
 

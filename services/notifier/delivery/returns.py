@@ -1,7 +1,7 @@
 """The mailbox of returned mails, read over IMAP.
 
-A report is marked as seen after it is stored. A process that ends between the two reads it again, and the
-store recognises it.
+A report is marked as seen after it is stored. If the process ends between the two, the store recognises the
+report when it is read again.
 """
 
 import imaplib
@@ -16,7 +16,6 @@ from services.notifier.settings import ImapServer, Tls
 from shared import certificates
 
 MOST = 200
-"""Messages per visit."""
 SECONDS = 30
 
 
@@ -49,7 +48,7 @@ class ReturnMailbox:
             try:
                 connection.logout()
             except (OSError, imaplib.IMAP4.error):
-                with suppress(OSError):  # the socket is gone already
+                with suppress(OSError):  # the socket is closed already
                     connection.shutdown()
 
     def unseen(self) -> list[tuple[str, bytes]]:

@@ -28,17 +28,14 @@ class WorkQueue:
         self._is_closed = False
 
     def put(self, mail: Claimed) -> None:
-        """Queue a mail behind those of its priority. A closed queue drops it."""
+        """A closed queue drops the mail."""
         if self._is_closed:
             return
         self._waiting[mail.priority].append(mail)
         self._wake_worker()
 
     async def get(self) -> Claimed | None:
-        """Wait for a mail, which is in progress until :meth:`finished`.
-
-        Returns None once the queue is closed.
-        """
+        """The mail is in progress until :meth:`finished`. Returns None once the queue is closed."""
         while (mail := self._take()) is None:
             if self._is_closed:
                 return None
@@ -65,7 +62,7 @@ class WorkQueue:
         return sum(len(mails) for other, mails in self._waiting.items() if other <= priority)
 
     def close(self) -> None:
-        """Drop the waiting mails and end the workers. The deliverer releases their claims."""
+        """End the workers. The deliverer releases the claims of the dropped mails."""
         self._is_closed = True
         for mails in self._waiting.values():
             mails.clear()

@@ -1,6 +1,6 @@
 """Workers send one mail after the other, the most urgent first.
 
-Marks and results of many mails share one statement. The mark of a mail is durable before its DATA.
+Marks and results of many mails share one statement. A mail's mark is durable before its DATA.
 """
 
 import asyncio
@@ -35,18 +35,15 @@ log = logging.getLogger(__name__)
 DATA_LEASE = timedelta(minutes=15)
 """Longer than the relay may take for DATA and the final dot together."""
 SETTLE_LINGER_SECONDS = 0.005
-"""Results wait this long for others, because a commit is expensive.
-
-A kill in this time leaves them ambiguous.
-"""
+"""Results wait this long for others, because a commit is expensive. A kill leaves them ambiguous."""
 ENOUGH = 50
-"""Behind this many mails, a mail stays in the queue for other processes."""
+"""If this many mails are claimed, the next ones stay in the queue for other processes."""
 
 RENDER_FAILURES = Counter(
     "parcours_mail_render_failures_total", "Mails that could not be written.", ["template"]
 )
 for _template in letters.LetterType:
-    RENDER_FAILURES.labels(_template)  # at 0 from now on, or nobody would see the first one
+    RENDER_FAILURES.labels(_template)  # starts at 0, so that an alert sees the first failure
 
 
 class Workers:
@@ -85,7 +82,7 @@ class Workers:
         self._settlements: Batcher[Settlement, None] = Batcher(self._settle, linger=SETTLE_LINGER_SECONDS)
 
     def open(self) -> None:
-        self._queue = WorkQueue(self._number)  # that of an earlier run is closed
+        self._queue = WorkQueue(self._number)  # an earlier run's queue is closed
         self._in_hand = 0
         self.idle.set()
         self._tasks = [asyncio.create_task(self._work()) for _ in range(self._number)]
@@ -194,7 +191,7 @@ class Workers:
                     return results.session_state_missing(claimed)
                 case letters.Postponed(until):
                     return results.postponed(claimed, "its time has not come", until - now)
-            # An address from which mails came back may be right again: its owner is to say so.
+            # A suppressed address may work again: only its owner can confirm that.
             if claimed.context.suppressed and mail.template is not letters.LetterType.CONFIRM_ADDRESS:
                 return results.suppressed(claimed)
             written = WrittenLetter(self._renderer.now(), WRITTEN_BY, claimed.context)
@@ -202,7 +199,8 @@ class Workers:
         except UnsendableAddress as error:
             return results.settled(claimed, MailResult(Verdict.FAILED, None, str(error)))
         except Exception:
-            # A fault of ours in one letter: the others go on, and it is tried again once it is mended.
+            # Our fault in one letter: the other letters go on, and this one is tried again after the
+            # correction.
             RENDER_FAILURES.labels(mail.template).inc()
             log.exception("The mail %s (%s) cannot be written", mail.mail_id, mail.template)
             return results.settled(
@@ -229,7 +227,7 @@ class Workers:
         except Exception as error:
             if not is_temporary(error):
                 raise
-            # Nothing was sent. Whether the mark is stored decides what happens when the lease runs out.
+            # Nothing was sent. When the lease runs out, the mail is ambiguous if the mark was stored.
             log.warning(
                 "The mark of mail %s cannot be stored (%s)", claimed.claim.mail_id, type(error).__name__
             )
@@ -274,7 +272,7 @@ class Workers:
         except Exception as error:
             if not is_temporary(error):
                 raise
-            # Its lease gives it back as well.
+            # Its lease returns it to the queue as well.
             log.warning("The mail %s cannot be given back (%s)", mail.claim.mail_id, type(error).__name__)
 
 

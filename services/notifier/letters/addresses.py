@@ -9,11 +9,11 @@ _WITHOUT_DOTS = {"gmail.com": "gmail.com", "googlemail.com": "gmail.com"}
 def canonical(address: str) -> str:
     """Return the address in lower case, its domain in IDNA form.
 
-    RFC 5321 allows local parts that differ in case alone, but no mail host makes two mailboxes of them.
+    RFC 5321 allows local parts that differ only in case, but no mail host uses that.
     """
     local, _, domain = address.strip().lower().rpartition("@")
     if not domain.isascii():
-        # A full stop of another script may end it, as one of ours may in the DNS.
+        # IDNA accepts full stops of other scripts, and a domain may end with a full stop.
         with contextlib.suppress(idna.IDNAError):
             domain = idna.encode(domain, uts46=True).decode().rstrip(".")
     return f"{local}@{domain}"

@@ -1,10 +1,10 @@
 """Reads delivery reports about returned mails (RFC 3464, RFC 3463). Pure.
 
-Reports come from anywhere and may contain anything, so a body is parsed only if its head says that it is a
-report about one of our mails.
+Anyone can send a report, so a body is parsed only if its head says that it is a report about one of our
+mails.
 
 Each mail has its own return path (VERP) with the mail's id and a code that only we can make. A report counts
-only if it names that mail's recipient: otherwise anyone with one of our mails could stop any address.
+only if it names that mail's recipient: otherwise any recipient could stop any address.
 """
 
 import email
@@ -24,13 +24,13 @@ ADDRESS_KEY = "address_key"
 RETURNED = "mails to this address came back: it is written to no more"
 
 LARGEST = 200_000
-"""Bytes of a report that are read. A report that quotes a whole mail is far smaller."""
+"""A report that quotes a whole mail is far smaller."""
 LARGEST_HEAD = 64_000
 MAX_PARTS = 20
-"""Multiparts in a message. Our reports have three. Python's parser recurses once for each, on every line."""
+"""Our reports have three. Python's parser recurses once for each multipart, on every line."""
 
 LONGEST_CONTENT_TYPE = 2_000
-"""Characters of a Content-Type. Python's parser takes quadratic time for its quotes."""
+"""Python's parser takes quadratic time for the quotes of a Content-Type."""
 
 _END_OF_HEAD = re.compile(rb"\r?\n\r?\n")
 _BOUNDARY = re.compile(rb"boundary\*?\d*\*?\s*=", re.IGNORECASE)
@@ -49,8 +49,8 @@ _SENT_TO = ("Delivered-To", "X-Original-To", "Envelope-To", "To")
 _THE_ADDRESS_IS_BAD = {"5.1.1", "5.1.2", "5.1.3", "5.1.6", "5.1.10", "5.2.1", "5.4.4"}
 """No such address or domain, a moved address, a closed mailbox.
 
-Other refusals say nothing of the address: a full mailbox (5.2.2), a policy (5.7.x), a size (5.3.4), or a
-fault of the sender (5.1.7, 5.1.8), such as a day without our domain.
+Other refusals do not concern the address: a full mailbox (5.2.2), a policy (5.7.x), a size (5.3.4), or a
+fault of the sender (5.1.7, 5.1.8).
 """
 
 
@@ -102,10 +102,7 @@ class ReturnPath:
 
 
 def read(raw: bytes, path: ReturnPath) -> Bounce | None:
-    """Return the bounce that a message to the return path reports.
-
-    Returns None if it reports no failure of our mails.
-    """
+    """Return the bounce that a message reports, or None if it reports no failure of our mails."""
     raw = raw[:LARGEST]
     end = _END_OF_HEAD.search(raw, 0, LARGEST_HEAD)
     if end is None:
@@ -118,7 +115,7 @@ def read(raw: bytes, path: ReturnPath) -> Bounce | None:
         return None
     try:
         fields = _failed(email.message_from_bytes(raw))
-    except Exception:  # noqa: BLE001 Python's parser fails on odd parameters and charsets in many ways
+    except Exception:  # noqa: BLE001 Python's parser raises many errors on odd parameters and charsets
         return None
     if fields is None:
         return None
@@ -137,7 +134,7 @@ def _failed(report: Message) -> Message | None:
     """Our mails have one recipient each."""
     for fields in _recipients(report):
         if _header(fields, "Action").strip().lower() == "failed":
-            return fields  # not delayed, delivered, relayed: then nothing has come back
+            return fields  # a delayed, delivered or relayed mail has not come back
     return None
 
 

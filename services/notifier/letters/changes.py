@@ -40,7 +40,7 @@ def change_of(before: NumberedSession | None, after: NumberedSession, now: datet
     gone = [{"title": module.title or after.title, **_row(module)} for module in dropped(before, after)]
     if gone:
         called_for.append(Letter(LetterType.MODULE_CANCELLED, {"modules": gone}))
-    # Who has no seat has no link, and no calendar from which something must be taken.
+    # An agent without a seat has no link, and no calendar entry to remove.
     to_who_waits = {name: value for name, value in details.items() if name != "link_changed"}
     if to_who_waits or gone:
         to_who_waits |= {"gone": gone} if gone else {}

@@ -9,7 +9,7 @@ from shared.events.seances import NumberedSession
 
 @dataclass(frozen=True, slots=True)
 class LetterContext:
-    """What is known of a letter's session and reader.
+    """The known facts about a letter's session and reader.
 
     ``other`` is a second session named in the letter. ``people`` and ``trainers`` are names of persons who
     are still known. ``listed`` are the sessions in a letter to organisers. ``suppressed``: mails to the

@@ -54,7 +54,7 @@ def letters_for(decision: Decision, before: EnrolmentState | None) -> tuple[Lett
         case AttendanceRecorded(attendance=Attendance.ATTENDED):
             return (Letter(LetterType.EVALUATION, once=True),)
         case _:
-            return ()  # attendance alone, and what later versions publish
+            return ()  # attendance at some modules, or an event that only a later version knows
 
 
 def _letter_of_seat(enrolled: AgentEnrolled) -> Letter:
@@ -90,11 +90,11 @@ def _names_of(left: SeatLeft) -> LetterDetails:
 
 def _letters_of_refusal(refused: EnrolmentRefused) -> tuple[Letter, ...]:
     if refused.asked == "approval":
-        return ()  # the employer asked, and reads the answer on their portal
+        return ()  # the employer asked, and reads the answer on the portal
     if refused.reason is Reason.NOT_ENROLLED:
-        return ()  # there was nothing to withdraw: the portal has its answer, the agent needs none
+        return ()  # there was nothing to withdraw: only the portal needs the answer
     if refused.reason is Reason.ALREADY_ENROLLED and refused.asked == "enrolment":
-        return (Letter(LetterType.ALREADY_ENROLLED),)  # a refusal, but not one of the seat they have
+        return (Letter(LetterType.ALREADY_ENROLLED),)  # the agent keeps the first enrolment
     known = refused.reason is not Reason.UNKNOWN_SESSION
     details = {"reason": refused.reason.value}
     if refused.to_session_id is not None:
@@ -111,7 +111,7 @@ _REFUSALS = {
 
 
 def state_after(decision: Decision) -> EnrolmentState | None:
-    """Return the state after the decision, or None if it changes nothing."""
+    """Return None if the decision changes nothing."""
     match decision:
         case AgentEnrolled():
             return EnrolmentState.ENROLLED
@@ -140,7 +140,7 @@ class DecisionsRead:
 
 
 def read_decisions(known: Mapping[UUID, KnownEnrolment], decisions: Sequence[Decision]) -> DecisionsRead:
-    """A decision older than the known state calls for nothing.
+    """A decision older than the known state calls for no letter.
 
     A refusal that changes nothing has no version of its own, so it is never old.
     """

@@ -15,7 +15,7 @@ class FanOutTask(StrEnum):
     CHANGE = "change"
     REMOVAL = "removal"
     CHANGE_WAITING = "change-waiting"
-    """For each agent without a seat yet: waiting, offered or pending."""
+    """To each agent without a seat yet: waiting, offered or pending."""
     JOINING = "joining"
     REMINDER_WEEK = "reminder-week"
     REMINDER_DAY = "reminder-day"
@@ -40,9 +40,9 @@ TASK_OF = {template: task for task, template in TEMPLATE_OF.items()}
 class FanOut:
     """One letter to all participants of a session, or to all followers of some news.
 
-    ``event_id`` called for it; ``subject_id`` is the session or the item of news. It begins at ``due_at``, or
-    at once if that is None. Only enrolments read before ``called_for_at`` get it, because later ones are
-    confirmed with the new facts. A replay is for everyone.
+    ``event_id`` called for it; ``subject_id`` is the session or the item of news. It begins at ``due_at``;
+    None means at once. Only enrolments read before ``called_for_at`` get it, because later confirmations have
+    the new facts. A replay is for everyone.
     """
 
     event_id: UUID
@@ -75,8 +75,8 @@ def scheduled_fan_outs(
     """Return a fan-out for each scheduled letter that is still to be sent.
 
     A late letter is sent at once if the session ``is_new``, because decisions about it may have arrived
-    earlier, or if it is ``owed``: a change of the session moved its moment into the past. Agents enrolled
-    now receive it.
+    earlier, or if it is ``owed``: a change of the session moved its moment into the past. Agents enrolled now
+    receive it.
     """
     found = []
     for planned in schedule(session):

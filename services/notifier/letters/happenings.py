@@ -48,10 +48,7 @@ _PLAIN: dict[type[Event], Happening] = {
 
 
 def happening_of(event: Event) -> tuple[Happening, str | None] | None:
-    """Return what happened to the agent, and why or how.
-
-    Returns None if the event is not part of a story.
-    """
+    """Return what happened to the agent, and why or how, or None if the event is not part of a story."""
     match event:
         case AgentEnrolled():
             return Happening.ENROLLED, _how_enrolled(event)

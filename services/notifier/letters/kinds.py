@@ -105,7 +105,7 @@ class EnrolmentState(StrEnum):
 class Kind:
     """The common traits of letters with one template.
 
-    A letter is not sent if the enrolment is not in the state ``valid_while``. ``access``: it shows how to
+    A letter is sent only while the enrolment is in the state ``valid_while``. ``access``: it shows how to
     connect. ``subscribed``: its reader may unsubscribe. ``as_given``: it is about the address that it goes
     to.
     """
@@ -145,7 +145,7 @@ KINDS: Mapping[LetterType, Kind] = {
     LetterType.WAITLISTED: Kind(valid_while=EnrolmentState.WAITLISTED, link=Link.WITHDRAW, tone=Tone.WAITING),
     LetterType.SEAT_OFFERED: Kind(valid_while=EnrolmentState.OFFERED, link=Link.OFFER, tone=Tone.URGENT),
     LetterType.OFFER_LAPSED: Kind(valid_while=EnrolmentState.LAPSED, tone=Tone.ENDED),
-    # A line of thousands ends at once: answers to what others have just asked go first.
+    # A waiting list of thousands ends at once: answers to recent requests go first.
     LetterType.SEAT_NOT_OBTAINED: Kind(
         valid_while=EnrolmentState.NOT_OBTAINED, priority=Priority.REMINDER, tone=Tone.ENDED
     ),
@@ -156,7 +156,7 @@ KINDS: Mapping[LetterType, Kind] = {
     LetterType.OFFER_REFUSED: Kind(tone=Tone.ENDED),
     LetterType.MOVE_REFUSED: Kind(tone=Tone.ENDED),
     LetterType.WITHDRAWN: Kind(valid_while=EnrolmentState.WITHDRAWN, calendar=CalendarAction.CANCEL),
-    # A cancellation may concern 100,000: answers to what others have just asked go first.
+    # A cancellation may concern 100,000 agents: answers to recent requests go first.
     LetterType.SESSION_CANCELLED: Kind(
         calendar=CalendarAction.CANCEL, priority=Priority.REMINDER, tone=Tone.ENDED
     ),
@@ -207,7 +207,7 @@ KINDS: Mapping[LetterType, Kind] = {
     LetterType.ADDRESS_CORRECTED: Kind(as_given=True),
     LetterType.MINIMUM_MISSED: Kind(tone=Tone.URGENT),
     LetterType.SELECTION_DUE: Kind(tone=Tone.URGENT),
-    # To all who are in a session: answers to what others have just asked go first.
+    # It goes to all participants of a session: answers to recent requests go first.
     LetterType.ORGANISER_MESSAGE: Kind(priority=Priority.REMINDER),
     LetterType.NOMINATION_ANSWERED: Kind(),
     LetterType.MAILS_RETURNED: Kind(priority=Priority.REMINDER, tone=Tone.URGENT),
@@ -237,12 +237,6 @@ class Letter:
 
 @dataclass(frozen=True, slots=True)
 class Mail:
-    """A queued letter to one person.
-
-    ``version`` is that of the enrolment when the letter was called for. ``message_id`` is the same at each
-    attempt.
-    """
-
     mail_id: UUID
     template: LetterType
     details: LetterDetails

@@ -18,9 +18,9 @@ _EDITIONS = UUID("5b0c1f52-8d43-5f0e-9a43-6f5f9f3f0d17")
 _OPENINGS = UUID("0d8d4b51-7d0e-5c55-9a0c-8f0f1f2ad3b7")
 _HOUR = time(16)
 _ZONE = ZoneInfo("Europe/Paris")
-"""At this hour it is day in every department: 10 or 11 in Martinique, 18 or 19 in La Réunion [choice]."""
+"""The hour is in daytime in every department: 10 or 11 in Martinique, 18 or 19 in La Réunion [choice]."""
 _CLOSING = timedelta(minutes=10)
-"""In its last minutes an edition takes nothing new, because items on their way would miss it."""
+"""In its last minutes an edition takes no new item, because items being stored would miss it."""
 _FRESH = timedelta(days=7)
 """Older items are no news, so that a reloaded catalogue announces nothing again."""
 
@@ -48,7 +48,7 @@ class Interest:
 
     @classmethod
     def parse(cls, text: str) -> "Interest":
-        """Read the text form. Raises ``ValueError``."""
+        """Raises ``ValueError``."""
         kind, _, value = text.partition(":")
         return cls(InterestKind(kind), value)
 
@@ -59,7 +59,7 @@ class Interest:
 
     @property
     def offer_id(self) -> str | None:
-        """The offer, or None for another kind of interest."""
+        """None for another kind of interest."""
         return self.value.partition("/")[0] if self.kind is InterestKind.OFFER else None
 
 
@@ -75,7 +75,7 @@ class NewsKind(StrEnum):
 class NewsItem:
     """Something that has opened. ``url`` is None for a session, whose page is ours.
 
-    ``session_id`` is a recorded or opened session, whose participants get another letter.
+    ``session_id`` is a recorded or opened session: its participants get another letter.
     """
 
     item_id: UUID
@@ -100,7 +100,7 @@ class NewsItem:
 
 
 def news_of(event: ReplayPublished | ResourcePublished) -> NewsItem:
-    """A community is followed by its first theme [choice], because events have no other name for it."""
+    """A community is followed by its first theme [choice], because events do not name the community."""
     interests = [Interest(InterestKind.THEME, theme) for theme in event.themes]
     interests += [Interest(InterestKind.COMMUNITY, theme) for theme in event.themes]
     if isinstance(event, ReplayPublished):
@@ -174,7 +174,6 @@ def news_of_opening(
 
 
 def _without_repetition(items: Sequence[NewsItem]) -> list[NewsItem]:
-    """The opening of a session includes that it takes place."""
     opened = {item.session_id for item in items if item.kind is NewsKind.OPENING}
     return [item for item in items if item.kind is not NewsKind.SESSION or item.item_id not in opened]
 
@@ -185,7 +184,7 @@ def is_fresh(item: NewsItem, now: datetime) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Edition:
-    """One day's letter. ``edition_id`` replaces the id of an event that called for it."""
+    """``edition_id`` replaces the id of an event that called for the letter."""
 
     edition_id: UUID
     due_at: datetime

@@ -84,7 +84,7 @@ def digest_letter(
     returned: Mapping[UUID, int],
     now: datetime,
 ) -> Letter | None:
-    """Return None if there is nothing to say. Decisions to take come first. It names nobody."""
+    """Return None if there is nothing to say. Decisions to take come first. The letter names nobody."""
     rows = [
         {
             **_digest_row(session, counts.get(session.session_id, {}), now),
@@ -127,7 +127,7 @@ def _digest_row(session: NumberedSession, counts: Counts, now: datetime) -> Deta
         "offered": offered,
         "waiting": counts.get(EnrolmentState.WAITLISTED, 0),
         "pending": pending,
-        # What the employer has not agreed to ends at the close: what is left are candidates.
+        # Undecided approvals end at the close, so only candidates are left then.
         "to_rank": candidates if closes <= now else 0,
         "minimum_missed": minimum if is_decided_now and enrolled + offered + candidates < minimum else 0,
         "soon": int(any(now < moment <= now + SOON for moment in (closes, starts))),

@@ -19,7 +19,7 @@ from shared.events.enrolment import Awaiting
 from shared.events.vocabulary import Format, Status
 
 MORNING, NIGHT = time(8), time(20)
-"""Letters that nobody waits for leave between these hours, in the session's time zone."""
+"""Letters without urgency leave between these hours, in the session's time zone."""
 HOME = "Europe/Paris"
 """The time zone of letters about no session."""
 EVENING = time(19)
@@ -52,7 +52,7 @@ CONFIRM_FOR = timedelta(hours=48)
 
 _DAY = timedelta(days=1)
 _CLOCKS_DIFFER = timedelta(minutes=1)
-"""A mail due by the database's clock is not postponed if our clock is slightly behind."""
+"""A due mail is not postponed if our clock is slightly behind the database's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,14 +71,14 @@ class ScheduledLetter:
 def schedule(session: SessionState) -> tuple[ScheduledLetter, ...]:
     """Return the joining instructions and the two reminders, in this order.
 
-    Each leaves some days before the start in the session's time zone, so that the hour stays over a change
-    of clocks. A MOOC sends its joining instructions at the start.
+    Days count in the session's time zone, so that the hour stays over a change of clocks. A MOOC sends its
+    joining instructions at the start.
     """
     return _schedule(planning_of(session)) if session.status is Status.PUBLISHED else ()
 
 
 class Planning(NamedTuple):
-    """The scheduled letters depend on these facts. A change of any re-plans the letters."""
+    """A change of any of these facts re-plans the scheduled letters."""
 
     format: Format
     starts_at: datetime
@@ -161,7 +161,7 @@ def next_morning(moment: datetime, timezone: str) -> datetime | None:
 
 @dataclass(frozen=True, slots=True)
 class Superseded:
-    """The letter is not sent because it is no longer true. ``why`` is for operators."""
+    """The letter is no longer true and not sent. ``why`` is for operators."""
 
     why: str
 

@@ -1,1 +1,1 @@
-"""Revisions of the notifier's database; each brings it from the one before to the next."""
+"""Revisions of the notifier's database, oldest first."""

@@ -47,7 +47,7 @@ def _organisers(found: figures.OfferFigures) -> dict[str, str]:
 
 
 def _reason(code: str) -> str:
-    """Return the code if only a newer version knows the reason."""
+    """A reason known only to a newer version is shown as its code."""
     return labels.REFUSALS.get(code, code)
 
 

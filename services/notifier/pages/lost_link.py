@@ -60,7 +60,7 @@ class _LostLinkPage:
             await self.guard.take(request, "lost_link", self.rate, network_of(request))
         except LimitMet as error:
             raise Closed(LostLinkMessage.TOO_MANY) from error
-        with suppress(NoLetterSent):  # the page says the same
+        with suppress(NoLetterSent):  # the page does not reveal it
             async with self.database.transaction() as tx:
                 await lost_links.send(tx, address, self.guard.digest)
         return self.rendering.notice(LostLinkMessage.SENT)

@@ -1,7 +1,7 @@
 """Support's mail log.
 
-A search travels in the body of a POST, because proxies log URLs. Links in a shown letter open nothing, so
-that support cannot answer an offer for an agent.
+A search is a POST, because proxies log URLs. Links in a shown letter open nothing, so that support cannot
+answer an offer for an agent.
 """
 
 from collections.abc import Sequence
@@ -173,10 +173,9 @@ class MailLogPages:
 
 
 async def _decide(visit: StaffVisit, mail_id: UUID, decision: str, after: int) -> UUID | None:
-    """Apply the operator's decision about a mail.
+    """Return the mail to show next, or None if the mail no longer waits for a decision.
 
     ``after`` is the number of decisions that the operator had seen, so that a double click counts once.
-    Returns the mail to show next, or None if the mail no longer waits for a decision.
     """
     async with visit.database.transaction() as tx:
         match decision:

@@ -1,7 +1,4 @@
-"""Support's pages: search a person, and read the person's story.
-
-Searches travel in the body of a POST, because proxies log URLs.
-"""
+"""Support's pages: search a person, and read the person's story. A search is a POST: proxies log URLs."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -56,7 +53,7 @@ class PeoplePages:
         return self._search(visit, typed, found=found)
 
     async def correct(self, visit: StaffVisit) -> Response:
-        """Request another address for the agent, unless the address has changed since support saw it."""
+        """Do nothing if the address has changed since support saw it."""
         chosen, purpose = _chosen(visit), _purpose(visit)
         if visit.request.method != "POST" or chosen is None or purpose is None:
             return see_other(PEOPLE)
@@ -83,7 +80,7 @@ class PeoplePages:
         return self._page(visit, story, reading, is_requested=True)
 
     async def write_again(self, visit: StaffVisit) -> Response:
-        """Send mails to the agent's address again, unless it has changed since support saw it."""
+        """Do nothing if the address has changed since support saw it."""
         chosen, purpose = _chosen(visit), _purpose(visit)
         if visit.request.method != "POST" or chosen is None or purpose is None:
             return see_other(PEOPLE)

@@ -1,7 +1,7 @@
 """Subscriptions: requested, confirmed by the address's owner, changed, ended with one click.
 
-Mail scanners open links, so only a POST changes anything. Links get forwarded, so no page shows an address
-or says whether it is subscribed.
+Mail scanners open links, so only a POST changes anything. Links get forwarded, so no page shows an address or
+says whether it is subscribed.
 """
 
 from collections.abc import Collection, Iterable
@@ -118,7 +118,7 @@ class _SubscriptionPages:
         """
         await self.guard.take(request, "subscription", self.rates.of_a_network, network_of(request))
         titles = interests.titles(chosen, names)
-        with suppress(NoLetterSent):  # the page says the same
+        with suppress(NoLetterSent):  # the page does not reveal it
             async with self.database.transaction() as tx:
                 await self.guard.take_in(tx, request, "subscriptions", self.rates.of_all)
                 await subscriptions.request(tx, address, sorted(chosen), titles, self.guard.digest)
@@ -202,7 +202,6 @@ class _SubscriptionPages:
         )
 
     async def unsubscribe(self, request: Request) -> Response:
-        """One click (RFC 8058): a POST without log-in or cookie, from a mail program or the page's button."""
         subscriber_id = (await self._read(request, Purpose.UNSUBSCRIBE)).subject
         if request.method != "POST":
             return self.rendering.page("unsubscribe.html")

@@ -94,7 +94,7 @@ class CalendarWriter:
     ) -> CalendarPart:
         """Cancel any :meth:`invitation`, by a higher sequence number.
 
-        It includes séances cancelled earlier, because the agent may not have opened the letters about these.
+        It includes modules cancelled earlier, because the agent may not have opened the letters about them.
         """
         return self._part(session, [*session.numbered_modules, *session.gone], "CANCEL", invitee, why)
 
@@ -124,7 +124,7 @@ class CalendarWriter:
         invitee: Invitee,
         description: str | None = None,
     ) -> CalendarPart:
-        # What is published has no attendees (RFC 5546, 3.2.1).
+        # A PUBLISH has no attendees (RFC 5546, 3.2.1).
         name, address = mime.one_line(invitee.attendee.name), invitee.attendee.address
         attendee = None if method == "PUBLISH" else Person(name, address)
         events = [
@@ -163,7 +163,7 @@ class CalendarWriter:
         *,
         cancelled: bool,
     ) -> Details:
-        # A cancellation goes to people who have no seat, or not any more.
+        # Readers of a cancellation have no seat.
         link = None if cancelled else session.join_url
         place = session.venue or link or (labels.ONLINE if session.join_url else None)
         title = session.title if module.title is None else f"{session.title} : {module.title}"

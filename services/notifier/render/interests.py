@@ -10,7 +10,7 @@ OFFERED: tuple[Interest, ...] = (
     *(Interest(InterestKind.DELEGATION, delegation.value) for delegation in Delegation),
     *(Interest.of_offer(offer) for offer in labels.OFFERS),
 )
-"""The interests that our page always offers. It adds interests known from events; portals may add more."""
+"""The interests that our page always offers, beside the interests known from events."""
 Names = Mapping[str, str]
 NO_NAMES: Names = MappingProxyType({})
 

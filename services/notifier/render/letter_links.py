@@ -17,7 +17,7 @@ class ArrivalCode:
 
 
 class LetterLinks:
-    """Without ``links``, nothing can be signed and there are no addresses."""
+    """Without ``links`` there are no addresses."""
 
     def __init__(self, links: Links | None, now: Callable[[], datetime]) -> None:
         self._links = links
@@ -53,7 +53,7 @@ class LetterLinks:
     def answer(
         self, mail: letters.Mail, context: letters.LetterContext, session: letters.NumberedSession
     ) -> str | None:
-        """Return the address to reply to an offer, or None if no offer stands."""
+        """None if no offer stands."""
         enrolment = context.enrolment
         if enrolment is None or enrolment.state is not letters.EnrolmentState.OFFERED:
             return None
@@ -65,7 +65,7 @@ class LetterLinks:
         return ArrivalCode(self._links.arrival(mail.enrolment_id), f"code.{mail.mail_id.hex}@parcours")
 
     def enrolments(self, mail: letters.Mail) -> str | None:
-        """Return the address of the reader's enrolments, or None if the letter is about none."""
+        """None if the letter is about no enrolment."""
         return self._to_agent(Purpose.ENROLMENTS, mail, until=self._now() + ENROLMENTS_FOR)
 
     def _to_agent(

@@ -71,7 +71,7 @@ def wire_address(address: str) -> str:
     """
     local, at, domain = unicodedata.normalize("NFC", address).rpartition("@")
     try:
-        # IDNA 2008: Python's own codec is that of 2003, and makes another domain of one with an ß.
+        # IDNA 2008. Python's own codec implements IDNA 2003, where a domain with ß becomes another domain.
         wire = f"{local}@{domain if domain.isascii() else idna.encode(domain, uts46=True).decode()}"
         octets = len(local.encode())
     except UnicodeError:
@@ -128,12 +128,12 @@ def message(
 ) -> bytes:
     """Return the mail with CRLF line ends. ``headers`` have values made by the functions above.
 
-    The first calendar is an alternative to the text. The others are attachments, because a reader takes only
-    one alternative. ``boundary`` begins with ``=_``, so that no encoded text can contain it.
+    The first calendar is an alternative to the text. The others are attachments, because a mail program shows
+    only one alternative. ``boundary`` begins with ``=_``, so that no encoded text can contain it.
     """
     lines = [f"{name}: {value}" for name, value in headers]
     lines += ["MIME-Version: 1.0", ""]
-    head = "\r\n".join(lines).encode()  # ASCII but for an address that needs SMTPUTF8
+    head = "\r\n".join(lines).encode()  # only an address that needs SMTPUTF8 is not ASCII
     alternatives = _alternatives(text, _html_part(html, image, boundary), calendars[:1], boundary)
     if len(calendars) < 2:
         return head + alternatives
@@ -172,7 +172,7 @@ def _html_part(html: str, image: InlineImage | None, boundary: str) -> bytes:
 
 
 def _alternatives(text: str, html: bytes, calendars: Sequence[Attachment], boundary: str) -> bytes:
-    """A reader takes the last alternative that it understands."""
+    """A mail program shows the last alternative that it understands."""
     separator = f"--{boundary}\r\n".encode("ascii")
     parts = [
         f'Content-Type: multipart/alternative; boundary="{boundary}"\r\n\r\n'.encode("ascii"),
@@ -194,7 +194,7 @@ def _base64_part(attachment: Attachment) -> bytes:
 
 
 def _quoted_printable(text: str) -> bytes:
-    # Blanks at the end of a line say nothing, and b2a_qp makes lines of 77 characters of some.
+    # Strip blanks at line ends: b2a_qp would make lines of 77 characters of them.
     lines = text.replace("\r\n", "\n").replace("\r", "\n").removesuffix("\n").split("\n")
     stripped = "".join(f"{line.rstrip(_BLANKS)}\n" for line in lines)
     encoded = binascii.b2a_qp(stripped.encode(errors="replace"), istext=True)

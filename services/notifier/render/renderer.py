@@ -26,7 +26,7 @@ class Outgoing:
 
 
 class Renderer:
-    """Renders letters as MIME messages. Without ``links``, letters refer their reader to the portal.
+    """Without ``links``, letters refer their reader to the portal.
 
     ``return_path`` gives each mail its own return address; without it, mails return to the sender.
     """
@@ -101,7 +101,7 @@ class Renderer:
         return templates_of(mail.template)[1].render(self._variables.of(mail, context))
 
     def _reply_to(self, address: str) -> str:
-        """Return the given address if every relay accepts it, else our contact address."""
+        """Use our contact address unless every relay accepts the given one."""
         try:
             return mime.ascii_address(address)
         except mime.UnsendableAddress:

@@ -78,7 +78,7 @@ class LetterVariables:
     def _explanation(
         self, mail: letters.Mail, context: letters.LetterContext, variables: Mapping[str, Any]
     ) -> Explanation:
-        """Explain a refused move by the other session, unless it was too late to leave."""
+        """The other session explains a refused move, unless it was too late to leave."""
         session, is_over = context.session, bool(variables["enrolment_is_over"])
         if mail.template is letters.LetterType.MOVE_REFUSED and session is not None:
             too_late = mail.called_for_at >= session.withdrawal_ends_at
@@ -184,13 +184,13 @@ class LetterVariables:
         return {
             "listed": listed,
             "management": f"{page}/sessions/{about}" if page and about else page,
-            # Not the delegation's own address: that is where the letter arrives.
+            # The delegation's own address would be the letter's recipient.
             "contact": self._sender.contact,
             "links": self._links.of_subscriber(mail),
         }
 
     def _after_move(self, mail: letters.Mail, context: letters.LetterContext) -> dict[str, Any]:
-        """If the new seat is gone, the letter speaks of the former session alone."""
+        """If the new seat is gone, the letter speaks only of the former session."""
         left = self._view(context.other) if context.other is not None else None
         if letters.is_true(mail, context, self._now()):
             return {"left": left, "has_seat": True}
@@ -218,7 +218,7 @@ class LetterVariables:
             "list_is_closed": session is not None and now >= session.enrolment_closes_at,
             "enrolment_is_over": session is not None
             and (now >= session.enrolment_closes_at or session.status is Status.CANCELLED),
-            # In confirmations too: some agents enrol too late for joining instructions.
+            # In confirmations too, because some agents enrol too late for joining instructions.
             "accommodates": mail.template in _ACCOMMODATES and not over,
             "withdrawable": kind.link is letters.Link.WITHDRAW
             and kind.valid_while is letters.EnrolmentState.ENROLLED

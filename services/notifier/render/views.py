@@ -22,9 +22,9 @@ class SessionView:
     session_id: UUID
     title: str
     named: str
-    """For a subject: the title without subtitle, and the town."""
+    """The title without subtitle, and the town, for a subject."""
     day: str
-    """For a subject: the first day. Empty for a MOOC, which is open for weeks."""
+    """The first day, for a subject. Empty for a MOOC, which is open for weeks."""
     tile: tuple[str, str, str] | None
     """Day, month and weekday of the start. None for a MOOC."""
     when: str
@@ -124,10 +124,7 @@ class ChangeKind(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class ChangeView:
-    """``before`` is None if unknown.
-
-    ``module`` is the title of a new séance or one with other dates.
-    """
+    """``module`` is the title of a new module or one with other dates. ``before`` is None if unknown."""
 
     kind: ChangeKind
     now: str | None
@@ -207,7 +204,7 @@ def explanation_of(
 ) -> Explanation:
     requested = _REQUESTED.get(mail.template, "enrolment")
     if requested == "swap" and session is not None and mail.session_id == session.session_id:
-        requested = "withdrawal"  # it was too late to leave the session, whatever the other one had
+        requested = "withdrawal"  # it was too late to leave the session, whatever the other session had
     found = explanation(
         Reason(str(mail.details["reason"])),
         requested=requested,

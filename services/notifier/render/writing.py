@@ -98,14 +98,14 @@ def _environments() -> tuple[Environment, Environment]:
 @functools.cache
 def style_of(tone: letters.Tone) -> Markup:
     _, html = _environments()
-    return Markup(html.get_template("style.css").render(themes=THEMES, tone=tone).strip())  # noqa: S704 ours
+    return Markup(html.get_template("style.css").render(themes=THEMES, tone=tone).strip())  # noqa: S704 the text is ours
 
 
 @functools.cache
 def templates_of(name: letters.LetterType) -> tuple[Template, Template]:
     text, html = (environment.get_template(f"{name}.jinja") for environment in _environments())
     for template in (text, html):
-        template.globals = dict(template.globals)  # Jinja's chain of them is slow to copy
+        template.globals = dict(template.globals)  # a copy of Jinja's ChainMap would be slow
     return text, html
 
 

@@ -17,7 +17,7 @@ async def record(tx: Transaction, raw: bytes, path: ReturnPath) -> str:
 
     A report that names another recipient is ``no report``.
     """
-    # In a thread: parsing a message may take a while, and mails and leases must not wait for it.
+    # In a thread, because parsing may take long, and mails and leases must not wait.
     bounce = await asyncio.to_thread(reports.read, raw, path)
     mail = None if bounce is None else await bounces.find(tx, bounce.mail_id)
     if bounce is None or mail is None or canonical(mail.address) != canonical(bounce.recipient):
@@ -39,7 +39,7 @@ async def lift(tx: Transaction, address: str) -> bool:
 
 
 async def lift_of(tx: Transaction, agent: AgentKey, reading: Reading, *, seen: str) -> bool:
-    """Write to an agent's address again, unless it is no longer the one ``seen``."""
+    """Do nothing if the address is no longer the one ``seen``."""
     (person,) = await people.known(tx, [agent])
     if not seen or person.address != seen:
         return False
@@ -49,10 +49,7 @@ async def lift_of(tx: Transaction, agent: AgentKey, reading: Reading, *, seen: s
 
 
 async def lift_for(tx: Transaction, mail_id: UUID, reading: Reading, *, seen: str) -> bool:
-    """Write to the address of a mail again, unless it is no longer the one ``seen``.
-
-    Only for mails to no agent: :func:`lift_of` is for agents.
-    """
+    """Only for mails to no agent. Do nothing if the address is no longer the one ``seen``."""
     mail = await mails.get(tx, mail_id)
     if mail is None or mail.issuer or not seen or await claims.address_now(tx, mail_id) != seen:
         return False

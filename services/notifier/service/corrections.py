@@ -25,7 +25,7 @@ async def request(
 ) -> UUID | None:
     """Ask all services to correct an agent's address. Returns the id of the request.
 
-    Returns None if the address is not the one ``seen``, or if not all services would know the agent.
+    Returns None if the address is not the one ``seen``, or if some service would not know the agent.
     """
     (person,) = await people.known(tx, [agent])
     if not person.is_correctable or person.address != seen:
@@ -42,16 +42,16 @@ async def is_everywhere(tx: Transaction, agent: AgentKey, address: str) -> bool:
 
 
 async def apply(tx: Transaction, event_id: UUID, corrected: AgentDetailsCorrected, moment: datetime) -> None:
-    """Apply a correction received at ``moment``, and notify the former addresses.
+    """Notify the former addresses. The new address is no longer suppressed.
 
-    The new address is no longer suppressed.
+    ``moment`` is when the correction was received.
     """
     former = await corrections.former_addressees(tx, corrected, moment)
     await corrections.apply(tx, corrected, moment)
     if corrected.email is not None:
         await bounces.lift(tx, corrected.email)
     for number, addressee in enumerate(former):
-        # Mails to a suppressed address come back: nobody reads them there.
+        # Mails to a suppressed address come back unread.
         if await bounces.suppressed_since(tx, addressee.address) is None:
             details = {
                 "reference": str(addressee.enrolment_id),

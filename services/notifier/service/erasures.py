@@ -20,7 +20,7 @@ from shared.personal_data import Subject
 from shared.read_log import Reading, ReadKind
 
 ENROLMENT = "enrolment"
-"""This service erases an agent first, because its decisions call for letters."""
+"""Its decisions call for letters, so it erases an agent first."""
 SERVICES = frozenset(("catalogue", "enrolment", "notifier"))
 MOST_OTHERS = 20
 LETTERS_WAIT = timedelta(hours=1)
@@ -42,7 +42,7 @@ async def request(tx: Transaction, agent: AgentKey, now: datetime, reading: Read
 
 
 async def is_asked_here(tx: Transaction, request_id: str) -> bool:
-    """Support made this request, even if it has not come back to this service."""
+    """Support made this request, although its event may not be read yet."""
     return await erasures.is_asked_here(tx, request_id)
 
 

@@ -10,7 +10,7 @@ from shared.database import Transaction
 
 
 async def in_progress(tx: Transaction) -> tuple[int, float]:
-    """Return how many have begun and are not done, and the age of the oldest in seconds."""
+    """Return how many fan-outs are not done, and the age of the oldest in seconds."""
     return await fan_outs.in_progress(tx)
 
 
@@ -46,7 +46,7 @@ async def _queue(
         case FanOutTask.MESSAGE:
             return await fan_outs.queue_message(tx, fan_out, ids)
         case task if fan_out.due_at is None:
-            # Whoever enrolled after a change was informed of the session as it is; a replay is for everyone.
+            # An agent enrolled after a change has read the new facts. A replay is for everyone.
             only_before = task is not FanOutTask.REPLAY
             return await fan_outs.queue_letters(tx, fan_out, template, ids, only_before=only_before)
     return await fan_outs.queue_scheduled(

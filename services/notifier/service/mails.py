@@ -57,8 +57,8 @@ async def find(
 ) -> list[MailRow]:
     """Return mails, newest first, of an agent or in a state: after ``after`` or before ``before``.
 
-    Without ``issuer``, all agents with this ``agent_id`` count. If nobody has the id, it may be a reference.
-    Each agent found, or known and sought in vain, is recorded as read. The typed text is not stored.
+    Without ``issuer``, all agents with this ``agent_id`` count. An unknown id may be a reference. The read
+    log records each agent found, or the unknown one, but not the typed text.
     """
     meant = [] if agent_id is None else await people.agents_by_identifier_or_reference(tx, agent_id, issuer)
     is_identifier = any(agent.agent_id == agent_id for agent in meant)
@@ -110,8 +110,8 @@ async def counts(tx: Transaction) -> dict[MailState, int]:
 class MailDetails:
     """``written`` says when and by which program the letter was written, if stored.
 
-    ``context`` is of that moment, else the present one, or None while the session is unknown. A mail sent
-    now would go to ``address``.
+    ``context`` is of that moment, else the present one, or None while the session is unknown. A mail sent now
+    would go to ``address``.
     """
 
     row: MailRow
@@ -138,7 +138,7 @@ async def show(
     waits = row.needs_session and context.session is None
     shown_context = None if waits else context
     if written is not None:
-        # Names of others are those of now: who was forgotten meanwhile is named no more.
+        # Names of other persons are the present ones, because a person may have been erased since.
         shown_context = replace(written.context, people=context.people, trainers=context.trainers)
     address, is_new = await claims.address_now(tx, mail_id), letter.template is LetterType.CONFIRM_ADDRESS
     return MailDetails(

@@ -16,7 +16,6 @@ LONGEST_RUN = 3
 SHORTEST = 4
 """A shorter family name is near too many others."""
 NEAREST = 0.78
-"""The least similarity of two names, measured by `difflib`."""
 SAME_BEGINNING = 2
 MOST_NAMES = 2000
 _SOUNDS = [

@@ -29,9 +29,9 @@ _ABOUT_THE_SESSION = {"session_id", "organiser"}
 async def process(
     tx: Transaction, received: Sequence[Received[NoticeEvent]], organisers: Mapping[str, Sequence[str]]
 ) -> None:
-    """``organisers`` are addresses by organiser.
+    """Letters to organisers are named after the organiser, who is no agent.
 
-    Letters to them are named after the organiser, who is no agent.
+    ``organisers`` are addresses by organiser.
     """
     messages = []
     for notice in received:

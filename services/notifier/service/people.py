@@ -19,18 +19,17 @@ __all__ = [
 ]
 
 MOST = 50
-"""The most persons that a search shows and the read log records."""
 
 
 class Found(NamedTuple):
-    """``is_near``: nobody has the typed name, but these persons have a similar one."""
+    """``is_near``: the persons have a similar name, because nobody has the typed one."""
 
     persons: list[KnownPerson]
     is_near: bool
 
 
 async def find(tx: Transaction, typed: str, reading: Reading) -> Found:
-    """Return the persons that match, at most one more than :data:`MOST`.
+    """Return at most one person more than :data:`MOST`.
 
     The read log gets a line for each person found, or one line if nobody was. The typed text is not stored.
     """

@@ -16,10 +16,7 @@ async def restore(
     resources: Sequence[Received[ResourceEvent]],
     now: datetime,
 ) -> None:
-    """Store sessions, replays and news again, and write to nobody.
-
-    Scheduled letters of unknown sessions are planned.
-    """
+    """Store sessions, replays and news again, and plan letters of unknown sessions. Nobody is written to."""
     ids = {state.event.session_id for state in states}
     await sessions.lock(tx, ids, exclusive=True)
     before = await sessions.find(tx, ids)

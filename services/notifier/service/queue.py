@@ -9,10 +9,7 @@ MAILS_LATE = timedelta(minutes=10)
 
 
 async def expire_leases(tx: Transaction) -> tuple[int, int]:
-    """Take back the mails of dead processes.
-
-    Returns how many are queued again, and how many are ambiguous.
-    """
+    """Return how many mails are queued again, and how many are ambiguous."""
     return await claims.expire_leases(tx)
 
 

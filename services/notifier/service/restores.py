@@ -1,6 +1,6 @@
 """After a restore: letters that left after the backup must not leave again.
 
-A mail has the same id and Message-ID whenever it is queued. So published events and the relay's log show
+A mail has the same id and Message-ID whenever it is queued, so published events and the relay's log show
 which mails were sent.
 """
 
@@ -59,7 +59,7 @@ async def reconcile(
 ) -> Reconciliation:
     """Mark mails as ended if events or the relay's log say so.
 
-    While mails are missing they may still come, so nothing changes unless ``accept_missing``.
+    While mails are missing nothing changes unless ``accept_missing``, because they may still come.
     """
     published = {received.event.mail_id for received in ended}
     found = await restores.states(tx, published | logged.keys())

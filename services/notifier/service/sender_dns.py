@@ -14,7 +14,7 @@ from shared.oidc.settings import LOOPBACK
 
 @dataclass(frozen=True, slots=True)
 class DnsRecord:
-    """The settings do not contain the parts of ``value`` in ``<…>``."""
+    """The parts of ``value`` in ``<…>`` are not in the settings."""
 
     purpose: str
     name: str

@@ -44,7 +44,7 @@ async def process(tx: Transaction, received: Sequence[Received[SessionState]], n
         if changes[session_id].reschedule:
             owed = {letter for dropped_id, letter in dropped if dropped_id == session_id}
             if not is_new and before[session_id].starts_at != session.event.starts_at:
-                owed &= {LetterType.JOINING}  # the letter about the new date stands for a reminder
+                owed &= {LetterType.JOINING}  # the letter about the new date replaces the reminders
             begun += letters.scheduled_fan_outs(session.id, session.event, now, is_new=is_new, owed=owed)
         item = letters.news_of_session(session.event, now) if is_new else None
         if item is not None:

@@ -1,7 +1,7 @@
 """Subscribers and their interests, and the double opt-in on our page.
 
-A subscriber is an agent named by a portal, or the owner of an address, who confirmed it. A portal only
-claims its agents' addresses, so nothing it says changes an owner's subscriptions. The owner's letters and
+A subscriber is an agent named by a portal, or the owner of an address, who confirmed it. A portal cannot
+prove its agents' addresses, so its events never change an owner's subscriptions. The owner's letters and
 links are about the whole mailbox, including its agents' interests (docs/adr/0040).
 
 One lock serialises all changes.
@@ -32,10 +32,10 @@ from shared.events.vocabulary import AgentKey
 from shared.limits import Rate
 
 PER_MAILBOX = Rate(1, 86_400)
-"""Letters a day that typing an address into our page can cause [choice]."""
+"""The most letters a day that an address typed into our page can cause [choice]."""
 
 AGENTS_OF_AN_ADDRESS = 50
-"""So many agents of one issuer with one shared address may subscribe [choice]."""
+"""The most subscribed agents of one issuer with one address [choice]."""
 NOT_KEPT = Counter(
     "parcours_subscriptions_not_kept_total",
     "Subscriptions of agents with an address that as many of their issuer have as may.",
@@ -80,7 +80,7 @@ def _agent_of(record: Received[SubscriptionChanged | AgentCorrected]) -> AgentKe
 
 
 async def _change(tx: Transaction, changed: SubscriptionChanged, agent: AgentKey, moment: datetime) -> None:
-    """Ending without an interest ends all subscriptions."""
+    """An end without an interest ends all subscriptions."""
     named = _named(changed)
     if not changed.subscribed:
         await subscriptions.keep_ended(tx, agent, named or [subscriptions.EVERYTHING], moment)
@@ -126,7 +126,7 @@ async def _correct(tx: Transaction, corrected: AgentCorrected, agent: AgentKey, 
 async def _has_room(tx: Transaction, agent: AgentKey, address: str, moment: datetime) -> bool:
     """Return whether the agent may subscribe with this address. If not, end all subscriptions.
 
-    The former address is no longer the agent's, so nobody is written to there.
+    The former address is no longer the agent's, so it gets no letter.
     """
     if await subscriptions.has_room(tx, agent, address, most=AGENTS_OF_AN_ADDRESS):
         return True
@@ -140,7 +140,7 @@ async def _has_room(tx: Transaction, agent: AgentKey, address: str, moment: date
 
 
 async def _end(tx: Transaction, agent: AgentKey, interests: Collection[str] | None, moment: datetime) -> None:
-    """End subscriptions requested by that moment. None ends all. A subscriber without any is forgotten."""
+    """End subscriptions requested by that moment. None ends all. Forget a subscriber without any."""
     found = await subscriptions.find_agent(tx, agent)
     if found is not None:
         older = await subscriptions.asked_for_by(tx, found, moment)
@@ -149,7 +149,7 @@ async def _end(tx: Transaction, agent: AgentKey, interests: Collection[str] | No
 
 
 async def find(tx: Transaction, subscriber_id: UUID) -> Subscriber | None:
-    """Return a subscriber, or None if they follow nothing."""
+    """Return None if the subscriber follows nothing."""
     interests = (await subscriptions.followed(tx, [subscriber_id])).get(subscriber_id)
     address = await subscriptions.address_of(tx, subscriber_id)
     if not interests or address is None:
@@ -182,7 +182,7 @@ async def of_enrolment(
 async def choose(tx: Transaction, subscriber_id: UUID, wanted: Collection[str]) -> Subscriber | None:
     """Return None if there are no interests after, or were none before.
 
-    Interests named by portals may be kept, but not invented. An owner chooses for the whole mailbox.
+    Interests named by portals may be kept, but not added. An owner chooses for the whole mailbox.
     """
     await subscriptions.lock(tx)
     before = await find(tx, subscriber_id)
@@ -225,7 +225,7 @@ async def request(
 
 
 async def requested(tx: Transaction, request_id: UUID) -> frozenset[str] | None:
-    """Return the interests of a request, or None if it is unknown."""
+    """None if the request is unknown."""
     row = await subscriptions.find_request(tx, request_id)
     return frozenset(row.interests) if row is not None else None
 
@@ -233,7 +233,7 @@ async def requested(tx: Transaction, request_id: UUID) -> frozenset[str] | None:
 async def confirm(tx: Transaction, request_id: UUID) -> Subscriber | None:
     """Return None if the request is unknown, or if its subscription has ended.
 
-    A second confirmation adds nothing. Otherwise the link would undo what its reader ended later.
+    A second confirmation adds nothing: otherwise the link would undo a later end.
     """
     await subscriptions.lock(tx)
     address_and_interests = await subscriptions.confirm_request(tx, request_id)

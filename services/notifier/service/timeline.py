@@ -20,7 +20,7 @@ LONGEST_STORY = 300
 
 
 async def process(tx: Transaction, received: Sequence[Received[Event]]) -> None:
-    """Store what happened to each agent: codes and ids, no names and no addresses."""
+    """Store codes and ids, no names and no addresses."""
     happened = [(record, happening_of(record.event)) for record in received]
     await timeline.add(tx, [(record, *known) for record, known in happened if known is not None])
 
@@ -36,7 +36,7 @@ class StoryLine:
 
 @dataclass(frozen=True, slots=True)
 class Story:
-    """The newest line comes first. ``is_whole`` is False if older lines were left out."""
+    """Newest line first. ``is_whole`` is False if older lines were left out."""
 
     person: KnownPerson
     enrolments: Sequence[EnrolmentRow]
@@ -47,10 +47,7 @@ class Story:
 
 
 async def story(tx: Transaction, agent: AgentKey, reading: Reading) -> Story:
-    """Return what happened to an agent.
-
-    A decision to send a mail again is stored with both mails, but shown once.
-    """
+    """A decision to send a mail again is stored with both mails, but shown once."""
     await read_log.record(tx, reading, ReadKind.PERSON, agents=[agent])
     (person,) = await people.known(tx, [agent])
     enrolments = await people.enrolments_of(tx, agent)

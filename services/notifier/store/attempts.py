@@ -19,7 +19,7 @@ _CONTEXT: TypeAdapter[LetterContext] = TypeAdapter(LetterContext)
 
 @dataclass(frozen=True, slots=True)
 class WrittenLetter:
-    """Names of other persons are left out: they may be erased before the reader."""
+    """Names of other persons are left out: these persons may be erased before the reader."""
 
     at: datetime
     by: str
@@ -28,7 +28,7 @@ class WrittenLetter:
 
 @dataclass(frozen=True, slots=True)
 class SendAttempt:
-    """``reply`` is the relay's, or why it was not asked."""
+    """``reply`` is the relay's, or why the relay was not asked."""
 
     mail_id: UUID
     number: int
@@ -39,7 +39,7 @@ class SendAttempt:
 
 
 async def add(tx: Transaction, attempts: Sequence[SendAttempt]) -> None:
-    """A stored attempt stays, because the reply to its commit may have been lost."""
+    """A stored attempt stays: the reply to its commit may have been lost."""
     if attempts:
         rows = [_row(attempt) for attempt in attempts]
         await insert_many(tx, MailAttemptRow, rows, then="ON CONFLICT DO NOTHING")
@@ -71,10 +71,7 @@ async def of_mail(tx: Transaction, mail_id: UUID) -> list[MailAttemptRow]:
 
 
 def written(attempts: Sequence[MailAttemptRow]) -> WrittenLetter | None:
-    """Return what the last sent letter said, or None if that is not stored or no longer readable.
-
-    Its classes may have changed.
-    """
+    """None if the last sent letter is not stored, or no longer readable because its classes have changed."""
     for row in reversed(attempts):
         if row.written_at is not None and row.written_by is not None:
             try:

@@ -25,7 +25,7 @@ def digest_of(tx: Transaction, address: str) -> bytes:
 
 
 async def find(tx: Transaction, mail_id: UUID) -> PublishedMail | None:
-    """Lock the mail's row. Returns None if no tried mail has this id."""
+    """Lock the mail's row. None if no tried mail has this id."""
     row = (await tx.execute(_RETURNED, {"mail_id": mail_id})).one_or_none()
     return None if row is None else PublishedMail(*row)
 
@@ -82,7 +82,6 @@ async def suppressions(tx: Transaction, *, limit: int) -> list[Suppression]:
 
 
 async def suppressed_since(tx: Transaction, address: str) -> datetime | None:
-    """Return since when an address is suppressed, or None."""
     since = select(col(SuppressionRow.since)).where(col(SuppressionRow.address) == digest_of(tx, address))
     return await tx.scalar(since)
 
@@ -105,7 +104,7 @@ _SUPPRESS = text(
     "RETURNING address) "
     "SELECT EXISTS (SELECT FROM new) OR EXISTS (SELECT FROM suppression WHERE address = :address)"
 )
-# In one order: two processes with the same addresses wait for each other and not in a circle.
+# Sorted, because two processes with the same addresses would deadlock otherwise.
 _SUPPRESS_BAD = text(
     "INSERT INTO suppression (address, kind, mail_id) SELECT address, :kind, mail_id "
     "FROM unnest(CAST(:addresses AS bytea[]), CAST(:mails AS uuid[])) AS bad (address, mail_id) "

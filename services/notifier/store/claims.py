@@ -25,10 +25,9 @@ _TEMPLATES = [template.value for template in LetterType]
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """One claim of one mail.
+    """A lease can run out while its owner lives, and the same process may claim the mail again.
 
-    A lease can run out while its owner lives, and the same process may claim the mail again. The number
-    tells the two claims apart.
+    The number tells the two claims apart.
     """
 
     mail_id: UUID
@@ -37,7 +36,7 @@ class Claim:
 
 @dataclass(frozen=True, slots=True)
 class Claimed:
-    """A mail that this process may send. ``time_left``: it is not tried again after this time."""
+    """``time_left``: the mail is not tried again after this time."""
 
     mail: Mail
     context: LetterContext
@@ -130,7 +129,7 @@ async def claim(
 
 
 async def any_due(tx: Transaction) -> bool:
-    """Return whether a mail is due, even if :func:`claim` would leave it to another process."""
+    """True even if :func:`claim` would leave the mail to another process."""
     return bool(await tx.scalar(_ANY_DUE, {"priorities": list(Priority)}))
 
 
@@ -143,8 +142,7 @@ async def mark_data_started(
 ) -> set[Claim]:
     """Mark that DATA is about to be sent. Only the returned claims still hold and may send it.
 
-    A claim is invalid if the reader's address has changed. The mail returns to the queue when its lease
-    ends.
+    A claim is invalid if the reader's address has changed. The mail returns to the queue when its lease ends.
     """
     rows = await tx.execute(_MARK_DATA_STARTED, {"owner": owner, "lease": lease, **_columns(claims)})
     return {Claim(row.mail_id, row.claims) for row in rows}
@@ -152,11 +150,10 @@ async def mark_data_started(
 
 @dataclass(frozen=True, slots=True)
 class Settlement:
-    """``reply`` is the relay's, or why it was not asked.
+    """``reply`` is the relay's, or why the relay was not asked.
 
     ``delay`` is for RETRY and PENDING. ``bad_address`` is the RFC 3463 code if the address itself was
-    refused. ``suppressed``: the mail was not tried. ``written`` is the letter that the relay has or may
-    have.
+    refused. ``suppressed``: the mail was not tried. ``written`` is the letter that the relay has or may have.
     """
 
     claim: Claim
@@ -298,7 +295,7 @@ _CLAIM = text(
               session_id, enrolment_id, version, called_for_at, attempts, claims, priority,
               traceparent, due_at, give_up_at - now() AS time_left"""  # noqa: S608 our own words
 )
-# Ordered as the index of due mails, which is then used whatever the statistics say.
+# Ordered like the index of due mails, so that Postgres uses it whatever the statistics say.
 _ANY_DUE = text(
     """
     SELECT true FROM unnest(CAST(:priorities AS smallint[])) AS first (priority) CROSS JOIN LATERAL (

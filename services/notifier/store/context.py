@@ -80,7 +80,7 @@ async def _people(tx: Transaction, mails: Sequence[Mail]) -> dict[UUID, str]:
 
 
 async def _evaluation_asked(tx: Transaction, mails: Sequence[Mail]) -> set[UUID]:
-    """Return the evaluation letters beside which a certificate asks the same."""
+    """Return the evaluation letters whose question the certificate's letter asks too."""
     asking = [
         mail.mail_id for mail in mails if mail.template in (LetterType.CERTIFICATE, LetterType.EVALUATION)
     ]
@@ -105,7 +105,7 @@ async def _news(tx: Transaction, mails: Sequence[Mail], now: datetime) -> dict[U
     }
 
 
-# The letter of the certificate goes first: what it waits for to be sent was not begun before.
+# The certificate's letter goes first, so it must not have begun after the evaluation letter.
 _EVALUATION_ASKED = text(
     """
     SELECT mail.mail_id FROM mail JOIN mail AS other USING (issuer, recipient, enrolment_id)

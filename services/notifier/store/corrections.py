@@ -20,8 +20,8 @@ from shared.events.vocabulary import AgentKey
 async def lock(tx: Transaction, *, exclusive: bool) -> None:
     """Serialise decisions and corrections until the end of the transaction.
 
-    Otherwise one transaction would not see, and not correct, what the other adds. Decisions take the lock
-    shared, corrections exclusively.
+    Otherwise one transaction would not correct what the other adds. Decisions take the lock shared,
+    corrections exclusively.
     """
     await tx.execute(_LOCK_EXCLUSIVE if exclusive else _LOCK_SHARED)
 
@@ -74,7 +74,7 @@ async def keep(tx: Transaction, topic: Topic, corrections: Sequence[Correction])
 
 
 async def apply(tx: Transaction, corrected: AgentDetailsCorrected, moment: datetime) -> None:
-    """Correct each enrolment of the agent, except enrolments that a newer event describes."""
+    """Leave out enrolments that a newer event describes."""
     parameters = {
         "issuer": corrected.issuer,
         "agent_id": corrected.agent_id,
@@ -105,7 +105,7 @@ async def keep_former_address(
 ) -> None:
     """Call it before the rows change.
 
-    An erasure needs the former address to find what is known of the address alone, such as its suppression.
+    An erasure needs the former address to find data stored by address alone, such as a suppression.
     """
     if address is not None:
         await tx.execute(_FORMER, {**agent._asdict(), "address": address, "moment": moment})

@@ -23,7 +23,7 @@ async def agent_and_address(tx: Transaction, enrolment_id: UUID) -> tuple[AgentK
 
 
 async def agents_between(tx: Transaction, first: UUID, last: UUID) -> list[AgentKey]:
-    """Return the agents whose enrolment ids lie between these, both included."""
+    """Both ends are included."""
     found = select(EnrolmentRow.issuer, EnrolmentRow.agent_id).where(
         col(EnrolmentRow.enrolment_id).between(first, last)
     )

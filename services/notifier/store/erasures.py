@@ -74,11 +74,11 @@ _WRITES_TO = text(
     "ORDER BY mail_id FOR UPDATE) AS letters"
 )
 _ASKED_HERE = text("SELECT EXISTS (SELECT 1 FROM read_log WHERE kind = :kind AND about = :about)")
-# Before the letters, as decisions lock them.
+# Lock enrolments before letters, as decisions do.
 _HOLD = text(
     "SELECT FROM enrolment WHERE issuer = :issuer AND agent_id = :agent_id ORDER BY enrolment_id FOR UPDATE"
 )
-# Locked: no letter is claimed between this and the erasure. In the order in which corrections lock them too.
+# Locked, so that no letter is claimed before the erasure. Corrections lock in the same order.
 _LETTERS_LEAVE = text(
     "SELECT count(*) FILTER (WHERE state IN ('claimed', 'data_started') "
     "OR (CAST(:patient AS boolean) AND (state = 'retry' OR (state = 'pending' AND due_at <= now())))) "

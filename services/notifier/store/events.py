@@ -17,10 +17,9 @@ PUBLISHED = (
 
 
 class PublishedMail(NamedTuple):
-    """The columns of ``PUBLISHED``, in order.
+    """A mail that was sent again has the ``cause_id`` of the first mail.
 
-    A mail that was sent again has the ``cause_id`` of the first. ``ended_at`` is valid only for an ended
-    mail.
+    ``ended_at`` is valid only for an ended mail.
     """
 
     mail_id: UUID
@@ -43,7 +42,7 @@ def sent(mail: PublishedMail) -> EmailSent:
 
 
 def ended(mail: PublishedMail, *, suppressed: bool = False) -> Event | None:
-    """Return the event of the end, or None if the mail has not ended or was never tried."""
+    """Return None if the mail has not ended or was never tried."""
     if mail.state == MailState.SENT:
         return sent(mail)
     if mail.state == MailState.FAILED:

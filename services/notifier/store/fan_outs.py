@@ -1,8 +1,8 @@
 """Mass letters to all participants of a session, or to all followers of an interest.
 
-The fact is stored in one short transaction, each slice in its own, with the place where it ended. So nobody
-waits for 100,000 rows, and a kill costs nothing. :func:`sessions.lock` keeps new enrolments and fan-outs
-from missing each other.
+The fact is stored in one short transaction, each slice in its own, with the place where it ended. So no
+transaction waits for 100,000 rows, and a kill costs nothing. :func:`sessions.lock` keeps new enrolments and
+fan-outs from missing each other.
 
 Scheduled letters are fan-outs too. They are stored with the dates of the session and begin when due
 (docs/adr/0020).
@@ -44,13 +44,13 @@ async def store(tx: Transaction, fan_outs: Sequence[FanOut]) -> None:
 
 
 async def not_started(tx: Transaction, session_ids: Collection[UUID]) -> set[tuple[UUID, LetterType]]:
-    """Return the letters planned in these sessions, each with its session. Unknown letters are left out."""
+    """Return the planned letters with their sessions. Unknown letters are left out."""
     rows = await tx.execute(_NOT_STARTED, {"ids": list(session_ids), "known": _KNOWN}) if session_ids else ()
     return {(row.subject_id, TEMPLATE_OF[FanOutTask(row.task)]) for row in rows}
 
 
 async def drop_not_started(tx: Transaction, session_ids: Collection[UUID]) -> set[tuple[UUID, LetterType]]:
-    """Return the planned letters with their sessions. Letters that only a newer version knows stay."""
+    """Return the dropped letters with their sessions. Letters that only a newer version knows stay."""
     rows = await tx.execute(_DROP, {"ids": list(session_ids), "known": _KNOWN}) if session_ids else ()
     return {(row.subject_id, TEMPLATE_OF[FanOutTask(row.task)]) for row in rows}
 
@@ -77,7 +77,7 @@ async def lock_oldest(tx: Transaction) -> FanOutRow | None:
 
 
 async def in_progress(tx: Transaction) -> tuple[int, float]:
-    """Return how many have begun and are not done, and the age of the oldest in seconds."""
+    """Return how many fan-outs are not done, and the age of the oldest in seconds."""
     number, age = (await tx.execute(_IN_PROGRESS)).one()
     return int(number), float(age)
 
@@ -88,7 +88,6 @@ async def hold(tx: Transaction) -> None:
 
 
 async def next_ids(tx: Transaction, fan_out: FanOutRow, *, most: int) -> list[UUID]:
-    """Return the next ``most`` enrolments, or subscribers for news."""
     statement = {
         FanOutTask.NEWS: _SUBSCRIBERS,
         FanOutTask.CHANGE_WAITING: _WITHOUT_SEAT,
@@ -268,14 +267,14 @@ _TO = f"""
     SELECT :event_id, :template, {_WHO}, CAST(:details AS jsonb), true, :priority,
            CAST(:called_for_at AS timestamptz)
       FROM enrolment WHERE enrolment_id = ANY(CAST(:ids AS uuid[])) AND standing"""  # noqa: S608 our own words
-# By when each was read, and not when it was sent: two topics are in no order.
+# Compare when the enrolment was read, not when it was sent: events of two topics have no order.
 _WAS_READ_BEFORE = "read_at < CAST(:created_at AS timestamptz)"
 _TO_ALL = text(f"{_TO} = 'enrolled' {ONCE} RETURNING mail_id")
 _TO_THOSE_BEFORE = text(f"{_TO} = 'enrolled' AND {_WAS_READ_BEFORE} {ONCE} RETURNING mail_id")
 _TO_WITHOUT_SEAT_BEFORE = text(
     f"{_TO} IN ('waitlisted', 'offered', 'pending') AND {_WAS_READ_BEFORE} {ONCE} RETURNING mail_id"
 )
-# Who has the same address and names is one person, whose first enrolment has the letter.
+# Enrolments with the same address and names are one person. The first enrolment gets the letter.
 _TO_ADDRESSED = text(
     f"""
     INSERT INTO mail ({MAIL_COLUMNS})
@@ -304,7 +303,8 @@ _SCHEDULED = text(
          WHERE mail.state = 'superseded'
      RETURNING mail_id"""  # noqa: S608 our own words
 )
-# Where the owner of the address subscribed too, the letter is theirs: the mailbox gets one, to end all of it.
+# If the owner of the address subscribed too, the mailbox gets only the owner's letter, which can end all
+# subscriptions.
 _TO_SUBSCRIBERS = text(
     f"""
     INSERT INTO mail ({MAIL_COLUMNS}, due_at, give_up_at)

@@ -67,7 +67,6 @@ async def counted(tx: Transaction, organiser: str | None) -> CountedRange:
 
 
 async def counted_until(tx: Transaction) -> datetime | None:
-    """Return until when everything is counted, or None."""
     return await tx.scalar(select(col(FigureProgressRow.counted_until)))
 
 

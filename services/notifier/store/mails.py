@@ -192,12 +192,12 @@ _OPEN = text(
     "UNION ALL SELECT NULL, NULL, 0, extract(epoch FROM now() - min(due_at)) FROM fan_out "
     "WHERE done_at IS NULL AND due_at <= now() ORDER BY state NULLS LAST"
 )
-# The first one is locked: an erasure, which locks it too, sees the copy, or has ended both.
+# The first mail is locked, so that an erasure sees the copy or has ended both mails.
 _COPY = text(
     f"INSERT INTO mail ({MAIL_COLUMNS}, traceparent) "  # noqa: S608 our own words
     "SELECT :key, template, issuer, recipient, address, given_name, family_name, session_id, enrolment_id, "
     "version, "
-    # Sent on purpose, it is not of the moment that called for the first.
+    # A copy is sent on purpose, so it does not keep the moment of the first letter.
     "details - 'moment' || jsonb_build_object('cause_id', coalesce(details ->> 'cause_id', event_id::text)), "
     "needs_session, priority, called_for_at, traceparent FROM mail WHERE mail_id = :mail_id "
     f"AND state = ANY(CAST(:states AS varchar[])) FOR UPDATE {ONCE} RETURNING mail_id"

@@ -10,7 +10,7 @@ from shared.database import Transaction
 
 
 async def save(tx: Transaction, event_id: UUID, item: NewsItem) -> bool:
-    """Store an item. A newer version corrects what is still to be sent. Returns whether it is new."""
+    """A newer version corrects what is still to be sent. Returns whether the item is new."""
     is_new: bool | None = await tx.scalar(
         _SAVE,
         {
@@ -55,7 +55,7 @@ _SAVE = text(
     VALUES (:item_id, :event_id, :kind, :title, :summary, :url, :interests, :session_id, :published_at)
         ON CONFLICT (item_id) DO UPDATE
            SET title = excluded.title, summary = excluded.summary, url = excluded.url
-    RETURNING xmax = 0"""  # of a row that was there before, it is the transaction that changes it
+    RETURNING xmax = 0"""  # an existing row has the xmax of this transaction
 )
 _COMMUNITIES = text(
     "SELECT DISTINCT ON (interest) interest, title FROM news CROSS JOIN LATERAL ("

@@ -16,7 +16,7 @@ from shared.database import Transaction
 
 
 async def begin_day(tx: Transaction, day: OrganiserDay) -> datetime | None:
-    """Begin a day's letters. Returns since when nothing was reported, or None if the day has begun.
+    """Return since when nothing was reported, or None if the day has begun.
 
     A second process waits until this transaction ends, and then gets None.
     """
@@ -50,7 +50,7 @@ async def returned(tx: Transaction, organiser: str, since: datetime, until: date
 async def to_report(
     tx: Transaction, organiser: str, now: datetime, *, also: Collection[UUID]
 ) -> list[NumberedSession]:
-    """Return the published sessions for a digest, and the sessions of ``also`` that are the organiser's.
+    """Return the published sessions for a digest, and the organiser's sessions among ``also``.
 
     In a digest, enrolment closes soon, the session begins soon, or enrolment has closed and the session is
     not over.
@@ -82,7 +82,7 @@ async def end_digest(tx: Transaction, organiser: str, address: str, now: datetim
 
 
 async def resume_digest(tx: Transaction, organiser: str, address: str) -> bool:
-    """Forget that the digest was ended. Returns whether it was."""
+    """Returns whether the digest was ended."""
     resumed = await tx.execute(
         delete(EndedDigestRow).where(
             col(EndedDigestRow.organiser) == organiser,
@@ -103,7 +103,6 @@ async def keep_ended(tx: Transaction, organiser: str, addresses: Collection[str]
 
 
 async def without_digest(tx: Transaction, organiser: str, addresses: Collection[str]) -> set[str]:
-    """Return the addresses among these that ended the digest."""
     ended = set(
         await tx.scalars(select(EndedDigestRow.address).where(col(EndedDigestRow.organiser) == organiser))
     )
@@ -170,7 +169,7 @@ _SINCE_LAST = text(
      WHERE state ->> 'organiser' = :organiser AND state ->> 'status' = 'published'
      GROUP BY session_id"""
 )
-# Each half has an index of its own, which only its own condition finds.
+# Two halves, because each index has another condition.
 _COUNTS_BY_STATE = text(
     """
     SELECT session_id, standing, count(*) AS people FROM enrolment

@@ -26,7 +26,7 @@ class KnownPerson:
 
 
 async def with_address(tx: Transaction, address: str, *, most: int) -> list[AgentKey]:
-    """Return the agents who have this address or had it lately."""
+    """Include agents who had this address lately."""
     return [AgentKey(*row) for row in await tx.execute(_BY_ADDRESS, {"address": address, "most": most})]
 
 
@@ -90,8 +90,8 @@ _BY_ADDRESS = text(
     "UNION SELECT issuer, agent_id FROM former_address WHERE address = lower(:address) "
     "ORDER BY issuer, agent_id LIMIT :most"
 )
-# Words of the typed text (d' or l' with the next one), and the whole of it, begin a family name; the
-# comparison is that of its index.
+# A family name begins with a typed word (d' or l' with the next word) or the whole text, compared as in the
+# index.
 _BY_NAME = text(
     f"""
     WITH typed AS (SELECT {FOLDED.format("CAST(:typed AS text)")} AS name),
@@ -112,7 +112,7 @@ _BY_NAME = text(
 )
 _FOLDED = text(f"SELECT {FOLDED.format('CAST(:typed AS text)')}")
 _FAMILY_NAME = FOLDED.format("family_name")
-# From name to name along the index: there are far fewer names than enrolments.
+# Go from name to name along the index: there are far fewer names than enrolments.
 _FAMILY_NAMES = text(
     f"""
     WITH RECURSIVE name (beginning, value) AS (

@@ -73,10 +73,7 @@ def _queued(received: Received[Decision], letter: Letter) -> str | None:
 async def trace(
     tx: Transaction, name: str, template: LetterType, mail_ids: Sequence[UUID], attributes: Attributes
 ) -> None:
-    """Trace some of the letters queued together, each in a trace of its own.
-
-    So the number of traces does not grow with the number of letters.
-    """
+    """Trace some of the letters queued together, so that traces do not grow with the number of letters."""
     spans: dict[UUID, Span] = {}
     for mail_id in mail_ids if tracing.is_on() else ():
         of_letter = {"parcours.template": template, "parcours.mail_id": mail_id}
@@ -94,10 +91,7 @@ async def trace(
 
 @dataclass(frozen=True, slots=True)
 class Addressee:
-    """``recipient`` replaces the address where none is allowed.
-
-    ``issuer`` is empty if the reader is not an agent.
-    """
+    """``recipient`` replaces the address where none is allowed. ``issuer`` is empty for no agent."""
 
     recipient: str
     address: str
@@ -157,7 +151,7 @@ _QUEUE_LINKS = text(
     f"INSERT INTO mail ({MAIL_COLUMNS}) "  # noqa: S608 our own words
     "SELECT :request, :template, issuer, agent_id, address, given_name, family_name, NULL, enrolment_id, "
     "version, '{}', false, :priority, now() "
-    # Locked: an erasure sees the letter, or has ended the enrolment.
+    # Locked, so that an erasure sees the letter, or has ended the enrolment.
     "FROM (SELECT DISTINCT ON (issuer, agent_id) * FROM (SELECT * FROM enrolment "
     "WHERE lower(address) = lower(:address) ORDER BY enrolment_id FOR KEY SHARE) AS there "
     f"ORDER BY issuer, agent_id, since DESC) AS newest ORDER BY since DESC LIMIT :most {ONCE}"

@@ -1,7 +1,7 @@
 """Mails a second for one domain, from all processes together.
 
-A row for each domain says when its next slot is free. Claims take slots under the lock of that row. A mail
-with a later slot returns to the queue and keeps its slot.
+A domain's row says when its next slot is free. Claims take slots under the lock of that row. A mail with a
+later slot returns to the queue and keeps its slot.
 """
 
 from collections.abc import Mapping
@@ -17,9 +17,9 @@ LASTS = timedelta(seconds=10)
 
 
 async def postpone(tx: Transaction, domains: Mapping[UUID, str], *, rate: float) -> set[UUID]:
-    """Return the mails with later slots, which are not claimed any more.
+    """Return the mails with later slots, which are not claimed any more. This was no attempt.
 
-    ``domains`` has the domain of each mail, in order. This was no attempt.
+    ``domains`` has the domain of each mail, in order.
     """
     return set(
         await tx.scalars(
@@ -34,7 +34,7 @@ async def postpone(tx: Transaction, domains: Mapping[UUID, str], *, rate: float)
     )
 
 
-# Domains in their order, so that two claims that share some do not lock each other out.
+# Sorted, because two claims with some equal domains would deadlock otherwise.
 _TAKE = text(
     """
     WITH claimed AS (

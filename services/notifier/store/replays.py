@@ -49,7 +49,7 @@ async def save(
         list(rows.values()),
         then="ON CONFLICT (resource_id) DO UPDATE SET version = excluded.version, details = excluded.details "
         "WHERE replay.version < excluded.version "
-        # Of a row that was there before, it is the transaction that changes it.
+        # An existing row has the xmax of this transaction.
         "RETURNING event_id, session_id, details::text AS details, announced_at, xmax = 0 AS is_new",
     )
     return [

@@ -57,15 +57,14 @@ async def offer_titles(tx: Transaction, offer_ids: Collection[str]) -> dict[str,
 
 @functools.lru_cache(maxsize=256)
 def session_of(state: str) -> NumberedSession:
-    """A cache helps, because many letters are about the same few sessions."""
+    """Cached, because many letters are about the same few sessions."""
     return NumberedSession.model_validate_json(state)
 
 
 async def open_alternatives(tx: Transaction, ids: Collection[UUID]) -> dict[UUID, list[NumberedSession]]:
-    """Return three others of the offer that are open now.
+    """Return three others of the offer that are open now, the same organiser's first, then by start.
 
-    The same organiser's come first, then the next to begin. Sessions with an audience are private. Free
-    seats are not known here.
+    Sessions with an audience are private. Free seats are not known here.
     """
     found: dict[UUID, list[NumberedSession]] = {}
     for row in await tx.execute(_ALTERNATIVES, {"ids": list(ids)}):

@@ -29,7 +29,7 @@ async def find_owner(tx: Transaction, address: str) -> UUID | None:
 
 
 async def save_agent(tx: Transaction, agent: AgentKey, address: str, name: tuple[str, str]) -> UUID:
-    """Store an agent as a subscriber. A name that is not given stays."""
+    """A name that is not given stays."""
     given_name, family_name = name
     values = {**agent._asdict(), "address": address, "given_name": given_name, "family_name": family_name}
     saved: UUID = (await tx.execute(_SAVE_AGENT, values)).scalar_one()
@@ -57,7 +57,7 @@ async def address_of(tx: Transaction, subscriber_id: UUID) -> str | None:
 
 
 async def correct(tx: Transaction, agent: AgentKey, corrected: AgentCorrected) -> None:
-    """Correct a subscriber's address and names. None leaves a value unchanged."""
+    """A name of None stays."""
     parameters = {
         **agent._asdict(),
         "address": corrected.email,
@@ -68,7 +68,7 @@ async def correct(tx: Transaction, agent: AgentKey, corrected: AgentCorrected) -
 
 
 async def forget_who_follows_nothing(tx: Transaction, subscriber_ids: Collection[UUID]) -> None:
-    """Delete the subscribers who follow nothing, and supersede the news on its way to them."""
+    """Supersede also the news on its way to these subscribers."""
     for statement in (_DROP_NEWS, _FORGET):
         await tx.execute(statement, {"ids": list(subscriber_ids)})
 
@@ -81,13 +81,13 @@ async def add(tx: Transaction, subscriber_id: UUID, interests: Collection[str], 
 async def remove(
     tx: Transaction, subscriber_ids: Collection[UUID], interests: Collection[str] | None
 ) -> None:
-    """Remove interests. None removes all."""
+    """None removes all."""
     named = None if interests is None else list(interests)
     await tx.execute(_REMOVE, {"ids": list(subscriber_ids), "interests": named})
 
 
 async def keep_ended(tx: Transaction, agent: AgentKey, interests: Collection[str], moment: datetime) -> None:
-    """Store that an agent ended these interests at that moment, even interests that were not followed."""
+    """Store also interests that were not followed."""
     parameters = {**agent._asdict(), "interests": list(interests), "moment": moment}
     await tx.execute(_KEEP_ENDED, parameters)
 
@@ -103,7 +103,7 @@ async def ended_since(tx: Transaction, agent: AgentKey, moment: datetime) -> set
 
 
 async def asked_for_by(tx: Transaction, subscriber_id: UUID, moment: datetime) -> set[str]:
-    """Return the subscriptions that were requested by that moment, and not again later."""
+    """Leave out subscriptions that were requested again later."""
     return set(await tx.scalars(_ASKED_FOR_BY, {"subscriber_id": subscriber_id, "moment": moment}))
 
 
@@ -126,7 +126,7 @@ async def find_request(tx: Transaction, request_id: UUID) -> SubscriptionRequest
 
 
 async def confirm_request(tx: Transaction, request_id: UUID) -> tuple[str, list[str]] | None:
-    """Confirm a request. Returns its address and interests, or None if it is unknown or was confirmed."""
+    """Return address and interests, or None if the request is unknown or was confirmed."""
     row = (await tx.execute(_CONFIRM, {"request_id": request_id})).one_or_none()
     return None if row is None else (row.address, row.interests)
 
@@ -156,7 +156,7 @@ _SAVE_OWNER = text(
     "ON CONFLICT (lower(address)) WHERE agent_id IS NULL DO UPDATE SET address = excluded.address "
     "RETURNING subscriber_id"
 )
-# An agent is read by their id and not by their address: many may have one address.
+# An agent is found by id and not by address, because many agents may share an address.
 _MAILBOXES = """
     SELECT subscriber_id AS reader_id, subscriber_id FROM subscriber
      WHERE subscriber_id = ANY(CAST(:ids AS uuid[]))

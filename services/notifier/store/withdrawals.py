@@ -10,7 +10,7 @@ from shared.events.catalogue import ResourceWithdrawn
 
 
 async def save(tx: Transaction, withdrawn: Sequence[ResourceWithdrawn]) -> None:
-    """End also the announcements. Waits for a slice that is being queued.
+    """End also the announcements. Wait for a slice that is being queued.
 
     A queued letter notices the withdrawal when its turn comes.
     """
