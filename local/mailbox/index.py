@@ -31,8 +31,8 @@ class Entry:
     def received_at(self) -> datetime:
         return _moment(self.name)
 
-    def has(self, words: Sequence[str]) -> bool:
-        return all(word in self.folded for word in words)
+    def has(self, wanted: Sequence[str]) -> bool:
+        return all(word in self.folded for word in wanted)
 
 
 class MailIndex:
