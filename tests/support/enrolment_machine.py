@@ -298,18 +298,18 @@ class SessionMachine(RuleBasedStateMachine):
             assert not self.model.having("waitlisted"), "somebody waits for what is not given any more"
 
     def judge_close(self, published: list[EnrolmentEvent]) -> None:
-        """At the first look after each close, and only then, the organiser is notified (rule 15)."""
+        """The organiser is notified once after a close, and again only after a later close (rule 15)."""
         session = self.model.session
         closes_at = session.enrolment_closes_at
         notices = {type(event) for event in published if isinstance(event, OrganiserNotice)}
         is_due = session.status != "cancelled" and self.now >= closes_at + POLICY.grace
-        is_new = is_due and closes_at != self.judged_for
+        is_new = is_due and (self.judged_for is None or closes_at > self.judged_for)
         misses = session.minimum is not None and self.model.taking_part() < session.minimum
         ranks = bool(self.model.having("pending_selection"))
         decides = session.minimum is not None or "selection" in session.approval
         assert (MinimumMissed in notices) == (is_new and misses)
         assert (SelectionDue in notices) == (is_new and ranks)
-        if is_due and decides:
+        if is_new and decides:
             self.judged_for = closes_at
 
     judged_for: datetime | None = None

@@ -240,7 +240,8 @@ class SessionRoster:
         if not decides or session.status is not Status.PUBLISHED:
             return None
         closes_at = session.enrolment_closes_at
-        return None if self.close_judged_for == closes_at else closes_at
+        is_judged = self.close_judged_for is not None and self.close_judged_for >= closes_at
+        return None if is_judged else closes_at
 
     def in_state(self, state: State) -> list[Enrolment]:
         found = [enrolment for enrolment in self.latest.values() if enrolment.state is state]

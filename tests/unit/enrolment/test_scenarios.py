@@ -669,6 +669,9 @@ the minimum is judged once, also when more leave after
 a deadline that is put off is judged anew
     minimum=3 | ask a | due closes+grace > E minimum_missed | closes=closes+2day | due closes+2day+grace-tick
     | due closes+2day+grace > E minimum_missed
+a deadline that is brought forward after its notice gives no other notice, nor does its return
+    minimum=3 | ask a | due closes+grace > E minimum_missed | closes=closes-2day | due closes+day > E
+    | closes=closes | due closes+2day > E
 an offered seat counts for the minimum
     minimum=3 seats=3 list=offer | ask abcd | at closes | leave a @closes-tick > XEEO
     | due closes+grace > XEEO
