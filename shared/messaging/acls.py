@@ -71,7 +71,7 @@ _GROUPS = tuple(f"{service}.{topic}" for topic, settings in TOPICS.items() for s
 _HEARD = tuple(topic.value for topic, settings in TOPICS.items() if settings.listeners)
 
 _PASSED_ON = {"enrolment": _REQUESTS, "notifier": (Topic.PORTAL_AGENTS.value,)}
-"""Requests that a service also publishes: enrolment those sent by HTTP, the notifier those of support."""
+"""Topics of requests that a service also publishes: requests sent by HTTP, and requests of support."""
 
 
 def users(portals: Iterable[Portal]) -> list[User]:
@@ -111,7 +111,7 @@ def _of_service(service: str) -> Iterator[Right]:
         topic.value for topic in Topic if service in topic.publishers and len(topic.publishers) > 1
     )
     heard = tuple(topic.value for topic, settings in TOPICS.items() if service in settings.listeners)
-    # Its own too: after the loss of its database it reads them back.
+    # A service that lost its database reads its own events back.
     yield Right(_READ, AclResource.TOPIC, (*heard, *own))
     yield Right(_READ, AclResource.GROUP, tuple(f"{service}.{topic}" for topic in heard))
     yield Right(_WRITE, AclResource.TOPIC, (*own, *shared, *_PASSED_ON.get(service, ())))
@@ -123,7 +123,7 @@ def _of_service(service: str) -> Iterator[Right]:
 def _of(portal: Portal) -> Iterator[Right]:
     """A portal with keys may write requests. Each portal may read its own answers.
 
-    A portal gets no transactions: an open transaction would block all readers of the topic.
+    It gets no transactions: an open transaction would block all readers of the topic.
     """
     if portal.keys or portal.authentication == "none":
         yield Right(_WRITE, AclResource.TOPIC, _REQUESTS)
@@ -135,19 +135,19 @@ def _of(portal: Portal) -> Iterator[Right]:
 async def apply(settings: KafkaSettings, granted: Sequence[User]) -> None:
     """Add these rights on the broker. Existing rights stay. Raises ``KafkaError``.
 
-    aiokafka has Kafka's requests for ACLs, but its admin client has no method that sends them.
+    aiokafka has Kafka's requests for ACLs, but no method of its admin client sends them.
     """
     async with admin_client(settings, "parcours-acls") as admin:
         for user in granted:
             for request in _requests(user):
                 response = await admin._send_request(request)  # noqa: SLF001 see above
-                for code, _ in response.creation_responses:  # the message quotes the broker's insides
+                for code, _ in response.creation_responses:  # the broker's message quotes its internals
                     if code:
                         raise for_code(code)(f"the rights of {user.name} could not be added")
 
 
 class RightsNotListed(Exception):
-    """The broker does not list the rights of its users. The message says why."""
+    """The broker does not list the rights of its users."""
 
 
 class NoAuthorizer(RightsNotListed):

@@ -1,7 +1,7 @@
 """The AsyncAPI 3.0 document of a service: FastStream's, completed from the contracts.
 
-FastStream makes servers, channels and operations from the real subscribers and publishers. It has one message
-per channel (issue 1566), and no headers, keys, examples or topic settings. These are added here.
+FastStream has one message per channel (issue 1566), and no headers, keys, examples or topic settings. These
+are added here.
 """
 
 import inspect
@@ -170,7 +170,7 @@ def _message(
 ) -> dict[str, Any]:
     """Return an event's message, and add the parts of its schema to ``schemas``.
 
-    A reference is looked up from the root of the document, so the schema cannot keep its own ``$defs``.
+    References start at the root of the document, so the schema cannot keep its own ``$defs``.
     """
     payload = event.model_json_schema(mode="validation", ref_template="#/components/schemas/{model}")
     schemas |= payload.pop("$defs", {})

@@ -47,10 +47,10 @@ class KafkaSettings(BaseSettings):
 
 
 class _HangsUp(ssl.SSLObject):
-    """A TLS connection that closes without waiting for the other side.
+    """A TLS connection that closes without waiting for the other side (RFC 8446, 6.1).
 
     A broker closes only after it has answered earlier requests. uvloop waits 30 seconds for that, and a
-    service could not stop. RFC 8446, 6.1 allows closing at once.
+    service could not stop.
     """
 
     def unwrap(self) -> None:

@@ -27,6 +27,6 @@ def reading_client(settings: KafkaSettings, client_id: str) -> AIOKafkaConsumer:
     return AIOKafkaConsumer(
         **client_options(settings, client_id),
         enable_auto_commit=False,
-        auto_offset_reset="earliest",  # a seek would race with the default
+        auto_offset_reset="earliest",  # otherwise the default position and a seek would race
         isolation_level="read_committed",
     )

@@ -1,6 +1,6 @@
 """The Kafka cluster of a service: the first is kept, and another is refused.
 
-Outbox and offsets belong to one cluster. What another cluster acknowledges is not sent. So each connection
+Outbox and offsets belong to one cluster, and another cluster acknowledges nothing of it. So each connection
 of a running service asks for the cluster's id before it is used.
 """
 
@@ -22,7 +22,7 @@ from shared.messaging.broker import KafkaSettings, client_options
 from shared.messaging.tables import ClusterRow
 
 EMBEDDED = "tansu_cluster"
-"""The id of every embedded broker. It keeps no data, so a trial may change from or to it at any time."""
+"""The id of every embedded broker. It keeps no data, so a trial may always change from or to it."""
 
 
 class OtherCluster(KafkaConnectionError):  # type: ignore[misc]  # aiokafka left it untyped
@@ -88,7 +88,7 @@ async def accept(database: Database, found: str) -> None:
 async def _is_ours(connection: AIOKafkaConnection) -> None:
     cluster = _ours.get()
     if cluster is not None:
-        answer = await connection.send(MetadataRequest([]))  # about no topic
+        answer = await connection.send(MetadataRequest([]))  # without topics: only the cluster
         if answer.cluster_id != cluster.id:
             cluster.on_other(str(answer.cluster_id))
             raise OtherCluster(f"{answer.cluster_id} answers, not {cluster.id}")

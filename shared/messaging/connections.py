@@ -2,7 +2,7 @@
 
 aiokafka waits 40 s for a connection and makes the connections of a client one after the other. When a
 connection is lost it expects ``OSError``, but uvloop raises ``RuntimeError`` until the loop has reported the
-loss (aiokafka's issue 1038, uvloop's 506). The task that keeps the client's metadata could then end unseen,
+loss (aiokafka's issue 1038, uvloop's 506). Then the task that keeps the client's metadata could end unseen,
 and the client received nothing any more.
 """
 
@@ -18,7 +18,7 @@ from aiokafka.errors import KafkaConnectionError, KafkaError
 from shared import certificates, clock
 
 SETUP_SECONDS = 10.0
-"""The set-up of a connection may take as long as in Apache Kafka's clients."""
+"""As in Apache Kafka's clients."""
 
 KEPT = timedelta(days=1)
 """The metrics keep the certificate of an unused broker this long."""
@@ -49,7 +49,7 @@ class Connection(AIOKafkaConnection):  # type: ignore[misc]  # aiokafka left it 
     verify: Verify
 
     async def connect(self) -> Any:
-        """Connect, log in and verify. Raises ``TimeoutError``, ``OSError``, ``KafkaError``."""
+        """Raises ``TimeoutError``, ``OSError``, ``KafkaError``."""
         try:
             async with asyncio.timeout(SETUP_SECONDS):
                 streams = await super().connect()
@@ -63,7 +63,7 @@ class Connection(AIOKafkaConnection):  # type: ignore[misc]  # aiokafka left it 
             raise
 
     def send(self, request: Any, expect_response: bool = True) -> Any:
-        """Send a request and return an awaitable of the answer. Raises ``KafkaError``."""
+        """Return an awaitable of the answer. Raises ``KafkaError``."""
         return self._unless_lost(super().send, request, expect_response)
 
     def _send_sasl_token(self, payload: bytes, expect_response: bool = True) -> Any:

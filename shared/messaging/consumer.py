@@ -59,7 +59,7 @@ RECORDS = Histogram(
 )
 
 Delivery = Received[Event] | Parked | Rejected | None
-"""A record as it was read: an event, a record to park or to reject, or None if its type is unknown here."""
+"""An event, a record to park or to reject, or None if its type is unknown here."""
 
 Admit = Callable[[Record], Received[Event] | Rejected]
 
@@ -67,10 +67,7 @@ Call = Callable[[list[Received[Any]]], Awaitable[int | None]]
 
 
 def count_rejected_from_zero(subscription: Subscription, portals: Iterable[Portal]) -> None:
-    """Create the counters of rejections at 0.
-
-    A counter that begins at 40 has not grown, and no alert would come.
-    """
+    """Create the counters of rejections at 0: a counter that begins at 40 would raise no alert."""
     if subscription.is_of_portals and subscription.keeps_rejected:
         for portal in ("", *(portal.portal for portal in portals)):
             for code in RejectionCode:
@@ -78,7 +75,7 @@ def count_rejected_from_zero(subscription: Subscription, portals: Iterable[Porta
 
 
 class HandlerFails(Exception):
-    """A handler fails on most events: a fault of ours. Nothing is parked, and the batch comes again."""
+    """A handler fails on most events, so the fault is ours. Nothing is parked, and the batch comes again."""
 
 
 def read(record: Record) -> Delivery:
@@ -135,10 +132,10 @@ class Consumer:
 
     @property
     def member_id(self) -> str:
-        """The client's id in its group, or "" while it is in none."""
+        """Return "" while the client is in no group."""
         if self.kafka is None:
             return ""
-        return str(self.kafka._coordinator.member_id)  # noqa: SLF001 aiokafka shows it nowhere else
+        return str(self.kafka._coordinator.member_id)  # noqa: SLF001 aiokafka has no public name for it
 
     async def take(self, deliveries: Sequence[Delivery], handler: Call | None = None) -> None:
         """Take a batch in. Raises ``NackMessage`` if it must be delivered again.
@@ -156,7 +153,8 @@ class Consumer:
             self.batches += 1
             self._log(traced, time.monotonic() - self.since)
         except Exception as error:
-            # Pause after every failure, even of parking: the batch would come again at once, for ever.
+            # Pause after every failure, even of parking: otherwise the batch would come again at once, for
+            # ever.
             FAILURES.labels(topic).inc()
             await self._back_off(error)
             raise NackMessage from error
@@ -183,7 +181,7 @@ class Consumer:
         async with self.database.transaction() as tx:
             letter = await dead_letters.lock(tx, dead_letter_id)
             if letter is None:
-                return  # another operator was faster
+                return  # another operator has settled the letter meanwhile
             delivery = self._wanted(self.read(letter.record))
             match delivery:
                 case Parked(error=reason):
@@ -217,7 +215,7 @@ class Consumer:
         await self._park(failed)
 
     async def _take_alone(self, delivery: Delivery, handler: Call) -> list[Parked]:
-        """Take one delivery. Returns it if its handler fails. A record without a handler is parked here."""
+        """Return the record if its handler fails. A record without a handler is parked here."""
         try:
             with logged_ids(**(traces.ids_of(delivery) if isinstance(delivery, Received) else {})):
                 await self._commit([delivery], handler)
@@ -234,7 +232,7 @@ class Consumer:
         if not failed:
             return
         for letter in failed:
-            log.error(  # the traceback is parked with the record: it may quote personal data
+            log.error(  # log no traceback: it may quote personal data. It is parked with the record
                 "%s/%s@%s cannot be handled and is parked (%s: see dead-letters list)",
                 letter.record.topic,
                 letter.record.partition,
@@ -296,7 +294,7 @@ class Consumer:
         await self._outbox.publish(tx, [event for event in events if event is not None])
 
     async def _back_off(self, error: BaseException) -> None:
-        """Pause before the batch comes again: ``NACK_ON_ERROR`` delivers it at once and without limit."""
+        """``NACK_ON_ERROR`` delivers the batch again at once and without limit, so pause first."""
         self._failures += 1
         delay = clock.backoff(self._failures, MAX_BACKOFF_SECONDS)
         log.warning(
@@ -328,7 +326,7 @@ _REFUSALS = {
 
 
 def _describe(error: BaseException) -> str:
-    """Return one line without data: further lines of a driver's message quote statement and parameters."""
+    """Only the first line: further lines of a driver's message quote statement and parameters."""
     cause = getattr(error, "orig", None) or error
     lines = str(cause).splitlines()
     return f"{type(cause).__name__}: {lines[0]}" if lines else type(cause).__name__

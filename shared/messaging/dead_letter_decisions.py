@@ -14,7 +14,7 @@ from shared.messaging.router import Router
 
 @dataclass(frozen=True, slots=True)
 class DeadLetterDecisions:
-    """Redrives and discards. ``consumer`` returns a consumer of a topic without a broker."""
+    """``consumer`` returns a consumer of a topic without a broker."""
 
     database: Database
     router: Router

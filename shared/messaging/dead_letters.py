@@ -346,7 +346,7 @@ _EMPTY_AUDIT = text(
 
 
 def _digest(record: Record) -> bytes:
-    """Return the SHA-256 of a record. It tells two records apart that had the same offset."""
+    """The digest tells two records apart that had the same offset."""
     content = hashlib.sha256(_headers_to_json(record.headers).encode())
     content.update(b"\0" if record.key is None else b"\1" + record.key)
     content.update(b"\0" if record.value is None else b"\1" + record.value)

@@ -15,16 +15,16 @@ from shared.messaging.tables import DeadLetterRow
 from shared.personal_data import Subject
 
 _BYTES_AT_ONCE = 4 * 1024 * 1024
-"""Bytes of dead letters in memory together, unless a single letter is larger."""
+"""Bytes of dead letters in memory together. A single letter may be larger."""
 MOST_READABLE = 16 * 1024 * 1024
-"""Characters of dead letters in one export. For others it has place, time and reason."""
+"""Characters of dead letters in one export. Letters beyond it have place, time and reason."""
 
 IssuerOf = Callable[[str], str | None]
-"""Returns the issuer of a portal's agents, or None for an unknown portal."""
+"""None for an unknown portal."""
 
 
 async def about(tx: Transaction, subject: Subject, issuer_of: IssuerOf) -> AsyncIterator[DeadLetter]:
-    """Yield the dead letters that mention a person, in any state, with their content: keep few at a time."""
+    """Yield the dead letters that mention a person, in any state. Keep few: they have their content."""
 
     def mentioning(letters: Iterable[DeadLetter]) -> list[DeadLetter]:
         return [letter for letter in letters if mentions(letter.record, subject, _issuer(letter, issuer_of))]
@@ -37,8 +37,7 @@ async def about(tx: Transaction, subject: Subject, issuer_of: IssuerOf) -> Async
 async def with_address(tx: Transaction, address: str, issuer_of: IssuerOf) -> dict[int, list[AgentKey]]:
     """Return the ids of dead letters with an address (in lower case), each with its agents.
 
-    The list of agents is empty if the address belongs to no agent. The issuer is empty if the record names
-    none.
+    The list is empty if the address belongs to no agent. The issuer is empty if the record names none.
     """
 
     def having(letters: Iterable[DeadLetter]) -> dict[int, list[AgentKey]]:
@@ -79,7 +78,7 @@ def _ids_in_slices(sizes: Iterable[Row]) -> Iterator[list[int]]:
 
 
 async def readable(tx: Transaction, subject: Subject, issuer_of: IssuerOf) -> list[dict[str, Any]]:
-    """Return the dead letters about a person, without the data of others."""
+    """Return the dead letters about a person, without the data of other persons."""
     rows: list[dict[str, Any]] = []
     left = MOST_READABLE
     async for letter in about(tx, subject, issuer_of):

@@ -1,7 +1,7 @@
 """Erasure: a service forgets an agent, by its register, in one transaction.
 
-A request is stored as soon as it is read, and a job processes it. First the service reads what is still on
-its way, ends what the agent has, and publishes what it has to say. Then all rows end at once.
+A request is stored as soon as it is read, and a job processes it. First the service reads the events on their
+way, ends the agent's enrolments and subscriptions, and publishes that. Then all rows are erased at once.
 """
 
 import logging
@@ -87,7 +87,7 @@ class Eraser:
     - ``ready``: called next. ``keep``: called last before the rows end; it may keep a number.
     - ``digest`` makes the digest that is kept where addresses are not.
     - ``writes`` returns whether a letter to a person who is no agent is just being sent.
-    - ``leave`` ends what a person who is no agent takes part in.
+    - ``leave`` ends the subscriptions of a person who is no agent.
     - ``sessions`` finds sessions, so that an export can name them.
     """
 
@@ -103,7 +103,7 @@ class Eraser:
     digest: Callable[[str], bytes] | None = None
     sessions: FindSessions | None = None
     _last: dict[str, tuple[datetime, UUID]] = field(init=False, default_factory=dict)
-    """The last processed request of each source that has later ones."""
+    """By source with later requests: the last processed request."""
 
     @property
     def outbox(self) -> Outbox:
@@ -112,8 +112,8 @@ class Eraser:
     async def run(self) -> float | None:
         """Advance some open requests of each source by one step. Returns 0 if a source has more.
 
-        A request that fails does not stop the others. At the end it raises a temporary error, so that the
-        job runs again.
+        A request that fails does not stop the others. At the end it raises a temporary error, so that the job
+        runs again.
         """
         temporary: Exception | None = None
         for source in await self._sources():
@@ -123,11 +123,11 @@ class Eraser:
             try:
                 raise temporary
             finally:
-                del temporary  # a cycle of error and frame would hold all that the step held
+                del temporary  # a cycle of error and frame would keep the step's objects in memory
         return 0 if self._last else None
 
     async def _try(self, request_id: UUID, source: str) -> Exception | None:
-        """Advance a request by one step. Returns the error if it is temporary."""
+        """Return the error if it is temporary."""
         try:
             await self._step(request_id, source)
         except Exception as error:
@@ -153,16 +153,13 @@ class Eraser:
         return replace(subject, addresses=addresses, digests=digests)
 
     async def export(self, tx: Transaction, who: AgentKey | str) -> dict[str, list[dict[str, Any]]]:
-        """Return all rows about a person, by table.
-
-        A row about a known session also has its title and dates.
-        """
+        """Return all rows about a person, by table. A row about a known session has its title and dates."""
         subject = await self.subject(tx, who, clock.now())
         found: dict[str, list[dict[str, Any]]] = {}
         for held in self.register.personal_data:
             if held.condition(subject):
                 rows = await rows_of(tx, held, subject)
-                if held is EVENTS:  # a group sent by HTTP
+                if held is EVENTS:  # an event about several agents, sent by HTTP
                     rows = [row | {"data": as_read_by(row["data"], subject, None)} for row in rows]
                 found.setdefault(str(held.table.__tablename__), []).extend(rows)
         found[DeadLetterRow.__tablename__] = await dead_letters_of_people.readable(
@@ -176,7 +173,7 @@ class Eraser:
     async def forget(self, address: str, request_id: UUID) -> bool:
         """Forget a person who is known by address alone. Returns whether it is done.
 
-        It is not done while something about the person is on its way. Even then the person has left
+        It is not done while a letter to the person is on its way, but the person's subscriptions have ended
         (:attr:`leave`).
         """
         async with self.database.transaction() as tx:
@@ -202,7 +199,7 @@ class Eraser:
         return sources
 
     async def _next_requests(self, source: str) -> list[UUID]:
-        """Return the next open requests of a source, oldest first. After the last one it begins again."""
+        """Oldest first. After the last request it begins again."""
         place = (col(ErasureRow.received_at), col(ErasureRow.request_id))
         open_requests = select(*place).where(
             col(ErasureRow.done_at).is_(None), col(ErasureRow.request_source) == source
@@ -222,7 +219,7 @@ class Eraser:
         async with self.database.transaction() as tx:
             row = await tx.get(ErasureRow, (request_id, source), with_for_update={"skip_locked": True})
             if row is None or row.issuer is None or row.agent_id is None:
-                return  # another process has it, or has done it
+                return  # another process has the request, or has finished it
             erasure = Erasure(request_id, source, AgentKey(row.issuer, row.agent_id), row.received_at)
             until = await self.ready(tx, erasure) if await self._is_read(tx, erasure.received_at) else None
             if until is None:
@@ -294,7 +291,7 @@ async def request(tx: Transaction, outbox: Outbox, agent: AgentKey, now: datetim
 
 
 def agent_of(request: Received[Event]) -> AgentKey | None:
-    """Return the agent to be forgotten, or None for another request."""
+    """Return the agent to be forgotten, or None if the event asks for no erasure."""
     if not isinstance(request.event, AgentErasureRequested):
         return None
     return request.event.agent_of(request.issuer)
@@ -316,7 +313,7 @@ async def keep_requests(tx: Transaction, received: Sequence[Received[Event]]) ->
         await insert_many(tx, ErasureRow, rows, then="ON CONFLICT DO NOTHING")
 
 
-# Locked in the order in which the relay marks them: a replay is published first.
+# Locked in the order in which the relay marks them, where a replay comes first.
 _UNSENT = (
     "SELECT count(*) FILTER (WHERE sent_at IS NULL AND held IS NULL) FROM "
     "(SELECT sent_at, held FROM outbox WHERE {} ORDER BY id FOR UPDATE) AS of_person"

@@ -1,4 +1,4 @@
-"""The limit on failing handlers: a fault of ours must not park a whole topic.
+"""The limit on failing handlers: our own fault must not park a whole topic.
 
 Only events that reached a handler count. Rejected and unreadable records do not.
 """
@@ -13,7 +13,7 @@ SHARE = 0.5
 
 
 class FailureLimit:
-    """More than :data:`NUMBER` failures within a minute, and most of the events.
+    """The limit: more than :data:`NUMBER` failures within a minute, and most of the events.
 
     Once it is reached, nothing may be parked until most of a batch succeeds.
     """

@@ -50,7 +50,7 @@ log = logging.getLogger(__name__)
 
 GRACEFUL_SECONDS = 15.0
 METADATA_MILLISECONDS = 10_000
-"""A consumer learns this late of added partitions; nobody reads them until then."""
+"""A consumer learns of added partitions this late; until then no process reads them."""
 _LOG_APPEND_TIME = 1
 
 RecordBatch = tuple["ConsumerRecord[Any, Any]", ...]
@@ -59,11 +59,11 @@ RecordBatch = tuple["ConsumerRecord[Any, Any]", ...]
 FETCH_MILLISECONDS = 500
 """A fetch is answered with the first new record, or after this time."""
 REST_SECONDS = 0.2
-"""A consumer that nobody waits for rests after each batch, so that the next batch holds more records."""
+"""Unless its effect is awaited, a consumer rests after each batch: the next batch then has more records."""
 
 
 class _Broker(KafkaBroker):
-    """Starts its subscribers together: each waits for its group, and some brokers take 5 s over that."""
+    """Starts its subscribers together: each waits for its group, which takes some brokers 5 s."""
 
     async def start(self) -> None:
         await self.connect()
@@ -80,7 +80,7 @@ def new_broker(
 ) -> tuple[KafkaBroker, list[Consumer]]:
     """Return FastStream's broker, not connected, and the consumers of its topics.
 
-    The relay publishes, not the broker. Its publishers are there for the AsyncAPI document alone.
+    The relay publishes, not the broker. The broker's publishers are only for the AsyncAPI document.
     """
     fetched.tolerate()
     routers: list[KafkaRouter] = []
@@ -114,7 +114,7 @@ def new_broker(
 
 
 def _subscribed(consumer: Consumer, settings: KafkaSettings, number: int) -> KafkaRouter:
-    """Make ``consumer`` a member of its group, with this number in this process."""
+    """``number`` is that of the consumer in this process."""
     subscription = consumer.subscription
 
     def middleware(message: Any, /, *, context: ContextRepo) -> _ConsumerMiddleware:
@@ -129,7 +129,7 @@ def _subscribed(consumer: Consumer, settings: KafkaSettings, number: int) -> Kaf
         group_id=subscription.group_id,
         group_instance_id=_instance(settings, number),
         auto_offset_reset="earliest",
-        # Records of an aborted transaction were never requested.
+        # An aborted transaction requested nothing.
         isolation_level="read_committed",
         max_records=BATCH,
         fetch_max_wait_ms=FETCH_MILLISECONDS,
@@ -144,7 +144,7 @@ def _subscribed(consumer: Consumer, settings: KafkaSettings, number: int) -> Kaf
 
 
 def _instance(settings: KafkaSettings, number: int) -> str | None:
-    """Two members of one name would fence each other."""
+    """Two members with one name would fence each other."""
     name = settings.kafka_group_instance_id
     return f"{name}-{number}" if name and number else name
 
@@ -170,7 +170,7 @@ class _ConsumerMiddleware(BaseMiddleware[Any, Any]):
         self._consumer.in_hand = Counter(record.partition for record in records)
         try:
             await self._consumer.take([self._consumer.read(record) for record in records], handler)
-        finally:  # after a failure the client seeks back to before the batch
+        finally:  # after a failure the client seeks back to the begin of the batch
             self._consumer.in_hand = Counter()
         self._consumer.taken_until |= {record.partition: record.received_at for record in records}
         await self._commit_offset(msg)
@@ -186,7 +186,7 @@ class _ConsumerMiddleware(BaseMiddleware[Any, Any]):
             log.info(
                 "%s: the group changed before a batch was committed; whoever has it next drops it", topic
             )
-            msg.committed = AckStatus.ACKED  # or FastStream would commit too, and log the failure
+            msg.committed = AckStatus.ACKED  # otherwise FastStream would commit too, and log the failure
 
 
 async def _parse(
@@ -207,8 +207,8 @@ async def _decode(message: KafkaMessage, _original: Callable[..., Awaitable[Any]
 def record_of(raw: "ConsumerRecord[Any, Any]", read_at: datetime) -> Record:
     """Return aiokafka's record as ours, with the broker's time of receipt.
 
-    Without a stamp, the sender's time counts on our own topics. On topics of portals, whose clocks are not
-    trusted, ``read_at`` counts.
+    Without a stamp, the sender's time counts on our own topics. Clocks of portals are not trusted, so
+    ``read_at`` counts on their topics.
     """
     unread = raw.value.reason if isinstance(raw.value, fetched.Unread) else None
     return Record(
@@ -224,7 +224,7 @@ def record_of(raw: "ConsumerRecord[Any, Any]", read_at: datetime) -> Record:
 
 
 def _received_at(raw: "ConsumerRecord[Any, Any]", read_at: datetime) -> datetime:
-    """Of two of our records within a millisecond, the microseconds say which came first.
+    """The microseconds give the order of two of our records within a millisecond.
 
     This fails for one pair in a thousand: when a thousand is full between their offsets.
     """

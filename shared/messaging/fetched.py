@@ -1,13 +1,13 @@
 """Reads what aiokafka fetched, whatever it contains (ADR 0006, ADR 0038).
 
-aiokafka reads a batch of records inside its fetcher, above our parser. A batch that it cannot read is
-fetched again for ever, and the partition stands still. A compressed batch is uncompressed whole, however
-large it gets.
+aiokafka reads a batch of records inside its fetcher, above our parser. A batch that it cannot read is fetched
+again for ever, and the partition stands still. A compressed batch is uncompressed whole, however large it
+gets.
 
 Here a batch is first uncompressed into a bound. A batch that is larger or unreadable becomes one record that
-says so. So does a batch that would cost much more than its bytes: aiokafka's fast reader takes some hundred
-bytes of memory for a header of two, and its tolerant reader would follow any length out of the batch. In
-header names that are not UTF-8, which C clients can send, the bad bytes are escaped.
+says so. So does a batch that would cost much more memory than its bytes: aiokafka's fast reader takes some
+hundred bytes for a header of two, and its tolerant reader would follow any length out of the batch. In header
+names that are not UTF-8, which C clients can send, the bad bytes are escaped.
 
 The embedded broker numbers a batch before it stores it. While several clients write to a partition, a reader
 may be given a later batch without an earlier one (ADR 0003). There a fetch ends before the gap.
@@ -33,7 +33,7 @@ from shared.messaging import cluster
 from shared.messaging.uncompressing import CannotUncompress, uncompressed
 
 MAX_RECORDS = 50_000
-"""Records of a batch. A request has some hundred bytes, so no honest batch of 16 MiB has more."""
+"""A request has some hundred bytes, so no honest batch of 16 MiB has more records."""
 MAX_HEADERS = 200
 _AT_ONCE = 4 * 1024 * 1024
 """After this many uncompressed bytes, the rest of a fetch is fetched later.
@@ -41,35 +41,35 @@ _AT_ONCE = 4 * 1024 * 1024
 A fetch may hold a thousand batches, and their records may all be requested together.
 """
 _POLL_SECONDS = 1.0
-"""A poll of FastStream waits this long at least: FastStream sleeps after a poll that found nothing."""
+"""The shortest poll: FastStream sleeps after a poll that found nothing."""
 _MISSING_SECONDS = 5.0
-"""A batch that the embedded broker has numbered may be missing this long before it is passed over."""
+"""A batch numbered by the embedded broker may be missing this long. Then it is passed over."""
 
-# A batch begins with its base offset, its length, four bytes that are not needed here, and its format. Its
-# attributes, whose last bits are the compression, are elsewhere in the formats 0 and 1.
+# A batch begins with its base offset, its length, four unused bytes, and its format. The attributes, whose
+# last bits are the compression, have another place in the formats 0 and 1.
 _START = struct.Struct(">qi4xb")
 _LENGTH = struct.calcsize(">qi")
 _HEADER = _DefaultRecordBatchPy.HEADER_STRUCT.size
 _COUNT = struct.Struct(">i")
 _ATTRIBUTES, _OLD_ATTRIBUTES = 22, 17
-_NONE = -1  # the size of a null
-_FORM = 2  # since Kafka 0.11
+_NONE = -1  # the length of a null
+_FORM = 2  # the format since Kafka 0.11
 _CODEC = _DefaultRecordBatchPy.CODEC_MASK
 
 
 def tolerate() -> None:
-    """Make every consumer of this process read so. Repeating changes nothing."""
+    """Make every consumer of this process read this way. Repeating changes nothing."""
     fetcher.MemoryRecords = _Records
     fetcher.PartitionRecords = _PartitionRecords
     consumer.Fetcher = _Fetcher
 
 
 class TooCostly(ValueError):
-    """aiokafka may not read this batch, or its rest. The message says why."""
+    """aiokafka may not read this batch, or its rest."""
 
 
 class Unread(bytes):
-    """The value of a record that replaces an unreadable one, and why."""
+    """The value of a record that replaces an unreadable one: why it is unreadable."""
 
     reason: str
 
@@ -88,10 +88,10 @@ class _UnreadRecord:
 
 
 class _Fetcher(Fetcher):  # type: ignore[misc]  # aiokafka left it untyped
-    """Fetches once a poll waits for records, so that a fetch brings all that has come since the last one.
+    """Fetches only when a poll waits for records, so that a fetch brings all records since the last one.
 
     aiokafka fetches ahead: a fetch ends with the first new record, and its partition is left out of the next.
-    Fetching ahead is right for a backlog, in which a poll gets as many records as it may have.
+    That is right only for a backlog, where a poll gets as many records as it may have.
     """
 
     _has_backlog = False
@@ -178,7 +178,7 @@ class _Records:
 class _Batch:
     """A batch, read by aiokafka's fast or tolerant reader, or not at all."""
 
-    # The fetcher asks these before it reads the batch; __getattr__ would cost as much as reading a record.
+    # The fetcher reads these before the batch; through __getattr__ each would cost as much as a record.
     base_offset = property(attrgetter("_fast.base_offset"))
     next_offset = property(attrgetter("_fast.next_offset"))
     producer_id = property(attrgetter("_fast.producer_id"))
@@ -199,7 +199,7 @@ class _Batch:
     def __iter__(self) -> Iterator[Any]:
         try:
             yield from self._read()
-        except Exception as error:  # noqa: BLE001 its checksum is right, so it would be the same each time
+        except Exception as error:  # noqa: BLE001 its checksum is right, so each attempt would fail
             yield self._unread(error)
 
     def _read(self) -> Iterator[Any]:
@@ -249,8 +249,8 @@ class _Batch:
 def _measured(batch: memoryview) -> tuple[list[int], Exception | None]:
     """Return where the readable records begin, and what is wrong with the record after them.
 
-    aiokafka must be given no other record: a length that it and the broker read differently hides what
-    follows. The length of a record itself may be trusted, because aiokafka reads nothing after a wrong one.
+    aiokafka must get no other record: a length that it and the broker read differently hides what follows.
+    The length of a record itself may be trusted, because aiokafka reads nothing after a wrong one.
     """
     [count] = _COUNT.unpack_from(batch, _HEADER - _COUNT.size)
     if count > MAX_RECORDS:

@@ -16,7 +16,7 @@ from shared.messaging.broker import KafkaSettings, client_options
 from shared.messaging.clients import admin_client
 
 _SECONDS = 5.0
-"""The longest time for an answer. A healthy broker takes milliseconds."""
+"""A healthy broker answers in milliseconds."""
 _STABLE = "Stable"
 
 
@@ -51,7 +51,7 @@ class Group:
 class ConsumerGroups:
     """Asks Kafka about its groups, over its own connection.
 
-    If the connection fails, it connects and asks once more before it reports that Kafka does not answer.
+    If the connection fails, it connects and asks once more.
     """
 
     def __init__(self, settings: KafkaSettings) -> None:
@@ -90,7 +90,7 @@ class ConsumerGroups:
 async def partitions_of(admin: AIOKafkaAdminClient, topics: Collection[str]) -> dict[str, frozenset[int]]:
     """Return the partitions of each topic, none if it does not exist. Raises ``KafkaError``."""
     found: dict[str, frozenset[int]] = {}
-    if not topics:  # Kafka would describe all
+    if not topics:  # for an empty list Kafka would describe all topics
         return found
     for topic in await admin.describe_topics(list(topics)):
         if topic["error_code"] not in (0, UnknownTopicOrPartitionError.errno):
@@ -102,7 +102,7 @@ async def partitions_of(admin: AIOKafkaAdminClient, topics: Collection[str]) -> 
 async def partitions_at(settings: KafkaSettings, topics: Collection[str]) -> list[TopicPartition]:
     """Return the partitions of existing topics. Raises ``KafkaError``."""
     async with admin_client(settings, "parcours-groups") as admin:
-        existing = set(await admin.list_topics())  # asked about a missing topic, some brokers create it
+        existing = set(await admin.list_topics())  # naming a missing topic could create it
         numbers = await partitions_of(admin, sorted(existing.intersection(topics)))
     return [TopicPartition(topic, number) for topic, of_it in numbers.items() for number in sorted(of_it)]
 

@@ -58,12 +58,12 @@ async def find(
 
 
 async def redrive(tx: Transaction, event_id: int) -> bool:
-    """Make the relay send a refused event again, and the events behind it. Returns whether it was refused."""
+    """Make the relay send a refused event and the events behind it. Returns whether it was refused."""
     return await _settle(tx, event_id, _REDRIVE, {})
 
 
 async def discard(tx: Transaction, event_id: int, *, actor: str, reason: str) -> bool:
-    """Discard a refused event, and release those behind it. Returns whether it was refused."""
+    """Discard a refused event, and release the events behind it. Returns whether it was refused."""
     return await _settle(tx, event_id, _DISCARD, {"note": f"discarded by {actor}: {reason}"})
 
 

@@ -32,9 +32,9 @@ async def read(
 
     ``since`` skips older records. ``newest`` limits the number of records of each partition.
 
-    Later records may be among them, because the embedded broker reports the first record of its last batch
-    as the end. The time of receipt is the time of publication. Raises ``KafkaError``, and
-    :class:`HistoryCut` if the broker gives nothing more before the end.
+    Later records may be among them, because the embedded broker reports the first record of its last batch as
+    the end. The time of receipt is the time of publication. Raises ``KafkaError``, and :class:`HistoryCut` if
+    the broker gives nothing more before the end.
     """
     async with reading_client(settings, "parcours-history") as consumer:
         partitions = [
@@ -55,7 +55,7 @@ async def read(
                 consumer.seek(partition, max(begins[partition], ends[partition] - newest))
         loop = asyncio.get_running_loop()
         progress_at = loop.time()
-        # By position, not by the last record: the end may be the marker of a transaction.
+        # Compare positions, because the end may be the marker of a transaction instead of a record.
         while behind := [
             partition for partition in partitions if await consumer.position(partition) < ends[partition]
         ]:

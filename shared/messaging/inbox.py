@@ -1,6 +1,6 @@
 """An event that is delivered twice has its effect once.
 
-Source and id identify an event: two sources may use the same id.
+Two sources may use the same id, so source and id together identify an event.
 """
 
 from collections.abc import Collection, Sequence
@@ -30,7 +30,7 @@ async def first_seen(tx: Transaction, received: Sequence[Received[E]]) -> list[R
     """
     if not received:
         return []
-    # The same order in all processes: no deadlock between two processes with the same events.
+    # All processes use the same order: otherwise two with the same events would deadlock.
     by_id = sorted(received, key=lambda event: (event.id.int, event.source))
     result = await insert_columns(
         tx,

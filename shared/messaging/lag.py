@@ -2,7 +2,7 @@
 
 Markers of transactions have offsets too, and no group commits them. So the difference between a group's
 offset and the end of a partition is no lag by itself: the first waiting record is looked for. The embedded
-broker reports the first record of its last batch as the end; that batch is not seen to wait.
+broker reports the first record of its last batch as the end, so that batch never counts as waiting.
 """
 
 import asyncio
@@ -22,9 +22,9 @@ from shared.messaging.groups import Group
 from shared.messaging.router import Subscription
 
 LATE = timedelta(minutes=1)
-"""A record or event may wait this long before it is a problem; services need a second or two."""
+"""A longer wait is a problem; services need a second or two."""
 _SECONDS = 10.0
-"""The longest time for all answers about a group. A healthy broker takes milliseconds."""
+"""The limit for all answers about a group. A healthy broker takes milliseconds."""
 _POLL_MS = 200
 _AGAIN_SECONDS = 0.2
 
@@ -68,7 +68,7 @@ async def _of_group(
     topic, group_id = subscription.topic.value, subscription.group_id
     try:
         async with asyncio.timeout(_SECONDS):
-            # Asked about a missing topic, some brokers create it.
+            # Some brokers create a missing topic when they are asked about it.
             numbers = (
                 (await groups.partitions_of(admin, [topic]))[topic] if topic in existing else frozenset()
             )
@@ -109,7 +109,7 @@ async def _committed(
 async def _waiting(
     settings: KafkaSettings, offsets: Mapping[TopicPartition, int]
 ) -> list[tuple[int, datetime]]:
-    """The numbers are upper bounds, with the time of the first waiting record, by partition."""
+    """Return for each partition an upper bound, and the time of the first waiting record."""
     if not offsets:
         return []
     async with reading_client(settings, "parcours-lag") as consumer:

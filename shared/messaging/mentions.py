@@ -14,15 +14,15 @@ from shared.events.vocabulary import AgentKey
 from shared.personal_data import Subject
 
 _SHORT = 2
-"""An identifier of so few characters is part of many texts. It counts only as a whole text."""
+"""So short an identifier is part of many texts. It counts only as a whole text."""
 
 
 def mentions(record: Record, subject: Subject, issuer: str | None) -> bool:
     """Return whether the person's identifier or address is in the record's key, value or headers.
 
     ``issuer`` is the issuer of the portal that sent the record. If it is None, the record may name an issuer
-    itself. Several agents may share an address, so the address of an object with an identifier belongs to
-    the agent of that identifier.
+    itself. Several agents may share an address, so in an object with an identifier the address belongs to
+    that agent.
     """
     value = _text(record.value)
     around = _texts_around(record)
@@ -42,7 +42,7 @@ def has_address(record: Record, address: str) -> bool:
 
 
 def agents_in(raw: bytes | str | None, issuer: str | None, address: str | None = None) -> list[AgentKey]:
-    """Return the agents in a JSON value, each once; with an address, the agents who have it there.
+    """Return the agents in a JSON value, each once; with an address, the agents with that address.
 
     ``issuer`` is the issuer of the portal that sent the value. If it is None, the value may name the issuer
     of an identifier; otherwise the issuer in the result is empty.
@@ -104,7 +104,7 @@ def _names(agent: AgentKey, texts: Collection[str], issuer: str | None) -> bool:
 
 
 def _has_address(text: str, addresses: Collection[str]) -> bool:
-    """Return whether the text has one of the addresses, in any case, and not as part of another address."""
+    """The address may be in any case, but not part of another address."""
     lowered = text.lower()
     return any(
         address in lowered
@@ -146,6 +146,6 @@ def _objects_in(raw: bytes | str | None) -> Iterator[dict[str, Any]]:
 
 
 def _identifier(found: dict[str, Any]) -> str | None:
-    """Accept identifiers against the contract too: a number, or with spaces."""
+    """Accept identifiers that break the contract too: a number, or with spaces."""
     identifier = found.get("agent_id")
     return str(identifier).strip() or None if isinstance(identifier, str | int) else None

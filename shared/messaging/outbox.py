@@ -23,7 +23,7 @@ from shared.messaging import traces
 from shared.messaging.portals.registry import Portal, Portals, PortalsFile
 
 BUCKETS = 8
-"""Parts of the outbox that can be relayed at once; a key is always in the same bucket."""
+"""Parts of the outbox that can be relayed at once. A key is always in the same bucket."""
 
 KEPT = timedelta(days=7)
 """Sent rows stay this long, to refill a broker that lost its disk."""
@@ -33,7 +33,7 @@ _NAMESPACE = UUID("5d4f0c6e-3c1b-4f0e-9b9a-1d1f0a6f7c52")
 """Namespace for event ids derived from the event's identity, so that publishing twice gives one id."""
 
 REGISTRY = "registry"
-"""The key in a database's ``info``: the registry of the portals that its service answers."""
+"""The key of the registry of portals in a database's ``info``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +110,7 @@ def _new_id(event: Event) -> UUID:
 
 
 class _Destination(NamedTuple):
-    """A topic, or the answers of a portal. The topic is None for a portal that reads by HTTP alone."""
+    """A topic, or the answers of a portal. The topic is None for a portal that only reads by HTTP."""
 
     topic: str | None
     portal: str | None = None
@@ -160,8 +160,8 @@ def _columns_of(routes: Mapping[_Route, int]) -> dict[str, list[Any]]:
 async def replay(tx: Transaction, since: datetime) -> int:
     """Publish again all events created since then. Returns how many.
 
-    They keep their ids, so consumers drop known events, and their numbers in the feeds. Events about an
-    agent who was erased since are not published: nothing of them is left.
+    They keep their ids, so consumers drop known events, and their numbers in the feeds. Events about an agent
+    erased since are left out, because their data is gone.
     """
     return (await tx.execute(_REPLAY, {"since": since})).rowcount
 
@@ -169,7 +169,7 @@ async def replay(tx: Transaction, since: datetime) -> int:
 async def unsent(tx: Transaction) -> tuple[int, float]:
     """Return how many events wait to be published, and the seconds since the oldest was stored.
 
-    Events that are held back do not count.
+    Held events do not count.
     """
     count, age = (await tx.execute(_UNSENT)).one()
     return int(count), float(age)

@@ -15,13 +15,13 @@ from shared.messaging.broker import KafkaSettings
 from shared.messaging.clients import admin_client
 
 FORMER_COUNTS = timedelta(hours=1)
-"""The former partition count is valid this long after an increase, because producers learn of it late."""
+"""Producers learn of an increase late, so the former count stays valid this long."""
 _SECONDS = 10.0
 
 
 @dataclass(frozen=True, slots=True)
 class PartitionNumber:
-    """How many partitions a topic has, or had until a moment."""
+    """The partition count of a topic, present or until a moment."""
 
     number: int
     until: datetime | None = None
@@ -33,7 +33,7 @@ def partition_of(key: str, number: int) -> int:
 
 
 def lies_right(record: Record, key: str, numbers: Sequence[PartitionNumber]) -> bool:
-    """Return whether the key's partition was right at the record's receipt."""
+    """Return whether the record lay in the key's partition at its receipt."""
     return any(
         record.partition == partition_of(key, known.number)
         for known in numbers

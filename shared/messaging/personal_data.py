@@ -100,7 +100,7 @@ REGISTER = Register(
             of_address=BY_ADDRESS.format("actor"),
             proof=True,
         ),
-        # Without a condition: the erasure itself empties the row.
+        # Without a condition, because the erasure itself empties the row.
         PersonalData(
             table=ErasureRow,
             whose=Whose.AGENTS,

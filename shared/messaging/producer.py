@@ -3,7 +3,7 @@
 It takes its producer id under a transactional id that no other producer ever had, and sends without
 transactions. Each partition knows the producer's epoch, and takes nothing from an older one (KIP-98). Another
 process that starts a producer with the same transactional id gets the next epoch, and tells it to the
-partitions by an aborted transaction. A transaction for each pass would do as well, but costs more (ADR 0023).
+partitions by an aborted transaction. A transaction for each pass would cost more (ADR 0023).
 """
 
 import asyncio
@@ -39,7 +39,7 @@ Headers = list[tuple[str, bytes]]
 
 
 NEVER = (TopicAuthorizationFailedError, InvalidTopicError)
-"""Errors of a topic that apply to all its records and do not go away."""
+"""Lasting errors of a topic that apply to all its records."""
 TOO_LARGE = (MessageSizeTooLargeError, RecordListTooLargeError)
 """One record of the batch is too large."""
 
@@ -54,15 +54,15 @@ class OutgoingRecord(NamedTuple):
 
     @property
     def is_too_large(self) -> bool:
-        """Return whether the record, alone in its batch, is larger than any topic takes."""
-        if len(self.value) < MAX_RECORD_BYTES // 2:  # true for nearly all
+        """True if no topic takes the record even alone in its batch."""
+        if len(self.value) < MAX_RECORD_BYTES // 2:  # nearly every record is small
             return False
         size: int = DefaultRecordBatchBuilder.estimate_size_in_bytes(self.key, self.value, self.headers)
         return size > MAX_RECORD_BYTES
 
 
 class Producer:
-    """Started by :meth:`connected`. ``transactional_id`` is None if the broker cannot fence producers."""
+    """``transactional_id`` is None if the broker cannot fence producers."""
 
     def __init__(
         self, kafka: AIOKafkaProducer, settings: KafkaSettings, transactional_id: str | None
@@ -74,7 +74,7 @@ class Producer:
 
     @classmethod
     async def connected(cls, settings: KafkaSettings, service: str) -> Self:
-        """Return a producer that nobody has fenced. Raises ``KafkaError``, ``TimeoutError``."""
+        """Return a producer that no process has fenced. Raises ``KafkaError``, ``TimeoutError``."""
         transactional_id = f"{service}-relay-{uuid4()}"
         try:
             kafka = await _started(settings, transactional_id)
@@ -83,7 +83,7 @@ class Producer:
             log.warning("The broker has no producer ids: a retry or a relay that slept may publish twice.")
             return cls(await _started(settings, None), settings, None)
         # From now on it is an idempotent producer without transactions; id and epoch stay.
-        kafka._txn_manager.transactional_id = None  # noqa: SLF001 aiokafka has no other way
+        kafka._txn_manager.transactional_id = None  # noqa: SLF001 aiokafka has no public way
         return cls(kafka, settings, transactional_id)
 
     async def send(self, records: Sequence[OutgoingRecord]) -> list[BaseException | None]:
@@ -100,7 +100,7 @@ class Producer:
                 await asyncio.wait(answers)
         except asyncio.CancelledError:
             for answer in answers:
-                answer.cancel()  # nobody will await it
+                answer.cancel()  # no task will await it
             raise
         return [answer.exception() for answer in answers]
 
@@ -131,11 +131,11 @@ class Producer:
             for topic in topics:
                 if topic not in unusable:
                     await _publish_epoch(newer, topic)
-        # The markers are written after the answer; a new producer gets its id after all are written.
+        # The broker may write the markers after its answer. A new producer gets its id after all are written.
         await _close(await _started(self._settings, transactional_id))
 
     async def close(self) -> None:
-        """What was not acknowledged may still arrive, or never."""
+        """Unacknowledged records may still arrive."""
         await _close(self.kafka)
 
 
@@ -157,11 +157,11 @@ async def _started(settings: KafkaSettings, transactional_id: str | None) -> AIO
 
 
 async def _publish_epoch(producer: AIOKafkaProducer, topic: str) -> None:
-    """Tell all partitions of a topic the producer's epoch, by the marker of an empty transaction."""
+    """The marker of an empty transaction tells the epoch to all partitions of the topic."""
     await producer.begin_transaction()
     for partition in await producer.partitions_for(topic):
         tp = TopicPartition(topic, partition)
-        producer._txn_manager.maybe_add_partition_to_txn(tp)  # noqa: SLF001 aiokafka adds one only as it sends
+        producer._txn_manager.maybe_add_partition_to_txn(tp)  # noqa: SLF001 aiokafka adds a partition only when it sends
     try:
         await producer.abort_transaction()
     except TopicAuthorizationFailedError:  # the fenced producer cannot write there either
@@ -179,12 +179,12 @@ async def _closing(producer: AIOKafkaProducer) -> AsyncIterator[AIOKafkaProducer
 async def _close(producer: AIOKafkaProducer) -> None:
     """Close without ``stop``, which flushes, and without the sender's own ``close``.
 
-    A flush that is cut short leaves aiokafka's sender alive. It would publish old events beside the process
-    that has the bucket by then. A sender that is closed before it has begun cancels its caller: this happens
-    on Python 3.12 and newer when a producer is closed as soon as it has started.
+    A flush that is cut short leaves aiokafka's sender alive: it would publish old events beside the process
+    that then has the bucket. Closing a sender that has not begun cancels the caller: on Python 3.12 and newer
+    this happens when a producer is closed just after its start.
     """
-    producer._closed = True  # noqa: SLF001 what stop() does first
-    sender = producer._sender.sender_task  # noqa: SLF001 what stop() ends after the flush
+    producer._closed = True  # noqa: SLF001 as stop() begins
+    sender = producer._sender.sender_task  # noqa: SLF001 as stop() ends it after the flush
     try:
         async with asyncio.timeout(CLOSE_SECONDS):
             if sender is not None:

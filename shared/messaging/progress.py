@@ -1,6 +1,6 @@
 """Read progress: until when a topic is read.
 
-A deadline is judged, and an agent forgotten, after everything that came before is read.
+A deadline is judged, and an agent forgotten, only after all earlier records are read.
 """
 
 import asyncio
@@ -30,7 +30,7 @@ async def follow(
     """Report to ``on_read``, at this interval, until when each partition is read."""
     followed = [(consumer, ReadProgress()) for consumer in consumers]
     while not stopping.is_set():
-        # At once: a broker answers no other request of a consumer while a fetch waits for records.
+        # Concurrently: a broker answers no other request of a consumer while a fetch waits for records.
         await asyncio.gather(*(_report(on_read, consumer, progress) for consumer, progress in followed))
         await clock.pause(stopping, every)
 
@@ -46,7 +46,7 @@ async def _report(on_read: OnRead, consumer: Consumer, progress: "ReadProgress")
         if partitions:
             await on_read(topic, read, partitions)
     except IllegalStateError:
-        return  # a partition moved to another process meanwhile
+        return  # meanwhile another process has taken a partition over
     except Exception as error:
         if not isinstance(error, KafkaError) and not is_temporary(error):
             raise
@@ -73,9 +73,9 @@ class ReadProgress:
     ) -> Mapping[int, datetime]:
         """Return, by partition, a time by which all records that had come have had their effect.
 
-        A partition without such a time is left out. ``busy``: a batch is being handled. ``batches``: how
-        many are done. Records fetched at one call have had their effect at the next call if no batch is
-        being handled then, or if one finished in between. Committed offsets would not do, because markers of
+        A partition without such a time is left out. ``busy``: a batch is being handled. ``batches``: how many
+        are done. Records fetched at one call have had their effect at the next call if no batch is being
+        handled then, or if one finished in between. Committed offsets would not do, because markers of
         transactions are never committed. Raises ``KafkaError``.
         """
         partitions = kafka.assignment()
@@ -117,8 +117,8 @@ async def save(
 ) -> None:
     """Store until when each of these partitions is read.
 
-    ``partitions`` are all that the topic has; empty if not known. A partition that was never read gets a
-    row, and a partition that no longer exists loses its row.
+    ``partitions`` are all that the topic has; empty if not known. A partition that was never read gets a row,
+    and a partition that no longer exists loses its row.
     """
     parameters = {
         "topic": topic.value,
@@ -130,9 +130,9 @@ async def save(
 
 
 async def read_until(tx: Transaction, topic: Topic) -> datetime | None:
-    """Return until when every partition is read, or None if nobody has looked yet.
+    """Return until when every partition is read, or None before the first report.
 
-    A partition that nobody reads delays it.
+    A partition that no process reads delays it.
     """
     moment: datetime | None = await tx.scalar(_READ_UNTIL, {"topic": topic.value})
     return moment

@@ -1,8 +1,7 @@
 """Projections: tables that a service fills from compacted topics and can fill again.
 
-A rebuild reads the last event of each subject again. What the event caused when it was first handled
-(letters, decisions, events) is not caused again. An event that the service has missed goes to its handler
-like any other.
+A rebuild reads the last event of each subject again, without its first consequences (letters, decisions,
+events). An event that the service has missed goes to its handler like any other.
 """
 
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
@@ -38,7 +37,7 @@ class Compared:
     stored: Mapping[str, ProjectedRow]
 
     def differences(self) -> Iterator[str]:
-        """A newer version than expected is right."""
+        """A newer version than expected is no difference."""
         for key in sorted(self.expected.keys() | self.stored.keys()):
             expected, stored = self.expected.get(key), self.stored.get(key)
             if stored is None:
@@ -55,8 +54,7 @@ class Compared:
 class Projections:
     """How one service fills its projections again, and compares them with the topics.
 
-    ``restore`` keeps the newest version, as the handlers do, and causes nothing again. ``compare`` only
-    reads.
+    ``restore`` keeps the newest version, as the handlers do, without consequences. ``compare`` only reads.
     """
 
     topics: tuple[Topic, ...]
@@ -96,7 +94,7 @@ async def read_topics(
 ) -> TopicStates:
     """Read these topics to their end."""
     states = TopicStates({topic: {} for topic in topics}, {topic: {} for topic in topics})
-    # An event older than the inbox remembers is treated as handled.
+    # The inbox forgets older events, so they count as handled.
     forgotten = clock.now() - inbox.KEPT
     async for deliveries in history.read(settings, topics):
         events = [delivery for delivery in deliveries if isinstance(delivery, Received)]
@@ -124,8 +122,8 @@ async def rebuild(
 ) -> None:
     """Restore the handled events, then let consumers take in the missed events. May be repeated.
 
-    An event that its handler cannot take is parked. Raises the error of the database if the database does
-    not answer.
+    An event that its handler cannot take is parked. Raises the error of the database if the database does not
+    answer.
     """
     for events in states.handled_in_slices():
         async with database.transaction() as tx:

@@ -3,7 +3,7 @@
 Each bucket of the outbox is served by the process that holds its advisory lock, so that replicas share the
 work and never reorder a key. Unsent rows are read in id order, never "after the last seen": a transaction
 that commits late has a low id. Crashing between the acknowledgement and the mark publishes an event again
-with the same id; consumers drop what they know.
+with the same id; consumers drop known events.
 """
 
 import asyncio
@@ -41,8 +41,8 @@ RELAY_UP = Gauge("parcours_outbox_relay_up", "1 when the last pass worked.")
 class Relay:
     """Publishes one service's outbox. ``wake`` it after a commit; it polls otherwise.
 
-    ``intake_key`` signs what portals sent by HTTP. ``on_published`` is called after each pass that sent
-    events.
+    ``intake_key`` signs requests that portals sent by HTTP. ``on_published`` is called after each pass that
+    sent events.
     """
 
     def __init__(
@@ -72,7 +72,7 @@ class Relay:
         return None
 
     async def start(self) -> Producer:
-        """Connect. Raises ``KafkaError``, and the errors of the database."""
+        """Raises ``KafkaError``, and the errors of the database."""
         producer = await Producer.connected(self._settings, self._service)
         if producer.transactional_id is not None:
             await self._database.execute_alone(
@@ -98,12 +98,12 @@ class Relay:
                 RELAY_UP.set(1)
                 if published:
                     self.on_published()
-            except Exception as error:  # noqa: BLE001 whatever it is, the outbox must be tried again
+            except Exception as error:  # noqa: BLE001 after any error the outbox must be tried again
                 failures, self._has_failed, self._pass_began = failures + 1, True, None
                 await self._after_failure(error, failures)
                 continue
             self._pass_began = None
-            if published < PASS:  # other processes have the rest; a commit wakes this one
+            if published < PASS:  # other processes serve the rest; a commit wakes this one
                 await clock.pause(self._woken, POLL_SECONDS)
         await self._last_pass()
 
@@ -112,7 +112,7 @@ class Relay:
         self._woken.set()
 
     async def close(self) -> None:
-        """What was not acknowledged stays unsent."""
+        """Unacknowledged events stay unsent."""
         producer, self._producer = self._producer, None
         if producer is not None:
             await producer.close()
@@ -122,10 +122,10 @@ class Relay:
 
         Raises the error that ended the pass too soon.
         """
-        producer = self._producer or await self.start()  # it may take long, so before a bucket is locked
+        producer = self._producer or await self.start()  # before a bucket is locked, because it may take long
         async with self._database.quiet_transaction() as tx:
             await tx.execute(_WITHOUT_SORTING)
-            # A separate statement, so that the next one sees what the last owner marked.
+            # A separate statement, so that the next one sees the rows that the last owner marked.
             lock = {"space": held.LOCK_SPACE, "buckets": BUCKETS, "most": PASS}
             buckets = list(await tx.scalars(_LOCK, lock))
             result = await self._publish_buckets(tx, producer, buckets) if buckets else SendResult()
@@ -138,7 +138,7 @@ class Relay:
         return len(result.sent)
 
     async def _any_unsent(self) -> bool:
-        """Ask in one round trip, because the answer is almost always no."""
+        """One round trip, because the answer is almost always no."""
         return bool(await self._database.execute_alone(_ANY_UNSENT, {"buckets": BUCKETS}))
 
     async def release_waiting(self) -> None:
@@ -154,14 +154,14 @@ class Relay:
         self, tx: Transaction, producer: Producer, buckets: Sequence[int]
     ) -> SendResult:
         others = await self._claim(producer, buckets)
-        # On the connection that has the locks. If it still answers, it had them when we claimed.
+        # Use the connection that has the locks. If it still answers, it had them when we claimed.
         rows = (await tx.execute(_UNSENT, {"buckets": buckets, "most": PASS})).all()
         try:
             async with asyncio.timeout(SEND_DEADLINE_SECONDS):
                 await self._fence(tx, producer, others)
                 result = await self._sending.send(producer, rows)
         except BaseException:
-            await self.close()  # while the buckets are ours, so that nothing is sent later
+            await self.close()  # while the buckets are ours, so that this producer sends nothing later
             raise
         # After a failure records may still be on their way: the claims stay, and the next pass fences us.
         await self._finish(tx, result, others, buckets if result.failure is None else ())
@@ -212,7 +212,7 @@ class Relay:
             log.warning("The last events stay in the outbox (%s)", describe(error))
 
     async def _sign_off(self) -> None:
-        """Disconnect when nothing is on its way, so that nobody needs to fence this producer."""
+        """Disconnect when no record is on its way, so that no process needs to fence this producer."""
         producer = self._producer
         await self.close()
         if producer is not None and producer.transactional_id is not None:
@@ -243,12 +243,13 @@ async def _mark(
     await tx.execute(_MARK, parameters)
 
 
-# After an outage the planner believes that most rows are unsent: it would walk the primary key past all sent
-# rows, or sort all unsent rows in every pass. BETWEEN instead of "=", here and below, leaves the index of
-# unsent rows as the only one in the wanted order, and so as the only way without sorting.
+# After an outage the planner believes that most rows are unsent: in every pass it would walk the primary key
+# past all sent rows, or sort all unsent rows. With BETWEEN instead of "=", here and below, only the index of
+# unsent rows has the wanted order, so it is the only plan without sorting.
 _WITHOUT_SORTING = text("SET LOCAL enable_sort = off")
-# Buckets for one pass that no other process serves: all while little waits, else as few as fill the pass, so
-# that replicas share them. In random order, or replicas would queue for one bucket. CASE: locks no other.
+# Buckets for one pass that no other process serves: all of them while little waits, else as few as fill the
+# pass, so that replicas share them. The random order keeps replicas from queuing for one bucket. CASE keeps
+# Postgres from locking other buckets.
 _LOCK = text(
     """
     WITH waiting AS (
@@ -316,8 +317,8 @@ _CLAIM = text(
                         || CAST(:producer AS varchar)
     RETURNING claimed_by"""
 )
-# The claims end with the pass: no record of these buckets is on its way any more. Feeds are locked in the
-# order of their portals' names, so two processes cannot deadlock.
+# The claims end with the pass, because no record of these buckets is on its way any more. Feeds are locked in
+# the order of their portals' names, so two processes cannot deadlock.
 _MARK = text(
     """
     WITH fenced AS (

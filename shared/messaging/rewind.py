@@ -12,7 +12,7 @@ from shared.messaging.groups import partitions_of
 
 
 class GroupInUse(Exception):
-    """A group has members, so its offsets cannot be set. The message says which group."""
+    """A group has members, so its offsets cannot be set."""
 
 
 async def rewind(settings: KafkaSettings, topics: Mapping[str, str], since: datetime) -> dict[str, int]:

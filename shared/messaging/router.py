@@ -33,7 +33,7 @@ class FromContext(CustomField):
 
 
 Tx = Annotated[Transaction, FromContext("tx")]
-"""FastStream fills in the transaction of the batch."""
+"""The transaction of the batch."""
 
 Rejections = Annotated[list[Rejected], FromContext("rejections")]
 """A handler appends the records that it rejects. They have no effect, and are in no inbox.
@@ -42,7 +42,7 @@ Only for a topic whose rejections the service keeps, with ``own_inbox``.
 """
 
 Handler = Callable[..., Awaitable[int | None]]
-"""Takes a batch in. Returns how many events had an effect, or None if all had."""
+"""Returns how many events had an effect, or None if all had."""
 H = TypeVar("H", bound=Handler)
 
 
@@ -75,7 +75,7 @@ class Subscription:
         return is_of_portals(self.topic)
 
     def answers(self, event_type: str | None) -> bool:
-        """Return whether this service answers the portal of such a record: it handles or keeps it."""
+        """Return whether this service handles or keeps such a record, and so answers its portal."""
         if self.answered_elsewhere:
             return False
         handled = any(event_type == event.TYPE for event in EVENTS if issubclass(event, self.types))

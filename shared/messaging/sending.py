@@ -33,9 +33,8 @@ Sendable = Sequence[tuple[Row, OutgoingRecord]]
 class SendResult:
     """The results of a pass. An event without a result stays for the next pass.
 
-    ``refused`` and ``waiting`` are by id, with the reason. ``failure`` is an error after which the broker
-    may still take some events. ``is_broken``: the numbers of the producer have a gap, and it can send no
-    more.
+    ``refused`` and ``waiting`` are by id, with the reason. ``failure`` is an error after which the broker may
+    still take some events. ``is_broken``: the numbers of the producer have a gap, and it can send no more.
     """
 
     sent: list[Row] = field(default_factory=list)
@@ -46,7 +45,7 @@ class SendResult:
     stopped: set[tuple[str, str]] = field(default_factory=set)
 
     def refuse(self, row: Row, reason: str) -> None:
-        """Refuse an event. If an event of its key and topic was refused already, it waits behind that one."""
+        """If an earlier event of the same key and topic was refused, this one waits behind it."""
         if (row.topic, row.key) in self.stopped:
             self.waiting[row.id] = _BEHIND
             return
@@ -84,7 +83,7 @@ class Sending:
     ) -> None:
         unusable = await producer.unusable({row.topic for row in rows if row.topic is not None})
         sendable = self._plan(rows, unusable, contexts, result)
-        if len(rows) < PASS:  # these are all: others were sent or refused by another process
+        if len(rows) < PASS:  # there are no more: another process sent or refused any others
             self._suspects.intersection_update(row.id for row in rows)
         suspects = [(row, record) for row, record in sendable if row.id in self._suspects]
         if suspects:
@@ -101,7 +100,7 @@ class Sending:
     ) -> Sendable:
         sendable = []
         for row in rows:
-            if row.topic is None:  # its portal reads it by HTTP alone
+            if row.topic is None:  # the portal only reads by HTTP
                 result.sent.append(row)
             elif row.is_behind or (row.topic, row.key) in result.stopped:
                 result.waiting[row.id] = _BEHIND
@@ -136,12 +135,12 @@ class Sending:
         result.is_broken = any(answers)
         known: tuple[type[KafkaError], ...] = (*TOO_LARGE, *NEVER)
         if any(isinstance(error, TOO_LARGE) for error in answers):
-            known = (*known, OutOfOrderSequenceNumber)  # of the batches after it
+            known = (*known, OutOfOrderSequenceNumber)  # the error of the batches after it
         failures = [error for error in answers if error is not None and not isinstance(error, known)]
         result.failure = failures[0] if failures else None
 
     async def _send_alone(self, producer: Producer, suspects: Sendable, result: SendResult) -> None:
-        """Send a batch that was too large one record at a time. Stop at the first error."""
+        """Send a too large batch record by record. Stop at the first error."""
         for row, record in suspects:
             [error] = await producer.send([record])
             if error is None:

@@ -30,7 +30,7 @@ _SESSION_OF = {"enrolment": "enrolment_id", "mail": "mail_id"}
 
 
 async def add_sessions(tx: Transaction, kept: KeptRows, find: FindSessions) -> None:
-    """Add a member ``session`` (title and dates) to each row about a known session."""
+    """Add ``session`` (title and dates) to each row about a known session."""
     about = [(row, session_id) for row, session_id in _sessions_of(kept)]
     known = await find(tx, {session_id for _, session_id in about})
     for row, session_id in about:

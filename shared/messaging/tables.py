@@ -52,7 +52,7 @@ class InboxRow(MessagingTable, table=True):
 class OutboxRow(MessagingTable, table=True):
     """An event for one destination, sent or not. Kept 7 days after (30 if a portal reads it).
 
-    ``topic`` is null if a portal reads its answers by HTTP alone: the row is numbered and never sent.
+    ``topic`` is null if a portal only reads by HTTP: the row is numbered and never sent.
     """
 
     __tablename__ = "outbox"
@@ -60,7 +60,7 @@ class OutboxRow(MessagingTable, table=True):
         Index("ix_outbox_unsent", "bucket", "id", postgresql_where=text("sent_at IS NULL AND held IS NULL")),
         Index("ix_outbox_held", "topic", "key", postgresql_where=text("held IN ('refused', 'waiting')")),
         Index("uq_outbox_feed", "portal", "cursor", unique=True, postgresql_where=text("portal IS NOT NULL")),
-        # Two indexes, since portals' answers stay longer: each begins with the next rows to delete.
+        # Two indexes, because portals' answers stay longer: each index begins with the next rows to delete.
         Index(
             "ix_outbox_sent", "created_at", postgresql_where=text("sent_at IS NOT NULL AND portal IS NULL")
         ),
@@ -102,7 +102,7 @@ class OutboxRow(MessagingTable, table=True):
 
 
 class PortalFeedRow(MessagingTable, table=True):
-    """The last number of a portal's feed. Its lock is the order of numbering."""
+    """The last number of a portal's feed. Locking the row orders the numbering."""
 
     __tablename__ = "portal_feed"
 
@@ -161,7 +161,7 @@ class DeadLetterRow(MessagingTable, table=True):
     topic: str
     partition: int
     offset: int = Field(sa_type=BigInteger)
-    # Tells two records apart with the same offset, before and after a broker lost its disk.
+    # Two records can have the same offset: one before and one after a broker lost its disk.
     digest: bytes
     key: bytes | None = None
     value: bytes | None = None
@@ -230,7 +230,7 @@ class ErasureRow(MessagingTable, table=True):
 
 
 class ReadProgressRow(MessagingTable, table=True):
-    """Until when a partition of a topic is read, by any process."""
+    """Until when any process has read a partition of a topic."""
 
     __tablename__ = "read_progress"
 

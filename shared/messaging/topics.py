@@ -17,11 +17,11 @@ from shared.messaging.portals.registry import Portal
 
 METADATA_SECONDS = 15.0
 REPLICAS = 3
-"""On fewer brokers, an acknowledged event may be lost with one disk."""
+"""With fewer brokers, an acknowledged event may be lost with one disk."""
 
 
 class TopicsDiffer(Exception):
-    """A topic has fewer partitions than agreed. The message says which."""
+    """A topic has fewer partitions than agreed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +47,7 @@ class CreatedTopics(NamedTuple):
     replicas: int
 
     def warning(self) -> str:
-        """Return a warning if topics were created on fewer than three brokers, else ""."""
+        """Warn if topics were created on fewer than three brokers. Returns "" otherwise."""
         if self.replicas >= REPLICAS or not any(self.are_new.values()):
             return ""
         return (
@@ -70,7 +70,7 @@ async def create(
         agreed = names(portals)
         wanted = replication_factor or replicas(len((await admin.describe_cluster())["brokers"]))
         created = {name: await _create(admin, name, topic, wanted) for name, topic in agreed.items()}
-        # Not earlier: asked about a missing topic, some brokers create it with other settings.
+        # Only now: some brokers create a missing topic, with other settings, when they are asked about it.
         await _check_partitions(admin, agreed)
     return CreatedTopics(created, wanted)
 
@@ -85,7 +85,7 @@ def names(portals: Iterable[Portal]) -> dict[str, TopicSettings]:
 async def states(settings: KafkaSettings, portals: Iterable[Portal] = ()) -> list[TopicState]:
     """Return the state of every topic. Changes nothing. Raises ``KafkaError``."""
     async with admin_client(settings, "parcours-topics") as admin:
-        # List all: asked about a missing topic, some brokers create it.
+        # List all topics: some brokers create a missing topic when they are asked about it.
         existing = set(await admin.list_topics())
         return [await _state(admin, name, agreed, existing) for name, agreed in names(portals).items()]
 

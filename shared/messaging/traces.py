@@ -23,10 +23,7 @@ _IDS = ("request_id", "enrolment_id", "session_id", "mail_id")
 
 
 def ids_of(received: Received[Event]) -> dict[str, object]:
-    """Return the ids for log lines about an event.
-
-    A portal's event is a request with the same id.
-    """
+    """Return the ids for log lines about an event. A portal's event is a request with the same id."""
     return {"event_id": received.id, **_named_by(received), "trace_id": trace_id_of(received.traceparent)}
 
 
@@ -95,7 +92,7 @@ def created(event: Event, event_id: object, source: str, traceparent: str | None
     attributes = {
         **_cloudevent(event, event_id, source),
         **{f"parcours.{name}": value for name, value in _ids_of(event).items()},
-        # A code, unlike the reason of a withdrawal, which is free text.
+        # A code. The reason of a withdrawal, by contrast, is free text.
         "parcours.reason": event.reason if isinstance(event, EnrolmentRefused | SeatNotObtained) else None,
     }
     span = tracing.begin(f"create {type(event).__name__}", traceparent, "producer", attributes)
@@ -107,7 +104,7 @@ def created(event: Event, event_id: object, source: str, traceparent: str | None
 
 @contextlib.contextmanager
 def publishing(rows: Sequence[Row], sent: Sequence[Row]) -> Iterator[Mapping[int, str]]:
-    """Trace rows while they are sent. A row that is not in ``sent`` at the end was not sent in this pass.
+    """Trace rows while they are sent. Rows that are not in ``sent`` at the end were not sent in this pass.
 
     Yields the trace contexts of traced rows, by id.
     """

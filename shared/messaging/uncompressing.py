@@ -19,15 +19,15 @@ _XERIAL_MAGIC = b"\x82SNAPPY\x00"
 _BLOCK = struct.Struct(">i")
 
 _room = memoryview(mmap.mmap(-1, MAX_HEAD + MAX_BYTES, mmap.MAP_PRIVATE))
-"""All batches share this memory, one after the other: new memory for each costs more than to uncompress it.
+"""All batches share this memory in turn: new memory for each would cost more than to uncompress it.
 
-Pages that no batch has needed yet are not in memory.
+Pages that no batch has needed yet take no memory.
 """
 _in_use = threading.Lock()
 
 
 class CannotUncompress(ValueError):
-    """A batch is damaged, too large, or has an unknown compression. The message says which."""
+    """A batch is damaged, too large, or has an unknown compression."""
 
 
 def uncompressed(codec: int, records: memoryview, head: bytes | bytearray) -> bytes:

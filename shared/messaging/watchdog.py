@@ -1,7 +1,7 @@
 """Knows whether all is read, and ends a process whose consumer hangs or is in no group.
 
-aiokafka does not always recover. After a broker was killed under load, a consumer may wait for ever for an
-answer: its process receives nothing, while all its probes are green.
+aiokafka does not always recover: after a broker was killed under load, a consumer may wait for ever for an
+answer, while all probes of its process are green.
 """
 
 import asyncio
@@ -63,9 +63,8 @@ class Groups(Protocol):
 class Watchdog:
     """Watches the consumers of a process.
 
-    A consumer without progress for ``limit`` seconds is stalled. While Kafka does not answer, no consumer
-    is: a restart would not help. ``relay_trouble`` returns why the outbox is not published, or None if it
-    is.
+    A consumer without progress for ``limit`` seconds is stalled. While Kafka does not answer, no consumer is:
+    a restart would not help. ``relay_trouble`` returns why the outbox is not published, or None if it is.
     """
 
     def __init__(
@@ -87,7 +86,7 @@ class Watchdog:
         CONSUMING.set_function(lambda: self.trouble() is None)
 
     def trouble(self) -> str | None:
-        """Return why something is not read or not published, or None if all is."""
+        """Return why a topic is not read or the outbox not published, or None."""
         age = time.monotonic() - self._looked_at
         if age > OUTDATED_SECONDS:
             return f"what Kafka says is not known for {age:.0f} s"
@@ -189,7 +188,7 @@ async def _lags(consumer: Consumer) -> Lags | None:
         return None
     try:
         async with asyncio.timeout(5):
-            ends = await kafka.end_offsets(kafka.assignment())  # with read_committed: of committed records
+            ends = await kafka.end_offsets(kafka.assignment())  # of committed records only
             return {
                 partition: max(0, end - await kafka.position(partition))
                 + consumer.in_hand[partition.partition]

@@ -1,7 +1,7 @@
 """Admission: which records on ``portal.*`` are requests that their portal may make.
 
 Every record of a portal becomes a request, or a rejection that says why. Nothing here does I/O. A rejection
-does not depend on what the services know of agents, so it reveals nothing about anybody.
+does not depend on what the services know of agents, so it reveals nothing about them.
 """
 
 import functools
@@ -43,7 +43,7 @@ MAX_BYTES = 2 * 1024 * 1024
 MAX_VALUES = 250_000
 """Counted by commas. Reading more takes a second; a group of 500 has 5,000."""
 WINDOW = timedelta(days=7)
-"""``ce_time`` may be this far from the receipt. The inbox remembers longer, so a replay is recognised."""
+"""The longest time between ``ce_time`` and receipt. The inbox remembers longer, so it recognises a replay."""
 ACCEPTED_WINDOW = timedelta(days=60)
 """An outbox may hold requests by HTTP this long; their ``ce_time`` is the receipt."""
 
@@ -125,7 +125,7 @@ def admit(record: Record, portals: Portals, intake_keys: Sequence[bytes]) -> Rec
 def admit_by_token(record: Record, portal: Portal) -> Received[Event] | Rejected:
     """Read what a portal identified by token sent by HTTP, without raising.
 
-    The topic of ``record`` is not used: the result has the topic of its type.
+    The result has the topic of its type, whatever the topic of ``record``.
     """
     try:
         envelope = read_envelope(record)
@@ -242,7 +242,7 @@ def _check_size(record: Record) -> None:
 
 
 def _says_to_be_ours(envelope: Envelope) -> bool:
-    """Return whether a record claims to be ours; its signature shows whether it is."""
+    """Only the signature shows whether the claim is true."""
     return envelope.source.startswith(OWN_SOURCES) and envelope.headers.get("ce_keyid") == INTAKE_KEY_ID
 
 
@@ -275,7 +275,7 @@ def _check_window(record: Record, sent_at: datetime, window: timedelta) -> None:
 
 
 def _check_signature(record: Record, envelope: Envelope, keys: Sequence[bytes]) -> datetime:
-    """Check the signature by these keys. Returns the ``ce_time``, which is signed too."""
+    """Return the ``ce_time``, which is signed too."""
     _check_headers(record)
     attributes = envelope.attributes
     signed = SignedAttributes(
@@ -323,7 +323,7 @@ _Employers = Sequence[tuple[str, Employer]]
 
 
 def _mistakes(event: Event, employers: _Employers) -> Iterator[FieldProblem]:
-    """Yield mistakes that the form of the contract allows."""
+    """Yield mistakes that the contract's schema allows."""
     for pointer, employer in employers:
         if not _is_siret(employer.siret):
             yield FieldProblem(pointer=f"{pointer}/siret", message=_NO_SIRET)
@@ -353,7 +353,7 @@ def _not_theirs(event: Event, employers: _Employers, portal: Portal) -> Iterator
     ):
         yield FieldProblem(pointer="/delegation", message=_NOT_THEIRS)
     if isinstance(event, SubscriptionChanged | AgentCorrected | AgentErasureRequested):
-        # They name no employer, so it is unknown whether the portal may act for the agent.
+        # A request without an employer does not show whether the portal may act for the agent.
         yield FieldProblem(pointer="/agent_id", message=_NOT_THEIRS)
 
 

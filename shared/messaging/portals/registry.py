@@ -44,7 +44,7 @@ FILE_IS_VALID = Gauge(
 )
 
 INTAKE_KEY_ID = "intake"
-"""The id of the key by which our own services sign the requests that came by HTTP."""
+"""The id of the key by which our services sign requests that came by HTTP."""
 OWN_ISSUER = "cnfpt"
 """The issuer of agents whom organisers enrol by hand. No portal acts for these agents."""
 SOURCES = "/portals/"
@@ -96,7 +96,7 @@ def _several(secret: SecretStr | None) -> list[str]:
 
 
 class UnreadablePortals(Exception):
-    """``PORTALS_FILE`` cannot be used. The message says why, without secrets."""
+    """``PORTALS_FILE`` cannot be used. The message has no secrets."""
 
 
 class _FileEntry(BaseModel):
@@ -137,7 +137,7 @@ class Token(_FileEntry):
 class Portal(_FileEntry):
     """A portal: its agents, its authentication, and how it reads answers.
 
-    ``delegations`` and ``sirets``: null means all, a list means those in the list.
+    ``delegations`` and ``sirets``: null means all.
     """
 
     portal: PortalName
@@ -191,7 +191,7 @@ class Portal(_FileEntry):
 
     @cached_property
     def answers_topic(self) -> str | None:
-        """Return None if the portal reads answers by HTTP alone."""
+        """None if the portal only reads answers by HTTP."""
         return answers_topic(self.portal) if "kafka" in self.answers else None
 
     @cached_property
@@ -236,7 +236,7 @@ class Portals:
                 yield portal
 
     def of_token(self, token: str, moment: datetime) -> Portal | None:
-        """Return the portal of this token, or None if the token is not valid at that moment."""
+        """None if the token is not valid at that moment."""
         portal, found = self._by_digest.get(hashlib.sha256(token.encode()).hexdigest(), (None, None))
         return portal if found is not None and _is_valid(found.not_after, moment) else None
 
@@ -287,7 +287,7 @@ class PortalsFile:
     """The last valid registry of the file."""
 
     def __init__(self, path: Path | None, *, trial: bool) -> None:
-        """Read the file. Raises :class:`UnreadablePortals`."""
+        """Raises :class:`UnreadablePortals`."""
         self._file = ReloadedFile(
             path, lambda: read(path, trial=trial), mistakes=UnreadablePortals, is_valid=FILE_IS_VALID
         )
@@ -299,7 +299,7 @@ class PortalsFile:
 
     @property
     def portals(self) -> Portals:
-        """Read a changed file again, after a second at most."""
+        """A changed file is read again after a second at most."""
         return self._file.content
 
     def reload(self) -> None:

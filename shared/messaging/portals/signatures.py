@@ -9,14 +9,14 @@ import hmac
 import secrets
 from dataclasses import dataclass
 
-SECRET_PREFIX = "whsec_"  # noqa: S105 the mark before a secret, not one
+SECRET_PREFIX = "whsec_"  # noqa: S105 the prefix of secrets is no secret
 _SIGNATURE_PREFIX = "v1,"
 _MIN_BYTES, _MAX_BYTES = 24, 64
 _NEW_BYTES = 32
 
 
 class BadSecret(ValueError):
-    """The text is no secret. The message says why and never quotes it."""
+    """The text is no secret. The message never quotes it."""
 
 
 @dataclass(frozen=True, slots=True)
