@@ -642,8 +642,14 @@ attendance can be corrected to any other
     | see a excused > J | see a missed > M | see a came > C
 a module that is taken out of the session counts no more
     modules=3 | ask a | at ends | see a - - came > A | modules=2 | see a missed > E | see a - missed > M
+    modules=2 | ask ab | at ends | see ab came > AA | modules=1 | see a missed > MA | see b excused > MJ
 a module that is added is waited for
     modules=1 | ask a | at ends | see a came > C | modules=3 | see a - missed > A
+    modules=1 | ask a | at ends | see a came > C | modules=3 | see a missed > E
+    modules=1 | ask ab | at ends | see ab missed > MM | modules=3 | see a came > AM | see b excused > AE
+    modules=1 | ask ab | at ends | see ab excused > JJ | modules=3 | see a came > AJ | see b missed > AE
+a certificate stays while another module is corrected
+    modules=2 | ask a | at ends | see a came missed > C | see a - came > C
 a module that the session does not have is not recorded
     modules=2 | ask a | at ends | see a - - came > E no_such_module
     seats=1 | ask a | at ends | see a - came > E no_such_module
