@@ -1,23 +1,26 @@
 """Transactions that wait for each other."""
 
-from collections.abc import Awaitable, Callable
+import asyncio
 
 from sqlalchemy import text
 
 from shared.database import Database
 
 
-def lock_wait_in(database: Database) -> Callable[[], Awaitable[bool]]:
-    """Return a condition: a transaction in this database waits for a lock."""
+async def locks_awaited(database: Database, number: int = 1) -> None:
+    """Return once so many transactions in this database wait for locks of others."""
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + 30
+    while await _waiting(database) < number:
+        assert loop.time() < deadline, f"not within 30 s: {number} transactions wait for locks"
+        await asyncio.sleep(0.02)
 
-    async def waits() -> bool:
-        async with database.quiet_transaction() as tx:
-            return bool(await tx.scalar(_WAITS))
 
-    return waits
+async def _waiting(database: Database) -> int:
+    async with database.quiet_transaction() as tx:
+        return int(await tx.scalar(_WAITING) or 0)
 
 
-_WAITS = text(
-    "SELECT EXISTS (SELECT FROM pg_stat_activity "
-    "WHERE datname = current_database() AND wait_event_type = 'Lock')"
+_WAITING = text(
+    "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
 )

@@ -29,7 +29,7 @@ from shared.events import BY_TYPE, Event
 from shared.events.enrolment import SessionOccupancyChanged
 from shared.events.vocabulary import Format
 from shared.web.rendering import Sites
-from tests.conftest import Ask, Eventually, opened, pooled
+from tests.conftest import Ask, opened, pooled
 from tests.support.catalogue import load
 from tests.support.guards import a_guard
 from tests.support.pools import Pools
@@ -317,26 +317,6 @@ def edited(tmp_path: Path, file: str, old: str, new: str) -> Path:
     assert old in content
     (copy / file).write_text(content.replace(old, new, 1))
     return copy
-
-
-_WAITING = text(
-    "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
-)
-UntilBlocked = Callable[..., Awaitable[None]]
-
-
-@pytest.fixture
-def until_blocked(database: Database, eventually: Eventually) -> UntilBlocked:
-    """Wait until so many transactions wait for another one."""
-
-    async def until(number: int = 1) -> None:
-        async def blocked() -> bool:
-            async with database.quiet_transaction() as other:
-                return bool(await other.scalar(_WAITING) == number)
-
-        await eventually(blocked, f"{number} transactions wait")
-
-    return until
 
 
 def acting(tx: Transaction, name: str = BRETAGNE, delegation: str | None = "bretagne") -> Acting:

@@ -26,7 +26,6 @@ from tests.integration.catalogue.conftest import (
     ADMIN,
     BRETAGNE,
     CORSE,
-    UntilBlocked,
     asking,
     in_days,
     listed,
@@ -34,6 +33,7 @@ from tests.integration.catalogue.conftest import (
     published,
 )
 from tests.integration.catalogue.test_sheets import faults, imported, outcomes, sheet
+from tests.support.locks import locks_awaited
 
 __all__ = ["organiser"]
 
@@ -53,13 +53,13 @@ async def test_one_file_imported_twice_at_once_makes_its_sessions_once(
 
 
 async def test_an_import_waits_for_a_transaction_that_gives_references_and_sees_them(
-    an_empty_offer: str, ask: Ask, database: Database, until_blocked: UntilBlocked
+    an_empty_offer: str, ask: Ask, database: Database
 ) -> None:
     (session_id,) = (await imported(ask, sheet("BRE-0"))).json()["created"]
     async with asyncio.TaskGroup() as tasks, database.transaction() as tx:
         await lock_references(tx)
         waiting = tasks.create_task(outcomes(ask, sheet("BRE-1", places=9)))
-        await until_blocked()
+        await locks_awaited(database)
         await tx.execute(_GIVE_REFERENCE)
     assert waiting.result() == ["changed"]
     assert [item["session_id"] for item in await listed(ask, by=BRETAGNE)] == [session_id]
@@ -69,7 +69,6 @@ async def test_a_moment_that_passes_while_an_import_waits_is_past(
     an_empty_offer: str,
     ask: Ask,
     database: Database,
-    until_blocked: UntilBlocked,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     session_id = await published(ask, an_empty_offer, enrolment_opens_at=in_days(1).isoformat())
@@ -77,7 +76,7 @@ async def test_a_moment_that_passes_while_an_import_waits_is_past(
     async with asyncio.TaskGroup() as tasks, database.transaction() as tx:
         await lock_references(tx)
         waiting = tasks.create_task(faults(ask, later))
-        await until_blocked()
+        await locks_awaited(database)
         monkeypatch.setattr("shared.clock.now", lambda: in_days(2))
     assert waiting.result() == [(2, "in_the_past", "enrolment_opens_at")]
 

@@ -15,13 +15,13 @@ from tests.integration.catalogue.browsing import HttpBrowser, organiser
 from tests.integration.catalogue.conftest import (
     BRETAGNE,
     CORSE,
-    UntilBlocked,
     change,
     drafted,
     in_days,
     listed,
     published,
 )
+from tests.support.locks import locks_awaited
 
 __all__ = ["organiser"]
 
@@ -182,12 +182,12 @@ async def test_the_drafts_that_are_chosen_are_published_once_it_was_confirmed(
 
 
 async def test_drafts_that_are_published_twice_at_one_moment_are_published_for_both(
-    organiser: HttpBrowser, an_empty_offer: str, ask: Ask, database: Database, until_blocked: UntilBlocked
+    organiser: HttpBrowser, an_empty_offer: str, ask: Ask, database: Database
 ) -> None:
     _, form = await confirmation(organiser, [(await drafted(ask, an_empty_offer))["session_id"]])
     async with database.transaction() as tx:
         await tx.execute(text("SELECT FROM session FOR UPDATE"))
         clicks = [asyncio.ensure_future(organiser.post(PUBLISH, data=form)) for _ in range(2)]
-        await until_blocked(2)
+        await locks_awaited(database, 2)
     for done in await asyncio.gather(*clicks):
         assert "1 session publiée." in done.text

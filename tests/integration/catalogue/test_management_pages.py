@@ -38,7 +38,6 @@ from tests.integration.catalogue.conftest import (
     BRETAGNE,
     CORSE,
     EventsOf,
-    UntilBlocked,
     begun,
     in_days,
     kinds,
@@ -48,6 +47,7 @@ from tests.integration.catalogue.conftest import (
     shown,
     time_is,
 )
+from tests.support.locks import locks_awaited
 
 __all__ = ["organiser"]
 
@@ -114,14 +114,14 @@ async def test_a_form_that_is_sent_many_times_at_once_is_done_once(
 
 
 async def test_a_form_that_is_sent_twice_at_one_moment_makes_one_draft(
-    organiser: HttpBrowser, an_empty_offer: str, database: Database, until_blocked: UntilBlocked
+    organiser: HttpBrowser, an_empty_offer: str, database: Database
 ) -> None:
     page = (await organiser.get(NEW)).text
     form = {name: hidden(page, name) for name in ("cle", "formulaire")} | a_form(an_empty_offer)
     async with database.transaction() as tx:
         await tx.execute(text("LOCK TABLE session IN SHARE ROW EXCLUSIVE MODE"))
         clicks = [asyncio.ensure_future(organiser.post(NEW, data=form)) for _ in range(2)]
-        await until_blocked(2)
+        await locks_awaited(database, 2)
     first, second = await asyncio.gather(*clicks)
     assert first.headers["location"] == second.headers["location"]
 

@@ -21,7 +21,6 @@ from tests.integration.catalogue.conftest import (
     BRETAGNE,
     CORSE,
     EventsOf,
-    UntilBlocked,
     a_draft_of,
     acting,
     drafted,
@@ -33,6 +32,7 @@ from tests.integration.catalogue.conftest import (
     shown,
 )
 from tests.support.catalogue import load
+from tests.support.locks import locks_awaited
 
 __all__ = ["organiser"]
 
@@ -129,31 +129,31 @@ async def test_sessions_that_are_not_over_follow_the_days_on_which_letters_are_s
 
 @pytest.mark.usefixtures("finances")
 async def test_a_change_of_format_waits_for_the_sessions_that_are_being_drafted_and_is_refused(
-    ask: Ask, database: Database, until_blocked: UntilBlocked
+    ask: Ask, database: Database
 ) -> None:
     async with database.transaction() as tx:
         await sessions.draft(acting(tx), SessionDraft.model_validate(A_DRAFT))
         changing = asyncio.ensure_future(ask("PATCH", PATH, by=ADMIN, format="mooc"))
-        await until_blocked()
+        await locks_awaited(database)
     problem(await changing, 409)
 
 
 @pytest.mark.usefixtures("finances")
 async def test_an_offer_is_not_taken_back_over_a_session_that_is_being_drafted(
-    visit: HttpBrowser, ask: Ask, database: Database, until_blocked: UntilBlocked
+    visit: HttpBrowser, ask: Ask, database: Database
 ) -> None:
     await log_in(visit, ADMIN)
     async with database.transaction() as tx:
         await sessions.draft(acting(tx), SessionDraft.model_validate(A_DRAFT))
         taking_back = asyncio.ensure_future(send(visit, "/gestion/offres/ia-et-finances/retirer"))
-        await until_blocked()
+        await locks_awaited(database)
     assert (await taking_back).status_code == 422
     assert (await ask("GET", PATH)).status_code == 200
 
 
 @pytest.mark.usefixtures("offer")
 async def test_a_load_that_changes_a_format_waits_for_the_sessions_that_are_being_drafted(
-    database: Database, until_blocked: UntilBlocked, tmp_path: Path
+    database: Database, tmp_path: Path
 ) -> None:
     offer_id = "inet-conduire-transition-numerique"
     async with database.quiet_transaction() as tx:
@@ -163,7 +163,7 @@ async def test_a_load_that_changes_a_format_waits_for_the_sessions_that_are_bein
         draft = SessionDraft.model_validate(A_DRAFT | {"offer_id": offer_id})
         await sessions.draft(acting(tx), draft)
         loading = asyncio.ensure_future(load(database, changed, as_of=AS_OF))
-        await until_blocked()
+        await locks_awaited(database)
     with pytest.raises(OfferError, match=f"offer {offer_id}: format: the offer has sessions"):
         await loading
 
@@ -171,7 +171,7 @@ async def test_a_load_that_changes_a_format_waits_for_the_sessions_that_are_bein
 @pytest.mark.usefixtures("finances")
 @pytest.mark.parametrize("by", ["json", "sheet"])
 async def test_a_session_that_is_drafted_while_the_format_changes_has_the_new_format(
-    ask: Ask, database: Database, until_blocked: UntilBlocked, by: str
+    ask: Ask, database: Database, by: str
 ) -> None:
     dates = ";".join(f"{in_days(days):%Y-%m-%d %H:%M}" for days in (-1, 40, 40.3))
     sheet = f"Offre;Ouverture des inscriptions;Début;Fin\nia-et-finances;{dates}".encode()
@@ -182,7 +182,7 @@ async def test_a_session_that_is_drafted_while_the_format_changes_has_the_new_fo
             drafting = asyncio.ensure_future(ask("POST", "/sessions", by=BRETAGNE, **A_DRAFT))
         else:
             drafting = asyncio.ensure_future(ask("POST", "/sessions/import", by=BRETAGNE, content=sheet))
-        await until_blocked()
+        await locks_awaited(database)
     assert (await drafting).is_success, (await drafting).text
     assert [session["format"] for session in await listed(ask, by=BRETAGNE)] == ["mooc"]
 

@@ -28,7 +28,7 @@ from shared.events.vocabulary import Agent
 from shared.messaging.erasure import Eraser
 from shared.messaging.portals.registry import PortalsFile
 from shared.process import Process
-from tests.conftest import Ask, Eventually, settings_of
+from tests.conftest import Ask, settings_of
 from tests.support.builders import open_now
 from tests.support.databases import MigratedDatabases
 from tests.support.enrolment_on_postgres import KeptDatabase, New, sessions_on_postgres
@@ -190,23 +190,6 @@ def rows(database: Database) -> Callable[..., Awaitable[list[Row]]]:
             return list((await tx.execute(text(query), values)).all())
 
     return rows
-
-
-LocksAwaited = Callable[..., Awaitable[None]]
-
-
-@pytest.fixture
-def locks_awaited(rows: SelectRows, eventually: Eventually) -> LocksAwaited:
-    """A function that returns once so many transactions wait for locks of others."""
-    waiting = "datname = current_database() AND wait_event_type = 'Lock'"
-
-    async def returns(number: int = 1) -> None:
-        async def they_wait() -> bool:
-            return len(await rows(f"SELECT 1 FROM pg_stat_activity WHERE {waiting}")) >= number
-
-        await eventually(they_wait, f"{number} transactions wait for locks")
-
-    return returns
 
 
 @pytest.fixture(scope="session")

@@ -18,10 +18,11 @@ from shared.database import Database, Row, Transaction
 from shared.events.catalogue import SessionState
 from shared.events.vocabulary import Agent
 from tests.conftest import Ask
-from tests.integration.enrolment.conftest import Front, LocksAwaited, SelectRows, ToApplication, problem
+from tests.integration.enrolment.conftest import Front, SelectRows, ToApplication, problem
 from tests.integration.enrolment.manage import MANAGE, OrganiserClient, hidden, page_of
 from tests.integration.enrolment.organising import ADMIN, BRETAGNE, listed, published_events
 from tests.support.builders import an_agent
+from tests.support.locks import locks_awaited
 
 HEARD = "Au téléphone"
 WRITTEN = "SELECT count(*) FROM outbox UNION ALL SELECT count(*) FROM enrolment_change"
@@ -407,7 +408,7 @@ async def test_a_form_corrects_what_it_changes_unless_a_colleague_was_faster(
 
 
 async def test_a_form_waits_for_a_colleague_who_corrects_at_the_same_moment_and_is_refused(
-    channels: Channels, database: Database, locks_awaited: LocksAwaited
+    channels: Channels, database: Database
 ) -> None:
     enrolment_id = (await channels.world.of("seated")).enrolment_id
     colleague = Principal(name="colleague", role=Role.ORGANISER, delegation="bretagne")
@@ -416,6 +417,6 @@ async def test_a_form_waits_for_a_colleague_who_corrects_at_the_same_moment_and_
         acting = Acting(tx, colleague, Policy(), clock.now())
         await corrections.correct_by_organiser(acting, enrolment_id, AgentCorrection(given_name="Zoë"))
         late = asyncio.create_task(channels.send(form, "form", given_name="Zoe"))
-        await locks_awaited()
+        await locks_awaited(database)
     assert (await late).status_code == 409
     assert (await channels.world.of("seated")).agent["given_name"] == "Zoë"

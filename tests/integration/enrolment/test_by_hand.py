@@ -15,7 +15,7 @@ from shared.database import Database
 from shared.events.catalogue import SessionState
 from shared.messaging.erasure import Eraser
 from tests.conftest import Ask
-from tests.integration.enrolment.conftest import Front, LocksAwaited, SelectRows, problem
+from tests.integration.enrolment.conftest import Front, SelectRows, problem
 from tests.integration.enrolment.manage import (
     PERSON,
     OrganiserClient,
@@ -28,6 +28,7 @@ from tests.integration.enrolment.manage import (
 )
 from tests.integration.enrolment.organising import BRETAGNE, MODULES, lines, listed, of, published_events
 from tests.support.builders import a_question, an_agent
+from tests.support.locks import locks_awaited
 
 ZOE = "zoe@ville-exemple.fr"
 BODY = an_agent(email=ZOE).model_dump(mode="json", exclude={"agent_id", "issuer"})
@@ -101,13 +102,13 @@ async def test_a_person_is_one_agent_by_present_address_and_names_in_all_session
 
 
 async def test_organisers_who_enrol_a_new_person_at_once_make_one_agent(
-    front: Front, ask: Ask, database: Database, locks_awaited: LocksAwaited
+    front: Front, ask: Ask, database: Database
 ) -> None:
     session = await front.open()
     async with database.transaction() as tx:
         await sessions.lock(tx, [session.session_id])
         both = asyncio.gather(enrol(ask, session), enrol(ask, session))
-        await locks_awaited(2)
+        await locks_awaited(database, 2)
     assert sorted(answer.status_code for answer in await both) == [201, 409]
 
 

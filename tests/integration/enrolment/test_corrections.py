@@ -25,11 +25,10 @@ from shared.events.catalogue import SessionState
 from shared.events.portal import AgentCorrected, EnrolmentRequested
 from shared.personal_data import end_rows
 from shared.read_log import Reading
-from tests.conftest import Eventually
 from tests.integration.enrolment.conftest import Front, SelectRows
 from tests.support.builders import an_agent, open_now
 from tests.support.consuming import received, take
-from tests.support.locks import lock_wait_in
+from tests.support.locks import locks_awaited
 
 AGENT = an_agent("IEL-1", email="faute@exemple.fr", issuer="iel")
 NAMESAKE = an_agent("IEL-1", email="autre@exemple.fr", issuer="ouest")
@@ -240,7 +239,7 @@ async def test_a_correction_that_is_read_after_a_newer_one_changes_only_what_tha
 
 
 async def test_a_batch_locks_the_sessions_of_all_corrections_in_the_order_of_decisions(
-    database: Database, front: Front, eventually: Eventually
+    database: Database, front: Front
 ) -> None:
     first, second = sorted((open_now(), open_now()), key=lambda session: session.session_id)
     await front.publish(first, second)
@@ -254,7 +253,7 @@ async def test_a_batch_locks_the_sessions_of_all_corrections_in_the_order_of_dec
     async with asyncio.TaskGroup() as tasks, database.transaction() as tx:
         await tx.execute(lock, {"id": first.session_id})
         tasks.create_task(take(router, database, batch, policy=Policy()))
-        await eventually(lock_wait_in(database), "the batch waits for the first session")
+        await locks_awaited(database)  # the batch waits for the first session
         await tx.execute(lock, {"id": second.session_id})
 
 

@@ -45,12 +45,12 @@ from shared.messaging.erasure import Eraser
 from shared.messaging.outbox import OutboxEvent
 from shared.messaging.portals.registry import PortalsFile
 from shared.read_log import Reading, ReadKind
-from tests.conftest import Eventually, opened
+from tests.conftest import opened
 from tests.integration.enrolment.conftest import Front, SelectRows
 from tests.support.builders import a_question, an_agent, open_now
 from tests.support.consuming import a_record, received, take
 from tests.support.garbage import alive, without_collecting
-from tests.support.locks import lock_wait_in
+from tests.support.locks import locks_awaited
 from tests.support.searching import MARK, columns_with
 
 AGENT = an_agent(f"{MARK}-0", email=f"{MARK}@exemple.fr", given_name=MARK, family_name=MARK, issuer="iel")
@@ -226,7 +226,7 @@ async def test_an_agent_who_cannot_be_withdrawn_at_once_is_by_the_job(
 
 
 async def test_what_is_redriven_in_the_very_step_of_an_erasure_is_given_up_too(
-    front: Front, service: Service, eventually: Eventually
+    front: Front, service: Service
 ) -> None:
     session = await front.open(capacity=1)
     parked = received(EnrolmentRequested(session_id=session.session_id, agent=AGENT), issuer="iel")
@@ -238,7 +238,7 @@ async def test_what_is_redriven_in_the_very_step_of_an_erasure_is_given_up_too(
         letter = await dead_letters.lock(tx, 1)
         assert letter is not None
         step = asyncio.create_task(service.erasing.run())
-        await eventually(lock_wait_in(service.database), "the step waits for the redrive")
+        await locks_awaited(service.database)  # the step waits for the redrive
         await requests.process(tx, [request_of(parked)], Policy(), clock.now())
         await dead_letters.settle(tx, letter.id, state="redriven", actor="anne", note=None)
     await step
@@ -420,7 +420,7 @@ async def test_an_erasure_that_fails_does_not_stop_the_next(
 
 
 async def test_a_process_that_dies_in_the_middle_leaves_the_whole_erasure_to_the_next(
-    database: Database, front: Front, service: Service, portals: PortalsFile, eventually: Eventually
+    database: Database, front: Front, service: Service, portals: PortalsFile
 ) -> None:
     await live_through_everything(front, service)
     await service.ask_to_forget()
@@ -430,7 +430,7 @@ async def test_a_process_that_dies_in_the_middle_leaves_the_whole_erasure_to_the
     async with database.transaction() as tx, opened(database.url.render_as_string(False)) as dying:
         await tx.execute(text("LOCK TABLE bad_address"))  # whose rows end last
         step = asyncio.create_task(eraser(dying, portals, Policy()).run())
-        await eventually(lock_wait_in(database), "it waits for the table")
+        await locks_awaited(database)  # it waits for the table
         await tx.execute(_END_THE_WAITING_CONNECTION)
         with pytest.raises(DBAPIError):
             await step

@@ -11,10 +11,11 @@ from sqlalchemy import text
 from local.kafka import KafkaBroker
 from shared.database import Database
 from tests.conftest import Eventually, RunService
-from tests.integration.enrolment.conftest import LocksAwaited, SelectRows
+from tests.integration.enrolment.conftest import SelectRows
 from tests.integration.enrolment.records import agents_of, announce, decisions_about, requests_for
 from tests.support.builders import open_now
 from tests.support.kafka import KafkaPortal
+from tests.support.locks import locks_awaited
 
 
 async def test_of_many_requests_to_two_processes_the_first_have_the_seats_and_none_is_sold_twice(
@@ -58,8 +59,6 @@ async def test_stopping_and_killing_the_service_in_the_middle_loses_and_doubles_
     run_service: RunService,
     eventually: Eventually,
     database: Database,
-    *,
-    locks_awaited: LocksAwaited,
 ) -> None:
     sessions = [open_now(capacity=20) for _ in range(6)]
     per_session = [requests_for(session, 100) for session in sessions]
@@ -75,7 +74,7 @@ async def test_stopping_and_killing_the_service_in_the_middle_loses_and_doubles_
             async with database.transaction() as tx:
                 await tx.execute(text("SELECT 1 FROM session FOR UPDATE"))
                 await portal.send("portal.enrolments", records[first + 150 : first + 300])
-                await locks_awaited()  # the service cannot decide the other half
+                await locks_awaited(database)  # the service cannot decide the other half
                 service.process.send(how)
             code = await asyncio.to_thread(service.process.wait, 20)
             assert code == (0 if how is signal.SIGTERM else -signal.SIGKILL)

@@ -22,10 +22,11 @@ from shared.events.vocabulary import Agent
 from shared.limits import Rate
 from shared.web import sheet_queue, workbooks
 from tests.conftest import Ask
-from tests.integration.enrolment.conftest import Front, LocksAwaited
+from tests.integration.enrolment.conftest import Front
 from tests.integration.enrolment.manage import OrganiserClient, from_now, hidden, page_of, text_of
 from tests.integration.enrolment.organising import BRETAGNE, CSV, of
 from tests.support.builders import a_question, an_agent
+from tests.support.locks import locks_awaited
 
 ATTENDANCE = "Identifiant;Présence\nA-1;absence\nA-2;présence\n"
 
@@ -172,7 +173,7 @@ async def test_a_ranking_is_exported_filled_in_and_becomes_the_draft_which_decid
 
 
 async def test_a_ranking_is_not_taken_over_a_draft_that_is_saved_at_the_same_moment(
-    front: Front, organiser: OrganiserClient, database: Database, locks_awaited: LocksAwaited
+    front: Front, organiser: OrganiserClient, database: Database
 ) -> None:
     session, (agent,), ids = await session_of(front, an_agent("A-1"), **SELECTION)
     colleague = Principal(name="colleague", role=Role.ORGANISER, delegation="bretagne")
@@ -181,7 +182,7 @@ async def test_a_ranking_is_not_taken_over_a_draft_that_is_saved_at_the_same_mom
     async with database.transaction() as tx:
         await lock_own(tx, session.session_id, colleague)
         imported = asyncio.create_task(confirm(organiser, session, tried))
-        await locks_awaited()
+        await locks_awaited(database)
         await ranking_drafts.save(Acting(tx, colleague, Policy(), clock.now()), session.session_id, rank)
     assert (await imported).status_code == 409
     assert await ranks_on(organiser, session, ids) == ["7"]

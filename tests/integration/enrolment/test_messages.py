@@ -18,10 +18,11 @@ from shared.database import Database
 from shared.events.catalogue import SessionState
 from shared.events.vocabulary import Status
 from tests.conftest import Ask
-from tests.integration.enrolment.conftest import Front, LocksAwaited, SelectRows, problem
+from tests.integration.enrolment.conftest import Front, SelectRows, problem
 from tests.integration.enrolment.manage import OrganiserClient, from_now, hidden, page_of, send
 from tests.integration.enrolment.organising import BRETAGNE, CORSE, of, published_events
 from tests.support.builders import an_agent
+from tests.support.locks import locks_awaited
 
 TEXT = "Bonjour,\n\nVenez avec un ordinateur portable."
 KEPT = "SELECT count(*) FROM message"
@@ -117,7 +118,6 @@ async def test_a_message_that_is_sent_twice_within_a_minute_is_kept_once(
     asking: Callable[..., Ask],
     rows: SelectRows,
     database: Database,
-    locks_awaited: LocksAwaited,
     session: SessionState,
 ) -> None:
     """As by two clicks, or where no answer came; all others are messages of their own."""
@@ -127,7 +127,7 @@ async def test_a_message_that_is_sent_twice_within_a_minute_is_kept_once(
         clicks = []
         for number in (1, 2):
             clicks.append(asyncio.create_task(write(ask, session)))
-            await locks_awaited(number)
+            await locks_awaited(database, number)
     first, second = await asyncio.gather(*clicks)
     assert (first.status_code, first.json()) == (201, second.json())
     ids = [str(row.enrolment_id) for row in await rows("SELECT enrolment_id FROM enrolment")]

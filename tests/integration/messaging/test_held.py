@@ -17,9 +17,10 @@ from shared.events.topics import MAX_RECORD_BYTES
 from shared.messaging import held, relay
 from shared.messaging.outbox import BUCKETS
 from shared.messaging.relay import Relay
-from tests.conftest import Broker, Eventually
+from tests.conftest import Broker
 from tests.integration.messaging.conftest import RunOperator
 from tests.integration.messaging.relaying import TOPIC, connected, nodes, publish_all, unsent, write_rows
+from tests.support.locks import locks_awaited
 
 
 def keys(count: int) -> list[str]:
@@ -233,9 +234,7 @@ async def test_a_refused_event_holds_back_nothing_of_its_key_on_another_topic(da
         assert await held.release(tx, topics, BUCKETS) == 1
 
 
-async def test_a_refused_event_is_let_go_only_after_the_pass_that_has_its_bucket(
-    database: Database, eventually: Eventually
-) -> None:
+async def test_a_refused_event_is_let_go_only_after_the_pass_that_has_its_bucket(database: Database) -> None:
     await write_rows(database, (keys(1)[0], "a1"))
     async with database.quiet_transaction() as tx:
         await held.hold(tx, {1: "too large"}, {})
@@ -247,20 +246,12 @@ async def test_a_refused_event_is_let_go_only_after_the_pass_that_has_its_bucket
     async with database.quiet_transaction() as a_pass:
         await a_pass.execute(_LOCK_OF_A_PASS, {"space": held.LOCK_SPACE})
         redriven = asyncio.create_task(redrive())
-
-        async def waits() -> bool:
-            async with database.quiet_transaction() as tx:
-                return redriven.done() or bool(await tx.scalar(_WAITING_FOR_A_PASS))
-
-        await eventually(waits, "an operator waits for the pass")
+        await locks_awaited(database)  # an operator waits for the pass
         assert not redriven.done()
     assert await redriven
 
 
 _LOCK_OF_A_PASS = text("SELECT pg_advisory_xact_lock(:space, bucket) FROM outbox WHERE id = 1")
-_WAITING_FOR_A_PASS = text(
-    "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event = 'advisory'"
-)
 
 
 @pytest.mark.parametrize(("held_back", "looked_up"), [(0, 0), (2_000, 1)])

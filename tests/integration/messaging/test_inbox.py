@@ -18,7 +18,7 @@ from shared.events.portal import WithdrawalRequested
 from shared.messaging import inbox
 from shared.messaging.personal_data import INBOX
 from shared.personal_data import end_rows
-from tests.conftest import Eventually
+from tests.support.locks import locks_awaited
 
 
 def received(
@@ -75,27 +75,16 @@ async def test_what_is_rolled_back_was_never_seen(database: Database) -> None:
     assert await take(database, batch) == batch
 
 
-async def waits_for_a_lock(database: Database) -> bool:
-    async with database.quiet_transaction() as tx:
-        waiting = await tx.scalar(
-            text(
-                "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() "
-                "AND wait_event_type = 'Lock' AND query LIKE 'INSERT INTO inbox%'"
-            )
-        )
-    return bool(waiting == 1)
-
-
 @pytest.mark.parametrize("first_fails", [False, True])
 async def test_of_two_at_once_the_second_waits_and_gets_what_the_first_did_not_take(
-    database: Database, eventually: Eventually, first_fails: bool
+    database: Database, first_fails: bool
 ) -> None:
     batch = [received(), received()]
     with suppress(ZeroDivisionError):
         async with database.transaction() as tx:
             assert await inbox.first_seen(tx, batch) == batch
             second = asyncio.create_task(take(database, [*batch, other := received()]))
-            await eventually(lambda: waits_for_a_lock(database), "the second waits for the first")
+            await locks_awaited(database)  # the second waits for the first
             assert not second.done()
             if first_fails:
                 raise ZeroDivisionError
@@ -104,13 +93,13 @@ async def test_of_two_at_once_the_second_waits_and_gets_what_the_first_did_not_t
 
 
 async def test_two_with_the_same_events_in_another_order_wait_in_one_order_and_never_in_a_circle(
-    database: Database, eventually: Eventually
+    database: Database,
 ) -> None:
     low, high = (received(uuid.UUID(int=number)) for number in (1, 2))
     async with database.transaction() as tx:
         assert await inbox.first_seen(tx, [low]) == [low]
         other = asyncio.create_task(take(database, [high, low]))
-        await eventually(lambda: waits_for_a_lock(database), "the other waits for the lower id")
+        await locks_awaited(database)  # the other waits for the lower id
         assert await inbox.first_seen(tx, [high]) == [high], "the other has it already"
 
     assert await other == []

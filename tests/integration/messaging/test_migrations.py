@@ -17,7 +17,8 @@ from services.enrolment import tables
 from services.enrolment.app import REVISIONS
 from shared import migrations, revisions
 from shared.database import Database
-from tests.conftest import Eventually, opened
+from tests.conftest import opened
+from tests.support.locks import locks_awaited
 from tests.support.migration_drift import LEFT_BEHIND, is_left_behind
 
 ROOT = Path(__file__).parents[3]
@@ -59,9 +60,7 @@ WITHOUT_REMOVED_NOTES = "ALTER TABLE note DROP COLUMN removed_by, DROP COLUMN re
 """What a later migration adds."""
 
 
-async def test_indexes_are_built_while_the_last_release_writes(
-    database: Database, eventually: Eventually
-) -> None:
+async def test_indexes_are_built_while_the_last_release_writes(database: Database) -> None:
     """What an interrupted attempt left is replaced: here an index of that name."""
     await run(
         database,
@@ -70,7 +69,7 @@ async def test_indexes_are_built_while_the_last_release_writes(
         "DROP INDEX ix_enrolment_roster, ix_enrolment_name",
         "CREATE INDEX ix_enrolment_name ON enrolment (version)",
     )
-    async with migrating_behind("LOCK TABLE enrolment IN ROW EXCLUSIVE MODE", database, eventually):
+    async with migrating_behind("LOCK TABLE enrolment IN ROW EXCLUSIVE MODE", database):
         await run(database, "SET LOCAL lock_timeout = '1s'", "UPDATE enrolment SET version = version + 1")
     async with database.quiet_transaction() as tx:
         assert not list(await tx.scalars(text("SELECT indexrelid FROM pg_index WHERE NOT indisvalid")))
@@ -79,7 +78,7 @@ async def test_indexes_are_built_while_the_last_release_writes(
 
 
 async def test_a_migration_that_waits_for_a_table_lets_others_pass_and_tries_again(
-    database: Database, eventually: Eventually
+    database: Database,
 ) -> None:
     await run(
         database,
@@ -89,7 +88,7 @@ async def test_a_migration_that_waits_for_a_table_lets_others_pass_and_tries_aga
         "UPDATE alembic_version SET version_num = '0005'",
         WITHOUT_REMOVED_NOTES,
     )
-    async with migrating_behind("SELECT count(*) FROM enrolment", database, eventually):
+    async with migrating_behind("SELECT count(*) FROM enrolment", database):
         await run(database, "SET LOCAL lock_timeout = '15s'", "SELECT count(*) FROM enrolment")
     assert await revisions.missing(database, REVISIONS) is None
 
@@ -106,28 +105,16 @@ async def run(database: Database, *statements: str) -> None:
 
 
 @asynccontextmanager
-async def migrating_behind(statement: str, database: Database, eventually: Eventually) -> AsyncIterator[None]:
+async def migrating_behind(statement: str, database: Database) -> AsyncIterator[None]:
     """Hold what the statement locks while a migration waits for it; in the end the migration is done."""
     async with database.transaction() as slow:
         await slow.execute(text(statement))
         upgrade = asyncio.to_thread(migrations.upgrade, url_of(database), REVISIONS, tables.metadata)
         migrated = asyncio.create_task(upgrade)
-        await eventually(lambda: waits(database), "the migration waits for the table")
+        await locks_awaited(database)  # the migration waits for the table
         yield
         assert not migrated.done()
     await migrated
-
-
-async def waits(database: Database) -> bool:
-    """Whether anybody waits for a lock in this database."""
-    async with database.quiet_transaction() as tx:
-        return bool(await tx.scalar(_WAITS))
-
-
-_WAITS = text(
-    "SELECT EXISTS (SELECT FROM pg_stat_activity "
-    "WHERE datname = current_database() AND wait_event_type = 'Lock')"
-)
 
 
 @pytest.fixture

@@ -183,15 +183,6 @@ class Notifier:
         """Return the recipients of a letter, sorted."""
         return sorted(row.recipient for row in await self.rows(where=f"template = '{template}'"))
 
-    async def waits(self) -> bool:
-        """Return whether a connection waits for a lock."""
-        return bool(
-            await self.query(
-                "SELECT 1 FROM pg_stat_activity "
-                "WHERE datname = current_database() AND wait_event_type = 'Lock'"
-            )
-        )
-
     async def suppress(self, *addresses: str) -> None:
         """Mails to these addresses came back."""
         async with self.database.transaction() as tx:

@@ -22,11 +22,11 @@ from shared.events.portal import AgentCorrected, SubscriptionChanged
 from shared.events.topics import Topic
 from shared.personal_data import end_rows
 from shared.references import reference_of
-from tests.conftest import Eventually
 from tests.integration.notifier.conftest import Notifier
 from tests.integration.notifier.events import corrected
 from tests.integration.notifier.subscribing import a_replay
 from tests.support.consuming import received
+from tests.support.locks import locks_awaited
 from tests.support.smtp import Taken
 from tests.support.statements import statements
 from tests.unit.notifier.builders import ENROLMENT_ID, a_decision, an_agent
@@ -197,14 +197,12 @@ async def test_a_correction_that_is_redriven_changes_nothing_that_a_newer_decisi
     assert await enrolled.query("SELECT address FROM former_address") == [(WRONG,)]
 
 
-async def test_a_decision_that_is_redriven_beside_a_correction_is_corrected(
-    enrolled: Notifier, eventually: Eventually
-) -> None:
+async def test_a_decision_that_is_redriven_beside_a_correction_is_corrected(enrolled: Notifier) -> None:
     late = a_decision(AgentEnrolled, agent=AGENT, enrolment_id=uuid4())
     async with enrolled.database.transaction() as tx:
         await enrolments.process(tx, [received(corrected(RIGHT), issuer="iel")], clock.now())
         redriven = asyncio.create_task(enrolled.hear(late, at=before()))
-        await eventually(enrolled.waits, "the decision waits for the correction")
+        await locks_awaited(enrolled.database)  # the decision waits for the correction
     await redriven
     assert {address for address, _ in await written_to(enrolled)} == {RIGHT}
 

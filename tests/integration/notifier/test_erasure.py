@@ -26,7 +26,6 @@ from shared.events.vocabulary import AgentKey
 from shared.messaging import progress
 from shared.messaging.erasure import Eraser
 from shared.messaging.portals.registry import PortalsFile
-from tests.conftest import Eventually
 from tests.integration.notifier.conftest import Notifier
 from tests.integration.notifier.events import a_session_replay, corrected
 from tests.integration.notifier.marked import ADDRESS, live_through_everything
@@ -35,6 +34,7 @@ from tests.integration.notifier.test_messages import messaged
 from tests.support.builders import an_agent
 from tests.support.consuming import received, take
 from tests.support.guards import a_guard
+from tests.support.locks import locks_awaited
 from tests.support.searching import MARK, columns_with
 from tests.unit.notifier.builders import SESSION_ID, a_decision
 
@@ -357,7 +357,7 @@ async def test_a_second_request_for_the_same_agent_ends_too(notifier: Notifier, 
 
 @pytest.mark.parametrize("opened", ["a copy", "a slice", "a link"])
 async def test_what_is_being_queued_when_the_agent_is_forgotten_ends_too(
-    seated: Notifier, forget: Forget, monkeypatch: pytest.MonkeyPatch, eventually: Eventually, opened: str
+    seated: Notifier, forget: Forget, monkeypatch: pytest.MonkeyPatch, opened: str
 ) -> None:
     await seated.deliver()
     sent = await seated.row()
@@ -373,11 +373,7 @@ async def test_what_is_being_queued_when_the_agent_is_forgotten_ends_too(
         else:
             assert await fan_outs.next_slice(tx, later, most=10)
         forgetting = asyncio.create_task(forget())
-
-        async def waits() -> bool:
-            return forgetting.done() or await seated.waits()
-
-        await eventually(waits, "it waits for what is being queued")
+        await locks_awaited(seated.database)  # it waits for what is being queued
     assert await forgetting
     assert await seated.rows() == []
 

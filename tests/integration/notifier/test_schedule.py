@@ -28,10 +28,10 @@ from shared.events.enrolment import (
     SeatOffered,
 )
 from shared.events.notifier import EmailSent
-from tests.conftest import Eventually
 from tests.integration.notifier.conftest import Notifier
 from tests.integration.notifier.events import cancelled, changed, enrolled, in_days, noon, scheduled
 from tests.support.consuming import received
+from tests.support.locks import locks_awaited
 from tests.unit.notifier.builders import SESSION_ID, a_decision, an_agent
 
 ALL = {"joining-instructions", "reminder-week", "reminder-day"}
@@ -246,14 +246,14 @@ async def test_an_enrolment_read_while_a_fan_out_runs_gets_one_letter(notifier: 
 
 
 async def test_an_enrolment_that_is_being_read_holds_up_the_beginning_of_its_reminder(
-    notifier: Notifier, eventually: Eventually
+    notifier: Notifier,
 ) -> None:
     await a_reminder_is_due(notifier)
     decision = received(enrolled(1), received_at=DAYS_AGO)
     async with notifier.database.transaction() as tx:
         await enrolments.process(tx, [decision], clock.now())
         beginning = asyncio.create_task(notifier.fan_out())
-        await eventually(notifier.waits, "the job waits for the enrolment")
+        await locks_awaited(notifier.database)  # the job waits for the enrolment
     await beginning
     assert await reminded(notifier) == [("A-1", "pending")]
 
