@@ -2,7 +2,7 @@
 
 import asyncio
 import uuid
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from typing import Any, NamedTuple
@@ -11,14 +11,7 @@ import pytest
 from sqlalchemy import text
 
 from services.enrolment import handlers, jobs
-from services.enrolment.rules.organising import (
-    AttendanceMark,
-    OrganisingFault,
-    RankingFault,
-    prioritise,
-    rank,
-    record_attendance,
-)
+from services.enrolment.rules.organising import OrganisingFault, RankingFault, prioritise, rank
 from services.enrolment.rules.policy import Policy
 from services.enrolment.rules.requests import (
     ApprovalDecision,
@@ -153,14 +146,6 @@ class OnPostgres:
         plan = LoadPlan(places_from=FIRST_PLACE)  # as service.enrolments
         return self.organise(
             lambda roster: prioritise(roster, agent, priority, "Anne Conseil", "Report"), now, plan, [agent]
-        )
-
-    def record(
-        self, marks: Sequence[AttendanceMark], now: datetime
-    ) -> tuple[Mapping[int, OrganisingFault], list[EnrolmentEvent]]:
-        agents = [mark.agent for mark in marks]  # as service.attendance
-        return self.organise(
-            lambda roster: record_attendance(roster, marks, "Anne Conseil"), now, LoadPlan(), agents
         )
 
     def organise(

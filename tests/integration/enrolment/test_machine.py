@@ -8,13 +8,11 @@ import pytest
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis.stateful import RuleBasedStateMachine, run_state_machine_as_test
 
-from tests.support.attendance_machine import AttendanceMachine
 from tests.support.databases import MigratedDatabases
 from tests.support.enrolment_machine import EnrolmentMachine, GroupsMachine
 from tests.support.enrolment_model import POLICY
 from tests.support.enrolment_on_postgres import KeptDatabase, OnPostgres, a_clock_to_set
 from tests.support.moving_machine import MovingMachine
-from tests.support.nominations_machine import NominationsMachine
 
 SETTINGS = settings(
     max_examples=int(os.environ.get("STORE_SEQUENCES", "3")),
@@ -43,9 +41,7 @@ def new_world(
         yield new
 
 
-@pytest.mark.parametrize(
-    "machine", [EnrolmentMachine, GroupsMachine, NominationsMachine, AttendanceMachine, MovingMachine]
-)
+@pytest.mark.parametrize("machine", [EnrolmentMachine, GroupsMachine, MovingMachine])
 def test_the_store_keeps_what_the_rules_promise(
     machine: type[RuleBasedStateMachine], new_world: NewWorld
 ) -> None:

@@ -2,7 +2,7 @@
 
 import os
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 
 import pytest
@@ -11,25 +11,17 @@ from hypothesis.stateful import RuleBasedStateMachine, run_state_machine_as_test
 
 from services.enrolment.rules.answering import decide
 from services.enrolment.rules.expiry import expire
-from services.enrolment.rules.organising import (
-    AttendanceMark,
-    OrganisingFault,
-    RankingFault,
-    prioritise,
-    record_attendance,
-)
+from services.enrolment.rules.organising import OrganisingFault, RankingFault, prioritise
 from services.enrolment.rules.requests import Request
 from services.enrolment.rules.session_changes import apply_state
 from services.enrolment.rules.session_roster import SessionRoster
 from shared.events.catalogue import SessionState
 from shared.events.enrolment import OrganiserNotice
 from shared.events.vocabulary import AgentKey
-from tests.support.attendance_machine import AttendanceMachine, RecordingWorld
 from tests.support.builders import DURING
 from tests.support.enrolment_machine import EnrolmentMachine, GroupsMachine, World
 from tests.support.enrolment_model import POLICY, EnrolmentEvent
 from tests.support.moving_machine import MovingMachine, SeveralSessions
-from tests.support.nominations_machine import NominationsMachine
 from tests.support.rosters import decide_in, ranks, reopened
 
 
@@ -67,11 +59,6 @@ class RulesAlone:
         fault = prioritise(self.opened(now), agent, priority, "Anne Conseil", "Reporté")
         return fault, self.published()
 
-    def record(
-        self, marks: Sequence[AttendanceMark], now: datetime
-    ) -> tuple[Mapping[int, OrganisingFault], list[EnrolmentEvent]]:
-        return record_attendance(self.opened(now), marks, "Anne Conseil"), self.published()
-
     def opened(self, now: datetime) -> SessionRoster:
         self.roster = reopened(self.roster)
         self.roster.now = now
@@ -97,20 +84,6 @@ class GroupsByRules(GroupsMachine):
 
     def new_world(self) -> World:
         return RulesAlone(self.model.session)
-
-
-class NominationsByRules(NominationsMachine):
-    """Lists of trainees, by the rules alone."""
-
-    def new_world(self) -> World:
-        return RulesAlone(self.session)
-
-
-class AttendanceByRules(AttendanceMachine):
-    """Attendance, by the rules alone."""
-
-    def new_world(self) -> RecordingWorld:
-        return RulesAlone(self.session)
 
 
 class SeveralByRulesAlone:
@@ -150,8 +123,6 @@ SETTINGS = settings(
 )
 
 
-@pytest.mark.parametrize(
-    "machine", [RulesMachine, GroupsByRules, NominationsByRules, AttendanceByRules, MovesByRules]
-)
+@pytest.mark.parametrize("machine", [RulesMachine, GroupsByRules, MovesByRules])
 def test_the_rules_do_what_the_naive_model_says(machine: type[RuleBasedStateMachine]) -> None:
     run_state_machine_as_test(machine, settings=SETTINGS)
