@@ -202,6 +202,7 @@ async def test_the_form_records_its_changes_at_the_module_of_its_address(
     assert (event["agent"]["agent_id"], event["module"]) == ("A-0", "Pratiquer")
     assert (await send(organiser, path, **marks("attended", "attended", first))).status_code == 422
     assert (await send(organiser, path, **marks("attended", "absent_justified", first))).status_code == 303
+    assert await rows("SELECT module, attendance FROM attendance") == [(1, "absent_justified")]
 
 
 async def test_a_form_changes_nothing_that_somebody_else_recorded_since_it_was_shown(

@@ -310,11 +310,14 @@ def test_a_list_that_is_redriven_after_a_newer_one_changes_nothing(a_session_on_
     of_another = Nomination(*session.members(), (an_agent(issuer="ouest"),), RENNES)
     session.now += timedelta(minutes=1)
     nominate(session, second, third)
+    session.now += timedelta(minutes=1)
+    between = Nomination(*session.members(), (second,), RENNES)
 
     assert session.ask(older) == []
     assert session.ask(of_another) == enrolled(*of_another.agents)
     session.now += timedelta(minutes=1)
     assert nominate(session, first, third) == [withdrawn(second), *enrolled(first)]
+    assert session.ask(between) == []
 
 
 def test_an_agent_who_withdrew_after_the_close_is_replaced_once_by_an_agent_named_later(
