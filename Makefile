@@ -55,6 +55,7 @@ wait = $(shell $(COMPOSE) up --help 2>/dev/null | grep -q -e '--wait ' && echo -
 # Two steps: in one, the four services of an image get four builds of it, and the next `up` replaces them all. The image
 # of commands too, which nothing starts: after an upgrade it would stay that of before.
 .PHONY: up
+up: compose-is-here
 up: export COMPOSE_PROFILES = $(PROFILES)
 up: export PARCOURS_COMMIT = $(shell git rev-parse HEAD 2>/dev/null)
 up: ## The same with Docker, until all is healthy (PROFILES=demo,observability, or nothing; SCALE)
@@ -63,9 +64,15 @@ up: ## The same with Docker, until all is healthy (PROFILES=demo,observability, 
 	@$(COMPOSE) ps
 
 .PHONY: down
+down: compose-is-here
 down: export COMPOSE_PROFILES = demo,observability,archive
 down: ## Stop what `make up` started; its data stays (docker compose down --volumes removes it)
 	$(COMPOSE) down
+
+.PHONY: compose-is-here
+compose-is-here:
+	@$(COMPOSE) version >/dev/null 2>&1 || { \
+	    echo 'Docker with its plugin compose (or docker-compose) is missing. `make run` needs neither.' >&2; exit 1; }
 
 # ------------------------------------------------------------------------------------------ work on it
 

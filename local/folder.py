@@ -1,14 +1,27 @@
+import contextlib
 import fcntl
 import json
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import IO
 
 from local import unprivileged
 from local.credentials import write_privately
 from local.failures import LocalStackError
+
+
+@contextlib.contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Raises `LocalStackError` if a file below the path cannot be written."""
+    try:
+        yield
+    except OSError as error:
+        raise LocalStackError(
+            f"{path} cannot be written ({error.strerror}): "
+            "it may belong to another user who ran the stack; run as that user or remove it"
+        ) from None
 
 
 class Folder:
@@ -24,15 +37,10 @@ class Folder:
 
     def take(self) -> None:
         """Lock the folder. Raises `LocalStackError` if another stack runs in it or it cannot be written."""
-        try:
+        with writing(self.path):
             self.path.mkdir(parents=True, exist_ok=True)
             unprivileged.close_to_others(self.path)
             lock = (self.path / "lock").open("a+")
-        except OSError as error:
-            raise LocalStackError(
-                f"{self.path} cannot be written ({error.strerror}): "
-                "it may belong to another user who ran the stack; run as that user or remove it"
-            ) from None
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:

@@ -13,7 +13,7 @@ from local.demo.requests import Crowd
 from local.demo.sessions import ORGANISERS_ADDRESS, WITH_CONTACT
 from local.demo.summary import summary
 from local.failures import LocalStackError
-from local.folder import remove_data
+from local.folder import remove_data, writing
 from local.portal.envelope import SigningKey
 from local.running import OFFER_DAY, signals_interrupt
 from local.stack import Stack, StackOptions
@@ -37,7 +37,8 @@ def demo(options: StackOptions, say: Say, crowd: Crowd = FULL_DAY) -> int:
     began = time.monotonic()
     if options.environment.get("SMTP_HOST"):
         raise LocalStackError("the demonstration reads its own mailbox: run it without SMTP_HOST")
-    portals = credentials.portals_file(options.directory, PORTALS, issuer="demo")
+    with writing(options.directory):
+        portals = credentials.portals_file(options.directory, PORTALS, issuer="demo")
     impatience = {name: options.environment.get(name, seconds) for name, seconds in IMPATIENCE.items()}
     extra = {**options.extra, **impatience, "PORTALS_FILE": str(portals)}
     contacts = {WITH_CONTACT: {"organisers": [ORGANISERS_ADDRESS]}}

@@ -12,7 +12,7 @@ from local.api_client import ApiClient
 from local.clock import MovedClock
 from local.demo.portal import Portal
 from local.failures import LocalStackError
-from local.folder import remove_data
+from local.folder import remove_data, writing
 from local.portal.envelope import SigningKey
 from local.running import signals_interrupt
 from local.services import SERVICES
@@ -63,7 +63,8 @@ def in_turn(brokers: Sequence[BrokerKind], play: Callable[[BrokerKind], int], sa
 
 def _play(options: StackOptions, clock: MovedClock, say: Say) -> int:
     began = time.monotonic()
-    portals = credentials.portals_file(options.directory, [_PORTAL], issuer="annee")
+    with writing(options.directory):
+        portals = credentials.portals_file(options.directory, [_PORTAL], issuer="annee")
     options = replace(
         options,
         data=options.directory / "data",

@@ -539,6 +539,15 @@ def test_a_command_that_reads_its_own_mailbox_refuses_another_relay(
         CliRunner().invoke(cli, [command, "--directory", str(tmp_path)], catch_exceptions=False)
 
 
+@pytest.mark.parametrize("command", ["run", "demo"])
+def test_a_folder_that_cannot_be_written_is_named_in_one_line(tmp_path: Path, command: str) -> None:
+    folder = tmp_path / "local"
+    folder.write_text("a file, where root cannot write either")
+    arguments = [command, "--directory", str(folder), "--broker", "embedded"]
+    with pytest.raises(LocalStackError, match=f"{folder} cannot be written .*remove it"):
+        CliRunner().invoke(cli, arguments, catch_exceptions=False)
+
+
 def test_a_part_that_cannot_start_stops_the_others_and_says_why(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
