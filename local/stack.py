@@ -43,8 +43,8 @@ class StackOptions:
     """`data` has the databases and Kafka's records; the rest is in `directory`, which is also the default.
 
     `fresh` empties `data`, which must then be a folder of its own, and writes to it without fsync.
-    `offer_day` returns the day of the offer that is today; None loads no offer. `extra` is added to the
-    services' environment. `environment` replaces the process's own, for tests.
+    `offer_day` returns the day of the offer that is today; None loads no offer. `environment` has the
+    settings of the services, and names the servers to use.
     """
 
     broker: BrokerKind = "embedded"
@@ -54,7 +54,6 @@ class StackOptions:
     fresh: bool = False
     example_portal: bool = False
     offer_day: Callable[[Path], date] | None = None
-    extra: Mapping[str, str] = field(default_factory=dict)
     environment: Mapping[str, str] = field(default_factory=lambda: dict(os.environ))
 
 
@@ -158,7 +157,6 @@ class Stack:
             "SMTP_HOST": host,
             "SMTP_PORT": str(port),
             **({} if self._given("SMTP_HOST") else {"SMTP_TLS": "none"}),
-            **self.options.extra,
         }
 
     def _environment_of_portal(self) -> dict[str, str]:

@@ -39,12 +39,18 @@ def demo(options: StackOptions, say: Say, crowd: Crowd = FULL_DAY) -> int:
         raise LocalStackError("the demonstration reads its own mailbox: run it without SMTP_HOST")
     with writing(options.directory):
         portals = credentials.portals_file(options.directory, PORTALS, issuer="demo")
-    impatience = {name: options.environment.get(name, seconds) for name, seconds in IMPATIENCE.items()}
-    extra = {**options.extra, **impatience, "PORTALS_FILE": str(portals)}
-    contacts = {WITH_CONTACT: {"organisers": [ORGANISERS_ADDRESS]}}
-    extra["DELEGATION_CONTACTS"] = json.dumps(contacts)
+    environment = {
+        **IMPATIENCE,
+        **options.environment,
+        "PORTALS_FILE": str(portals),
+        "DELEGATION_CONTACTS": json.dumps({WITH_CONTACT: {"organisers": [ORGANISERS_ADDRESS]}}),
+    }
     options = replace(
-        options, data=options.directory / "demo", fresh=True, offer_day=lambda _: OFFER_DAY, extra=extra
+        options,
+        data=options.directory / "demo",
+        fresh=True,
+        offer_day=lambda _: OFFER_DAY,
+        environment=environment,
     )
     with signals_interrupt():
         try:

@@ -70,7 +70,7 @@ def _play(options: StackOptions, clock: MovedClock, say: Say) -> int:
         data=options.directory / "data",
         fresh=True,
         offer_day=lambda _: paris(ANNOUNCEMENT).date(),
-        extra={**options.extra, **_settings(), "PORTALS_FILE": str(portals)},
+        environment={**options.environment, **_settings(), "PORTALS_FILE": str(portals)},
     )
     say(f"Starting Parcours on {ANNOUNCEMENT[:10]}, with the broker {options.broker} …")
     with Stack(options, say) as stack:

@@ -61,7 +61,7 @@ async def run(*, on_kafka: bool = True) -> dict[str, float]:
         options = StackOptions(
             broker="kafka" if on_kafka else "embedded",
             directory=Path(folder),
-            extra={"LOG_LEVEL": "WARNING"},
+            environment={**os.environ, "LOG_LEVEL": "WARNING"},
         )
         stack = Stack(options, say=lambda line: print(line, file=sys.stderr))
         await asyncio.to_thread(stack.start)

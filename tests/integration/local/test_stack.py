@@ -237,7 +237,7 @@ def test_the_demonstration_loses_doubles_and_overbooks_nothing(
 
     [options] = given
     assert (options.fresh, options.data) == (True, running.directory / "demo")
-    assert options.extra.keys() >= {*demonstration.IMPATIENCE, "PORTALS_FILE", "DELEGATION_CONTACTS"}
+    assert options.environment.keys() >= {*demonstration.IMPATIENCE, "PORTALS_FILE", "DELEGATION_CONTACTS"}
 
     figures = json.loads((running.directory / "demo.json").read_text())
     assert figures.keys() == FIGURES
