@@ -13,17 +13,17 @@ import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from pwd import struct_passwd
+from typing import Any
 
 import psutil
 
 from local import clock, watchdog
 
 
-@dataclass(frozen=True)
-class Account:
-    name: str
-    uid: int
-    gid: int
+def as_user(account: struct_passwd | None) -> dict[str, Any]:
+    """Return the options of `subprocess` that run a program as this account, or as the present user."""
+    return {} if account is None else {"user": account.pw_uid, "group": account.pw_gid, "extra_groups": []}
 
 
 class _Watchdog:
@@ -81,7 +81,7 @@ class Child:
         log_file: Path,
         env: Mapping[str, str] | None = None,
         cwd: Path | None = None,
-        account: Account | None = None,
+        account: struct_passwd | None = None,
         stop_signal: int = signal.SIGTERM,
     ) -> "Child":
         """`account` runs the program (root only). `stop_signal` makes this program finish and end."""
@@ -95,9 +95,7 @@ class Child:
                 env={**env, **clock.lent()} if env is not None else None,
                 cwd=cwd,
                 start_new_session=True,
-                user=account.uid if account else None,
-                group=account.gid if account else None,
-                extra_groups=[] if account else None,
+                **as_user(account),
             )
         _watchdog.watch(process.pid, stop_signal)
         return cls(name, process, log_file, stop_signal)

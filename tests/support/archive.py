@@ -101,8 +101,8 @@ class Archive:
             ["sh", str(self._folder / "scripts" / script), *arguments],
             env=self._environment() | more,
             cwd="/",
-            user=account.uid if account else None,
-            group=account.gid if account else None,
+            user=account.pw_uid if account else None,
+            group=account.pw_gid if account else None,
             extra_groups=[] if account else None,
             capture_output=True,
             text=True,
@@ -129,7 +129,7 @@ class Archive:
 
     def _give(self, path: Path) -> None:
         if self._account is not None:
-            os.chown(path, self._account.uid, self._account.gid, follow_symlinks=False)
+            os.chown(path, self._account.pw_uid, self._account.pw_gid, follow_symlinks=False)
 
 
 @contextmanager

@@ -138,7 +138,7 @@ def test_as_root_data_of_an_ordinary_user_is_run_by_that_user() -> None:
         directory.chmod(0o711)
         data = directory / "data"
         data.mkdir(mode=0o700)
-        os.chown(data, nobody.uid, nobody.gid)
+        os.chown(data, nobody.pw_uid, nobody.pw_gid)
 
         with PostgresServer(directory, durable=False).start() as server:
-            assert psutil.Process(server.pid).username() == nobody.name
+            assert psutil.Process(server.pid).username() == nobody.pw_name
