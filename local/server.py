@@ -1,19 +1,26 @@
+import time
 from abc import ABC, abstractmethod
 from types import TracebackType
-from typing import ClassVar, Self
+from typing import Self
 
 from local.children import Child
 from local.failures import LocalStackError
 from local.readiness import wait_until
 
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 15.0
+_STABLE_SECONDS = 30.0
+
 
 class LocalServer(ABC):
     """A server in a child process. The context manager stops it. `title` is its name in messages."""
 
-    title: ClassVar[str]
-    start_seconds: ClassVar[float] = 20.0
-    grace_seconds: ClassVar[float] = 5.0
+    title: str
+    start_seconds: float = 20.0
+    grace_seconds: float = 5.0
     _child: Child | None = None
+    _began_at = 0.0
+    _pause = _FIRST_PAUSE
+    _begins_again_at: float | None = None
 
     @property
     def pid(self) -> int:
@@ -29,6 +36,9 @@ class LocalServer(ABC):
 
     def running(self) -> bool:
         return self._child is not None and self._child.running()
+
+    def ready(self) -> bool:
+        return self.running() and self.answers()
 
     def stop(self) -> None:
         """Send the stop signal, and kill the process after `grace_seconds`. Its data on disk stays."""
@@ -47,18 +57,45 @@ class LocalServer(ABC):
 
     def start(self) -> Self:
         """Start the server and return it once it answers. Otherwise kill it and raise `LocalStackError`."""
-        self._child = self.start_process()
+        self._begin()
         try:
-            wait_until(
-                self.answers,
-                seconds=self.start_seconds,
-                what=f"an answer from {self.title}",
-                child=self._child,
-            )
+            self.wait_until_ready()
         except BaseException:
-            self._child.kill()
+            self.kill()
             raise
         return self
+
+    def wait_until_ready(self) -> None:
+        """Raises `LocalStackError` if the process ends first or takes too long."""
+        what = f"an answer from {self.title}"
+        wait_until(self.answers, seconds=self.start_seconds, what=what, child=self.child)
+
+    def revive(self) -> str | None:
+        """Start an ended server again after a pause. Return a message about the end or the start, or None.
+
+        The pause doubles with each end soon after a start, up to 15 s. A server that ended without an error
+        has the shortest pause. Raises `LocalStackError` if it cannot be started; it is tried again later.
+        """
+        if self._child is not None:
+            code = self._child.exit_code()
+            if code is None:
+                return None
+            log, self._child = self._child.log_file, None
+            if code == 0 or time.monotonic() - self._began_at > _STABLE_SECONDS:
+                self._pause = _FIRST_PAUSE
+            pause, self._pause = self._pause, min(self._pause * 2, _LONGEST_PAUSE)
+            self._begins_again_at = time.monotonic() + pause
+            return f"{self.title} ended ({_cause(code)}); starting it again in {pause:g} s, log: {log}"
+        if self._begins_again_at is None or time.monotonic() < self._begins_again_at:
+            return None
+        self._begins_again_at = time.monotonic() + self._pause
+        self._begin()
+        return f"{self.title} is started again"
+
+    def _begin(self) -> None:
+        self._child = self.start_process()
+        self._began_at = time.monotonic()
+        self._begins_again_at = None
 
     @abstractmethod
     def start_process(self) -> Child:
@@ -75,3 +112,7 @@ class LocalServer(ABC):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.stop()
+
+
+def _cause(code: int) -> str:
+    return f"killed by signal {-code}" if code < 0 else f"exit code {code}"

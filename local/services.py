@@ -2,23 +2,20 @@
 
 import subprocess
 import sys
-import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 
 from local.children import Child
 from local.failures import LocalStackError
 from local.places import PROJECT
 from local.ports import LOOPBACK
-from local.readiness import is_ready, wait_until
+from local.readiness import is_ready
+from local.server import LocalServer
 
 SERVICES = ("catalogue", "enrolment", "notifier")
 STANDARD_PORTS = {"catalogue": 8001, "enrolment": 8002, "notifier": 8003}
 
 COMMAND_SECONDS = 120.0
-_FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 15.0
-_STABLE_SECONDS = 30.0
 
 
 def parse_scale(text: str) -> dict[str, int]:
@@ -56,22 +53,21 @@ def run_command(service: str, *arguments: str, env: Mapping[str, str], given: st
     return done.stdout.strip()
 
 
-@dataclass
-class SupervisedProcess:
-    service: str
-    number: int
-    port: int
-    env: Mapping[str, str]
-    log_file: Path
-    operations_port: int | None = None
-    child: Child | None = None
-    _started_at: float = 0.0
-    _pause: float = field(default=_FIRST_PAUSE)
-    _restart_at: float | None = None
+class LocalService(LocalServer):
+    """One process of a service. `env` has its settings, without its ports."""
 
-    @property
-    def name(self) -> str:
-        return f"{self.service} {self.number}"
+    start_seconds = 120.0
+    grace_seconds = 20.0
+
+    def __init__(
+        self, service: str, number: int, port: int, log_file: Path, operations_port: int | None = None
+    ) -> None:
+        self.service = service
+        self.title = f"{service} {number}"
+        self.port = port
+        self.operations_port = operations_port
+        self.env: Mapping[str, str] = {}
+        self._log_file = log_file
 
     @property
     def url(self) -> str:
@@ -81,49 +77,16 @@ class SupervisedProcess:
     def operations_url(self) -> str:
         return f"http://{LOOPBACK}:{self.operations_port or self.port}"
 
-    def start(self) -> None:
+    def start_process(self) -> Child:
         ports = {"PORT": self.port, "OPERATIONS_PORT": self.operations_port}
         settings = {f"{self.service.upper()}_{name}": str(port) for name, port in ports.items() if port}
-        self.child = Child.start(
-            self.name,
+        return Child.start(
+            self.title,
             [sys.executable, "-m", f"services.{self.service}", "serve"],
-            log_file=self.log_file,
+            log_file=self._log_file,
             env={**self.env, **settings},
             cwd=PROJECT,
         )
-        self._started_at = time.monotonic()
-        self._restart_at = None
 
-    def wait_until_ready(self, seconds: float) -> None:
-        """Return once the process can work. Raises `LocalStackError` if it ends first or takes too long."""
-        wait_until(self.ready, seconds=seconds, what=f"{self.name} being ready", child=self.child)
-
-    def ready(self) -> bool:
-        return self.child is not None and self.child.listens_on(self.port) and is_ready(self.operations_url)
-
-    def revive(self) -> str | None:
-        """Start an ended service again after a pause. Return a message about the end or the start, or None.
-
-        The pause doubles with each end soon after a start, up to 15 s. A service that ended without an error
-        has the shortest pause.
-        """
-        if self.child is not None:
-            code = self.child.exit_code()
-            if code is None:
-                return None
-            self.child = None
-            if code == 0 or time.monotonic() - self._started_at > _STABLE_SECONDS:
-                self._pause = _FIRST_PAUSE
-            pause, self._pause = self._pause, min(self._pause * 2, _LONGEST_PAUSE)
-            self._restart_at = time.monotonic() + pause
-            return (
-                f"{self.name} ended ({_cause(code)}); starting it again in {pause:g} s, log: {self.log_file}"
-            )
-        if self._restart_at is not None and time.monotonic() >= self._restart_at:
-            self.start()
-            return f"{self.name} is started again"
-        return None
-
-
-def _cause(code: int) -> str:
-    return f"killed by signal {-code}" if code < 0 else f"exit code {code}"
+    def answers(self) -> bool:
+        return self.child.listens_on(self.port) and is_ready(self.operations_url)

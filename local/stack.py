@@ -3,9 +3,8 @@
 import contextlib
 import os
 import threading
-import time
 from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from datetime import date
 from functools import partial
@@ -23,16 +22,17 @@ from local.portal.server import PortalServer
 from local.ports import free_port, is_free, standard_or_free
 from local.postgres import PostgresServer
 from local.server import LocalServer
-from local.services import SERVICES, STANDARD_PORTS, SupervisedProcess, run_command
+from local.services import SERVICES, STANDARD_PORTS, LocalService, run_command
 from local.tansu import TansuBroker
 from shared.messaging.broker import KafkaSettings, client_options
 
-READY_SECONDS = 120.0
-STOP_SECONDS = 20.0
 CONTACT = "formations@cnfpt.example"
 SENDER = f"CNFPT Formations <{CONTACT}>"
 PORTAL, PORTAL_PORT = "exemple", 8004
 KAFKA_PORT, SMTP_PORT, MAILBOX_PORT = 9092, 1025, 8025
+
+_SERVERS = ("portal", "mailbox", "kafka", "postgres")
+"""The parts beside the services, in the order in which they are stopped."""
 
 S = TypeVar("S", bound=LocalServer)
 BrokerKind = Literal["embedded", "kafka"]
@@ -70,12 +70,12 @@ class Stack:
 
     def __init__(self, options: StackOptions | None = None, say: Callable[[str], None] = print) -> None:
         self.options = options or StackOptions()
-        self.services: list[SupervisedProcess] = []
         self.portal: PortalServer | None = None
-        self._started: dict[str, LocalServer] = {}
+        self._parts: dict[str, LocalServer] = {}
         self._folder = Folder(self.options.directory, self.options.data)
         self._say = say
         self._stopping = threading.Event()
+        self._threads = ThreadPoolExecutor(max_workers=128)
         self._watcher: threading.Thread | None = None
 
     # ------------------------------------------------------------------------------------ what is where
@@ -193,15 +193,20 @@ class Stack:
         }
 
     def pids(self) -> dict[str, list[int]]:
-        pids: dict[str, list[int]] = {"postgres": [], "kafka": [], "mailbox": [], "portal": []}
-        for name, server in self._started.items():
-            pids[name] = [server.pid] if server.running() else []
-        for service in SERVICES:
-            children = [process.child for process in self._processes(service)]
-            pids[service] = [child.pid for child in children if child is not None and child.running()]
-        return pids
+        return {
+            part: [
+                server.pid
+                for name, server in self._parts.items()
+                if name.split()[0] == part and server.running()
+            ]
+            for part in (*_SERVERS, *SERVICES)
+        }
 
-    def _processes(self, service: str) -> list[SupervisedProcess]:
+    @property
+    def services(self) -> list[LocalService]:
+        return [server for server in self._parts.values() if isinstance(server, LocalService)]
+
+    def _processes(self, service: str) -> list[LocalService]:
         return [process for process in self.services if process.service == service]
 
     # -------------------------------------------------------------------------------------- start, stop
@@ -213,9 +218,9 @@ class Stack:
             self._folder.set_logs_aside()
             if self.options.fresh:
                 self._folder.empty_data()
-            _in_parallel(*self._needed())
-            _in_parallel(self._create_topics, *(partial(self._migrate, service) for service in SERVICES))
-            _in_parallel(self._start_services, self._load_offer)
+            self._in_parallel(*self._needed())
+            self._in_parallel(self._create_topics, *(partial(self._migrate, service) for service in SERVICES))
+            self._in_parallel(self._start_services, self._load_offer)
             self._say_what_moved()
             self._folder.describe(self.description())
         except BaseException:
@@ -234,15 +239,11 @@ class Stack:
         if not self._folder.taken:
             return
         self._folder.description.unlink(missing_ok=True)
-        living = [process.child for process in self.services if process.child is not None]
-        for child in living:
-            child.ask_to_stop()
-        deadline = time.monotonic() + STOP_SECONDS
-        for child in living:
-            child.stop(grace_seconds=max(0.1, deadline - time.monotonic()))
-        for part in ("portal", "mailbox", "kafka", "postgres"):
-            if part in self._started:
-                self._started[part].stop()
+        self._in_parallel(*(process.stop for process in self.services))
+        for part in _SERVERS:
+            if part in self._parts:
+                self._parts[part].stop()
+            self._threads.shutdown()  # the commands of an interrupted start end while their servers are there
         self._folder.release()
 
     def __enter__(self) -> Self:
@@ -265,29 +266,27 @@ class Stack:
 
     def _start_postgres(self) -> None:
         data, log = self._folder.data / "postgres", self._folder.log("postgres")
-        self.postgres = PostgresServer(data, durable=not self.options.fresh, log_file=log).start()
-        self._started["postgres"] = self.postgres
+        server = PostgresServer(data, durable=not self.options.fresh, log_file=log)
+        self.postgres = self._start("postgres", server)
         for service in SERVICES:
             self.postgres.create_database(f"parcours_{service}")
 
     def _start_broker(self) -> None:
         log = self._folder.log("kafka")
 
-        def start(port: int) -> TansuBroker | KafkaBroker:
+        def broker(port: int) -> TansuBroker | KafkaBroker:
             if self.options.broker == "kafka":
-                return KafkaBroker(self._folder.data / "kafka", port, log).start()
-            return TansuBroker(port, log).start()
+                return KafkaBroker(self._folder.data / "kafka", port, log)
+            return TansuBroker(port, log)
 
-        self.broker = _on_a_port(KAFKA_PORT, start)
-        self._started["kafka"] = self.broker
+        self.broker = self._start_on_a_port("kafka", KAFKA_PORT, broker)
 
     def _start_mailbox(self) -> None:
-        def start(port: int) -> MailboxServer:
+        def mailbox(port: int) -> MailboxServer:
             page, log = standard_or_free(MAILBOX_PORT), self._folder.log("mailbox")
-            return MailboxServer(self._folder.path / "mailbox", port, page, log).start()
+            return MailboxServer(self._folder.path / "mailbox", port, page, log)
 
-        self.mailbox = _on_a_port(SMTP_PORT, start)
-        self._started["mailbox"] = self.mailbox
+        self.mailbox = self._start_on_a_port("mailbox", SMTP_PORT, mailbox)
 
     def _create_topics(self) -> None:
         run_command("catalogue", "topics", "create", env=self.environment("catalogue"))
@@ -306,41 +305,55 @@ class Stack:
             operations = self._given(f"{service.upper()}_OPERATIONS_PORT")
             for number in range(1, self.options.scale.get(service, 1) + 1):
                 port = standard_or_free(STANDARD_PORTS[service]) if number == 1 else free_port()
-                log = self._folder.log(service, number)
-                process = SupervisedProcess(service, number, port, {}, log)
+                process = LocalService(service, number, port, self._folder.log(service, number))
                 if operations:
                     process.operations_port = int(operations) if number == 1 else free_port()
-                self.services.append(process)
+                self._parts[process.title] = process
         if self.options.example_portal:
-            self.portal = _on_a_port(PORTAL_PORT, self._start_portal)
-            self._started["portal"] = self.portal
-        for process in self.services:
-            self._start_service(process)
-        for process in self.services:
-            try:
-                process.wait_until_ready(READY_SECONDS)
-            except LocalStackError:
-                if is_free(process.port):
-                    raise
-                # Between our look and its bind, seconds later, another stack on this machine took the port.
-                process.port = free_port()
-                self._start_service(process)
-                process.wait_until_ready(READY_SECONDS)
+            directory, log = self._folder.path / "portal", self._folder.log("portal")
+            environment = self._environment_of_portal()
+            self.portal = self._start_on_a_port(
+                "portal", PORTAL_PORT, lambda port: PortalServer(directory, port, environment, log)
+            )
+        self._in_parallel(*(partial(self._start_service, process) for process in self.services))
 
-    def _start_portal(self, port: int) -> PortalServer:
-        directory, log = self._folder.path / "portal", self._folder.log("portal")
-        return PortalServer(directory, port, self._environment_of_portal(), log).start()
+    def _start_service(self, process: LocalService) -> None:
+        def on_port(port: int) -> LocalService:
+            process.port = port
+            process.env = self.environment(process.service)
+            return process
 
-    def _start_service(self, process: SupervisedProcess) -> None:
-        process.env = self.environment(process.service)
-        process.start()
+        self._start_on_a_port(process.title, process.port, on_port)
+
+    def _start_on_a_port(self, part: str, standard: int, make: Callable[[int], S]) -> S:
+        """Try another port once if another process took the port meanwhile."""
+        port = standard_or_free(standard)
+        try:
+            return self._start(part, make(port))
+        except LocalStackError:
+            if is_free(port):
+                raise
+            return self._start(part, make(free_port()))
+
+    def _start(self, part: str, server: S) -> S:
+        if self._stopping.is_set():
+            raise LocalStackError(f"{server.title} is not started any more")
+        self._parts[part] = server
+        return server.start()
+
+    def _in_parallel(self, *work: Callable[[], object]) -> None:
+        """Run each part in a thread. Once all have ended, raise the first error."""
+        running = [self._threads.submit(start) for start in work]
+        wait(running)
+        for part in running:
+            part.result()
 
     def _say_what_moved(self) -> None:
         """Print which server has another port than the standard one, which the documentation names."""
         ports = {service: (STANDARD_PORTS[service], self._processes(service)[0].port) for service in SERVICES}
-        if "kafka" in self._started:
+        if "kafka" in self._parts:
             ports["Kafka"] = KAFKA_PORT, self.broker.port
-        if "mailbox" in self._started:
+        if "mailbox" in self._parts:
             ports["SMTP"] = SMTP_PORT, self.mailbox.smtp_port
             ports["the mailbox's page"] = MAILBOX_PORT, self.mailbox.http_port
         if self.portal is not None:
@@ -354,47 +367,22 @@ class Stack:
     def _watch(self) -> None:
         while not self._stopping.wait(0.2):
             with contextlib.suppress(OSError):  # a full disk must not end the watching
-                events = [
-                    *self._restart_servers(),
-                    *filter(None, (process.revive() for process in self.services)),
-                ]
+                events = [event for server in self._parts.values() for event in self._revive(server)]
                 for event in events:
                     self._say(event)
                 if events:
                     self._folder.describe(self.description())
 
-    def _restart_servers(self) -> Iterator[str]:
-        for name, server in self._started.items():
-            if server.running():
-                continue
-            yield f"{name} ended; it is started again, log: {self._folder.log(name)}"
-            try:
-                server.restart()
-                if isinstance(server, TansuBroker):
-                    self._create_topics()
-                    yield (
-                        "the embedded broker keeps nothing on disk: its records are gone; "
-                        "`python -m services.<name> outbox replay --since …` publishes events again"
-                    )
-            except LocalStackError as error:
-                yield f"{name} could not be started again: {error}"
-                self._stopping.wait(2)
-
-
-def _in_parallel(*work: Callable[[], object]) -> None:
-    """Run each part in a thread. Once all have ended, raise the first error."""
-    with ThreadPoolExecutor() as pool:
-        running = [pool.submit(start) for start in work]
-    for part in running:
-        part.result()
-
-
-def _on_a_port(standard: int, start: Callable[[int], S]) -> S:
-    """Try another port once if another process took the port meanwhile."""
-    port = standard_or_free(standard)
-    try:
-        return start(port)
-    except LocalStackError:
-        if is_free(port):
-            raise
-        return start(free_port())
+    def _revive(self, server: LocalServer) -> Iterator[str]:
+        try:
+            if event := server.revive():
+                yield event
+            if event and isinstance(server, TansuBroker) and server.running():
+                server.wait_until_ready()
+                self._create_topics()
+                yield (
+                    "the embedded broker keeps nothing on disk: its records are gone; "
+                    "`python -m services.<name> outbox replay --since …` publishes events again"
+                )
+        except LocalStackError as error:
+            yield f"{server.title} could not be started again: {error}"

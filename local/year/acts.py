@@ -23,8 +23,8 @@ from local.people import Agent
 from local.portal import requests
 from local.portal.requests import Request
 from local.readiness import wait_until
-from local.services import SupervisedProcess, run_command
-from local.stack import READY_SECONDS, Stack
+from local.services import LocalService, run_command
+from local.stack import Stack
 
 PARIS = ZoneInfo("Europe/Paris")
 PATIENCE_SECONDS = 90.0
@@ -82,13 +82,12 @@ class Year:
         await self.catalogue.call("POST", f"/api/v1/sessions/{self.sessions[name]}/publish")
 
 
-def start_again(processes: Sequence[SupervisedProcess]) -> None:
+def start_again(processes: Sequence[LocalService]) -> None:
     """Stop the processes, and return once the stack has started them again and they are ready."""
     for process in processes:
-        if process.child is not None:
-            process.child.stop()
+        process.child.stop()
     for process in processes:
-        wait_until(process.ready, seconds=READY_SECONDS, what=f"{process.name} being ready again")
+        wait_until(process.ready, seconds=process.start_seconds, what=f"{process.title} being ready again")
 
 
 # ------------------------------------------------------------------------------------ sent by the portal

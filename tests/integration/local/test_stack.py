@@ -40,7 +40,7 @@ from local.places import PROJECT
 from local.ports import free_port
 from local.readiness import kafka_answers, wait_until
 from local.running import links
-from local.services import SERVICES, STANDARD_PORTS, SupervisedProcess
+from local.services import SERVICES, STANDARD_PORTS, LocalService
 from local.stack import Stack, StackOptions
 from services.catalogue import tables as catalogue
 from services.enrolment import tables as enrolment
@@ -473,7 +473,12 @@ async def test_an_agent_is_forgotten_in_every_database_log_and_file_and_a_replay
 
 def test_parts_that_are_killed_are_started_again_and_told(running: Running) -> None:
     before = running.description()
-    parts = ("enrolment", "mailbox", "portal", "postgres")
+    parts = {
+        "enrolment": "enrolment 1",
+        "mailbox": "the mailbox",
+        "portal": "the example portal",
+        "postgres": "Postgres",
+    }
     victims = {part: before["pids"][part][0] for part in parts}
     for victim in victims.values():
         os.kill(victim, signal.SIGKILL)
@@ -483,8 +488,9 @@ def test_parts_that_are_killed_are_started_again_and_told(running: Running) -> N
         return all(len(now[part]) == PROCESSES[part] and victims[part] not in now[part] for part in parts)
 
     wait_until(are_back, seconds=60, what="new processes")
-    for part in parts:
-        assert "start" in running.printed().split(f"\n{part} ", 1)[1].split("\n", 1)[0]
+    for title in parts.values():
+        assert f"\n{title} ended (killed by signal 9); starting it again in 0.5 s" in running.printed()
+        assert f"\n{title} is started again" in running.printed()
     for url in (
         f"{before['enrolment_operations_url']}/health/ready",
         before["mailbox_url"],
@@ -508,8 +514,7 @@ def test_servers_that_the_environment_names_are_used_instead_of_started(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("local.stack.run_command", lambda *_, **__: "")
-    for method in ("start", "wait_until_ready"):
-        monkeypatch.setattr(SupervisedProcess, method, lambda *_: None)
+    monkeypatch.setattr(LocalService, "start", lambda process: process)
     urls = {f"{name.upper()}_DATABASE_URL": f"postgresql://db.example/{name}" for name in SERVICES}
     servers = {
         "KAFKA_BOOTSTRAP_SERVERS": "kafka.example:9092",
