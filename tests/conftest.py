@@ -235,7 +235,7 @@ async def pooled(url: str, pools: Pools) -> AsyncIterator[Database]:
 @pytest.fixture(scope="session")
 def tansu() -> Iterator[TansuBroker]:
     """The embedded broker."""
-    with TansuBroker().start() as broker:
+    with TansuBroker.temporary() as broker:
         create_topics(broker)
         yield broker
 

@@ -51,7 +51,7 @@ async def run(*, on_kafka: bool = False) -> dict[str, float]:
     port = await relay.start()
     with (
         PostgresServer.temporary(durable=True) as postgres,
-        KafkaBroker.temporary() if on_kafka else TansuBroker().start() as broker,
+        KafkaBroker.temporary() if on_kafka else TansuBroker.temporary() as broker,
         TemporaryDirectory() as logs,
     ):
         # Migrations have a loop of their own.

@@ -119,7 +119,7 @@ class BenchmarkServers:
         """``broker``: ``kafka`` or ``embedded``."""
         with (
             PostgresServer.temporary(durable=True) as postgres,
-            KafkaBroker.temporary() if broker == "kafka" else TansuBroker().start() as started,
+            KafkaBroker.temporary() if broker == "kafka" else TansuBroker.temporary() as started,
         ):
             yield cls(postgres, started)
 

@@ -22,6 +22,7 @@ import asyncpg
 import psutil
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
+from local.folder import remove_data
 from local.postgres import PostgresServer
 from local.services import SERVICES
 from local.stack import Stack, StackOptions
@@ -70,6 +71,7 @@ async def run(*, on_kafka: bool = True) -> dict[str, float]:
                 return await StackLoad(stack, portal, published).measure()
         finally:
             await asyncio.to_thread(stack.stop)
+            remove_data(stack.directory)
 
 
 class PublishedEvents:

@@ -86,7 +86,7 @@ def play_on_each(*, with_kafka: bool) -> list[str]:
     if with_kafka:
         with KafkaBroker.temporary() as kafka:
             faults = [f"Apache Kafka: {fault}" for fault in play(kafka, ON_KAFKA)]
-    with TansuBroker().start() as tansu:
+    with TansuBroker.temporary() as tansu:
         return faults + [f"the embedded broker: {fault}" for fault in play(tansu, ON_EMBEDDED)]
 
 

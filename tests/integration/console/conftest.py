@@ -62,7 +62,7 @@ def console(in_environment: pytest.MonkeyPatch) -> RunConsole:
 @pytest.fixture
 def spoilt() -> Iterator[TansuBroker]:
     """A broker of this test alone, without topics."""
-    with TansuBroker().start() as broker:
+    with TansuBroker.temporary() as broker:
         yield broker
 
 

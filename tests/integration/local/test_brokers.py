@@ -56,14 +56,16 @@ async def read(bootstrap_servers: str, topic: str, count: int) -> list[tuple[byt
         await consumer.stop()
 
 
-async def test_the_embedded_broker_takes_and_gives_records_and_answers_again_after_a_kill() -> None:
-    with TansuBroker().start() as tansu:
+async def test_the_embedded_broker_takes_and_gives_records_and_answers_again_after_a_kill(
+    tmp_path: Path,
+) -> None:
+    with TansuBroker.temporary() as tansu:
         address, pid = tansu.bootstrap_servers, tansu.pid
         await create_topic(address, "seats")
         await produce(address, "seats", b"one", b"two")
         assert [value for value, _, _ in await read(address, "seats", 2)] == [b"one", b"two"]
         with pytest.raises(LocalStackError, match=f"port {tansu.port}.* in use"):
-            TansuBroker(tansu.port).start()
+            TansuBroker(tansu.port, tmp_path / "log").start()
         tansu.kill()
         assert not kafka_answers(address)
         tansu.restart()

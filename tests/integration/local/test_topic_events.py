@@ -21,7 +21,7 @@ HEADERS = [
 async def test_reading_ends_also_where_the_broker_is_gone(
     caplog: pytest.LogCaptureFixture, eventually: Callable[..., Awaitable[None]]
 ) -> None:
-    with TansuBroker().start() as broker:
+    with TansuBroker.temporary() as broker:
         await create_topic(broker.bootstrap_servers, "answers")
         producer = AIOKafkaProducer(bootstrap_servers=broker.bootstrap_servers)
         await producer.start()

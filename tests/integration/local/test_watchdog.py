@@ -14,6 +14,7 @@ from local.readiness import wait_until
 SUPERVISOR = """
 import sys, threading
 from pathlib import Path
+from local.ports import free_port
 from local.postgres import PostgresServer
 from local.tansu import TansuBroker
 
@@ -24,7 +25,7 @@ def start_in_a_thread_that_ends():
 thread = threading.Thread(target=start_in_a_thread_that_ends)
 thread.start()
 thread.join()
-started.append(TansuBroker().start())
+started.append(TansuBroker(free_port(), directory / "tansu.log").start())
 print(*[server.pid for server in started], flush=True)
 threading.Event().wait()
 """

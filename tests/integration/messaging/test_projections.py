@@ -45,7 +45,7 @@ PublishedEvent = tuple[Event, uuid.UUID]
 @pytest.fixture
 def empty_broker() -> Iterator[TansuBroker]:
     """A broker that holds nothing but what the test tells: extra sessions would be differences."""
-    with TansuBroker().start() as broker:
+    with TansuBroker.temporary() as broker:
         create_topics(broker)
         yield broker
 
