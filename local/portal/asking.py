@@ -12,7 +12,6 @@ from local.portal.forms import (
     NO_ADDRESS,
     Errors,
     Form,
-    is_about_somebody_new,
     is_address,
     new_agent,
     sent_form,
@@ -39,17 +38,14 @@ class Asking:
     async def ask_for_seat(self, request: Request) -> Response:
         form = await sent_form(request)
         session_id = request.path_params["session_id"]
-        is_new = is_about_somebody_new(form)
-        agent, errors = new_agent(form) if is_new else (self._site.find(form["agent_id"]), {})
+        agent = self._site.find(form["agent_id"])
         if agent is None:
-            errors = errors or {"pour-qui": "Choisissez pour qui demander une place."}
+            errors = {"pour-qui": "Choisissez pour qui demander une place."}
             return await self._site.session_page(request, errors, form)
         session = await self._site.offer.session(session_id)
         answers, errors = questions.answers(session or {}, form, agent.function)
         if errors:
             return await self._site.session_page(request, errors, form)
-        if is_new:
-            self._site.journal.add_agent(agent)
         return self._ask(requests.seat(session_id, agent, answers))
 
     async def withdraw(self, request: Request) -> Response:
@@ -169,7 +165,7 @@ class Asking:
 
     def _chosen_agents(self, form: Form, authority: Authority, name: str) -> tuple[list[Agent], Errors]:
         """Return the ticked agents and the wanted number of new agents, or an error if there are none."""
-        chosen = [agent for agent in self._site.staff(authority) if agent.agent_id in form.all("agents")]
+        chosen = [agent for agent in self._site.staff(authority) if agent.agent_id in form.getlist("agents")]
         more = whole_number(form["inventer"])
         if not 1 <= len(chosen) + more <= requests.MAX_GROUP:
             return [], {f"{name}-1": _NOBODY}

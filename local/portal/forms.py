@@ -1,7 +1,4 @@
-from collections.abc import Mapping
-from typing import Any
-
-from starlette.datastructures import FormData
+from starlette.datastructures import ImmutableMultiDict
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
@@ -11,39 +8,25 @@ from local.portal.people import AUTHORITIES, FUNCTIONS
 
 Errors = dict[str, str]
 
-
 NO_ADDRESS = "Indiquez une adresse de la forme prenom.nom@ville.example."
 
 
-class Form(Mapping[str, str]):
-    def __init__(self, data: FormData) -> None:
-        self._data = data
+class Form(ImmutableMultiDict[str, str]):
+    """The fields of a form. A field that was not sent is empty."""
 
     def __getitem__(self, name: str) -> str:
-        value = self._data.get(name, "")
-        return value if isinstance(value, str) else ""
+        return self._dict.get(name, "")
 
-    def __iter__(self) -> Any:
-        return iter(self._data)
 
-    def __len__(self) -> int:
-        return len(self._data)
-
-    def all(self, name: str) -> set[str]:
-        return {value for value in self._data.getlist(name) if isinstance(value, str)}
+NOT_SENT = Form()
 
 
 async def sent_form(request: Request) -> Form:
     origin = request.headers.get("origin", "")
     if origin and origin.partition("://")[2] != request.headers.get("host"):
         raise HTTPException(403)
-    return Form(await request.form(max_files=0))
-
-
-def is_about_somebody_new(form: Mapping[str, str]) -> bool:
-    described = any(form.get(name) for name in ("prenom", "nom", "courriel"))
-    chosen = form.get("agent_id") or ("nouvelle" if described else "")
-    return chosen == "nouvelle"
+    fields = (await request.form(max_files=0)).multi_items()
+    return Form([(name, value) for name, value in fields if isinstance(value, str)])
 
 
 def new_agent(form: Form) -> tuple[Agent | None, Errors]:

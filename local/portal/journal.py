@@ -46,7 +46,7 @@ class Journal:
         return [travel.envelope for travel in self.travels if travel.way == "sent" and travel.place is None]
 
     def add_request(self, envelope: Envelope) -> None:
-        self._add({"move": "sent", **_line(envelope)})
+        self._add({"move": "sent", **asdict(envelope)})
 
     def acknowledge(self, envelope: Envelope, partition: int, offset: int) -> None:
         self._add({"move": "taken", "id": envelope.id, "place": [partition, offset]})
@@ -59,7 +59,7 @@ class Journal:
         """
         for envelope, partition, offset in answers:
             if self._is_ours(envelope) and _identity("heard", envelope) not in self._index:
-                self._add({"move": "heard", **_line(envelope), "place": [partition, offset]})
+                self._add({"move": "heard", **asdict(envelope), "place": [partition, offset]})
 
     def add_agent(self, agent: Agent) -> None:
         self._add({"move": "agent", "agent": agent.as_json()})
@@ -100,10 +100,6 @@ class Journal:
                 place = move.get("place")
                 moment = datetime.fromisoformat(move["at"])
                 self.travels.append(Travel(way, envelope, moment, place and tuple(place)))
-
-
-def _line(envelope: Envelope) -> dict[str, Any]:
-    return asdict(envelope)
 
 
 def _identity(way: str, envelope: Envelope) -> tuple[str, str, str]:

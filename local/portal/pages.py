@@ -79,22 +79,9 @@ class _Shown:
         return await self._site.employer_page(authority_of(request.path_params["siret"]))
 
     async def sessions(self, request: Request) -> Response:
-        query = request.query_params
-        chosen = {name: query.get(name, "") for name in ("format", "delegation", "agent")}
-        sessions = await self._site.offer.sessions()
-        found = [
-            session
-            for session in sessions.values()
-            if is_open(session)
-            and chosen["format"] in ("", session["format"])
-            and chosen["delegation"] in ("", session["organiser"])
-        ]
-        return await self._site.page(
-            "sessions.html",
-            found=found,
-            chosen=chosen,
-            delegations=sorted({session["organiser"] for session in sessions.values()}),
-        )
+        found = [session for session in (await self._site.offer.sessions()).values() if is_open(session)]
+        agent_id = request.query_params.get("agent_id", "")
+        return await self._site.page("sessions.html", found=found, agent_id=agent_id)
 
     async def session(self, request: Request) -> Response:
         return await self._site.session_page(request)

@@ -20,7 +20,7 @@ def answers(session: Session, form: Form, function: str) -> tuple[list[dict[str,
             continue
         name = field_of(question)
         try:
-            value = _value(question, form[name].strip(), form.all(name))
+            value = _value(question, form[name].strip(), form.getlist(name))
         except ValueError as error:
             errors[name] = str(error)
             continue
@@ -31,11 +31,11 @@ def answers(session: Session, form: Form, function: str) -> tuple[list[dict[str,
     return given, errors
 
 
-def _value(question: dict[str, Any], text: str, ticked: set[str]) -> Any:
+def _value(question: dict[str, Any], text: str, ticked: list[str]) -> Any:
     """Return the value to send, or None if the question was not answered. Raises ``ValueError``."""
     match question["kind"]:
         case "adjustment":
-            return sorted(ticked) or None
+            return sorted(set(ticked)) or None
         case "yes_no":
             return {"oui": True, "non": False}.get(text)
         case "number" if text:

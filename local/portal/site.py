@@ -3,7 +3,7 @@
 Every page works without JavaScript. `script.js` only shows at once what the link « Actualiser » would show.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -18,7 +18,7 @@ from local import french
 from local.people import Agent, Authority
 from local.portal import questions
 from local.portal.exchange import Exchange
-from local.portal.forms import Errors, is_about_somebody_new
+from local.portal.forms import NOT_SENT, Errors, Form
 from local.portal.journal import Journal, Travel
 from local.portal.offer import Offer, Session
 from local.portal.people import AUTHORITIES, FUNCTIONS, STAFF
@@ -58,7 +58,7 @@ class Site:
         self._settings = settings
 
     async def employer_page(
-        self, authority: Authority, errors: Errors | None = None, form: Mapping[str, Any] | None = None
+        self, authority: Authority, errors: Errors | None = None, form: Form = NOT_SENT
     ) -> Response:
         sessions = await self.offer.sessions()
         standings = self.standings()
@@ -81,9 +81,7 @@ class Site:
             bespoke=self.bespoke(authority),
         )
 
-    async def agent_page(
-        self, agent: Agent, errors: Errors | None = None, form: Mapping[str, Any] | None = None
-    ) -> Response:
+    async def agent_page(self, agent: Agent, errors: Errors | None = None, form: Form = NOT_SENT) -> Response:
         sessions = await self.offer.sessions()
         near = [session for session in sessions.values() if is_open(session)]
         near.sort(
@@ -107,7 +105,7 @@ class Site:
         )
 
     async def session_page(
-        self, request: Request, errors: Errors | None = None, form: Mapping[str, Any] | None = None
+        self, request: Request, errors: Errors | None = None, form: Form = NOT_SENT
     ) -> Response:
         session_id = request.path_params["session_id"]
         session = await self.offer.session(session_id)
@@ -119,8 +117,7 @@ class Site:
             errors=errors,
             form=form,
             session=session,
-            agent_id=(form or request.query_params).get("agent_id", ""),
-            is_new=is_about_somebody_new(form or {}),
+            agent_id=form["agent_id"] or request.query_params.get("agent_id", ""),
             here=[standing for standing in self.standings().all() if standing.session_id == session_id],
         )
 
@@ -131,7 +128,7 @@ class Site:
         *,
         status: int = 200,
         errors: Errors | None = None,
-        form: Mapping[str, Any] | None = None,
+        form: Form = NOT_SENT,
         **values: Any,
     ) -> Response:
         """Render a page, with status 422 if the form has errors. `concerns` chooses the events beside it."""
@@ -150,7 +147,7 @@ class Site:
                 for bespoke in standings.bespoke.values()
             },
             "errors": errors or {},
-            "form": form or {},
+            "form": form,
             "everything": False,
         }
         text = _environment.get_template(template).render(context | values)

@@ -183,7 +183,7 @@ async def test_a_button_sends_what_it_says(
     ("path", "fields"),
     [
         (f"{IN_SESSION}/inscription", {"agent_id": ""}),
-        (f"{IN_SESSION}/inscription", {"agent_id": "nouvelle", "courriel": "lea"}),
+        (f"{IN_SESSION}/inscription", {"agent_id": "nobody"}),
         ("/agents", {"prenom": "Léa"}),
         (f"{OF_ZOE}/correction", {"courriel": "zoe"}),
         (f"{OF_EMPLOYER}/groupe", {"session_id": SESSION}),
@@ -202,10 +202,10 @@ async def test_a_form_with_mistakes_sends_nothing(
 
 async def test_a_new_person_asks_for_a_seat(portal: PortalServer) -> None:
     person = {"prenom": "Léa", "nom": "Martin", "courriel": "lea.martin@ville.example"}
-    path = f"{IN_SESSION}/inscription"
-    address = await portal.post(path, agent_id="nouvelle", fonction="encadrant", siret=SIRET, **person)
-    assert portal.asked().data["agent"]["family_name"] == "Martin"
+    address = await portal.post("/agents", fonction="encadrant", siret=SIRET, **person)
     assert "Léa Martin" in await portal.get(address)
+    await portal.post(f"{IN_SESSION}/inscription", agent_id=address.removeprefix("/agents/"))
+    assert portal.asked().data["agent"]["family_name"] == "Martin"
 
 
 async def test_a_person_with_a_seat_asks_for_a_seat_in_another_session_of_the_offer(tmp_path: Path) -> None:
