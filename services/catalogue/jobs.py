@@ -15,10 +15,7 @@ BATCH = 200
 
 
 async def announce_due(database: Database) -> float:
-    """Return the seconds until something is due again.
-
-    Replicas skip each other's rows. After a pause, the announcements that came due follow in order.
-    """
+    """Return the seconds until the next announcement is due. Replicas skip each other's rows."""
     now = clock.now()
     async with database.quiet_transaction() as tx:
         announced, next_at = await sessions.announce_due(tx, now, most=BATCH)

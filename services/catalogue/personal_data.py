@@ -31,7 +31,6 @@ TRAINERS = Retention(
     since="la fin de la session",
     over="EXISTS (SELECT FROM session WHERE session.session_id = trainer.session_id AND ends_at < :before)",
 )
-"""A name that is to stay longer belongs among the announced speakers."""
 
 _TO_ANSWER = "Répondre aux demandes de formation sur mesure."
 _OF_REQUESTER = BY_ADDRESS.format("requester_email") + " AND received_at <= :until"

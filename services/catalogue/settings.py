@@ -23,7 +23,7 @@ class Settings(
     )
     catalogue_audit_kept_days: int = Field(
         default=5 * 365 + 1,
-        ge=183,  # the database keeps half a year; clocks differ
+        ge=183,  # the database keeps half a year, and clocks differ
         description="Days that it is known who changed a session, a resource or a bespoke request.",
     )
     portal_url: str | None = Field(

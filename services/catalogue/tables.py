@@ -79,8 +79,8 @@ class ThemeRow(_Row, table=True):
 class SessionRow(_Row, table=True):
     """A session: its plan, its decision (``status``) and the clock's announcements.
 
-    Phase and enrolment are never stored. ``loaded`` is the plan and presentation as the files last gave
-    them, so that a load undoes no later change. ``search_vector`` also has the words of the offer.
+    Phase and enrolment are never stored. ``loaded`` is the plan and presentation as the files last gave them,
+    so that a load undoes no later change. ``search_vector`` also has the words of the offer.
     """
 
     __tablename__ = "session"

@@ -20,6 +20,6 @@ def build(database: Database, tokens: Tokens, guard: Guard) -> FastAPI:
     api.state.tokens = tokens
     api.state.imports = SheetQueue()
     failures.answer_with_problems(api)
-    # Sheets before the sessions: "export" is nobody's id.
+    # Sheets before the sessions: otherwise "export" would be read as an id.
     add_routers(api, sheets.router, public.router, management.router, bespoke.router)
     return api

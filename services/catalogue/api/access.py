@@ -28,7 +28,6 @@ async def _viewer(
     request: Request,
     _documented: Annotated[HTTPAuthorizationCredentials | None, Depends(bearer(_STAFF, "StaffToken"))],
 ) -> Viewer:
-    """A wrong token is refused."""
     if "authorization" not in request.headers:
         return PUBLIC
     principal = await _known(request)
@@ -48,8 +47,8 @@ def _if_match(
 ) -> frozenset[str] | None:
     """Return the tags that may be changed, or None for any. A weak tag matches nothing (RFC 9110, 13.1.1).
 
-    The part of a tag after its dot changes without a decision (how full a session is, what the clock says).
-    It is left out, so that it never prevents a decision.
+    The part after the dot is left out: it changes without a decision (occupancy, clock), and must not prevent
+    one.
     """
     if if_match is None or if_match.strip() == "*":
         return None
@@ -89,7 +88,7 @@ async def _looking(organiser: Organiser, tx: "ReadOnly") -> Acting:
     return Acting(tx, organiser)
 
 
-# The scope "function" commits before the answer is sent: a commit that fails is answered with a 500.
+# With the scope "function" the commit precedes the response, so a failed commit gives a 500.
 ReadOnly = Annotated[Transaction, Depends(_reader, scope="function")]
 ActingOrganiser = Annotated[Acting, Depends(_acting, scope="function")]
 ChangingOrganiser = Annotated[Acting, Depends(_changing, scope="function")]

@@ -1,7 +1,7 @@
 """Organisers manage sessions, offers, replays and resources.
 
-An organiser gets a 404 for things of another delegation. Offers belong to all delegations: only organisers
-who act for all change them (403).
+An organiser gets a 404 for things of another delegation. Only organisers of all delegations change offers
+(403).
 """
 
 from typing import Annotated, Any

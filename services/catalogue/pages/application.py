@@ -50,7 +50,7 @@ def build(site: Site) -> Starlette:
     pages.state.site = site
     pages.state.rendering = rendering
     pages.state.known_words = browse.KnownWords()
-    # It would name the host that a proxy calls; ours below does without.
+    # Its redirects would name the proxy's host. Our own redirects below do not.
     pages.router.redirect_slashes = False
     return pages
 
@@ -77,7 +77,7 @@ def mount(api: FastAPI, pages: Starlette) -> None:
     api.router.default = page_or_problem
 
 
-# Nothing that a browser could take for another host.
+# No match that a browser could take for another host.
 _WITH_SLASH = re.compile(r"(/[a-z0-9-]+)+/")
 
 
@@ -108,5 +108,5 @@ async def _on_withdrawn(request: Request, _error: Exception) -> Response:
 
 
 async def _on_error(request: Request, _error: Exception) -> Response:
-    # Starlette logs the traceback; the visitor gets none of it.
+    # Starlette logs the traceback, and the visitor does not see it.
     return _failure(request, 500)

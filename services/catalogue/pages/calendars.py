@@ -16,10 +16,7 @@ def write(rendering: Rendering, address: str, found: Sequence[ListedSession], na
 
 
 def _event(address: str, listed: ListedSession, description: Callable[..., str]) -> CalendarEvent:
-    """Return the session as an event.
-
-    It depends on stored data only, so an unchanged calendar has the same bytes.
-    """
+    """Use only stored data, so that an unchanged calendar has the same bytes."""
     session, plan = listed.session, listed.session.plan
     page = f"{address}/sessions/{session.session_id}"
     details = Details(

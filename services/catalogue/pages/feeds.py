@@ -24,7 +24,6 @@ MAX_IN_A_FEED = 50
 MAX_IN_A_MAP = 50_000
 """sitemaps.org's own limit."""
 KEPT_IN_A_CALENDAR = timedelta(days=90)
-"""A past session stays this long."""
 
 
 def routes() -> list[Route]:
@@ -52,7 +51,7 @@ async def calendar(request: Request) -> Response:
     async with site_of(request).database.quiet_transaction() as tx:
         themes = await offers.themes(tx)
         found = await session_lists.page(tx, search, None, MAX_IN_A_CALENDAR + 1)
-        if len(found) > MAX_IN_A_CALENDAR:  # what is to come rather than what was
+        if len(found) > MAX_IN_A_CALENDAR:  # keep future sessions rather than past ones
             found = await session_lists.page(tx, replace(search, ends_after=now), None, MAX_IN_A_CALENDAR)
     names = (
         labels.FORMATS[chosen.format] if chosen.format else None,

@@ -50,7 +50,6 @@ class Filters:
     errors: FormErrors = field(default_factory=dict)
 
     def search(self, now: datetime) -> SessionSearch:
-        """Past sessions are left out unless a filter includes them."""
         since = max(filter(None, (self.since, self.month)), default=None)
         until = min(filter(None, (self.until, self.month and last_day(self.month))), default=None)
         hide_past = not self.past_too and since is None and until is None

@@ -1,7 +1,4 @@
-"""Errors of the catalogue's forms, by field.
-
-A request names a field by path (``modules.0.ends_at``), a form as ``modules-0-ends_at``.
-"""
+"""A request names a field by path (``modules.0.ends_at``), a form as ``modules-0-ends_at``."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
@@ -38,7 +35,7 @@ def command(kind: type[_Command], fields: Mapping[str, Any], errors: Mapping[str
 
 
 def of(error: Exception) -> Mapping[str, FormError]:
-    """Return the errors by the fields of the form. Raises an error that no form can cause."""
+    """Raise an error that no form can cause."""
     match error:
         case WrongForm():
             return error.errors
@@ -81,7 +78,6 @@ def of_rules(violations: Sequence[Violation]) -> dict[str, FormError]:
 
 
 def of_sheet(fault: Fault) -> FormError:
-    """An ``invalid`` value has the error of its column."""
     return unreadable(fault.column or "") if fault.code == "invalid" else FormError(fault.code)
 
 

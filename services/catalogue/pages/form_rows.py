@@ -1,7 +1,7 @@
 """Rows of a form: séances, reserved seats, questions, and towns of a series; without a script.
 
-Fields of a row have names such as ``modules-0-title``. Emptying a row removes it. Two buttons send the form
-to get it back with one row more or less; nothing is stored.
+Fields of a row have names such as ``modules-0-title``. An empty row is removed. Two buttons return the form
+with one row more or less; nothing is stored.
 """
 
 import re
@@ -21,7 +21,6 @@ ROWS: Mapping[str, tuple[str, ...]] = {
 TOWNS: Mapping[str, tuple[str, ...]] = {"towns": ("town", "venue", "delegation", "starts_at", "capacity")}
 _GROUPS = {**ROWS, **TOWNS}
 _CARRIED = "question_id"
-"""A row with only this hidden field counts as empty."""
 BLANK = 2
 BUTTON = "ligne"
 
@@ -37,7 +36,7 @@ def group_of(name: str) -> str | None:
 
 
 def used(form: Mapping[str, str], group: str) -> list[FormRow] | None:
-    """Return the rows with a text in them, in order, or None if the form has no rows of the group."""
+    """None if the form has no rows of the group."""
     every = _every(form, group)
     return [row for row in every if _is_used(row)] if every else None
 
@@ -49,7 +48,7 @@ def shown(
     blank: int = 1,
     groups: Mapping[str, tuple[str, ...]] = ROWS,
 ) -> dict[str, list[FormRow]]:
-    """Return the rows to show: used rows first, then at least ``blank`` blank ones.
+    """Return the used rows, then at least ``blank`` blank ones.
 
     The pressed ``button`` adds or removes a row.
     """

@@ -33,8 +33,6 @@ class DayEntry:
 
 @dataclass(frozen=True, slots=True)
 class CalendarDay:
-    """``others`` counts the entries left out."""
-
     day: date
     is_of_month: bool
     is_today: bool

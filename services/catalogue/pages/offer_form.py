@@ -13,7 +13,6 @@ from shared.web.form_errors import FormError
 
 _TEXTS = ("format", "title", "summary")
 _UNLIMITED = ("capacity", "minimum", "quota_per_authority")
-"""An empty field means no limit."""
 _REQUIRED = (
     *("closes_days_before", "waiting_list", "offer_hold_hours", "approval", "timezone"),
     *LETTER_DAYS,
@@ -79,7 +78,7 @@ def field_of(name: str) -> str:
     name = name.removeprefix("terms-")
     if name.startswith("themes"):
         return "themes"
-    # A box of who may enrol is one of a list.
+    # A box of the audience is one of a list.
     return "-".join(name.split("-")[:2]) if name.startswith("audience-") else name
 
 

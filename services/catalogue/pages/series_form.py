@@ -108,7 +108,7 @@ def _whole(common: _Common, row: form_rows.FormRow) -> dict[str, str]:
     own = {"title": titled if title else "", "organiser": common.organiser, "timezone": zone}
     whole = {**common.form, **own}
     in_common = whole.get("venue", "").strip() or whole.get("join_url", "").strip()
-    if row["venue"] or not in_common:  # without a place the town is one
+    if row["venue"] or not in_common:  # without a place the town is the place
         whole["venue"] = _place(row["venue"], town)
     if row["capacity"]:
         whole["capacity"] = row["capacity"]
@@ -118,7 +118,7 @@ def _whole(common: _Common, row: form_rows.FormRow) -> dict[str, str]:
 
 
 def _place(venue: str, town: str) -> str:
-    """Append the town to the place, because pages and letters read it there."""
+    """Pages and letters read the town from the place."""
     if not venue or re.search(rf"\b{re.escape(town)}\b", venue, re.IGNORECASE):
         return venue or town
     return f"{venue}, {town}"

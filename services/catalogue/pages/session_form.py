@@ -1,6 +1,6 @@
 """Times are wall-clock times of the form's zone.
 
-An untouched field is not requested, so that a form never rounds a date or rewrites the past.
+Only changed fields are requested, so that a form never rounds a date or rewrites the past.
 """
 
 import hashlib
@@ -155,14 +155,14 @@ def _sent_with(name: str) -> str:
 def read(
     form: Mapping[str, str], before: Mapping[str, str], *, timezone: str, plan: Plan | None = None
 ) -> Typed:
-    """Return the requested differences from ``before``, the form's fields when it showed ``plan``."""
+    """``before`` has the form's fields when it showed ``plan``. Return the differences."""
     texts = {name: form[name].strip() for name in FIELDS if name in form}
     named = zone_named(texts.get("timezone", ""))
-    zone = timezone if named is None else named.key  # else each date would have an error too
+    zone = timezone if named is None else named.key  # otherwise each date would have an error too
     moved = "timezone" in texts and texts["timezone"] != before.get("timezone")
     typed = Typed({}, {})
     for name, text in texts.items():
-        # On other clocks the same figures are other instants.
+        # In another zone the same figures mean another instant.
         if text != before.get(name, "").strip() or (moved and name in DATES and text):
             _read_field(name, text, zone, typed, shown=name in before)
     _read_capacity(form, before, typed)
@@ -192,7 +192,6 @@ def _read_field(name: str, text: str, zone: str, typed: Typed, *, shown: bool) -
 
 
 def _read_capacity(form: Mapping[str, str], before: Mapping[str, str], typed: Typed) -> None:
-    """If the box is ticked, the number beside it is ignored."""
     if form.get(UNLIMITED) == _TICKED:
         typed.errors.pop("capacity", None)
         if before.get(UNLIMITED) != _TICKED:

@@ -39,10 +39,7 @@ DEFAULT_KEPT_DAYS = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Publisher:
-    """Who publishes and hosts the pages. None means that the installation does not say.
-
-    Source: loi n° 2004-575 du 21 juin 2004 pour la confiance dans l'économie numérique.
-    """
+    """Who publishes and hosts the pages, or None (loi n° 2004-575 du 21 juin 2004)."""
 
     name: str | None = None
     address: str | None = None
@@ -75,12 +72,12 @@ class Site:
     def enrol_at(self, session: ShownSession) -> str | None:
         if self.portal is None:
             return None
-        address = self.portal.replace("%7Bsession_id%7D", "{session_id}")  # as RFC 3986 has the braces
+        address = self.portal.replace("%7Bsession_id%7D", "{session_id}")  # braces as in RFC 3986
         return address.replace("{session_id}", str(session.session_id))
 
     @property
     def portal_home(self) -> str | None:
-        """Authorities ask for training there. Return None if no portal is known."""
+        """Authorities ask for training there. None if no portal is known."""
         return None if self.portal is None else urljoin(self.portal, "/")
 
 

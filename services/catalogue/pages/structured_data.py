@@ -25,7 +25,7 @@ _CNFPT = {
 
 
 def event(site: Site, listed: ListedSession, offer: Offer, now: datetime) -> Markup:
-    """It does not say that the session is free, because the offer does not either."""
+    """The offer does not say that the session is free, so the event does not either."""
     session, plan = listed.session, listed.session.plan
     known = availability(session, listed.occupancy, now)
     data = _instance(site, session) | {
@@ -66,7 +66,7 @@ def _instance(site: Site, session: ShownSession) -> dict[str, Any]:
     location = (
         {"@type": "VirtualLocation", "url": address}
         if online
-        # The venue is a line that people write, its town included: name and address in one.
+        # People write the venue in one line, with the town, so name and address are equal.
         else {"@type": "Place", "name": plan.venue, "address": plan.venue}
     )
     cancelled = session.status is Status.CANCELLED
@@ -91,4 +91,4 @@ def _script(data: dict[str, Any]) -> Markup:
     text = json.dumps(_CONTEXT | data, ensure_ascii=False, separators=(",", ":"))
     for character in "<>&\u2028\u2029":
         text = text.replace(character, f"\\u{ord(character):04x}")
-    return Markup(text)  # noqa: S704 nothing of HTML is left in it
+    return Markup(text)  # noqa: S704 the text has no HTML any more

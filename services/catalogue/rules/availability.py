@@ -30,8 +30,8 @@ class Access(StrEnum):
 class SeatAvailability:
     """``seats`` is None if they are not counted.
 
-    ``reserved`` is the largest, ``reserved_at_least`` the smallest possible number of free seats that only
-    agents of ``delegations`` may have: enrolment does not say how many taken seats are reserved ones.
+    Enrolment does not report how many taken seats are reserved ones. So between ``reserved_at_least`` and
+    ``reserved`` free seats are only for agents of ``delegations``.
     """
 
     access: Access
@@ -50,8 +50,8 @@ class SeatAvailability:
 def availability(session: ShownSession, occupancy: Occupancy | None, now: datetime) -> SeatAvailability:
     """Return the availability for an agent who is not in the session.
 
-    The seats are those of the plan, which is newer than what enrolment counted. An offered seat is not free.
-    If agents wait beside free seats, these are reserved ones, and all other agents join the waiting list.
+    The plan's seats count, because the plan is newer than enrolment's figures. An offered seat is not free.
+    If agents wait beside free seats, these are reserved, and other agents join the waiting list.
     """
     known = _of_its_seats(session, occupancy, now)
     running = session.status is Status.PUBLISHED and phase_at(session.plan, now) is Phase.RUNNING

@@ -31,10 +31,10 @@ class BespokeState(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BespokeRequest:
-    """What an authority requests of a delegation, by a portal.
+    """An authority's request to a delegation, by a portal.
 
     ``bespoke_id`` is the ``request_id``, unless another portal's request has it. ``requester`` and
-    ``message`` are None once they are erased: then nobody can be answered. ``answer`` is the last message to
+    ``message`` are None once they are erased: then no answer is possible. ``answer`` is the last message to
     the authority; ``messages`` are all, by the version of the request.
     """
 
@@ -100,7 +100,7 @@ def acknowledged(request: BespokeRequest) -> BespokeRequestReceived | None:
 
 
 def closed(request: BespokeRequest) -> BespokeRequestClosed:
-    """Nobody can answer, because the requester asked to be erased."""
+    """The requester asked to be erased, so no answer is possible."""
     return BespokeRequestClosed(
         request_id=request.request_id, request_source=request.source, siret=request.siret
     )
@@ -120,7 +120,7 @@ _NEXT = {
 
 
 def next_answer(request: BespokeRequest) -> BespokeAnswer | None:
-    """Return the usual next answer, or None if there is nothing more to answer."""
+    """None if there is nothing more to answer."""
     return None if request.requester is None else _NEXT.get(request.state)
 
 
@@ -133,7 +133,7 @@ def answer(
     session: Session | None,
     now: datetime,
 ) -> Answered | RefusedByRule:
-    """With an agreement, ``session`` is published at once, for the authority's agents alone."""
+    """An agreement publishes ``session`` at once, only for the authority's agents."""
     if request.requester is None or given not in possible_answers(request):
         detail = f"a request that is {request.state} cannot be {given}"
         return refused(RefusalCode.NOT_ANSWERABLE, detail, "answer")

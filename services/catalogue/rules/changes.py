@@ -19,7 +19,7 @@ from shared.events.vocabulary import Phase, Status
 def publish(session: Session, now: datetime) -> Done | RefusedByRule:
     """Publish a draft, and announce the events that are already due.
 
-    A session is published once. It needs a place or a link, and must not be over.
+    It needs a place or a link, and must not be over.
     """
     if session.status is Status.CANCELLED:
         return refused(RefusalCode.ALREADY_CANCELLED, "the session is cancelled, which is final")
@@ -43,9 +43,9 @@ def change(session: Session, plan: Plan, now: datetime) -> Done | RefusedByRule:
     """Give the session another plan.
 
     A draft may become anything consistent, without an event. Once published, the past stays: no past date
-    moves, no date moves into the past, no module that has begun changes, nor released seats, nor the
-    approval once enrolment is open, nor anything once the session is over or cancelled. Capacity may go
-    down: enrolment evicts nobody.
+    moves, no date moves into the past, no module that has begun changes, nor released seats, nor the approval
+    once enrolment is open, nor anything once the session is over or cancelled. Capacity may go down:
+    enrolment evicts nobody.
     """
     if session.status is Status.CANCELLED:
         return refused(RefusalCode.ALREADY_CANCELLED, "the session is cancelled, which is final")
@@ -91,7 +91,8 @@ def amend(session: Session, plan: Plan, now: datetime) -> Done:
         session, plan=plan, version=session.version + 1, announced=_still_true(session, plan, now)
     )
     after = announce(session, now)
-    # Said again with each change: who has lost their names, which no compacted topic has, hears them anew.
+    # Repeated with each change, because no compacted topic has the names: a service that lost them gets them
+    # back.
     named = trainers_of(session) if plan.trainers or before.session.plan.trainers else None
     events = (*before.events, event_of(session, SessionChanged, now), *after.events)
     return Done(after.session, events, named)
@@ -112,7 +113,7 @@ def cancel(session: Session, now: datetime, reason: str | None = None) -> Done |
 
 
 def uncancellable(session: ShownSession, now: datetime) -> RefusedByRule | None:
-    """Return why the session cannot be cancelled, or None if it can."""
+    """None if the session can be cancelled."""
     if session.status is Status.CANCELLED:
         return refused(RefusalCode.ALREADY_CANCELLED, "the session is cancelled already")
     if session.status is Status.DRAFT:
@@ -134,7 +135,7 @@ def undeletable(session: ShownSession) -> RefusedByRule | None:
 
 
 def without_recording(session: Session, now: datetime) -> RefusedByRule | None:
-    """Return why the session can have no replay, or None if it can."""
+    """None if the session can have a replay."""
     if session.status is Status.DRAFT:
         return refused(
             RefusalCode.NOT_PUBLISHED, "a draft was never announced, so there is nothing to replay"

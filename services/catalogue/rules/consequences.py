@@ -8,9 +8,9 @@ from shared.events.catalogue import Module
 from shared.events.vocabulary import ApprovalPolicy, Status, WaitingList
 
 TOLD = frozenset(("starts_at", "ends_at", "timezone", "modules", "venue"))
-"""Everybody in the session is notified of a change of these fields."""
+"""A change of these fields is notified to everybody in the session."""
 TOLD_TO_ENROLLED = TOLD | {"join_url"}
-"""Agents with a seat are notified of changes of these fields, because only they have the link."""
+"""Only agents with a seat have the link, so only they are notified."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +46,7 @@ def of_capacity(plan: Plan, occupancy: Occupancy | None, capacity: int | None) -
 def without_new_names(
     before: Sequence[Module], after: Sequence[Module], changed: Collection[str]
 ) -> frozenset[str]:
-    """Leave out modules that are only renamed: no letter reports that."""
+    """Leave out modules that are only renamed, because no letter reports that."""
     first, second = (
         [(module.starts_at, module.ends_at) for module in modules] for modules in (before, after)
     )

@@ -14,7 +14,7 @@ _OF_SESSIONS: dict[str, Any] = {
     "status": Status,
     "reference": str,
     **get_type_hints(Plan),
-    # The log keeps their ids alone.
+    # The log keeps only their ids.
     "trainers": tuple[UUID, ...],
     "summary": str,
     "experts": tuple[str, ...],
@@ -69,7 +69,7 @@ def _change(field: str, before: Any, after: Any) -> FieldChange:
     if isinstance(before, tuple) and isinstance(after, tuple):
         taken = tuple(item for item in before if item not in after)
         put = tuple(item for item in after if item not in before)
-        # Neither: the same in another order, which is shown whole.
+        # Nothing added or removed: the order has changed, so both lists are shown whole.
         before, after = (taken, put) if taken or put else (before, after)
     return FieldChange(field, before, after)
 

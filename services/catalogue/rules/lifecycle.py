@@ -130,8 +130,8 @@ def instant_of(plan: Plan, announcement: Announcement) -> datetime | None:
 def due_announcements(session: Session, now: datetime) -> tuple[Announcement, ...]:
     """Return a published session's due announcements in order; each is made once.
 
-    A session published after enrolment has opened is announced as opened right after it is scheduled, so
-    that every consumer gets each event once. The plan keeps the three instants in this order.
+    Enrolment that opened before the publication is announced just after it, so that every consumer gets each
+    event once.
     """
     if session.status is not Status.PUBLISHED:
         return ()
@@ -146,7 +146,7 @@ def due_announcements(session: Session, now: datetime) -> tuple[Announcement, ..
 
 
 def next_announcement_at(session: Session) -> datetime | None:
-    """Return when the next announcement is due, or None if none is left."""
+    """None if no announcement is left."""
     if session.status is not Status.PUBLISHED or session.announced is Announcement.COMPLETED:
         return None
     return instant_of(session.plan, Announcement(session.announced + 1))

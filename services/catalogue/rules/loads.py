@@ -33,9 +33,9 @@ def load(planned: Session, known: Session | None, now: datetime) -> Done | Refus
 
 
 def load_offer(given: Offer, known: Offer | None) -> Offer:
-    """Return the result of a load for an offer of the files. ``known`` is None for a new offer.
+    """Change the fields and terms that changed in the files since the last load.
 
-    Fields and terms that changed in the files since the last load are changed. Other changes stay.
+    ``known`` is None for a new offer.
     """
     if known is None:
         return replace(given, loaded=given)
@@ -51,7 +51,7 @@ def load_offer(given: Offer, known: Offer | None) -> Offer:
 
 
 def with_choices(offer: Offer) -> Offer:
-    """Add to ``choices`` the fields that a person changed here: the announcement does not state them."""
+    """Fields that a person changed here are no statement of the announcement: add them to ``choices``."""
     given = offer.loaded
     if given is None:
         return offer
@@ -66,7 +66,6 @@ def changed_for_ever(planned: Session, known: Session) -> tuple[str, ...]:
 
 
 def with_presentation(session: Session, presentation: Presentation) -> Session:
-    """``choices`` gain every field that differs from the files."""
     loaded = session.loaded
     if loaded is not None and presentation.source == Source.COMMUNIQUE:
         shown = (

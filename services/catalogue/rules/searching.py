@@ -12,8 +12,6 @@ _NOTHING = (None, None, None)
 
 @dataclass(frozen=True, slots=True)
 class Viewer:
-    """The public sees what was published, a delegation also its own drafts, an admin everything."""
-
     everywhere: bool = False
     delegation: str | None = None
 
@@ -23,7 +21,7 @@ class Viewer:
     def seen(self, session: ShownSession) -> ShownSession:
         """The link is for the organiser and agents with a seat, the evaluation for agents who attended.
 
-        Reference and addresses of trainers are the organiser's alone.
+        Only the organiser sees the reference and the addresses of trainers.
         """
         plan = session.plan
         written_to = any(trainer.email is not None for trainer in plan.trainers)
@@ -69,8 +67,7 @@ class SessionOrder(StrEnum):
 class SessionSearch:
     """None restricts nothing. ``now`` decides ``enrolment``.
 
-    ``text`` is written as in a search engine: words, "a phrase", or, -not. ``own`` leaves out sessions that
-    the viewer does not organise.
+    ``text`` has words, "a phrase", or, -not. ``own`` leaves out sessions that the viewer does not organise.
     """
 
     now: datetime

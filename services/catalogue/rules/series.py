@@ -21,10 +21,7 @@ class SeriesSession:
 
 
 def id_in(key: UUID, draft: Session, starts_at: datetime | None) -> UUID:
-    """The id does not depend on the rest of the series.
-
-    Another offer, organiser, title, place or start gives another id.
-    """
+    """The id does not depend on the rest of the series."""
     plan = draft.plan
     start = (starts_at or plan.starts_at).astimezone(UTC).isoformat()
     # Each part is one line.
@@ -44,7 +41,7 @@ def placed(
 
 
 def each_once(series: Sequence[SeriesSession | RefusedByRule]) -> list[SeriesSession | RefusedByRule]:
-    """Refuse a session equal to an earlier one: its row was typed twice."""
+    """An equal session means that its row was typed twice: refuse it."""
     seen: set[UUID] = set()
     found: list[SeriesSession | RefusedByRule] = []
     for session in series:

@@ -45,7 +45,7 @@ class Trainer:
     email: str | None = None
 
     def is_still(self, other: "Trainer") -> bool:
-        """Both have the same address, or no address and the same name."""
+        """The address is the same, or both have no address and the same name."""
         if self.email is None or other.email is None:
             return self.email is other.email and self.name == other.name
         return self.email.lower() == other.email.lower()
@@ -104,8 +104,8 @@ class Loaded:
 class ShownSession:
     """``offer_id``, ``format`` and ``organiser`` never change.
 
-    ``version`` is 0 before it is stored, and grows with each change and announcement. ``reference`` is
-    unique among the organiser's sessions.
+    ``version`` is 0 before it is stored, and grows with each change and announcement. ``reference`` is unique
+    among the organiser's sessions.
     """
 
     session_id: UUID
@@ -171,10 +171,7 @@ class CalendarSession:
 
 @dataclass(frozen=True, slots=True)
 class ListedSession:
-    """A session of a list. ``occupancy`` is None if it is not counted yet.
-
-    ``filled_at`` is when the occupancy was last stored.
-    """
+    """``occupancy`` is None if it is not counted yet. ``filled_at`` is when it was last stored."""
 
     session: ShownSession
     occupancy: Occupancy | None

@@ -16,7 +16,7 @@ _WORD = re.compile(r"[^\W\d_]+")
 
 
 def corrected(text: str, vocabulary: Collection[str]) -> str | None:
-    """Return the text with known words, in lower case without accents, or None if no known word is near."""
+    """Return known words in lower case without accents, or None if no known word is near."""
     typed = plain(text)
     known = sorted(vocabulary)
     replaced: dict[str, str] = {}

@@ -59,7 +59,6 @@ SYNONYMS: Mapping[str, Sequence[str]] = {
     ),
     "": ("pres de", "autour de", "environs de"),
 }  # fmt: skip
-"""The last words are never in the offer."""
 
 DEPARTMENTS: Mapping[str, str] = {
     "auvergne rhone alpes": "01 03 07 15 26 38 42 43 63 69 73 74",

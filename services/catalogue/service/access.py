@@ -12,8 +12,8 @@ def viewer_of(who: Principal) -> Viewer:
 def acting_for(who: Principal, requested: Delegation | None) -> str:
     """``requested`` None is the token's delegation.
 
-    Raises :class:`NotYours` for another delegation, and :class:`Impossible` if an organiser who acts for all
-    names none.
+    Raises :class:`NotYours` for another delegation, and :class:`Impossible` if an organiser of all
+    delegations names none.
     """
     if requested is None:
         if who.delegation is None:

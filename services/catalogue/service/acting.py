@@ -11,7 +11,7 @@ from shared.database import Transaction
 class Acting:
     """``seen`` has the tags of the version that the organiser saw; None allows any version.
 
-    The moment is not here: a command reads the clock after it has locked what it decides about, or the
+    The moment is not here: a command must read the clock after it has locked its subject. Otherwise the
     clock's job could announce a later moment first.
     """
 
@@ -25,7 +25,7 @@ class Acting:
 
     @property
     def delegation(self) -> str | None:
-        """The delegation that the organiser acts for, or None for all of them."""
+        """None means all delegations."""
         return self.who.delegation
 
     @property

@@ -64,7 +64,7 @@ async def hand_over(acting: Acting, bespoke_id: UUID, advisor: Contact, reading:
 
 
 async def close_of(tx: Transaction, addresses: Collection[str], until: datetime) -> None:
-    """Nobody can answer the open requests of a person to be erased.
+    """Close the open requests of a person to be erased, because they can have no answer.
 
     Requests erased because their time is over end without an event.
     """

@@ -22,7 +22,7 @@ class Withdrawn(Failure):
 
 
 class Stale(Failure):
-    """``current`` is the thing's tag now."""
+    """``current`` is the thing's present tag."""
 
     def __init__(self, what: str, current: str) -> None:
         super().__init__(f"The {what} has changed since you read it: read it again, and then change it.")
@@ -63,7 +63,6 @@ T = TypeVar("T")
 
 
 def unless_refused(decided: T | RefusedByRule) -> T:
-    """Return the decision. Raises :class:`Impossible` if it is a refusal."""
     if isinstance(decided, RefusedByRule):
         raise Impossible(*decided.violations)
     return decided

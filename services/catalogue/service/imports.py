@@ -35,7 +35,7 @@ class SheetContent:
 
 @dataclass(frozen=True, slots=True)
 class Imported:
-    """The result of a file of so many ``rows``, or of a trial. With any fault, nothing is changed."""
+    """With any fault, nothing is changed."""
 
     rows: int
     faults: tuple[Fault, ...]
@@ -49,7 +49,7 @@ Background = Callable[[Callable[[], SheetLines]], Awaitable[SheetLines]]
 
 
 def read(content: bytes, *, may_be_workbook: bool = False) -> SheetContent:
-    """Read the lines of a CSV file, or of a workbook if it may be one. The largest takes some seconds."""
+    """Read a CSV file, or a workbook if it may be one. The largest takes some seconds."""
     read_sheet = workbooks.read if may_be_workbook else spreadsheets.read
     try:
         sheet = read_sheet(content, COLUMNS, unless=NAMING)
@@ -77,7 +77,7 @@ async def apply(
         await sessions.lock_references(tx)
         held = await offers.hold(tx, known)
         locked = await _targets(tx, who, content.lines, lock=True)
-        # What was decided holds where nothing has changed meanwhile, and no time has come that matters.
+        # The decision holds if no session has changed meanwhile and no announcement has come due.
         if (held, locked) != (known, targets) or any(line.is_announced for line in found.lines):
             found = await decided(held, locked)
     faults = sorted((*content.faults, *found.faults), key=_line_of)
@@ -115,7 +115,6 @@ async def _targets(
 
 
 async def _without_known(tx: Transaction, lines: Sequence[SheetLine]) -> list[SheetLine]:
-    """A line without a name that was imported before does nothing."""
     new = {line.session.session_id for line in lines if line.outcome is Outcome.CREATED}
     known = await sessions.existing(tx, new) if new else set()
     return [
@@ -125,7 +124,7 @@ async def _without_known(tx: Transaction, lines: Sequence[SheetLine]) -> list[Sh
 
 
 async def _count_changes(tx: Transaction, lines: Sequence[SheetLine], *, dry_run: bool) -> tuple[Fault, ...]:
-    """Return a fault for each change too many; then none is counted."""
+    """Return a fault for each change too many. If there is one, nothing is counted."""
     announced = [line for line in lines if line.is_announced and line.done is not None and line.done.events]
     session_ids = [line.session.session_id for line in announced]
     too_often = await count_changes(tx, session_ids, dry_run=dry_run)

@@ -1,6 +1,6 @@
 """A load applies what changed *in the files* since the last load. Other changes stay.
 
-A cancelled session stays cancelled, a withdrawn resource withdrawn, and what left the files stays.
+A cancelled session stays cancelled, a withdrawn resource withdrawn, and a thing that left the files stays.
 """
 
 from collections.abc import Sequence
@@ -63,7 +63,7 @@ async def load(tx: Transaction, files: OfferFiles) -> Summary:
     known = await sessions.lock(tx, [planned.session.session_id for planned in files.sessions])
     _require_offers(files.sessions, known_offers, known)
     await offers.save_themes(tx, files.themes)
-    now = clock.now()  # once the sessions are locked: the clock's own announcements wait for us from here
+    now = clock.now()  # read with the sessions locked: from here on the job that announces waits
     changes = _changes(files.sessions, known, now)
     await sessions.save(tx, changes, actor=ACTOR, action=Action.LOADED)
     published, held_back = await _publish_resources(tx, files.resources, now)

@@ -49,7 +49,7 @@ async def change(acting: Acting, offer_id: str, change: OfferChange) -> Offer:
         raise Missing(f"offer {offer_id}")
     acting.require_seen(tag_of(before), "offer")
     if before.loaded is None and before.source != MADE_HERE:
-        before = replace(before, loaded=before)  # loaded before that was kept: it is as its files had it
+        before = replace(before, loaded=before)  # loaded before the copy was kept: the files had the same
     after = with_choices(change.apply_to(before))
     await _check(acting.tx, after)
     if after.format is not before.format:
@@ -65,7 +65,7 @@ async def change(acting: Acting, offer_id: str, change: OfferChange) -> Offer:
 
 
 async def withdraw(acting: Acting, offer_id: str) -> None:
-    """Take the offer back: nobody finds it or makes sessions of it. Sessions that are over stay."""
+    """Remove the offer from lists. Sessions that are over stay."""
     before = await _locked(acting, offer_id)
     violations = withdrawal(before, is_in_use=await offers.is_in_use(acting.tx, offer_id, clock.now()))
     if violations:
@@ -80,7 +80,7 @@ async def restore(acting: Acting, offer_id: str) -> None:
 
 
 async def _locked(acting: Acting, offer_id: str) -> Offer:
-    """Return the offer, locked so that nobody makes a session of it."""
+    """The lock prevents new sessions of the offer."""
     require_all(acting.who)
     offer = (await offers.all_locked(acting.tx)).get(offer_id)
     if offer is None:
@@ -156,12 +156,12 @@ async def themes(tx: Transaction) -> dict[str, str]:
 
 
 async def hold(tx: Transaction, ids: Collection[str]) -> dict[str, Offer]:
-    """Return the existing offers among ``ids``. They cannot change until the transaction ends."""
+    """Withdrawn offers are left out. The offers cannot change until the transaction ends."""
     return await offers.hold(tx, ids)
 
 
 async def without_sessions(tx: Transaction, search: SessionSearch, most: int) -> list[Offer]:
-    """For bespoke training, which has no public session, find offers without a text too."""
+    """Find offers of bespoke training, which has no public session, without a text too."""
     if search.text is None and search.format is not Format.BESPOKE:
         return []
     listed = await session_lists.offer_ids(tx, search)

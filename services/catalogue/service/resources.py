@@ -29,7 +29,6 @@ def tag_of(resource: Resource) -> str:
 
 
 async def publish(acting: Acting, request: ReplayRequest | ResourceRequest) -> tuple[Resource, bool]:
-    """A resource with a known address is not published again."""
     resource = await _resource(acting, request)
     known = await resources.at(acting.tx, resource.kind, resource.organiser or "", resource.url)
     if known is None:
@@ -83,7 +82,6 @@ async def _lock_own(acting: Acting, resource_id: UUID) -> Resource:
 _OF_THE_FILES = Violation(
     RefusalCode.OF_THE_FILES, None, "it comes with the offer's files: correct it there, and load them again"
 )
-"""A load would undo a correction made here."""
 _WITHDRAWN = Violation(
     RefusalCode.ALREADY_WITHDRAWN, None, "it is withdrawn, which is final: publish it anew where it is needed"
 )
@@ -176,7 +174,7 @@ async def _resource(acting: Acting, request: ReplayRequest | ResourceRequest) ->
 
 
 def _is_of_none(request: ResourceRequest) -> bool:
-    """A request that leaves out the organiser does not mean that the resource has none."""
+    """A request without ``organiser`` means the token's delegation, not none."""
     return request.organiser is None and "organiser" in request.model_fields_set
 
 

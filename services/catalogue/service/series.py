@@ -17,10 +17,7 @@ from shared import clock
 
 @dataclass(frozen=True, slots=True)
 class SeriesRow:
-    """A session that is requested as one of a series.
-
-    ``starts_at`` None means that it starts at the time of ``draft``.
-    """
+    """``starts_at`` None means the time of ``draft``."""
 
     draft: SessionDraft
     starts_at: datetime | None = None

@@ -72,7 +72,7 @@ async def groups(
 
 
 async def vocabulary(tx: Transaction) -> frozenset[str]:
-    """It takes a tenth of a second for thousands of sessions: callers cache the result."""
+    """It takes a tenth of a second for thousands of sessions, so callers cache the result."""
     of_offers = (f"{offer.title} {offer.summary}" for offer in await offers.page(tx, None, _MOST_OFFERS))
     known = (name for names in (SYNONYMS, *SYNONYMS.values()) for name in names)
     every = plain(" ".join((*await session_lists.texts(tx, _MOST_TEXTS), *of_offers, *known)))

@@ -42,7 +42,7 @@ FORGETTING = "parcours person erase"
 Rule = Callable[[Session, datetime], Done | RefusedByRule]
 Change = TypeVar("Change", bound=SessionChange)
 CHANGES = Rate(10, 3600)
-"""Each may be a letter to everybody in the session [choice]."""
+"""Each change may be a letter to everybody in the session [choice]."""
 
 
 def tag_of(session: ShownSession) -> str:
@@ -88,7 +88,7 @@ async def change(
     *,
     dry_run: bool = False,
 ) -> ListedSession:
-    """Change the session. An event publishes the new version of a published one. A dry run stores nothing."""
+    """If the session is published, an event has the new version. A dry run stores nothing."""
     if change.prerequisite is not None:
         offer_id = (await show_own(acting, session_id)).session.offer_id
         change = await with_prerequisite(acting.tx, change, offer_id)
@@ -112,7 +112,7 @@ def changed(session: Session, change: SessionChange, now: datetime) -> Done | Re
 async def with_prerequisite(
     tx: Transaction, change: Change, offer_id: str, field: str = "prerequisite"
 ) -> Change:
-    """Raises :class:`Impossible` if there is no such offer, or if it is the session's own."""
+    """Raises :class:`Impossible` for an unknown offer or the session's own."""
     if change.prerequisite is None:
         return change
     held = await offers.hold(tx, [change.prerequisite.offer_id])
@@ -184,7 +184,7 @@ async def duplicate(
     if len(await offers.hold(acting.tx, needed)) < len(needed):
         raise Impossible(_OFFER_WITHDRAWN)
     plan = shifted(original.plan, copy.starts_at)
-    # They are of one session each: by their ids they are written to, and read its roster.
+    # A trainer's id belongs to one session: it addresses the trainer's letters and opens the roster.
     trainers = tuple(replace(trainer, trainer_id=uuid4()) for trainer in plan.trainers)
     plan = replace(plan, trainers=trainers)
     if copy.title is not None:
@@ -227,9 +227,9 @@ async def follow_letter_days(acting: Acting, offer: Offer) -> None:
 
 
 async def announce_due(tx: Transaction, now: datetime, *, most: int) -> tuple[int, datetime | None]:
-    """Announce the due events of at most ``most`` sessions.
+    """Return the number of sessions, and when the next announcement is due.
 
-    Returns how many sessions, and when something is next due. Replicas skip each other's sessions.
+    At most ``most`` sessions. Replicas skip each other's sessions.
     """
     due = await sessions.claim_due(tx, now, most=most)
     await sessions.save_announced(tx, [announce(session, now) for session in due])

@@ -56,7 +56,7 @@ def _moment(cell: str) -> datetime:
         return _FIRST_DAY + timedelta(seconds=round(float(cell) * 86_400))
     for written in _READ:
         try:
-            return datetime.strptime(cell, written)  # noqa: DTZ007 a wall clock's: the zone is another column
+            return datetime.strptime(cell, written)  # noqa: DTZ007 a wall clock's: another column has the zone
         except ValueError:
             continue
     raise ValueError(f"{cell[:40]!r} is not a date and time such as 2027-03-30 09:30 or 30/03/2027 09:30")

@@ -1,5 +1,3 @@
-"""Decides what each line of a sheet does: change the session that it names, or draft one (ADR 0041)."""
-
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -127,7 +125,7 @@ class SheetLines:
             number = self._equal[organiser, content]
             self._equal[organiser, content] += 1
             session_id = uuid5(_LINES, f"{organiser}/{number}/{content}")
-            if session_id not in self._sessions:  # which a line before it named by its id
+            if session_id not in self._sessions:  # an earlier line named it by id
                 return session_id
 
     def _change(self, row: SheetRow, before: Session) -> SheetLine:
@@ -140,7 +138,7 @@ class SheetLines:
         ]
         if fixed:
             raise _Wrong(*fixed)
-        if "timezone" in cells:  # on other clocks the same figures are other instants
+        if "timezone" in cells:  # in another zone the same figures mean another instant
             cells |= {name: row.cells[name] for name in DATES if row.cells[name]}
         else:
             cells = {name: cell for name, cell in cells.items() if as_written(name, cell) != written[name]}

@@ -1,7 +1,7 @@
 """Sessions as CSV, to edit and import again.
 
-Times are wall-clock times of the session's zone. Séances, reserved seats and the audience have no column.
-Figures and states are written, and not read.
+Times are wall-clock times of the session's zone. Séances, reserved seats and the audience have no column. An
+import ignores figures and states.
 """
 
 from collections.abc import Iterator
@@ -23,7 +23,6 @@ _FIRST = (
     *("timezone", "capacity", "minimum", "waiting_list", "offer_hold_hours", "approval"),
     *("quota_per_authority", "venue", "join_url", "summary", "experts", "reference"),
 )
-"""The order that exports have always had; newer columns follow."""
 COLUMNS = (
     *(
         Column(name, field.column, required=field.is_required_in_sheets)
@@ -57,7 +56,7 @@ _BATCH = 1_000
 async def write(
     tx: Transaction, search: SessionSearch, after: Position | None
 ) -> tuple[bytes, Position | None]:
-    """Return None instead of a position after the last part."""
+    """The position is None after the last part."""
     found = await session_lists.page(tx, search, after, _BATCH)
     lines = spreadsheets.lines(tuple(_cells(listed, search.now)) for listed in found)
     heading = b"" if after else spreadsheets.heading((*COLUMNS, *SHOWN))

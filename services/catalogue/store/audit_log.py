@@ -32,7 +32,7 @@ class Action(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class AuditEntry:
-    """``changes``: field to [before, after]."""
+    """``changes`` maps a field to [before, after]."""
 
     actor: str
     action: Action

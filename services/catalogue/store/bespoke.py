@@ -78,7 +78,7 @@ async def counts(tx: Transaction, viewer: Viewer) -> dict[BespokeState, int]:
 
 
 async def in_state(tx: Transaction, viewer: Viewer, state: BespokeState, limit: int) -> list[BespokeRequest]:
-    """Return at most ``limit`` requests in ``state``: open ones by age, others newest first."""
+    """Open requests come by age, others newest first."""
     moved_at = func.coalesce(col(BespokeRequestRow.answered_at), col(BespokeRequestRow.received_at))
     query = select(BespokeRequestRow).where(_visible_to(viewer), col(BespokeRequestRow.state) == state.value)
     order = moved_at if state.is_open else moved_at.desc()

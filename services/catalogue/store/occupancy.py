@@ -16,13 +16,13 @@ _REPLACE_IF_NEWER = (
 
 
 async def save(tx: Transaction, events: Sequence[SessionOccupancyChanged]) -> None:
-    """Store the newest event of each session. An event that is not newer than the stored one is dropped."""
+    """An event that is not newer than the stored one is dropped."""
     newest: dict[UUID, SessionOccupancyChanged] = {}
     for event in events:
         known = newest.get(event.session_id)
         if known is None or event.version > known.version:
             newest[event.session_id] = event
-    # In the order of ids, so that two consumers never wait for each other.
+    # In the order of ids, so that two consumers cannot deadlock.
     rows = [newest[session_id].model_dump(include=FIELDS) for session_id in sorted(newest)]
     await insert_many(tx, OccupancyRow, rows, then=_REPLACE_IF_NEWER)
 

@@ -85,7 +85,7 @@ async def withdraw(tx: Transaction, offer: Offer, at: datetime | None, *, actor:
 
 
 async def lock_format(tx: Transaction, offer_id: str) -> None:
-    """Wait for transactions that make a session of the offer, and let no other begin one."""
+    """Wait for transactions that make a session of the offer, and block new ones."""
     await tx.execute(
         select(col(OfferRow.offer_id)).where(col(OfferRow.offer_id) == offer_id).with_for_update()
     )

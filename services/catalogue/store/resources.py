@@ -154,7 +154,7 @@ def _resource(row: ResourceRow) -> Resource:
 
 def _columns(resource: Resource) -> dict[str, Any]:
     columns = asdict(resource) | {"kind": resource.kind.value, "themes": json.dumps(resource.themes)}
-    del columns["changed_at"]  # the database's own
+    del columns["changed_at"]  # the database sets it
     return columns
 
 

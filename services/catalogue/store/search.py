@@ -8,10 +8,7 @@ from services.catalogue.rules.synonyms import readings
 
 
 def matches(row: type[SQLModel], query: str) -> ColumnElement[bool]:
-    """Match words, "a phrase", or, -not; *metiers* finds *métiers*.
-
-    A synonym finds what either word finds.
-    """
+    """Match words, "a phrase", or, -not; *metiers* finds *métiers*, and a word finds its synonyms."""
     vector = inspect(row).local_table.c.search_vector
     queries: list[ColumnElement[Any]] = [
         func.websearch_to_tsquery("french", func.french_words(reading)) for reading in readings(query)

@@ -45,7 +45,7 @@ _OCCUPANCY = inspect(OccupancyRow).local_table
 _IS_FULL = func.coalesce(
     _OCCUPANCY.c.enrolled + _OCCUPANCY.c.offered >= col(SessionRow.capacity), false()
 ).label("is_full")
-# Columns rather than instances, which take half as long again: a calendar has a thousand sessions.
+# Columns, because instances take half as long again: a calendar has a thousand sessions.
 _LISTING = select(
     *(
         column
@@ -191,7 +191,7 @@ def _occupancy(row: Row[*tuple[Any, ...]]) -> Occupancy | None:
 
 
 def _visible_to(viewer: Viewer) -> ColumnElement[bool]:
-    """A draft is its organiser's alone; a bespoke session is private to one authority."""
+    """Only its organiser sees a draft. A bespoke session is private to one authority."""
     if viewer.everywhere:
         return true()
     public = and_(
@@ -215,7 +215,7 @@ def _conditions(search: SessionSearch) -> list[ColumnElement[bool]]:
     if search.starts_before is not None:
         conditions.append(search.starts_before > _STARTS_AT)
     if search.ends_after is not None:
-        # Lists are by start: without the second condition they begin with all that is over.
+        # Lists are sorted by start: without the second condition they would read all past sessions first.
         longest = select(func.max(col(SessionRow.ends_at) - _STARTS_AT)).scalar_subquery()
         conditions += (
             col(SessionRow.ends_at) > search.ends_after,
@@ -231,7 +231,7 @@ def _conditions(search: SessionSearch) -> list[ColumnElement[bool]]:
 
 
 def _enrolling(window: EnrolmentWindow, now: datetime) -> list[ColumnElement[bool]]:
-    """Draw the same line as rules.enrolment_at. A cancelled session is in no window."""
+    """As rules.enrolment_at decides. A cancelled session is in no window."""
     opens, closes = col(SessionRow.enrolment_opens_at), col(SessionRow.enrolment_closes_at)
     return [
         col(SessionRow.status) != Status.CANCELLED.value,
@@ -244,9 +244,6 @@ def _enrolling(window: EnrolmentWindow, now: datetime) -> list[ColumnElement[boo
 
 
 def _of_offers(condition: ColumnElement[bool]) -> ColumnElement[bool]:
-    """Match the sessions of the offers that meet ``condition``.
-
-    The array makes Postgres use the index of sessions by offer.
-    """
+    """The array makes Postgres use the index of sessions by offer."""
     ids = func.array(select(col(OfferRow.offer_id)).where(condition).scalar_subquery())
     return col(SessionRow.offer_id) == any_(ids)

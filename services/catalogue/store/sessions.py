@@ -55,7 +55,7 @@ async def lock(
 ) -> dict[UUID, Session]:
     """Lock existing sessions until the transaction ends.
 
-    Ids are public: a caller who may change only their own sessions must not lock others.
+    Ids are public: with ``organiser``, other organisers' sessions are not locked.
     """
     query = _query(ids, organiser).order_by(col(SessionRow.session_id)).with_for_update()
     return await _by_id(tx, query.execution_options(populate_existing=True))
@@ -67,7 +67,7 @@ def _query(ids: Collection[UUID], organiser: str | None) -> Select[SessionRow]:
 
 
 async def _by_id(tx: Transaction, query: Select[SessionRow]) -> dict[UUID, Session]:
-    # Trainers by a statement of their own: the first may have waited for who changed them.
+    # Read trainers by a second statement: the first may have waited for a transaction that changed them.
     found = {row.session_id: _session(row) for row in await tx.scalars(query)}
     return {session.session_id: session for session in await with_trainers(tx, list(found.values()))}
 
@@ -115,7 +115,7 @@ async def lock_references(tx: Transaction) -> None:
 
 
 async def lock_new(tx: Transaction, session_id: UUID) -> None:
-    """Wait for transactions that make a session of this id: the same form may be sent twice."""
+    """Wait for transactions that make this session: the same form may be sent twice."""
     await tx.execute(_LOCK_NEW, {"session_id": str(session_id)})
 
 
@@ -144,10 +144,7 @@ async def raise_versions(tx: Transaction, versions: Mapping[UUID, int]) -> None:
 
 
 async def claim_due(tx: Transaction, now: datetime, *, most: int) -> list[Session]:
-    """Lock and return sessions with something to announce.
-
-    Sessions that other transactions have locked are skipped.
-    """
+    """Skip sessions that other transactions have locked."""
     due_at = col(SessionRow.next_announcement_at)
     query = select(SessionRow).where(due_at <= now).order_by(due_at).limit(most)
     rows = await tx.scalars(query.with_for_update(skip_locked=True))
@@ -206,7 +203,7 @@ async def _save_trainers(tx: Transaction, changes: Sequence[tuple[Session | None
 
 
 async def remove(tx: Transaction, session: Session, *, actor: str) -> None:
-    """The audit entry keeps what the session was."""
+    """The audit entry keeps the session's content."""
     await tx.execute(delete(SessionRow).where(col(SessionRow.session_id) == session.session_id))
     changes = {name: [value, None] for name, value in _audited(session).items()}
     await audit_log.record(
@@ -291,7 +288,7 @@ def _entry(actor: str, action: Action, before: Session | None, after: Session) -
 
 def _audited(session: Session) -> dict[str, Any]:
     plan: dict[str, Any] = _PLAN.dump_python(session.plan, mode="json")
-    # The log is kept for years and is a proof: it names no trainer.
+    # The log is kept for years as evidence, so it names no trainer.
     plan["trainers"] = [trainer["trainer_id"] for trainer in plan["trainers"]]
     shown = {"summary": session.presentation.summary, "experts": list(session.presentation.experts)}
     return (

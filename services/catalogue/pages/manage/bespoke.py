@@ -38,7 +38,7 @@ _SESSION = (
 )
 HISTORY = 50
 _ADDRESS = re.compile(r"[^@\s]+@[^@\s]+")
-"""The name of a visitor who logged in with a verified address. Other names have a subject."""
+"""Logins with a verified address have this address as name; other logins have a subject."""
 _ADVISOR = ("advisor_name", "advisor_email")
 _FIELDS = ("answer", "message", *_ADVISOR, *_SESSION)
 
@@ -102,7 +102,7 @@ async def _hand_over(acting: Acting, request: BespokeRequest, form: Form) -> str
 
 async def _ask_to_hand_over(visit: StaffVisit, request: BespokeRequest, state: FormState) -> Response:
     if not possible_answers(request) and state == FormState():
-        return responses.see_other(f"/gestion/demandes/{request.bespoke_id}")  # which says why
+        return responses.see_other(f"/gestion/demandes/{request.bespoke_id}")  # the page gives the reason
     return visit.page(
         "gestion-demande-confier.html",
         request=request,
@@ -131,7 +131,7 @@ def _read_answer(form: Form) -> BespokeAnswerRequest:
 
 
 def _field_of(name: str) -> str:
-    """The button says which answer is given, and is no field."""
+    """The button that names the answer is no field."""
     name = name.removeprefix("session-")
     return "" if name == "answer" else name.replace("advisor-", "advisor_")
 
@@ -145,7 +145,7 @@ async def _show(visit: StaffVisit, request: BespokeRequest, state: FormState) ->
     possible, values = possible_answers(request), {name: visit.form.get(name, "") for name in _FIELDS}
     chosen = values["answer"] or visit.request.query_params.get("reponse")
     if chosen not in possible:
-        # What was typed for an answer that somebody else has made impossible is sent as no other answer.
+        # If another organiser has made the typed answer impossible, the text is not used for another answer.
         chosen = None if visit.form else next_answer(request)
     values["timezone"] = values["timezone"] or zone_of(request.delegation)
     if not visit.form and chosen == BespokeAnswer.AGREED:

@@ -61,7 +61,7 @@ async def _show_new(visit: StaffVisit, every: list[Offer], state: FormState) -> 
     begun = await what_to_begin_with(visit)
     values = session_form.empty() | session_form.kept(visit.form, begun["values"])
     button = visit.form.get(form_rows.BUTTON, "")
-    # A delegation's token says which delegation organises: its form has no field for it.
+    # The token of a delegation names the organiser, so the form has no field for it.
     order = [name for name in session_form.ORDER if name != "organiser" or not visit.who.delegation]
     return visit.page(
         "gestion-nouvelle.html",
@@ -90,7 +90,7 @@ async def _change(acting: Acting, listed: ListedSession, form: Form) -> str | se
     await sessions.change(acting, session_id, change, dry_run=dry_run)
     if dry_run:
         return session_page.TriedChange(digest, change, changed)
-    # To publish: saved as it was typed, then it is asked whether it is meant.
+    # To publish: save the form, then ask for confirmation.
     if "publier" in form:
         return lead(f"/gestion/sessions/{session_id}/publier", "modifiee")
     return session_page.to(session_id, "modifiee")

@@ -23,7 +23,7 @@ FormSubject = TypeVar("FormSubject")
 class FormState:
     """``errors`` are by field, "" for none. ``stale``: the subject has changed since the form was opened.
 
-    ``tried`` is the effect that the form would have. Nothing is stored until it is confirmed.
+    ``tried`` is the effect that the confirmed form would have. Nothing is stored before.
     """
 
     errors: FormErrors = field(default_factory=dict)
@@ -87,7 +87,6 @@ async def acting(visit: StaffVisit) -> AsyncIterator[Acting]:
 
 @asynccontextmanager
 async def looking(visit: StaffVisit) -> AsyncIterator[Acting]:
-    """The visitor, in a transaction that stores nothing."""
     async with visit.database.quiet_transaction() as tx:
         yield Acting(tx, visit.who)
 

@@ -18,7 +18,6 @@ from shared.web.logins import StaffVisit
 
 PAGE = 30
 SOON = timedelta(days=30)
-"""A reminder counts the drafts that begin so soon [choice]."""
 
 
 async def own_sessions(visit: StaffVisit) -> Response:

@@ -1,5 +1,3 @@
-"""Every delegation lists offers; organisers who act for all change them."""
-
 from functools import partial
 
 from starlette.responses import Response

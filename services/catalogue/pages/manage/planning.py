@@ -1,5 +1,3 @@
-"""The consequences for people are shown first."""
-
 from typing import Any
 
 from starlette.responses import Response

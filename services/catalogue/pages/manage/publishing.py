@@ -1,5 +1,3 @@
-"""Publishing is final, so the consequences are shown first."""
-
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -68,7 +66,7 @@ async def publish_chosen(visit: StaffVisit) -> Response:
 async def _published(visit: StaffVisit, session_id: UUID, *, dry_run: bool) -> ChosenDraft | None:
     """Return None if the session does not exist.
 
-    If the form is sent twice, even at the same moment, both say that the draft is published.
+    If the form is sent twice, even at the same moment, both responses say that the draft is published.
     """
     seen = None if dry_run else frozenset((visit.form.get(f"version-{session_id}", ""),))
     errors: list[FormError] = []

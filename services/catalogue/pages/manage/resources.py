@@ -121,7 +121,7 @@ def _lines(text: str) -> str:
 
 
 async def _own(visit: StaffVisit) -> Resource:
-    """Raises Missing, also for a resource of another delegation."""
+    """A resource of another delegation raises Missing too."""
     async with looking(visit) as organiser:
         return await resources.show_own(organiser, visit.request.path_params["resource_id"])
 

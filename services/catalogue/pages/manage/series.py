@@ -41,7 +41,7 @@ def _is_seen(form: Form) -> bool:
 async def _show(visit: StaffVisit, every: list[Offer], state: FormState) -> Response:
     form, planned = visit.form, state.tried
     begun = await what_to_begin_with(visit)
-    # The place of the session that the form begins with is in one town: the other towns have another.
+    # The place of the first session is in one town: the other towns need another place.
     values = session_form.empty() | series_form.kept(form, begun["values"] | {"venue": ""})
     if planned is not None:
         state = FormState(series_form.refused(values, planned.sessions))

@@ -39,7 +39,7 @@ class TriedChange:
         return bool(TOLD_TO_ENROLLED & self.changed)
 
     def seats(self, listed: ListedSession) -> SeatConsequences | None:
-        """The consequences for the seats, or None if their number stays."""
+        """None if the number of seats stays."""
         if "capacity" not in self.change.model_fields_set:
             return None
         return of_capacity(listed.session.plan, listed.occupancy, self.change.capacity)
@@ -79,7 +79,7 @@ async def show(visit: StaffVisit, listed: ListedSession, state: FormState) -> Re
 
 
 def form_name(form: Mapping[str, str]) -> UUID:
-    """Return the id that the form got when it was first shown. Sent twice, it creates one session."""
+    """Return the id given to the form when it was first shown. Sent twice, the form creates one session."""
     try:
         return UUID(form.get("formulaire", ""))
     except ValueError:

@@ -69,7 +69,7 @@ async def import_sheet(visit: StaffVisit) -> Response:
     queue: SheetQueue = visit.request.app.state.imports
     guard, content = site_of(visit.request).guard, visit.form.file
     digest = hashlib.blake2b(content, digest_size=16).hexdigest()
-    is_other = visit.form.get("empreinte", digest) != digest  # than the file that was tried
+    is_other = visit.form.get("empreinte", digest) != digest  # another file than the tried one
     tried = visit.form.get("essai") == "oui" or is_other
     try:
         async with sheet_queue.turn(queue, guard, visit.request, visit.who, content):

@@ -227,7 +227,6 @@ class NewSession(SessionChange):
     ends_at: Instant
 
     def under(self, offer: Offer, *, opens_at: datetime) -> Plan:
-        """The request's fields come before the offer's terms."""
         terms = {name: getattr(offer.terms, name) for name in Terms.model_fields}
         days = terms.pop("closes_days_before")
         zone = self.timezone or offer.terms.timezone
@@ -240,7 +239,7 @@ class NewSession(SessionChange):
 
 
 def _within_capacity(plan: Plan) -> Plan:
-    """If there are fewer seats than the offer's minimum, all are needed."""
+    """With fewer seats than the offer's minimum, all seats are needed."""
     if plan.minimum is None or plan.capacity is None:
         return plan
     return replace(plan, minimum=min(plan.minimum, plan.capacity) or None)
