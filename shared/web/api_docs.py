@@ -169,4 +169,4 @@ def _type(schema: ApiDocument) -> Markup:
 
 
 def _with_code(text: str) -> Markup:
-    return Markup(_CODE.sub(r"<code>\1</code>", str(escape(text))))  # noqa: S704 escaped before
+    return Markup(_CODE.sub(r"<code>\1</code>", str(escape(text))))  # noqa: S704 the text is escaped first

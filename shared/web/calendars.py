@@ -1,7 +1,7 @@
 """iCalendar (RFC 5545) for feeds, letters and the agent's page.
 
-It is written line by line: a feed has a thousand sessions, a fan-out writes a hundred thousand letters, and
-the library icalendar takes half a millisecond per entry. Tests read the result with that library.
+It is written line by line, because the library icalendar takes half a millisecond per entry: a feed has a
+thousand sessions, and a fan-out writes a hundred thousand letters.
 """
 
 import functools
@@ -118,7 +118,6 @@ def write(
     name: str | None = None,
     refresh: str | None = None,
 ) -> bytes:
-    """``product`` is PRODID, ``method`` that of RFC 5546, ``refresh`` a duration (``PT4H``)."""
     head = ["BEGIN:VCALENDAR", "VERSION:2.0", f"PRODID:{product}", "CALSCALE:GREGORIAN", f"METHOD:{method}"]
     if name is not None:
         head += [f"NAME:{_text(name)}", f"X-WR-CALNAME:{_text(name)}"]
@@ -146,7 +145,7 @@ def _event(event: CalendarEvent) -> bytes:
         f"LAST-MODIFIED:{stamp}",
     ]
     if event.attendee is not None:
-        # RSVP=FALSE: no answer is expected of who has a seat.
+        # RSVP=FALSE: an agent with a seat need not answer.
         own.append(f"ATTENDEE;PARTSTAT=ACCEPTED;ROLE=REQ-PARTICIPANT;RSVP=FALSE;{_person(event.attendee)}")
     return _folded(*own) + event.details.lines + b"END:VEVENT\r\n"
 
@@ -183,7 +182,6 @@ def timezone(name: str, first_year: int, last_year: int) -> bytes:
 
 
 def _observance(zone: ZoneInfo, instant: datetime, before: datetime) -> Iterator[str]:
-    """``before`` is a moment of the offset before."""
     after = instant.astimezone(zone)
     kind = "DAYLIGHT" if after.dst() else "STANDARD"
     yield f"BEGIN:{kind}"
@@ -199,7 +197,6 @@ def _offset(zone: ZoneInfo, instant: datetime) -> timedelta:
 
 
 def _change_between(zone: ZoneInfo, low: datetime, high: datetime) -> datetime:
-    """The instants are a day apart."""
     before = _offset(zone, low)
     while high - low > timedelta(seconds=1):
         middle = low + timedelta(seconds=int((high - low).total_seconds()) // 2)
@@ -234,5 +231,5 @@ def _fold(line: bytes) -> bytes:
             end -= 1
         pieces.append(line[:end])
         line = line[end:]
-        most = 74  # those that go on begin with a space
+        most = 74  # a continued line begins with a space
     return b"\r\n ".join((*pieces, line)) + b"\r\n"

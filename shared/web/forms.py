@@ -13,7 +13,6 @@ from shared.events.zones import zone_named
 from shared.http import is_from_here
 
 LARGEST_FORM = 256 * 1024
-"""Bytes."""
 MAX_FIELDS = 1_000
 """A session with a hundred séances and a hundred reservations has fewer."""
 
@@ -44,7 +43,7 @@ class Form(Mapping[str, str]):
         return self._fields.get(name, "").strip()
 
     def number(self, name: str, most: int) -> int | None:
-        """Return None unless the text is a whole number from 0 to ``most``."""
+        """None unless the text is a whole number from 0 to ``most``."""
         return number_in(self.typed(name), most)
 
     def every(self, name: str) -> list[str]:
@@ -62,7 +61,7 @@ async def read_form(
     if address is not None and not is_from_here(request.headers, address):
         raise HTTPException(403)
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if not kind:  # a button without fields, as some programs send it
+    if not kind:  # some programs send a button without fields like this
         return Form()
     if with_file and kind == "multipart/form-data":
         return await _with_file(request, most)
@@ -77,7 +76,6 @@ async def read_form(
 
 
 async def _with_file(request: Request, most: int) -> Form:
-    """shared.http bounds the size of the file."""
     pairs: list[tuple[str, str]] = []
     file: bytes | None = None
     async with request.form(max_files=1, max_fields=most, max_part_size=LARGEST_FORM) as sent:
@@ -92,7 +90,6 @@ async def _with_file(request: Request, most: int) -> Form:
 
 
 def parsed(content: bytes, most: int = MAX_FIELDS) -> Form:
-    """Raises a 400 for a malformed form."""
     try:
         text = content.decode("ascii")
         pairs = parse_qsl(text, keep_blank_values=True, errors="strict", max_num_fields=most)
@@ -109,7 +106,7 @@ def _form(pairs: Sequence[tuple[str, str]], file: bytes | None = None) -> Form:
 
 
 def number_in(typed: str, most: int) -> int | None:
-    """Return None unless the text is a whole number from 0 to ``most``."""
+    """None unless the text is a whole number from 0 to ``most``."""
     is_number = typed.isascii() and typed.isdigit() and len(typed) <= len(str(most))
     return int(typed) if is_number and int(typed) <= most else None
 

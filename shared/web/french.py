@@ -59,7 +59,6 @@ def clock_time(moment: datetime) -> str:
 
 
 def clock_time_of(instant: datetime, timezone: str) -> str:
-    """Return ``9 h 30``."""
     return clock_time(instant.astimezone(ZoneInfo(timezone)))
 
 
@@ -89,7 +88,7 @@ def local_moment(instant: datetime, timezone: str) -> str:
 
 
 def beginning(instant: datetime, timezone: str) -> str:
-    """Return the day alone if it begins at midnight."""
+    """If it begins at midnight, return only the day."""
     local = instant.astimezone(ZoneInfo(timezone))
     return day(local) if _is_midnight(local) else moment(instant, timezone)
 
@@ -114,10 +113,7 @@ def period(start: datetime, end: datetime, timezone: str) -> str:
 
 @functools.lru_cache(maxsize=10_000)
 def short_period(start: datetime, end: datetime, timezone: str) -> str:
-    """Return ``9 h 30 à 17 h`` or ``jusqu’au 11 avril 2025``, without the day of the start.
-
-    It names the zone unless that is Paris.
-    """
+    """Return ``9 h 30 à 17 h`` or ``jusqu’au 11 avril 2025``, with the zone unless it is Paris."""
     first, last = start.astimezone(ZoneInfo(timezone)), end.astimezone(ZoneInfo(timezone))
     whole_days = _is_midnight(first) and _is_midnight(last)
     last_day = last - timedelta(days=1) if whole_days else last

@@ -1,7 +1,7 @@
 """French labels of codes, in pages, letters, sheets and certificates.
 
-Each table has all members of its enum; a test fails if one is missing. Codes of one service have text keys,
-because nothing here imports a service.
+Each table has all members of its enum. Codes of one service have text keys, because nothing here imports a
+service.
 """
 
 from collections.abc import Mapping
@@ -102,7 +102,6 @@ ENROLMENT_CAUSES: Mapping[str, str] = {
     "offer_shortened": "Délai de réponse raccourci, la session ayant été avancée",
     "session_cancelled": "Session annulée",
 }
-"""Changes for the agent, if the state does not say it."""
 ROSTER_STATES: Mapping[str, str] = {
     "enrolled": "inscription confirmée",
     "attended": "présence enregistrée",
@@ -283,7 +282,6 @@ HAPPENED_BECAUSE: Mapping[str, str] = {
     "portal": "par le portail",
     "support": "par l’assistance",
 }
-"""Causes that are no reason of a refusal."""
 COUNTED: Mapping[str, str] = {
     "asked": "Demandes",
     "enrolled": "Places obtenues",
@@ -448,7 +446,7 @@ THEMES: Mapping[str, str] = {
     "transition-numerique": "Management de la transition numérique",
     "evolution-des-metiers": "Évolution des métiers territoriaux",
 }
-"""Events name themes by slug alone. A test compares them with the catalogue."""
+"""Events have only the slugs of themes. A test compares these with the catalogue."""
 OFFERS: Mapping[str, str] = {
     "mooc-fondamentaux-ia": "Les fondamentaux de l’IA",
     "webinaires-acculturation-ia": "Webinaires d’acculturation à l’IA",
@@ -460,7 +458,7 @@ BESPOKE_OFFERS: Mapping[str, str] = {
     "sur-mesure-transition-numerique": "Manager la transition numérique",
     "sur-mesure-evolution-des-metiers": "Faire évoluer les pratiques professionnelles avec l’IA",
 }
-"""Sessions of these offers are each for one authority, so nobody else sees their titles."""
+"""Each session of these offers is private to one authority, so only that authority sees its title."""
 ZONES: Mapping[str, str] = {
     "Europe/Paris": "Paris",
     "America/Guadeloupe": "la Guadeloupe",
@@ -498,7 +496,7 @@ ORGANISERS: Mapping[Delegation, str] = {
 
 
 def organiser(code: str) -> str:
-    """Return ``la délégation Bretagne du CNFPT``, or ``le CNFPT`` for a code of a newer contract."""
+    """A code of a newer contract gives ``le CNFPT``."""
     return ORGANISERS[Delegation(code)] if code in ORGANISERS else "le CNFPT"
 
 

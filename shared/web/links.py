@@ -34,7 +34,7 @@ ENROLMENTS_FOR = timedelta(days=180)
 CONFIRM_ADDRESS_FOR = timedelta(days=1)
 
 _SESSIONS_MOVE = timedelta(days=365)
-"""A link stays valid this much longer than its session, since the session may be postponed."""
+"""A link stays valid this much longer than its session, because the session may be postponed."""
 
 
 class Purpose(StrEnum):
@@ -97,7 +97,6 @@ class LinkSettings(BaseSettings):
 
     @property
     def links(self) -> "Links | None":
-        """Return None without a key."""
         if not self.link_keys:
             return None
         return Links(self.link_keys, {purpose: self.public_url(purpose.owner) for purpose in Purpose})
@@ -121,7 +120,7 @@ class Links:
     """
 
     def __init__(self, keys: list[str], bases: dict[Purpose, str]) -> None:
-        sha256 = {"digest_method": hashlib.sha256}  # itsdangerous signs by SHA-1 by default
+        sha256 = {"digest_method": hashlib.sha256}  # the default of itsdangerous is SHA-1
         self._serializers = {
             purpose: URLSafeSerializer(keys, salt=purpose.name, signer_kwargs=sha256) for purpose in Purpose
         }
@@ -152,7 +151,7 @@ class Links:
         return self.url(purpose, *ids, until=until)
 
     def arrival(self, enrolment_id: UUID) -> str:
-        """Return the address in the QR code that an agent shows at the door. Its reader must log in."""
+        """The agent shows it as a QR code at the door. Its reader must log in."""
         return f"{self._bases[Purpose.ENROLMENTS]}{ARRIVAL}/{enrolment_id}"
 
     def to_trainer(self, trainer_id: UUID, session_id: UUID, ends_at: datetime) -> str:

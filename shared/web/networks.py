@@ -6,7 +6,7 @@ from starlette.requests import HTTPConnection
 
 
 def network_of(visit: HTTPConnection) -> str:
-    """A customer has a /24 of IPv4, a /56 of IPv6.
+    """One customer has a /24 of IPv4, or a /56 of IPv6.
 
     Behind a trusted proxy (FORWARDED_ALLOW_IPS) ``X-Forwarded-For`` names the visitor.
     """
@@ -14,7 +14,7 @@ def network_of(visit: HTTPConnection) -> str:
 
 
 def visitor_of(visit: HTTPConnection) -> str:
-    """Return the visitor without neighbours: the IPv4 address, or the IPv6 /64 of a house."""
+    """Return the IPv4 address, or the IPv6 /64 of a house."""
     return _network_of(visit, 32, 64)
 
 

@@ -66,9 +66,9 @@ async def read_link(
         found = OpenedLink(UUID(subject), until, *map(int, numbers[:3]))
     except Expired as error:
         raise Closed(expired) from error
-    except (Forged, ValueError) as error:  # the latter: signed by us, for something else
+    except (Forged, ValueError) as error:  # ValueError: we signed the link, but for another purpose
         await guard.refuse(request, SecurityEvent.LINK)
         raise Closed(Error.FORGED) from error
-    # By what the link names: base64 lets marks be added to a token, and the signature still holds.
+    # Count by what the link names: marks may be added to a base64 token, and its signature still holds.
     await guard.take(request, "link", guard.rates.link, f"{purpose.name} {subject}")
     return found

@@ -1,7 +1,7 @@
 """Operators' pages in each service: its state (role admin), and what could not be handled.
 
-A dead letter shows its place and reason. Its content, and the trace of a failure, may name people: they are
-shown for a purpose, and that is a line of ``read_log``.
+The content and the traceback of a dead letter may name people: they are shown for a purpose, and the read is
+a line of ``read_log``.
 """
 
 import re
@@ -142,7 +142,6 @@ def add_to(
     provider: "Provider | None",
     lines: OwnLines = _no_lines,
 ) -> None:
-    """``address`` is this service's public address; ``lines`` are its own lines."""
     area = area_of(process.name)
     home = area.home
     logins = Logins(
@@ -247,7 +246,7 @@ class _OperationsPages:
     async def incident(self, visit: StaffVisit) -> Response:
         """A POST shows the content, handles the dead letter again, or gives it up.
 
-        If somebody else has decided meanwhile, the page says so and nothing is done.
+        If another operator has decided meanwhile, the page says so and nothing is done.
         """
         number = number_in(visit.request.path_params["number"], MOST_NUMBER)
         if number is None:

@@ -37,7 +37,7 @@ def page_of(
     show: Callable[[ListedRow], Item],
     key: Callable[[ListedRow], Any],
 ) -> Page[Item]:
-    """``rows`` were loaded with one more to know whether a page follows."""
+    """``rows`` has one more than the page if another page follows."""
     shown = rows[:limit]
     more = len(rows) > limit
     return Page(items=[show(row) for row in shown], next=cursor_of(key(shown[-1])) if more else None)
@@ -48,7 +48,6 @@ def cursor_of(key: Any) -> str:
 
 
 def position(cursor: str | None, kind: TypeAdapter[SortKey]) -> SortKey | None:
-    """Raises a 422 for an invalid cursor."""
     if cursor is None:
         return None
     try:
@@ -68,7 +67,7 @@ def position(cursor: str | None, kind: TypeAdapter[SortKey]) -> SortKey | None:
 class Part(Generic[ListedRow]):
     """``previous`` and ``following`` are parameters of addresses.
 
-    ``first``: nothing is known to come before.
+    ``first``: no earlier row is known.
     """
 
     shown: Sequence[ListedRow]
@@ -115,7 +114,7 @@ def written(position: PagePosition) -> str:
 
 
 def read_position(text: str | None) -> PagePosition | None:
-    """Return the position in an address, or None (the first page) for a position that was not given out."""
+    """None (the first page) for an invalid position."""
     moment, _, item_id = (text or "").partition("~")
     try:
         return datetime.fromtimestamp(int(moment) / 1_000_000, UTC), UUID(item_id)

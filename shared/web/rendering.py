@@ -37,7 +37,7 @@ log = logging.getLogger(__name__)
 TEMPLATES = Path(__file__).parent / "templates"
 
 CONFORMITY = "non conforme"
-"""The legal term for the accessibility of each page. The statement gives the reasons."""
+"""The legal term for the accessibility of each page."""
 
 Endpoint = Callable[[Request], Awaitable[Response]]
 
@@ -77,7 +77,7 @@ class Sites:
         return self.staff_page(ORGANISING) or f"{self.catalogue}/gestion"
 
     def staff_page(self, path: str) -> str | None:
-        """Return None if the service is not configured."""
+        """None if the service is not configured."""
         if path.startswith(ORGANISING):
             return None if self.enrolment is None else f"{self.enrolment}{path}"
         if path == DELEGATION_FIGURES:
@@ -165,7 +165,6 @@ class Rendering:
                 self._notices |= {name: Notice(*row) for name, row in rows.items()}
 
     def text(self, template: str, **values: Any) -> str:
-        """Templates know the present time as ``now``."""
         return self._environment.get_template(template).render({"now": clock.now(), **values})
 
     def module(self, template: str, **values: Any) -> Any:
@@ -175,7 +174,6 @@ class Rendering:
         return Response(self.text(template, **values), status, headers=self._headers, media_type=HTML)
 
     def notice(self, name: StrEnum, **values: Any) -> Response:
-        """The name is in ``errors.html`` or ``notices.html``."""
         return self._say(self._notices[name], **values)
 
     def failure(self, status: int, **values: Any) -> Response:
@@ -186,10 +184,7 @@ class Rendering:
         return self.page(self._notice_template, status=notice.status, notice=notice, **values)
 
     def ways_back(self, place: str) -> list[Route]:
-        """Unknown addresses below ``place`` get a page.
-
-        The bare host name leads to the first page.
-        """
+        """Unknown addresses below ``place`` get a page. The bare host name leads to the first page."""
 
         async def unknown(_request: Request) -> Response:
             raise HTTPException(404)
@@ -205,7 +200,7 @@ class Rendering:
         async def guarded(request: Request) -> Response:
             try:
                 if any("\0" in value for value in (request.scope["path"], *request.query_params.values())):
-                    raise HTTPException(400)  # no page leads to it, and Postgres takes none
+                    raise HTTPException(400)  # no page links to a NUL, and Postgres refuses it
                 return await endpoint(request)
             except Closed as closed:
                 return self.notice(closed.name, **closed.values)
@@ -241,9 +236,8 @@ _NOT_XML = {0xFFFE: None, 0xFFFF: None}
 
 
 def _typeset(text: str) -> str:
-    """Markup stays escaped."""
     typed = french.typeset(text)
-    return Markup(typed) if isinstance(text, Markup) else typed  # noqa: S704 it was Markup before
+    return Markup(typed) if isinstance(text, Markup) else typed  # noqa: S704 the text was Markup before
 
 
 def _xml(text: str) -> str:

@@ -12,7 +12,7 @@ POLICY = (
     "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; font-src 'self'; "
     "img-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 )
-"""Nothing from elsewhere, and no inline style, script or handler."""
+"""Nothing of another site, and no inline style, script or handler."""
 
 SECURITY: Mapping[str, str] = {
     "Content-Security-Policy": POLICY,
@@ -26,13 +26,12 @@ NO_PAGE: Mapping[str, str] = {
 }
 """For answers that are no pages: JSON, problems, files."""
 PRIVATE: Mapping[str, str] = {**SECURITY, "Cache-Control": "no-store", "X-Robots-Tag": "noindex, nofollow"}
-"""For answers that must not be stored."""
 BY_LINK: Mapping[str, str] = {**PRIVATE, "Referrer-Policy": "no-referrer"}
-"""For pages whose address alone opens them."""
+"""For pages that open by their address alone."""
 
 HTML = "text/html; charset=utf-8"
 REVALIDATE = "no-cache"
-"""Seats go within seconds, and a 304 costs little."""
+"""Seats are taken within seconds, and a 304 costs little."""
 
 
 _ALMOST_A_SECOND = timedelta(microseconds=999_999)
@@ -48,9 +47,9 @@ def cacheable(
 ) -> Response:
     """Return the body with its validators, or 304.
 
-    The ETag is made of the body, so it is exact; it is weak because the page may be compressed on its way.
-    Give ``modified`` only if it is exact too, never for a list that time shortens. HTTP dates have seconds,
-    so it is sent once that second is over.
+    The ETag is made of the body. It is weak because the page may be compressed on its way. Give ``modified``
+    only if it is exact, never for a list that time shortens. HTTP dates have seconds, so it is sent once that
+    second is over.
     """
     content = body.encode() if isinstance(body, str) else body
     etag = f'W/"{hashlib.blake2b(content, digest_size=12).hexdigest()}"'

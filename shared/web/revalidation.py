@@ -53,7 +53,7 @@ def _is_to_be_tagged(start: Message) -> bool:
 
 def _tag(start: Message, message: Message, requested: Headers) -> None:
     body = message.get("body", b"")
-    # Weak: the same may be sent compressed.
+    # Weak, because the same body may be sent compressed.
     etag = f'W/"{hashlib.blake2b(body, digest_size=12).hexdigest()}"'
     headers = MutableHeaders(raw=start["headers"])
     headers["ETag"] = etag

@@ -1,5 +1,3 @@
-"""The contact for weaknesses of this installation (RFC 9116)."""
-
 from datetime import datetime, timedelta
 from urllib.parse import urlsplit
 

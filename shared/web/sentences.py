@@ -16,7 +16,7 @@ Language = Literal["en", "fr"]
 CATALOGUE = Path(__file__).parent / "sentences.fr.po"
 
 _LONGEST = 2_000
-"""A longer sentence quotes a client, who could make the search slow."""
+"""A longer sentence quotes a client, and the quote could make the search slow."""
 
 
 def _french() -> dict[str, str]:
@@ -44,7 +44,6 @@ def translated(sentence: str, language: Language) -> str:
 
 
 def language_of(accept_language: str | None) -> Language:
-    """Return French if ``Accept-Language`` prefers it, else English."""
     wanted: dict[str, float] = {}
     for item in (accept_language or "").split(","):
         tag, _, parameter = item.partition(";")

@@ -15,7 +15,7 @@ from shared.limits import Rate
 MOST_WAITING = 5
 """A sheet of 20,000 lines takes some seconds."""
 SENT = Rate(64 * 1024, 3600)
-"""KiB of sheets per organiser, trials included: some forty sheets of 20,000 short lines."""
+"""KiB for an organiser, trials included: some forty sheets of 20,000 short lines."""
 _BUSY_SECONDS = 10
 _THREAD = ThreadPoolExecutor(max_workers=1, thread_name_prefix="sheets")
 """Several sheets at once are no faster, and the shared threads are for short work."""
@@ -24,7 +24,7 @@ T = TypeVar("T")
 
 
 def sender_of(who: Principal) -> str:
-    """The sheets of a delegation count together, or of a person who acts everywhere."""
+    """The sheets of a delegation count together. A person of all delegations counts alone."""
     return who.delegation or who.name
 
 
@@ -33,8 +33,6 @@ def kibibytes(content: bytes) -> int:
 
 
 class Busy(LimitMet):
-    """Try again in ``seconds``."""
-
     def __init__(self, seconds: int) -> None:
         super().__init__(seconds)
         self.detail = f"Other files come first, and nothing of yours is stored. Send it in {seconds} seconds."
@@ -43,7 +41,7 @@ class Busy(LimitMet):
 class SheetQueue:
     """One sheet of each organiser may wait.
 
-    A place is taken before any database connection, so a waiting sheet holds neither a connection nor a
+    A sheet gets its place before any database connection, so a waiting sheet holds neither a connection nor a
     lock.
     """
 
@@ -75,7 +73,6 @@ class SheetQueue:
 async def turn(
     queue: SheetQueue, guard: Guard, visit: HTTPConnection, who: Principal, content: bytes
 ) -> AsyncIterator[None]:
-    """Raises :class:`LimitMet`, also when busy."""
     async with queue.take(who):
         await guard.take(visit, "sheet", SENT, sender_of(who), number=kibibytes(content))
         yield

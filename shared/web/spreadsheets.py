@@ -30,10 +30,7 @@ _FORMULA = re.compile(r"[\t\r\n]|[\s']*[=+\-@＝＋－＠]")
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """``name`` and ``title`` are both accepted as headings.
-
-    Headings are compared without case, accents and punctuation.
-    """
+    """``name`` and ``title`` are both accepted as headings, without case, accents and punctuation."""
 
     name: str
     title: str
@@ -67,8 +64,6 @@ class Code(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """A fault: its line (from 1), and its column if it has one."""
-
     line: int
     code: str
     message: str
@@ -76,8 +71,6 @@ class Fault:
 
 
 class UnreadableSheet(ValueError):
-    """``faults`` has at least one reason."""
-
     def __init__(self, *faults: Fault) -> None:
         super().__init__("; ".join(f"line {fault.line}: {fault.message}" for fault in faults))
         self.faults = faults
@@ -161,7 +154,7 @@ def _text(content: bytes, bounds: Bounds) -> str:
 def _check_extent(text: str, bounds: Bounds) -> None:
     """Refuse a text with too many line ends or cells: it is no sheet, and slow to read.
 
-    A row may have ten lines, because cells may contain line breaks.
+    Cells may contain line breaks, so a row may have ten lines.
     """
     if max(text.count("\n"), text.count("\r")) > _LINES_OF_A_ROW * bounds.rows:
         raise UnreadableSheet(_too_many_rows(1, bounds))
@@ -284,7 +277,7 @@ def _form(line: int, record: list[str], width: int) -> Fault | None:
 
 def _cell(record: list[str], index: int | None) -> str:
     cell = "" if index is None else record[index].strip()
-    # What `write` put before it, and nothing else.
+    # Remove only the apostrophe that `write` puts before a cell.
     return cell[1:] if cell.startswith("'") and _FORMULA.match(cell) else cell
 
 

@@ -90,7 +90,7 @@ PRINT: Theme = {
     "on-deep": "#000000",
     "deep-quiet": "#333333",
 }
-"""The colours on paper: only lines and text are printed."""
+"""On paper only lines and text are printed."""
 
 
 def style_sheet() -> str:

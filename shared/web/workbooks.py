@@ -19,17 +19,17 @@ from shared.web.spreadsheets import Code, Column, Fault, Sheet, UnreadableSheet
 
 MEDIA_TYPE = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 _LARGEST_DIRECTORY = 64 * 1024
-"""The limit in bytes. Each file in a ZIP takes at least 46 bytes of its directory."""
+"""In bytes. Each file in a ZIP takes at least 46 bytes of the directory."""
 _LARGEST = 10 * 1024 * 1024
 """The limit for the bytes of one unpacked part, and for the characters of all cells together."""
 _LARGEST_TOGETHER = 2 * _LARGEST
 """Bytes of the unpacked parts together."""
 _MOST_TAGS = 1_000_000
-"""The limit for all parts together. A sheet of 20,000 rows of 12 cells has about as many tags."""
+"""For all parts together. A sheet of 20,000 rows of 12 cells has about as many."""
 _TOO_LONG = re.compile(rb"<[^<]{262144}")
 """Matches a tag that, with the text after it, exceeds 256 KiB. The parser blocks all threads during a tag."""
 _MOST_NAMES = 1_000
-"""The limit for different names of elements and attributes. The parser keeps each name in memory."""
+"""The parser keeps each name of elements and attributes in memory."""
 _STEP = 64 * 1024
 """Bytes that the parser reads in one step."""
 _MOST_COLUMNS = 200
@@ -94,8 +94,8 @@ def _parts(content: bytes) -> list[bytes]:
 def _check_directory(content: bytes) -> None:
     """Refuse a ZIP with a large directory, because zipfile reads all of it as soon as it opens the file.
 
-    The size is in the last 22 bytes. zipfile takes it from elsewhere if a comment follows them, or if the
-    end of a ZIP64 stands before them, so such files are refused too. zipfile ignores the number of entries.
+    The size is in the last 22 bytes. zipfile takes it from elsewhere if a comment follows them, or if the end
+    of a ZIP64 stands before them, so such files are refused too. zipfile ignores the number of entries.
     """
     mark, size = struct.unpack("<4s8xI6x", content[-22:])
     if mark != _END or size > _LARGEST_DIRECTORY or content[-42:].startswith(_END_OF_ZIP64):
@@ -117,7 +117,7 @@ def _unpacked(archive: zipfile.ZipFile, name: str) -> bytes:
 def _elements(part: bytes, *wanted: str) -> Iterator[tuple[str, Mapping[str, str], str]]:
     """Yield name, attributes and text of each wanted element as it ends.
 
-    The parser builds no tree, so elements that are not wanted take no memory.
+    The parser builds no tree, so other elements take no memory.
     """
     names: dict[str, str] = {}
     attributes_of: dict[str, Mapping[str, str]] = {}
@@ -179,7 +179,7 @@ def _rows(sheet: bytes, texts: Sequence[str]) -> Iterator[list[str]]:
 
 
 def _bounded(rows: Iterator[list[str]]) -> Iterator[list[str]]:
-    """Yield the rows, up to a total size. A text that several cells share counts for each."""
+    """A text that several cells share counts for each."""
     size = 0
     for row in rows:
         size += sum(map(len, row), len(row))
@@ -189,7 +189,7 @@ def _bounded(rows: Iterator[list[str]]) -> Iterator[list[str]]:
 
 
 def _column(reference: str) -> int:
-    """Return the column's number from 0: 1 for ``B12``."""
+    """Count from 0: ``B12`` is in column 1."""
     letters = reference.upper().rstrip("0123456789")
     if not re.fullmatch("[A-Z]{1,3}", letters):
         raise ValueError("no cell")
@@ -214,11 +214,11 @@ def of_csv(content: bytes) -> bytes:
 
     An Excel cell holds 32,767 characters; the rest of a longer text is left out.
     """
-    import xlsxwriter  # noqa: PLC0415 a process that writes no workbook does without it
+    import xlsxwriter  # noqa: PLC0415 most processes write no workbook
 
     written = io.BytesIO()
     widths: list[int] = []
-    # In memory: a temporary file would have personal data.
+    # In memory, because a temporary file would contain personal data.
     with xlsxwriter.Workbook(written, {"in_memory": True}) as workbook:
         sheet = workbook.add_worksheet("Parcours")
         sheet.freeze_panes(1, 0)
@@ -226,7 +226,7 @@ def of_csv(content: bytes) -> bytes:
             widths += [_NARROWEST] * (len(row) - len(widths))
             widths[: len(row)] = map(max, widths, map(_width, row))
             for column, text in enumerate(row):
-                # XlsxWriter writes a text between <r> and </r> as it is: whoever typed it could write XML.
+                # XlsxWriter writes a text between <r> and </r> unchanged, so a typed text could contain XML.
                 sheet.write_string(line, column, f" {text}" if text.startswith("<r>") else text)
         for column, width in enumerate(widths):
             sheet.set_column(column, column, width + 2)

@@ -1,6 +1,6 @@
 from collections.abc import Mapping
 
-# In order: browsers and systems name those they descend from too.
+# The order matters: a browser also names the browsers from which it descends.
 _BROWSERS: Mapping[str, str] = {
     "Edg": "Edge",
     "OPR/": "Opera",

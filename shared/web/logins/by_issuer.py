@@ -32,8 +32,6 @@ _BEGINNINGS = Rate(300, 60)
 
 
 class LoginFault(StrEnum):
-    """``log-in-fault.html`` explains each fault."""
-
     AWAY = "away"
     REJECTED = "rejected"
     STALE = "stale"

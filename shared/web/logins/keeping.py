@@ -29,8 +29,6 @@ class OpenLogin:
 
 
 class KeptLogins:
-    """``provider`` is None if people log in by token alone."""
-
     def __init__(
         self,
         area: StaffArea,
@@ -51,13 +49,13 @@ class KeptLogins:
         self._before = self._name_of(f"{area.cookie}-avant")
 
     def _name_of(self, cookie: str) -> str:
-        """On https a ``__Host-`` cookie can be set by this host alone."""
+        """On https only this host can set a ``__Host-`` cookie."""
         return f"__Host-{cookie}" if self._secure else cookie
 
     # ------------------------------------------------------------------------------------------- in force
 
     async def of(self, request: Request) -> OpenLogin | None:
-        """Return None also if the token or rule has ended."""
+        """None also if the token or rule has ended."""
         secret = request.cookies.get(self._cookie)
         if not secret:
             return None
@@ -67,7 +65,7 @@ class KeptLogins:
         return None if row is None or who is None else OpenLogin(row, who)
 
     def owner_of_token(self, token: str) -> Principal | None:
-        """Return the owner of a token if their role may open these pages, else None."""
+        """None if the owner's role may not open these pages."""
         return self._for_these_pages(self._tokens.owner_of(token))
 
     def _principal(self, row: LoginRow) -> Principal | None:
@@ -141,11 +139,10 @@ class KeptLogins:
         attempt.state, attempt.browser = digest_of(state), digest_of(browser)
         async with self._database.quiet_transaction() as tx:
             await store.remember(tx, attempt)
-        # Lax: the way back begins at another site.
+        # Lax, because the return to this site begins at another site.
         self._set(response, self._before, browser, ATTEMPT_LASTS, "lax")
 
     async def take(self, request: Request) -> LoginAttemptRow | None:
-        """An attempt is taken once, by the browser that began it."""
         state, browser = request.query_params.get("state"), request.cookies.get(self._before)
         if not state or not browser:
             return None

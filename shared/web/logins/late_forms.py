@@ -37,7 +37,7 @@ class LateForm:
 
 
 def sent(request: Request, area: StaffArea, form: Form) -> LateForm:
-    """Return an empty form if it has a file: a browser sends a file once."""
+    """A form with a file gives an empty one: a browser sends a file once."""
     address = request.url.path + (f"?{request.url.query}" if request.url.query else "")
     return LateForm() if form.file is not None else _of_area(area, address, form.pairs)
 

@@ -32,8 +32,6 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class StaffVisit:
-    """``form`` is empty unless one was sent."""
-
     request: Request
     area: StaffArea
     who: Principal
@@ -65,7 +63,6 @@ class StaffVisit:
 
     @property
     def reading(self) -> Reading | None:
-        """Return None without a purpose."""
         purpose = self.login.purpose
         if purpose is None:
             return None
@@ -86,8 +83,6 @@ VisitHandler = Callable[[StaffVisit], Awaitable[Response]]
 
 
 class Logins:
-    """People log in at ``provider`` if there is one, or by token."""
-
     def __init__(
         self,
         area: StaffArea,
@@ -128,7 +123,7 @@ class Logins:
         return routes
 
     def guarded(self, handler: VisitHandler, *, with_file: bool = False) -> Endpoint:
-        """Others are led to the log-in, and a foreign form is refused (403)."""
+        """Other visitors are led to the log-in. A form of another site gets a 403."""
 
         async def answer(request: Request) -> Response:
             login = await self._kept.of(request)
@@ -159,7 +154,7 @@ class Logins:
             return page
 
     async def _log_in(self, request: Request, token: str, late_form: LateForm, towards: str) -> Response:
-        if late_form.fields and not token:  # by who has logged in in another tab
+        if late_form.fields and not token:  # the visitor has logged in in another tab
             login = await self._kept.of(request)
             if login is None:
                 return self._page(request, towards=towards, late_form=late_form, late=True, status=403)
@@ -183,7 +178,7 @@ class Logins:
         return visit.page("late-form.html", late_form=late_form, towards=self._area.leads_to(towards))
 
     async def log_out(self, visit: StaffVisit) -> Response:
-        """End the log-in here first: the issuer may be slow or away."""
+        """End the log-in here first, because the issuer may not answer."""
         await self._kept.end(visit.login)
         self._record_log_out(visit)
         response = await self._after_log_out(visit)

@@ -24,8 +24,8 @@ _LONGEST = 2000
 class StaffArea:
     """Pages behind a log-in, all under the path ``home``.
 
-    ``pages`` are the links of the head: address, and name in `labels.STAFF_PAGES`. ``label`` returns None
-    for a field that nobody types. ``only_posted`` are ends of addresses that cannot be visited.
+    ``pages`` are the links of the head: address, and name in `labels.STAFF_PAGES`. ``label`` returns None for
+    a field that nobody types. ``only_posted`` are ends of addresses that cannot be visited.
     ``shows_what_follows`` are parts of addresses of final acts, whose page shows the consequences first.
     """
 
@@ -66,12 +66,11 @@ class StaffArea:
         return f"{self.home}/deconnexion"
 
     def leads_to(self, address: str) -> str:
-        """Return the first page for an address outside this area. It never leads to another host."""
+        """An address outside this area leads to the first page, never to another host."""
         own = re.fullmatch(rf"{self.home}(/[a-z0-9-][a-z0-9.-]*)*(\?[\w%&=+.~-]*)?", address, re.ASCII)
         return address if own and len(address) <= _LONGEST else self.home
 
     def can_be_sent_late(self, address: str) -> bool:
-        """A late form may be sent there without its page."""
         return self.leads_to(address) == address and not any(
             part in address for part in self.shows_what_follows
         )
