@@ -36,7 +36,7 @@ Directory = Annotated[
     typer.Option(help="Where everything is kept: .local, or .local/year for a year.", show_default=False),
 ]
 
-# Each line at once, also into a pipe or a file.
+# Print each line at once, also into a pipe or a file.
 say = functools.partial(print, flush=True)
 
 
@@ -116,7 +116,6 @@ def portal(
 
 
 def main() -> None:
-    """Run the command line; a failure that we know is one line, never a traceback."""
     try:
         cli()
     except LocalStackError as error:

@@ -11,7 +11,7 @@ _MORE_ATTEMPTS = 5
 
 
 class ApiClient:
-    """A client of one service's API. Raises `LocalStackError` if the service refuses or does not answer."""
+    """Raises `LocalStackError` if the service refuses or does not answer."""
 
     def __init__(self, service: str, client: httpx.AsyncClient) -> None:
         self._service = service
@@ -24,7 +24,7 @@ class ApiClient:
             base_url=url,
             headers={"Authorization": f"Bearer {token}"},
             timeout=30,
-            # A service that died is back in some seconds: try again, for a minute, as any client would.
+            # A dead service is back in some seconds, so try again for a minute, as any client would.
             transport=httpx.AsyncHTTPTransport(retries=8),
             trust_env=False,
         ) as client:
@@ -41,7 +41,7 @@ class ApiClient:
         for _ in range(_MORE_ATTEMPTS):
             if answer.status_code != httpx.codes.SERVICE_UNAVAILABLE:
                 break
-            await asyncio.sleep(1)  # its database was away for a moment: nothing was done
+            await asyncio.sleep(1)  # its database was away for a moment, so nothing was done
             answer = await self._send(request)
         if answer.is_error:
             raise LocalStackError(
@@ -85,6 +85,6 @@ async def submit_page(link: str, **fields: str) -> bool:
         return False
     for answer in answers:
         if answer.is_error:
-            # The link belongs to its bearer: the message does not repeat it.
+            # The link works for anyone who has it, so the message does not repeat it.
             raise LocalStackError(f"the page of a link answered {answer.status_code}")
     return True

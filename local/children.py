@@ -1,6 +1,6 @@
 """Child processes: started with a log file, and stopped by pid.
 
-Each child has its own session, so that Ctrl-C reaches the supervisor alone and the parts stop in order.
+Each child has its own session, so that Ctrl-C only reaches the supervisor and the parts stop in order.
 `watchdog.py` ends the children if the supervisor is killed.
 """
 
@@ -44,13 +44,13 @@ class _Watchdog:
 
     def _write(self, line: str) -> None:
         with self._lock:
-            # A forked copy of this process must not speak for the children of the original.
+            # A forked copy of this process must not act for the children of the original.
             if self._process is None or self._owner != os.getpid() or self._process.poll() is not None:
                 self._process = subprocess.Popen(
                     [sys.executable, "-I", "-S", watchdog.__file__],
                     stdin=subprocess.PIPE,
                     text=True,
-                    env={},  # it needs nothing, and a clock that is moved would disturb its waiting
+                    env={},  # it needs no variable, and a moved clock would disturb its waiting
                     cwd="/",
                     start_new_session=True,
                 )
@@ -105,7 +105,7 @@ class Child:
         return self.process.pid
 
     def exit_code(self) -> int | None:
-        """Return the exit code (negative: the signal that ended it), or None while it runs."""
+        """None while it runs. Negative: the signal that ended it."""
         code = self.process.poll()
         if code is not None:
             self._forget()
@@ -127,7 +127,7 @@ class Child:
             self.process.send_signal(self.stop_signal)
 
     def stop(self, grace_seconds: float = 10.0) -> int:
-        """Ask the process to stop, and kill it after `grace_seconds`. Return its exit code."""
+        """Kill the process after `grace_seconds`. Return its exit code."""
         self.ask_to_stop()
         try:
             code = self.process.wait(grace_seconds)
@@ -152,7 +152,7 @@ class Child:
         return "\n".join(lines[-count:])
 
     def _forget(self) -> None:
-        # Its pid may be given to a stranger from now on, or to a later child of ours: once, therefore.
+        # Only once: from now on the system may give the pid to another process.
         if not self._forgotten:
             self._forgotten = True
             _watchdog.forget(self.process.pid)

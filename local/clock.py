@@ -1,8 +1,8 @@
 """Moves the clock of this process's children by libfaketime, without changing any program.
 
-Within `MovedClock.lend`, each child and its own children read the time of day from a file. Waiting,
-timeouts, file times and the clock of this process do not change. The embedded broker is linked statically,
-so it ignores the file.
+Within `MovedClock.lend`, each child and its own children read the time of day from a file. Waiting, timeouts,
+file times and the clock of this process do not change. The embedded broker is linked statically, so it
+ignores the file.
 """
 
 import contextlib
@@ -22,8 +22,8 @@ _FIXED = {
     "FAKETIME_NO_CACHE": "1",  # all processes follow the file at once
     "DONT_FAKE_MONOTONIC": "1",
     "FAKETIME_DONT_FAKE_MONOTONIC": "1",
-    "FAKETIME_FORCE_MONOTONIC_FIX": "0",  # else what waits in Java wakes at once, and again
-    "NO_FAKE_STAT": "1",  # else no compiled module is as old as its source
+    "FAKETIME_FORCE_MONOTONIC_FIX": "0",  # otherwise waits in Java would end at once, again and again
+    "NO_FAKE_STAT": "1",  # otherwise no compiled module would be as old as its source
 }
 _LIBRARY, _FILE = "LD_PRELOAD", "FAKETIME_TIMESTAMP_FILE"
 _PLACES = (
@@ -35,7 +35,7 @@ _PLACES = (
 
 
 def library(places: Sequence[str] = _PLACES) -> Path:
-    """Raises `LocalStackError`, which says what to install."""
+    """Raises `LocalStackError` with the package to install."""
     for place in places:
         for found in sorted(Path("/").glob(place.lstrip("/"))):
             return found
@@ -57,7 +57,7 @@ def remove_left(memory: Path = Path("/dev/shm")) -> None:  # noqa: S108 - where 
     for left in memory.glob("*faketime_s[eh]m_*"):
         pid = left.name.rpartition("_")[2]
         if pid.isdigit() and not psutil.pid_exists(int(pid)):
-            with contextlib.suppress(OSError):  # another user's
+            with contextlib.suppress(OSError):  # it belongs to another user
                 left.unlink()
 
 
@@ -92,7 +92,7 @@ class MovedClock:
         return datetime.now(UTC) + self._offset
 
     def set(self, moment: datetime) -> None:
-        """Move the clock forward to a moment. A past moment moves nothing."""
+        """A past moment moves nothing."""
         ahead = moment - self.now()
         if ahead > timedelta(0):
             self._move(self._offset + _whole(ahead))

@@ -1,4 +1,4 @@
-"""The secrets of the local stack: made once, stored below `.local`, readable by their owner alone."""
+"""The secrets of the local stack: made once, stored below `.local`, readable only by their owner."""
 
 import base64
 import hashlib
@@ -49,7 +49,7 @@ def signing_keys(registry: Path) -> dict[str, tuple[str, str]]:
     try:
         portals = json.loads(registry.read_text())
     except (OSError, ValueError):
-        return {}  # the services say what is wrong with it
+        return {}  # the services report what is wrong with the file
     keys = {entry["portal"]: entry["keys"][0] for entry in portals if entry.get("keys")}
     return {portal: (key["id"], key["secret"]) for portal, key in keys.items()}
 
@@ -70,7 +70,7 @@ def api_tokens_file(directory: Path) -> Path:
 
 
 def write_privately(path: Path, text: str) -> None:
-    """Replace a file atomically, readable by its owner alone."""
+    """Replace a file atomically. Only its owner can read it."""
     descriptor, draft = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)  # mode 600
     with os.fdopen(descriptor, "w") as file:
         file.write(text)

@@ -36,7 +36,7 @@ class Folder:
         return self._lock is not None
 
     def take(self) -> None:
-        """Lock the folder. Raises `LocalStackError` if another stack runs in it or it cannot be written."""
+        """Raises `LocalStackError` if another stack runs in the folder or it cannot be written."""
         with writing(self.path):
             self.path.mkdir(parents=True, exist_ok=True)
             unprivileged.close_to_others(self.path)
@@ -54,7 +54,7 @@ class Folder:
         lock.write(str(os.getpid()))
         lock.flush()
         self._lock = lock
-        self.description.unlink(missing_ok=True)  # left by a stack that was killed
+        self.description.unlink(missing_ok=True)  # a killed stack has left it
 
     def release(self) -> None:
         if self._lock is not None:
@@ -66,7 +66,6 @@ class Folder:
         return self.path / "logs" / f"{part}-{number}.log"
 
     def set_logs_aside(self) -> None:
-        """Move the last run's logs to `logs/previous`."""
         previous = self.path / "logs" / "previous"
         shutil.rmtree(previous, ignore_errors=True)
         previous.mkdir(parents=True)

@@ -1,7 +1,4 @@
-"""Reads topics, mails, databases and consumer groups from outside.
-
-It reads topics without a consumer group, databases in read-only sessions, and judges nothing.
-"""
+"""Reads topics without a consumer group, databases in read-only sessions, and mails."""
 
 import asyncio
 import contextlib
@@ -51,7 +48,7 @@ async def following(topic: str, connection: Mapping[str, Any], take: Take) -> As
     finally:
         reading.cancel()
         await _end_of(reading)
-        # If the broker is gone, aiokafka cancels what it waits for, and so its own stop.
+        # If the broker is gone, aiokafka cancels the tasks that it awaits, and so its own stop.
         await _end_of(asyncio.create_task(consumer.stop()))
 
 
@@ -104,7 +101,7 @@ class Mailbox:
         return len(self.letters)
 
     def _names(self) -> set[str]:
-        # Far quicker than Path.iterdir, with thousands of files and several looks a second.
+        # Far quicker than Path.iterdir, with thousands of files and several reads a second.
         return set(os.listdir(self._directory))  # noqa: PTH208
 
     def by_address(self) -> Counter[str]:

@@ -1,12 +1,10 @@
-"""Chooses the standard TCP port if it is free, otherwise another."""
-
 import random
 import socket
 
 LOOPBACK = "127.0.0.1"
 
-# Below the range that Linux (32768 up) and macOS (49152 up) hand to outgoing connections: a server that
-# is stopped and started again on its port must not find a client's own socket sitting there.
+# Below the range for outgoing connections on Linux (32768 up) and macOS (49152 up): a server that is started
+# again on its port must not find a client's socket there.
 FIRST, LAST = 20_000, 32_000
 
 
@@ -17,7 +15,7 @@ def is_free(port: int) -> bool:
             listener.bind((LOOPBACK, port))
         except OSError:
             return False
-    # macOS lets a loopback bind succeed beside a server on every address; only a connection tells.
+    # macOS lets a loopback bind succeed beside a server on every address, so only a connection shows it.
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as client:
         client.settimeout(0.5)
         return client.connect_ex((LOOPBACK, port)) != 0
@@ -28,7 +26,7 @@ _given: set[int] = set()
 
 
 def free_port() -> int:
-    """Return a free port that was not returned before. Random, so that parallel test runs rarely meet."""
+    """Random, so that parallel test runs rarely meet. Never returns a port twice."""
     for _ in range(500):
         port = random.randint(FIRST, LAST)
         if port not in _given and is_free(port):

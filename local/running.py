@@ -17,10 +17,10 @@ from local.kafka import missing_tools
 from local.services import SERVICES
 from local.stack import SENDER, BrokerKind, Stack, StackOptions
 
-# The day of the offer that the first run makes today's: the MOOC and the local events can be asked for, the
-# first webinar is over, most sessions are still to come.
+# The day of the offer that the first run shows as today: the MOOC and the local events are open for
+# enrolment, the first webinar is over, most sessions are still to come.
 OFFER_DAY = date(2025, 3, 10)
-_OFFER_STAYS = timedelta(days=18)  # then enrolment in the MOOC is closed, and the offer is moved again
+_OFFER_STAYS = timedelta(days=18)  # then enrolment in the MOOC has closed, and the offer is moved again
 
 _STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -40,7 +40,7 @@ def run(options: StackOptions, say: Callable[[str], None]) -> None:
 
 def best_broker(say: Callable[[str], None]) -> BrokerKind:
     if os.environ.get("KAFKA_BOOTSTRAP_SERVERS"):
-        return "embedded"  # which is not started either
+        return "embedded"  # the given broker is used, and this kind is never started
     problem = missing_tools()
     if problem is None:
         say("Broker: Apache Kafka, since Java and Maven are here (BROKER=embedded takes the one in memory).")

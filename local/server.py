@@ -12,7 +12,7 @@ _STABLE_SECONDS = 30.0
 
 
 class LocalServer(ABC):
-    """A server in a child process. The context manager stops it. `title` is its name in messages."""
+    """The context manager stops it. `title` is its name in messages."""
 
     title: str
     start_seconds: float = 20.0
@@ -24,12 +24,12 @@ class LocalServer(ABC):
 
     @property
     def pid(self) -> int:
-        """Return the process's id. Raises `LocalStackError` if the server does not run."""
+        """Raises `LocalStackError` if the server does not run."""
         return self.child.pid
 
     @property
     def child(self) -> Child:
-        """Raises `LocalStackError` when it was stopped."""
+        """Raises `LocalStackError` if the server was stopped."""
         if self._child is None:
             raise LocalStackError(f"{self.title} is not running")
         return self._child
@@ -51,12 +51,12 @@ class LocalServer(ABC):
             self._child.kill()
 
     def restart(self) -> None:
-        """Start again on the same ports and data, whether the process is stopped, killed or running."""
+        """Use the same ports and data, whether the process is stopped, killed or running."""
         self.stop()
         self.start()
 
     def start(self) -> Self:
-        """Start the server and return it once it answers. Otherwise kill it and raise `LocalStackError`."""
+        """Return once the server answers. Otherwise kill it and raise `LocalStackError`."""
         self._begin()
         try:
             self.wait_until_ready()
@@ -103,7 +103,7 @@ class LocalServer(ABC):
 
     @abstractmethod
     def answers(self) -> bool:
-        """Return whether the server works. Another process's answer from its port does not count."""
+        """Another process's answer from its port does not count."""
 
     def __enter__(self) -> Self:
         return self

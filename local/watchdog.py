@@ -4,11 +4,11 @@ Run it as a script with a pipe on standard input: `+PID SIGNAL` watches a proces
 pipe closes when the supervisor ends, in any way. Watched processes then get their signal, and SIGKILL five
 seconds later.
 
-Linux' PR_SET_PDEATHSIG would be shorter. But it fires when the starting *thread* ends, is lost when the
-child changes its user (Postgres started by root), does not exist on macOS, and cannot let Postgres shut down
+Linux' PR_SET_PDEATHSIG would be shorter. But it fires when the starting *thread* ends, is lost when the child
+changes its user (Postgres started by root), does not exist on macOS, and cannot let Postgres shut down
 properly.
 
-It uses the standard library alone and never imports the project, because it starts with every stack.
+It starts with every stack, so it imports only the standard library.
 """
 
 import os

@@ -20,7 +20,7 @@ from local.stack import Stack, StackOptions
 
 PORTALS = ("inscriptions-en-ligne", "portail-bretagne", "portail-la-reunion")
 
-# The demonstration does not wait as long as an installation, unless its environment says otherwise.
+# The demonstration waits less than an installation, unless its environment sets another time.
 IMPATIENCE = {
     "ENROLMENT_PENDING_SESSION_SECONDS": "12",
     "ENROLMENT_LONGEST_HOLD_SECONDS": "8",
@@ -32,7 +32,7 @@ FULL_DAY = Crowd()
 def demo(options: StackOptions, say: Say, crowd: Crowd = FULL_DAY) -> int:
     """Return 0 if the model and the system agree.
 
-    The demonstration uses new databases and a new broker, so that the data of `make run` stays.
+    It uses new databases and a new broker, so that the data of `make run` stays.
     """
     began = time.monotonic()
     if options.environment.get("SMTP_HOST"):

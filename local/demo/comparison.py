@@ -70,7 +70,7 @@ def compare_answers(model: ReferenceModel, decisions: DecisionLog, differences: 
         if key in model.answers and given[0] != model.answers[key]
     ]
     differences.add("wrong", len(different), f"answers that should be others, such as {different[:3]}")
-    # Nobody outside knows the ids that the page behind a link and the API give to requests.
+    # Only the services know the ids of requests made by a letter's page or by the API.
     others = Counter(
         (given[0], decisions.sessions[key], key[1])
         for key, given in decisions.answers.items()
@@ -114,7 +114,7 @@ def compare_seats(
             for session_id, session in model.sessions.items()
             for agent_id in getattr(session, group)
         )
-        # Answers and mails are counted as lost or duplicated by the other comparisons.
+        # The other comparisons count lost and duplicated answers and mails.
         differences.add_between(expected, seats.get(state, Counter()), ("wrong", "wrong"), f"{state} agents")
 
 

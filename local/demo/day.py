@@ -1,5 +1,3 @@
-"""Plays the demonstration's day on a running stack. Slow effects go on during the next steps."""
-
 import asyncio
 import secrets
 import time
@@ -39,7 +37,7 @@ OFFER_PAGE = "/inscriptions/offre"
 
 
 class TimeIsUp(Exception):
-    """An awaited effect did not come in time. The comparison at the end says which."""
+    """An awaited effect did not come in time."""
 
 
 class Day:
@@ -69,7 +67,7 @@ class Day:
     async def begin(
         cls, stack: Stack, keys: Mapping[str, SigningKey], say: Say, began: float
     ) -> AsyncIterator["Day"]:
-        """Connect to the stack. `keys` has the key of each portal; `began` is when the command started."""
+        """`keys` has the key of each portal; `began` is when the command started."""
         async with AsyncExitStack() as connections:
             enter = connections.enter_async_context
             portals = [
@@ -90,7 +88,7 @@ class Day:
             )
 
     async def play(self, crowd: Crowd) -> None:
-        """Play the day. Stop early if nothing arrives for `PATIENCE_SECONDS`."""
+        """Stop early if nothing arrives for `PATIENCE_SECONDS`."""
         try:
             await self._play(crowd)
         except TimeIsUp as late:
@@ -152,13 +150,16 @@ class Day:
         bespoke = requests.bespoke(trainees[0].employer, "enjeux-ia", len(trainees))
         await self._publish([bespoke])
         await self._publish(script.crowd())
-        for request in [*script.groups(), *script.waiting_together()]:  # in this order, whatever the portal
+        for request in [
+            *script.groups(),
+            *script.waiting_together(),
+        ]:  # in this order for each portal
             await self._publish([request])
         await self._publish(script.reserved_seats())
         await self._publish_malformed(script.malformed())
         private = await self._agree_on_private_session(bespoke)
         await self._publish(script.nominations(private, trainees))
-        # Requests for sessions that do not exist are answered last, when patience ends.
+        # Requests for unknown sessions are answered last, when patience ends.
         await self._wait_for_answers(but_unknown=True)
 
     async def _agree_on_private_session(self, bespoke: Request) -> CatalogueSession:
@@ -191,7 +192,7 @@ class Day:
             wanted = {name: value for name, value in agent.as_json().items() if name != "agent_id"}
             path = f"/api/v1/sessions/{session.session_id}/enrolments"
             entry = await self._enrolment.call("POST", path, {**wanted, "above_capacity": reason})
-            enrolled = replace(agent, agent_id=entry["agent"]["agent_id"])  # the service invents one
+            enrolled = replace(agent, agent_id=entry["agent"]["agent_id"])  # the service makes up the id
             self.model.enrol_by_hand(session.session_id, enrolled, above_capacity=reason is not None)
         await self._publish(script.after_hand())
 
@@ -311,7 +312,7 @@ class Day:
     async def _wait_for_consequences(self, *states: str) -> None:
         """Return once all consequences with these states have come.
 
-        Consequences with other states are not awaited: if one of them fails, the later steps still run.
+        If a consequence with another state fails, the later steps still run.
         """
 
         async def all_came() -> bool:
@@ -331,7 +332,7 @@ class Day:
         await self._wait_until("mails", all_settled)
 
     async def _wait_until(self, what: str, condition: Callable[[], Awaitable[bool]]) -> None:
-        """Return when the condition is true. Raises `TimeIsUp` when nothing has come for too long."""
+        """Raises `TimeIsUp` when nothing has come for too long."""
         began = time.monotonic()
         while not await condition():
             if time.monotonic() - max(began, self._progress.made_at) > PATIENCE_SECONDS:

@@ -128,7 +128,7 @@ async def _read(
         "WHERE state IN ('enrolled', 'offered', 'waitlisted')"
     ):
         seats[row["state"]][row["session_id"], row["agent_id"]] += 1
-    # Decisions on one session are taken under its lock: their order is that of the outbox.
+    # Decisions on one session are made under its lock, so the outbox has them in order.
     events = await enrolment.fetch("SELECT type, data FROM outbox WHERE topic = $1 ORDER BY id", DECISIONS)
     changes = [change_by(row["type"].split(".")[-2], json.loads(row["data"])) for row in events]
     unsent = await notifier.fetch(

@@ -15,7 +15,7 @@ from local.people import Agent, Population
 from local.portal import requests
 from local.portal.requests import Request
 
-# Small sessions whose seats and lines are for one purpose, which withdrawals at random would spoil.
+# Small sessions that each show one case, which random withdrawals would spoil.
 _OF_THEIR_OWN = (
     "reserved", "offers", "by_link", "selection", "two_steps", "groups", "together", "moving", "by_hand",
     "full", "too_few",
@@ -30,7 +30,7 @@ _CROWD_OF = {
 class Crowd:
     """How many agents ask for a MOOC and for the most popular session, and the most sessions of each kind.
 
-    ``most_sessions``: None for all.
+    ``most_sessions`` None means all.
     """
 
     mooc: int = 520
@@ -59,7 +59,7 @@ class RequestScript:
         return [self._people.agent("occitanie") for _ in range(6)]
 
     def crowd(self) -> list[Request]:
-        """Every agent requests a seat. Some request twice, and some requests are sent again."""
+        """Some agents request twice, and some requests are sent again."""
         sessions, small = self._sessions, self._sessions.small
         wanted = [
             *((session, self._crowd.mooc) for session in sessions.mooc),
@@ -142,7 +142,7 @@ class RequestScript:
     # ------------------------------------------------------------------ second act: seats change hands
 
     def ranking(self, part: str) -> tuple[list[str], list[str]]:
-        """Two thirds of the candidates are ranked, more than there are seats. The others are not selected."""
+        """More candidates are ranked than there are seats. The other third is not selected."""
         candidates = sorted(self.modelled(part).candidates)
         self._random.shuffle(candidates)
         ranked = len(candidates) * 2 // 3
@@ -178,7 +178,7 @@ class RequestScript:
         ]
 
     def by_hand(self) -> list[tuple[Agent, str | None]]:
-        """An organiser enrols three agents: in the last seat, above the capacity, and on the waiting list."""
+        """The three agents get the last seat, a seat above the capacity, and a place on the waiting list."""
         organiser = self._sessions.of_part("by_hand").organiser
         reasons = (None, "Une chaise de plus a été installée", None)
         return [(self._people.agent(organiser), reason) for reason in reasons]

@@ -18,12 +18,12 @@ _OFFERS = {
 WITH_CONTACT = "inset-angers"
 ORGANISERS_ADDRESS = "organisation.angers@cnfpt.example"
 
-# How far a session's dates must be from now, so that no clock decides what the model cannot know.
+# The shortest time between now and a session's dates, so that the clock decides nothing.
 _MARGIN = timedelta(minutes=10)
-# How many days before a session letters go out that nobody requests.
+# Days before a session on which scheduled letters leave.
 _LETTERS_DAYS_BEFORE = (1, 7, 15)
 _PARIS = ZoneInfo("Europe/Paris")
-_IN_EUROPE = 13  # of the delegations, which come first: the others have clocks of their own
+_IN_EUROPE = 13  # the first delegations are in Europe; the others have other clocks
 
 
 @dataclass(frozen=True)
@@ -90,10 +90,7 @@ def choose_sessions(
 
 
 def _has_letters_now(document: Mapping[str, Any], now: datetime) -> bool:
-    """Return whether reminders or joining instructions leave about now.
-
-    The demonstration cannot know how many letters such a session sends.
-    """
+    """The demonstration cannot know how many reminders or joining instructions leave about now."""
     zone = ZoneInfo(document["timezone"])
     start = datetime.fromisoformat(document["starts_at"]).astimezone(zone)
     moments = [start - timedelta(days=days) for days in _LETTERS_DAYS_BEFORE]
@@ -101,10 +98,7 @@ def _has_letters_now(document: Mapping[str, Any], now: datetime) -> bool:
 
 
 def daytime_zone(now: datetime) -> str:
-    """Return a time zone where it is day now.
-
-    At night, the letter about a replay would wait until the morning.
-    """
+    """Return a zone where it is day now. At night, the letter about a replay would wait for the morning."""
     zones = ("Europe/Paris", "America/Martinique", "Indian/Reunion", "Pacific/Noumea")
     return next(zone for zone in zones if 8 <= now.astimezone(ZoneInfo(zone)).hour < 19)
 
@@ -136,7 +130,7 @@ def _draft(
     starts_at = _morning(now + timedelta(days=30 + number))
     closes_at = starts_at - timedelta(days=5)
     if begun:
-        # Enrolment goes on for a while after the start: then nobody hears of it when its end is moved.
+        # Enrolment closes a while after the start, so that moving its end causes no letter.
         starts_at, closes_at = now - timedelta(minutes=30), now + timedelta(hours=1)
     seats = {"delegation": "bretagne", "seats": reserved, "release_at": _iso(now + timedelta(days=20))}
     return {
@@ -147,7 +141,7 @@ def _draft(
         "enrolment_closes_at": _iso(closes_at),
         "starts_at": _iso(starts_at),
         "ends_at": _iso(starts_at + (timedelta(hours=2.5) if begun else timedelta(hours=2))),
-        # The letter of a replay waits for the morning of its session: by day it leaves at once.
+        # The letter about a replay waits for the morning in the session's zone. By day it leaves at once.
         "timezone": daytime_zone(now) if kind == "webinar" and begun else "Europe/Paris",
         "waiting_list": "none" if kind == "webinar" else "automatic",
         "approval": "none",

@@ -25,7 +25,7 @@ COLUMNS = {
     "lapsed": "lapsed",
     "not_obtained": "no seat",
 }
-"""The columns of the printed table. In each row, they add up to the demands."""
+"""In each row of the printed table, they add up to the demands."""
 _WIDTH = 100
 
 

@@ -88,7 +88,7 @@ class KafkaBroker(LocalServer):
             cls(Path(directory)).start() as broker,
         ):
             yield broker
-            broker.kill()  # nobody reads its data any more: a stop would take it seconds
+            broker.kill()  # its data is no longer needed, and a stop would take seconds
 
     @property
     def bootstrap_servers(self) -> str:
@@ -182,19 +182,16 @@ def _archive_classes() -> None:
     with tempfile.TemporaryDirectory(prefix="classes-", dir=LIBRARIES.parent) as draft:
         archive = Path(draft) / "classes.jsa"
         broker = KafkaBroker(Path(draft), java_options=[f"-XX:ArchiveClassesAtExit={archive}"])
-        LocalServer.start(broker)  # not prepared: it is what the preparation starts
+        LocalServer.start(broker)  # the archive is not prepared for the broker that makes it
         broker.stop()
-        archive.touch()  # a Java that writes none is not asked again
+        archive.touch()  # a Java that writes no archive is asked only once
         for old in LIBRARIES.parent.glob("classes-*.jsa"):
             old.unlink()
         archive.rename(_archive())
 
 
 def _archive() -> Path:
-    """Return the archive's path for this Java and these libraries.
-
-    Java refuses an archive made with others.
-    """
+    """Return the archive's path for this Java and these libraries. Java refuses an archive of others."""
     java = Path(shutil.which("java") or "java").resolve()
     changed = java.stat().st_mtime_ns if java.exists() else 0
     fits = sha256(f"{_pom_digest()} {java} {changed}".encode()).hexdigest()[:16]
@@ -213,7 +210,7 @@ def _pom_digest() -> str:
 
 
 def _controller_port(directory: Path) -> int:
-    """Return the port of the last start if it is free: the controller's address is stored in the quorum."""
+    """The quorum stores the controller's address, so return the last port if it is free."""
     path = directory / "controller-port"
     try:
         port = int(path.read_text())

@@ -30,7 +30,7 @@ _OWN_POLICY = (
     "default-src 'none'; style-src 'self'; frame-src 'self'; img-src data:; "
     "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 )
-# Links open in a new tab, which is the one thing that is useful in a mail under test.
+# Links open in a new tab: nothing else is useful in a mail under test.
 _MAIL_POLICY = (
     "sandbox allow-popups allow-popups-to-escape-sandbox; default-src 'none'; style-src 'unsafe-inline'; "
     "img-src data:; form-action 'none'; frame-ancestors 'self'"
@@ -137,7 +137,7 @@ def _security(policy: str) -> dict[str, str]:
 
 
 def _download(content: bytes, name: str) -> Response:
-    # Never opened in the browser, whatever the mail says it is.
+    # An attachment is never opened in the browser, whatever type the mail gives.
     disposition = f"attachment; filename*=UTF-8''{quote(name, safe='')}"
     return Response(
         content,
@@ -158,7 +158,7 @@ def _moment(entry: Entry) -> str:
 def _sent(date: str) -> str:
     try:
         moment = parsedate_to_datetime(date)
-        # "-0000" is UTC without a place (RFC 5322, 3.3), which Python gives no zone.
+        # "-0000" is UTC without a place (RFC 5322, 3.3); Python gives it no zone.
         aware = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
         return f"{french.moment(aware.isoformat())}, heure de Paris"
     except (ValueError, OverflowError):

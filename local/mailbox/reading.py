@@ -25,7 +25,7 @@ class ReadAttachment:
 
 @dataclass(frozen=True)
 class ReadMail:
-    """A parsed mail. No field is safe to show as HTML."""
+    """No field is safe to show as HTML."""
 
     fields: list[tuple[str, str]]
     text: str | None

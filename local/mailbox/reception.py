@@ -13,11 +13,11 @@ _MAX_LINE_BYTES = 998  # RFC 5321, 4.5.3.1.6
 
 
 class Reception(SMTP):
-    """Its handler takes a mail with its envelope's fields, and returns the name by which it is kept."""
+    """The handler takes a mail with its envelope's fields, and returns the name of its file."""
 
-    line_length_limit = MAX_MAIL_BYTES  # the size of its reading buffer, despite the name
+    line_length_limit = MAX_MAIL_BYTES  # despite its name, the size of the reading buffer
 
-    async def smtp_DATA(self, arg: str | None) -> None:  # noqa: N802 as aiosmtpd calls it
+    async def smtp_DATA(self, arg: str | None) -> None:  # noqa: N802 aiosmtpd's name
         """Read a mail up to the lone dot (RFC 5321, 4.1.1.4)."""
         if await self.check_helo_needed():
             return
@@ -35,7 +35,7 @@ class Reception(SMTP):
             await self.push("500 5.6.0 Line too long (see RFC 5321, 4.5.3.1.6)")
         else:
             await self.push(self._keep(self.envelope, content))
-        self.envelope = self._create_envelope()  # the transaction is over, whatever became of it
+        self.envelope = self._create_envelope()  # the transaction is over, whether it failed or not
 
     def _keep(self, envelope: Envelope, content: bytes) -> str:
         head = [f"Return-Path: <{envelope.mail_from or ''}>"]
@@ -48,7 +48,7 @@ class Reception(SMTP):
         return f"250 2.0.0 OK: kept as {name}"
 
     def _getaddr(self, arg: str) -> tuple[str | None, str | None]:
-        """Parse a plain address by a fast expression, and other addresses by the library's slow grammar."""
+        """A fast expression parses plain addresses, the library's slow grammar all others."""
         if (plain := _PLAIN_PATH.fullmatch(arg)) is not None:
             return plain["address"], plain["rest"]
         address: tuple[str | None, str | None] = super()._getaddr(arg)
@@ -59,7 +59,7 @@ class Reception(SMTP):
         body, too_big = bytearray(), False
         while True:
             try:
-                # Many a line ends so; only one that is nothing else ends the mail.
+                # Other lines may end like this. Only a line with nothing else ends the mail.
                 body += await self._reader.readuntil(b".\r\n")
             except asyncio.LimitOverrunError as overrun:
                 await self._reader.readexactly(overrun.consumed)
@@ -81,7 +81,7 @@ def reception(keep: Callable[[bytes], str]) -> Callable[[], asyncio.Protocol]:
     settings: dict[str, Any] = {
         "data_size_limit": MAX_MAIL_BYTES,
         "enable_SMTPUTF8": True,
-        "decode_data": False,  # and so 8BITMIME is offered
+        "decode_data": False,  # offers 8BITMIME
         "hostname": "localhost",  # otherwise it asks the DNS at each connection
         "ident": "Parcours mailbox",
     }

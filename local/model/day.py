@@ -26,9 +26,9 @@ class ReferenceModel:
     """Computes the right results of the demonstration.
 
     `answers` has the results of portals' requests. `consequences` has the decisions without a request: the
-    clock, an organiser or another agent's request led to them. `other_answers` has the results of requests
-    by a letter's link or by an organiser (`by_hand`); only the services know the ids of these requests.
-    `mails` counts the due letters by address.
+    clock, an organiser or another agent's request led to them. `other_answers` has the results of requests by
+    a letter's link or by an organiser (`by_hand`); only the services know the ids of these requests. `mails`
+    counts the due letters by address.
     """
 
     def __init__(self, sessions: Iterable[CatalogueSession] = ()) -> None:
@@ -137,10 +137,7 @@ class ReferenceModel:
         return session.terms.format if session else UNKNOWN_FORMAT
 
     def demands(self) -> Counter[str]:
-        """Count the requested seats of each session.
-
-        A group requests a seat for each agent, an organiser one, and a granted move one.
-        """
+        """A group requests a seat for each agent, an organiser one, and a granted move one."""
         demands = Counter(self.by_hand)
         for (request_id, _), verdict in self.answers.items():
             request = self.requests[request_id]

@@ -46,7 +46,7 @@ class Seats:
             if now < reservation.release_at:
                 reserved[reservation.delegation] += reservation.seats
         reserved -= Counter(other.employer.delegation for other in taken)
-        if reserved[agent.employer.delegation]:  # if more is reserved than there is, the first to come has it
+        if reserved[agent.employer.delegation]:  # with too many reservations, the first agents get the seats
             return len(taken) < self.capacity
         return len(taken) + reserved.total() < self.capacity
 
@@ -67,8 +67,8 @@ class Seats:
     ) -> tuple[Sequence[A], list[A]]:
         """Return the next place in line that fits, and the agents before it for whom seats are kept.
 
-        A place is one agent or a group (rule 17). A group keeps the free seats if it only lacks seats,
-        unless it was `passed`. Nobody gets a seat after `ends_at`.
+        A place is one agent or a group (rule 17). A group keeps the free seats if it only lacks seats, unless
+        it was `passed`. Nobody gets a seat after `ends_at`.
         """
         kept: list[A] = []
         for place in line:

@@ -111,7 +111,7 @@ class SessionModel:
         return Verdict("enrolled")
 
     def correct(self, agent: Agent) -> str | None:
-        """Return the agent's former address, or None if the agent is not here."""
+        """None if the agent is not here."""
         for group in self._live():
             if (former := group.get(agent.agent_id)) is not None:
                 group[agent.agent_id] = agent
@@ -128,7 +128,7 @@ class SessionModel:
         return agents
 
     def reason_to_refuse(self, agent: Agent, received_at: datetime) -> str | None:
-        """Return None if the request is accepted."""
+        """None if the request is accepted."""
         terms = self.terms
         if self.cancelled:
             return "session_cancelled"

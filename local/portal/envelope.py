@@ -1,5 +1,3 @@
-"""CloudEvents on Kafka in binary mode: writes requests as signed records, and reads records as events."""
-
 import base64
 import hmac
 import json
@@ -23,7 +21,7 @@ class SigningKey:
 
     @classmethod
     def of(cls, key_id: str, secret: str) -> Self:
-        """Return the key whose `secret` is `whsec_` and base64."""
+        """`secret` is `whsec_` and base64."""
         return cls(key_id, base64.b64decode(secret.removeprefix("whsec_"), validate=True))
 
     def sign(self, attributes: Mapping[str, str], value: bytes) -> bytes:
@@ -53,12 +51,12 @@ class Envelope:
 
     @property
     def value(self) -> bytes:
-        """Return the record's bytes. They are the same at each call, so the signature stays valid."""
+        """The bytes are the same at each call, so the signature stays valid."""
         return json.dumps(self.data, ensure_ascii=False).encode()
 
 
 def signed(request: Request, source: str, key: SigningKey | None, now: datetime) -> Envelope:
-    """Return the request as a record, signed if there is a key."""
+    """Sign the record if there is a key."""
     attributes = {
         "specversion": "1.0",
         "id": request.id,

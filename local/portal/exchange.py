@@ -72,9 +72,9 @@ class Exchange:
                 group_id=self._settings.group,
                 auto_offset_reset="earliest",
                 enable_auto_commit=False,
-                session_timeout_ms=6_000,  # a portal that was killed is not waited for any longer
+                session_timeout_ms=6_000,  # after this time the group stops waiting for a killed portal
                 heartbeat_interval_ms=2_000,
-                metadata_max_age_ms=5_000,  # the topic may be made after we came
+                metadata_max_age_ms=5_000,  # the topic may be created after the start
             )
             try:
                 await consumer.start()

@@ -1,4 +1,4 @@
-"""Stores requests and answers in order, in a file, so that a restart forgets nothing.
+"""Stores requests and answers in order, in a file, so that a restart loses nothing.
 
 Each change appends a line of JSON to the file; the current state is in memory. A request is stored before it
 is sent. After a restart, unacknowledged requests are sent again with the same id.
@@ -20,7 +20,7 @@ from local.portal.people import STAFF, agent_of
 
 @dataclass(frozen=True)
 class Travel:
-    """A request sent or an answer heard. `place` is partition and offset, or None until a broker has it."""
+    """A request sent or an answer read. `place` is partition and offset, or None until a broker has it."""
 
     way: Literal["sent", "heard"]
     envelope: Envelope
@@ -52,10 +52,9 @@ class Journal:
         self._add({"move": "taken", "id": envelope.id, "place": [partition, offset]})
 
     def add_answers(self, answers: Sequence[tuple[Envelope, int, int]]) -> None:
-        """Store the answers that are new.
+        """Store the new answers.
 
-        Answers about agents of other portals of the same issuer are not stored: everybody who tries `essai`
-        shares one.
+        Leave out answers about agents of other portals of the issuer: everybody who tries `essai` shares one.
         """
         for envelope, partition, offset in answers:
             if self._is_ours(envelope) and _identity("heard", envelope) not in self._index:

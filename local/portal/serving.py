@@ -19,7 +19,7 @@ from local.portal.settings import Settings, from_environment
 def serve(host: str, port: int, directory: Path, announce: Callable[[str], None]) -> None:
     """Run until SIGINT or SIGTERM. Raises `LocalStackError`."""
     logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s", level=logging.INFO)
-    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # what matters of it is said by `exchange.py`
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # `exchange.py` logs the important parts
     logging.getLogger("httpx").setLevel(logging.WARNING)
     try:
         settings = from_environment()
@@ -31,7 +31,7 @@ def serve(host: str, port: int, directory: Path, announce: Callable[[str], None]
     except OSError as error:
         raise LocalStackError(f"the portal cannot listen on {host}:{port} ({error.strerror})") from None
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: None)  # uvicorn raises what it caught again: we end by ourselves
+        signal.signal(number, lambda *_: None)  # uvicorn raises the signal again: ignore it
     announce(f"Portal {settings.portal}: http://{host}:{port}")
     asyncio.run(_serve(settings, web, Journal(directory / "journal.jsonl")))
 
@@ -44,9 +44,9 @@ async def _serve(settings: Settings, web: socket.socket, journal: Journal) -> No
             log_config=None,
             access_log=False,
             lifespan="off",
-            timeout_graceful_shutdown=1,  # whoever waits for news asks again
+            timeout_graceful_shutdown=1,  # a page that waits for news asks again
         )
-        # A task that fails ends the process, which is started again and reads its journal.
+        # A failed task ends the process. The next process reads the journal.
         async with asyncio.TaskGroup() as tasks:
             work = [tasks.create_task(exchange.send()), tasks.create_task(exchange.listen())]
             await uvicorn.Server(config).serve(sockets=[web])

@@ -9,10 +9,9 @@ from local.portal.envelope import SigningKey
 
 @dataclass(frozen=True)
 class Settings:
-    """The settings of the example portal.
+    """Without a `key`, requests are not signed; only `essai` may send such requests, in a trial.
 
-    Without a `key`, requests are not signed; only `essai` may send such requests, in a trial. `catalogue` is
-    the API's address. `catalogue_pages` and `mails` are addresses for links in pages, or "".
+    `catalogue` is the API's address. `catalogue_pages` and `mails` are addresses for links in pages, or "".
     """
 
     portal: str

@@ -123,7 +123,7 @@ class Standings:
             data.get("asked", "enrolment") != "enrolment"
             or (standing.live and data.get("reason") == "already_enrolled")
         ):
-            standing.refusal = travel  # what was asked changes nothing
+            standing.refusal = travel  # the request changes nothing
         elif name in STATES and not _is_older(data, standing.decision):
             standing.state, standing.decision, standing.agent = STATES[name], data, data["agent"]
 
@@ -138,9 +138,6 @@ class Standings:
 
 
 def _is_older(data: dict[str, Any], known: dict[str, Any]) -> bool:
-    """Return whether an answer is older than the known one, as answers may come late.
-
-    Versions count within an enrolment.
-    """
+    """Answers may come late. Versions count within an enrolment."""
     same = data.get("enrolment_id") == known.get("enrolment_id")
     return same and int(data.get("version", 0)) < int(known.get("version", 0))

@@ -44,7 +44,7 @@ def iso(written: str) -> str:
 
 
 class Year:
-    """The running year. `requests` has the ids of each agent's requests."""
+    """`requests` has the ids of each agent's requests."""
 
     def __init__(
         self, stack: Stack, people: Mapping[str, Agent], portal: Portal, *, apis: Mapping[str, ApiClient]
@@ -83,7 +83,7 @@ class Year:
 
 
 def start_again(processes: Sequence[LocalService]) -> None:
-    """Stop the processes, and return once the stack has started them again and they are ready."""
+    """Return once the stack has started the processes again and they are ready."""
     for process in processes:
         process.child.stop()
     for process in processes:

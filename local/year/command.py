@@ -44,7 +44,7 @@ def year(broker: BrokerKind | None, directory: Path, say: Say) -> int:
 
     def play(kind: BrokerKind) -> int:
         if kind == "kafka" and problem is None:
-            kafka.prepare()  # fetched now: no server's certificate is valid in another year
+            kafka.prepare()  # fetched now, because no server's certificate is valid in another year
         with MovedClock.lend(paris(ANNOUNCEMENT)) as clock:
             return _play(StackOptions(broker=kind, directory=directory), clock, say)
 

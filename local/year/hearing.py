@@ -58,7 +58,7 @@ def answer_in(name: str, data: Mapping[str, Any]) -> str:
 
 @dataclass
 class Answers:
-    """Collects the answers of a portal. Each event counts once, by its id."""
+    """Each event of a portal counts once, by its id."""
 
     _heard: list[tuple[str, str, Heard]] = field(default_factory=list)
 

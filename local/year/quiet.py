@@ -1,5 +1,3 @@
-"""Waits until all is read, decided, published and sent."""
-
 import asyncio
 import time
 from collections.abc import AsyncIterator, Mapping
@@ -65,7 +63,7 @@ class Quiet:
         await self._until_steady(self._clock.now(), _STEADY_SECONDS)
 
     async def settle(self) -> None:
-        """Wait until the act's effects have ended, without waiting for the services' scheduled jobs."""
+        """Wait for the act's effects, but not for the services' scheduled jobs."""
         await self._until_steady(_EPOCH, _SETTLED_SECONDS)
 
     async def wait_until_all_is_read(self) -> None:

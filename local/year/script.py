@@ -1,5 +1,3 @@
-"""Moves the clock from stop to stop, and does the acts that are due."""
-
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -15,7 +13,7 @@ from local.year.timeline import parse
 
 Say = Callable[[str], None]
 _HOUR = " 10:00"
-"""At this hour the letters of the morning have come."""
+"""By this hour the letters of the morning have come."""
 _LETTERS_WAIT = timedelta(minutes=2)
 
 
@@ -59,11 +57,11 @@ class Script:
     async def _stop(self, moment: datetime, acts: Sequence[Act]) -> None:
         await self.go_to(moment)
         for act in acts:
-            # One after the other: what two people do in the same minute has an order.
+            # One after the other, because two acts in the same minute have an order.
             await act.does(self._year)
             await self._quiet.settle()
         if acts:
-            # A letter may wait for a minute for what it says.
+            # A letter may wait a minute for the facts that it reports.
             await self.go_to(self._clock.now() + _LETTERS_WAIT)
 
     async def go_to(self, moment: datetime) -> None:

@@ -2,8 +2,7 @@
 
 A file has `people` and `situations`. A person is `Given, Family, delegation`, with a function if it is not
 `agent`; or is `like` another person with another `email`; or is a `name` with an `email` and the `bespoke`
-request that they made. An `email` without @ is another person's. `figurant-7` is any person who fills a
-seat.
+request that they made. An `email` without @ is another person's. `figurant-7` is any person who fills a seat.
 
 A situation has its `sessions`, its `acts` (a line each: moment, verb of `acts.py`, words, `name=value`) and
 what each person `hears`, a line each (`timeline.py`). The clock also stops at its `stops`. `forgotten` names
@@ -24,7 +23,7 @@ from local.people import Agent, Authority, plain
 from local.year.acts import VERBS, Year, iso, whole_days
 
 MARK = "an25"
-"""Each identifier and address of the year contains it: rows without it are about nobody of the year."""
+"""Each identifier and address of the year contains it, so other rows are about nobody of the year."""
 PUBLISHED = "2025-02-27 10:00"
 OPENS = "2025-03-03 09:00"
 _OPTION = re.compile(r"([a-z_]+)=(.*)")
