@@ -59,6 +59,7 @@ async def run(*, on_kafka: bool = True) -> dict[str, float]:
         if STATEMENTS:
             with PostgresServer(Path(folder) / "postgres").start() as postgres:
                 postgres.execute("ALTER SYSTEM SET shared_preload_libraries = 'pg_stat_statements'")
+                postgres.execute("ALTER SYSTEM SET pg_stat_statements.track_planning = on")
         options = StackOptions(
             broker="kafka" if on_kafka else "embedded",
             directory=Path(folder),
@@ -271,7 +272,8 @@ class StackLoad:
             rows = await database.fetch(_LEDGER, [*DATABASES], STATEMENTS)
         for row in rows:
             print(
-                f"{row['datname']:18} {row['ms'] * 1_000 / REQUESTS:6.1f} µs {row['calls']:7} calls "
+                f"{row['datname']:18} {row['ms'] * 1_000 / REQUESTS:6.1f} µs, "
+                f"{row['planning'] * 1_000 / REQUESTS:6.1f} planning {row['calls']:7} calls "
                 f"{row['rows']:8} rows {row['wal'] / REQUESTS:6.0f} bytes of WAL  "
                 + " ".join(row["query"].split())[:100],
                 file=sys.stderr,
@@ -290,8 +292,9 @@ _SIZES = """
      WHERE relkind IN ('r', 'i', 't') AND relnamespace = 'public'::regnamespace ORDER BY size DESC LIMIT $1"""
 _LEDGER = """
     SELECT * FROM (
-           SELECT datname, query, calls, rows, total_exec_time AS ms, wal_bytes AS wal,
-                  row_number() OVER (PARTITION BY datname ORDER BY total_exec_time DESC) AS place
+           SELECT datname, query, calls, rows, total_exec_time AS ms, total_plan_time AS planning,
+                  wal_bytes AS wal, row_number() OVER (
+                  PARTITION BY datname ORDER BY total_exec_time + total_plan_time DESC) AS place
              FROM pg_stat_statements JOIN pg_database ON pg_database.oid = dbid
             WHERE datname = ANY($1)) AS ordered
      WHERE place <= $2 ORDER BY datname, place"""
