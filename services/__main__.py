@@ -7,14 +7,12 @@ SERVICES = ("catalogue", "enrolment", "notifier")
 FILES = ("portals", "tokens")
 """Commands about files that all services read."""
 ACROSS = ("agent", "person", "logins")
-"""Commands about one person in several services."""
 CONSOLE = ("status", "lag", "doctor", "trace", "topics", "dead-letters", "outbox", "mails")
-"""Commands about the state of all services."""
 _OURS = ("services", "shared")
 
 
 def main() -> None:
-    """Each service needs only its own dependencies, so only the named one is imported."""
+    """Import only the named service: each needs only its own dependencies."""
     name = sys.argv[1] if len(sys.argv) > 1 else ""
     if name in SERVICES or name in ACROSS:
         module = f"services.{name}"

@@ -1,6 +1,6 @@
 """``parcours agent find | export | correct | erase | erasures``: operators' actions on an agent.
 
-A tool of operators, who have the settings of all three services: no service reads another's database.
+Operators have the settings of all three services: no service reads another's database.
 """
 
 import getpass
@@ -102,7 +102,7 @@ def find(address: Address) -> None:
 
 
 def address_of(typed: str) -> str:
-    """Return the address. Exits with status 2 if it is invalid."""
+    """Exits with status 2 for an invalid address."""
     address = typed.strip()
     if not is_address(address):
         stop("This is no address: it has one @, and a domain after it.", 2)
@@ -115,10 +115,7 @@ class _Known(NamedTuple):
 
 
 def _known_by(definition: Definition, addresses: Iterable[str], *, but: AgentKey | None = None) -> _Known:
-    """Return the agents and dead letters with these addresses, except the agent ``but``.
-
-    The read is recorded.
-    """
+    """Return the agents and dead letters with these addresses, except ``but``. The read is recorded."""
 
     async def read(process: Process) -> _Known:
         agents: set[AgentKey] = set()
@@ -206,7 +203,7 @@ def print_export(who: AgentKey | str, named: Mapping[str, str], page: Path | Non
 
 
 def _agent(issuer: str, agent_id: str) -> AgentKey:
-    """Return the agent. Exits with status 2 for an impossible identifier or issuer."""
+    """Exits with status 2 for an impossible identifier or issuer."""
     if not issuer or not is_issuer(issuer):
         stop(f"{issuer!r} cannot be an issuer: small letters, digits and hyphens, 60 at most.", 2)
     if not is_agent_id(agent_id):
@@ -288,7 +285,7 @@ def _ask(
 def erase(issuer: IssuerArgument, agent_id: AgentIdArgument, by: Actor) -> None:
     """The outbox of the enrolment service stores the request and publishes it."""
     agent = _agent(issuer, agent_id)
-    known, others = _addresses_of(agent), _others_of(agent)  # before what is known of the agent ends
+    known, others = _addresses_of(agent), _others_of(agent)  # before the agent's data is erased
 
     request_id = _ask(
         lambda tx, process: erasure.request(tx, process.eraser.outbox, agent, clock.now()),

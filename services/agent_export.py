@@ -1,4 +1,4 @@
-"""What is kept of a person, as a page that they can read and print (article 15 of the RGPD)."""
+"""What is kept of a person, as a page to read and print (article 15 of the RGPD)."""
 
 import json
 import re
@@ -68,7 +68,7 @@ def _place(table: str) -> tuple[bool, int]:
 
 
 def _readable(table: str, rows: Sequence[ExportedRow], entries: Sequence[PersonalData]) -> list[KeptRow]:
-    # Of several entries the first says what a column is called.
+    # Of several entries the first gives a column's name.
     columns = {name: what for held in reversed(entries) for name, what in held.columns.items()}
     names = {**_COLUMNS, **columns}
     return [
@@ -99,7 +99,6 @@ def _of_session(row: ExportedRow) -> list[tuple[str, str]]:
 
 
 def _zone_of(row: ExportedRow) -> str:
-    """Return the session's time zone, or Paris."""
     return str((row.get("session") or {}).get("timezone", PARIS))
 
 
@@ -111,7 +110,7 @@ def _moment_of(row: ExportedRow) -> tuple[str, int]:
 def _text_in(table: str, name: str, value: Any, timezone: str) -> str:
     match name, value:
         case "module", int():
-            return str(value + 1)  # counted from 0 in tables, and from 1 in what was decided
+            return str(value + 1)  # tables count from 0, decisions from 1
         case "value", list():
             return "\n".join(labels.ADJUSTMENTS.get(code, code) for code in value)
         case "interest", str():
@@ -163,7 +162,7 @@ def _text_of_json(text: str, timezone: str) -> str:
 
 _IS_MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|\+00:00)").fullmatch
 _MOMENTS = ("received_at", "recorded_at", "at", "called_for_at", "since", "created_at", "requested_at")
-"""Columns with the time of a row; the first that it has counts."""
+"""Columns with the time of a row; the first that the row has counts."""
 _TABLES: Mapping[str, str] = {
     "enrolment": "Vos inscriptions",
     "timeline": "Ce qui est arrivé à vos demandes",
@@ -241,7 +240,6 @@ _FIELDS: Mapping[str, str] = {
     "siret": "SIRET",
     "waiting": "personnes en attente",
 }
-"""The page's names of event fields; others keep their names."""
 _INTERESTS: Mapping[str, Mapping[str, str]] = {
     "theme": labels.THEMES,
     "delegation": labels.DELEGATIONS,

@@ -1,7 +1,7 @@
 """Files for deployment, made from settings, topics and rights.
 
-``python -m services.deployment write`` writes an example of ``.env``, the settings that the Helm chart
-knows, and the topics and users as resources of Strimzi. ``check`` fails if a stored file differs.
+``python -m services.deployment write`` writes an example of ``.env``, the settings that the Helm chart knows,
+and the topics and users as resources of Strimzi. ``check`` fails if a stored file differs.
 """
 
 import json
@@ -158,7 +158,6 @@ def _kinds(settings: Iterable[tuple[str, FieldInfo]]) -> dict[str, list[str]]:
 
 
 def chart_schema() -> str:
-    """Setting names in the schema are those of the code."""
     schema = json.loads((ROOT / CHART / "values.schema.json").read_text())
     fields = dict(field for service in SERVICES for field in _of_chart(service))
     from_values = {name: _text_of(name, field) for name, field in fields.items() if not _is_file(name, field)}
@@ -175,7 +174,7 @@ def _of_chart(service: str) -> Iterator[tuple[str, FieldInfo]]:
 
 
 def _is_file(name: str, field: FieldInfo) -> bool:
-    """The chart takes such a setting from a secret alone, mounted as a file."""
+    """The chart takes such a setting only from a secret mounted as a file."""
     return is_secret(name, field) or is_path(field)
 
 

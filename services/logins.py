@@ -1,7 +1,7 @@
 """``parcours logins end``: the log-ins of one member of the staff, in all services with log-ins.
 
-A tool of operators, who have the settings of these services. For log-ins by token use ``parcours tokens
-revoke``. The identity provider must also close the account of a person who must not return.
+For log-ins by token use ``parcours tokens revoke``. The identity provider must also close the account of a
+person who must not return.
 """
 
 from typing import Annotated
@@ -29,7 +29,7 @@ app = typer.Typer(
 
 @app.callback()
 def logins() -> None:
-    """This keeps the command name ``end``: typer drops the name of a single command."""
+    """Without it typer would drop the name ``end`` of the single command."""
 
 
 @app.command("end", help="End all log-ins of a person, at once. Close their account at the provider first.")

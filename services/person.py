@@ -1,8 +1,7 @@
 """``parcours person export | erase``: the data about the owner of an address, in all services.
 
-The persons are subscribers by address alone, officers and advisors of bespoke requests, and staff who log
-in. Agents with the address are apart (docs/adr/0040). Like ``parcours agent`` it is a tool of operators, who
-have the settings of all three services.
+The persons are subscribers by address alone, officers and advisors of bespoke requests, and staff who log in.
+``parcours agent`` is for agents with the address (docs/adr/0040).
 """
 
 from uuid import UUID, uuid4

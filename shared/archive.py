@@ -24,7 +24,7 @@ async def measure(tx: Transaction) -> None:
         UNREAD.labels(row.slot_name).set(row.unread)
 
 
-# A temporary slot is that of a base backup.
+# A temporary slot belongs to a base backup.
 _SLOTS = text(
     """
     SELECT slot_name, active, coalesce(pg_wal_lsn_diff(pg_current_wal_lsn(), restart_lsn), 0) AS unread

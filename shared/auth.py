@@ -129,8 +129,6 @@ def read_tokens(path: Path | None, *, trial: bool) -> list[TokenEntry]:
 
 
 class Tokens:
-    """The tokens of the last valid ``API_TOKENS_FILE``."""
-
     def __init__(self, path: Path | None = None, *, trial: bool = False) -> None:
         """Raises :class:`UnreadableTokens`."""
         self._file = ReloadedFile(
@@ -193,10 +191,9 @@ The largest valid body, 20,000 attendance records, has fewer.
 class TokenFirst(APIRoute):
     """A route that checks the token before it reads the body.
 
-    FastAPI alone would read and parse the body first. A body with more names than any valid body is not
-    parsed, because each wrong name would be reported. Use ``APIRouter(route_class=TokenFirst)`` for
-    operations with a token and a body. The check is the dependency that documents the token
-    (:func:`shared.openapi.bearer`).
+    FastAPI alone would parse the body first, and report each wrong name. Use
+    ``APIRouter(route_class=TokenFirst)`` for operations with a token and a body. The check is the dependency
+    that documents the token (:func:`shared.openapi.bearer`).
     """
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
@@ -238,7 +235,7 @@ def let_in(request: Request, who: str) -> None:
 async def refuse_token(request: Request) -> None:
     """Record and count a wrong token. Raises ``LimitMet``.
 
-    A right token still works from a refused network: it has 256 bits, which nobody guesses.
+    A right token still works from a refused network, because its 256 bits cannot be guessed.
     """
     guard: Guard = request.app.state.guard
     if bearer_token(request) is not None:

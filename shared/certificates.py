@@ -14,11 +14,11 @@ END = Gauge(
 )
 
 SOON = timedelta(days=21)
-"""Renew a certificate this long before its end. A service that is not restarted keeps the old one."""
+"""Renew a certificate this long before its end. A service keeps the old one until its restart."""
 
 
 def end_of(certificate: Mapping[str, Any] | None) -> datetime | None:
-    """Return the end of a certificate of ``getpeercert``, or None without TLS or verification."""
+    """None without TLS or verification."""
     if not certificate or "notAfter" not in certificate:
         return None
     return datetime.fromtimestamp(ssl.cert_time_to_seconds(str(certificate["notAfter"])), UTC)
@@ -34,10 +34,7 @@ def forget(by: str) -> None:
 
 
 def files_of(kafka_ca_file: Path | None) -> Mapping[str, Path]:
-    """``SSL_CERT_FILE`` is left out.
-
-    It often contains all public authorities, some of which end at any time.
-    """
+    """``SSL_CERT_FILE`` is left out: it often has all public authorities, some of which always end soon."""
     named = {"KAFKA_CA_FILE": kafka_ca_file, "PGSSLROOTCERT": os.environ.get("PGSSLROOTCERT")}
     return {name: Path(path) for name, path in named.items() if path}
 

@@ -11,14 +11,10 @@ def now() -> datetime:
 
 
 async def pause(until: asyncio.Event, seconds: float) -> None:
-    """Wait ``seconds``, or until the event is set."""
     with contextlib.suppress(TimeoutError):
         await asyncio.wait_for(until.wait(), max(seconds, 0))
 
 
 def backoff(failures: int, most: float) -> float:
-    """Return the seconds to pause after this many failures in a row.
-
-    The pause doubles up to ``most``, with jitter.
-    """
+    """The pause in seconds doubles up to ``most``, with jitter."""
     return min(most, 0.1 * 2.0 ** min(failures, 10)) * random.uniform(0.5, 1.0)  # noqa: S311 jitter, not a secret

@@ -42,7 +42,7 @@ Instance = TypeVar("Instance", bound=SQLModel)
 
 _DIALECT = postgresql.asyncpg.dialect()  # type: ignore[no-untyped-call]  # SQLAlchemy left it untyped
 _MOST_PREPARED = 200
-"""Statements that a connection keeps prepared."""
+"""For each connection."""
 _STREAMED = 1_000
 """Rows of a stream that are read at once."""
 
@@ -54,7 +54,7 @@ class Row(asyncpg.Record):
 
     if TYPE_CHECKING:
 
-        def __eq__(self, other: object) -> bool: ...  # also a tuple
+        def __eq__(self, other: object) -> bool: ...  # as a tuple too
         def __hash__(self) -> int: ...
 
     def __getattr__(self, name: str) -> Any:
@@ -65,7 +65,7 @@ class Row(asyncpg.Record):
 
 
 class Rows(list[Any]):
-    """The rows that a statement returned. ``rowcount`` is their number, or that of the changed rows."""
+    """``rowcount`` is the number of returned rows, or of changed rows."""
 
     def __init__(self, rows: Iterable[Any], rowcount: int | None = None) -> None:
         super().__init__(rows)
@@ -84,7 +84,6 @@ class Rows(list[Any]):
         return self.one() if self else None
 
     def scalars(self) -> "Rows":
-        """Return the first column."""
         return Rows(row[0] for row in self)
 
     def scalar_one(self) -> Any:
@@ -95,8 +94,8 @@ class Transaction:
     """A transaction that the edge commits (ADR 0016), on one connection.
 
     A statement in text goes to asyncpg itself (ADR 0065). A statement made from the classes of ``tables.py``
-    goes through a session of SQLAlchemy. Instances are read, never written to, but by :meth:`add`,
-    :meth:`merge` and :meth:`delete`.
+    goes through a session of SQLAlchemy. Instances are read, and only :meth:`add`, :meth:`merge` and
+    :meth:`delete` write them.
     """
 
     def __init__(self, connection: AsyncConnection, info: Mapping[str, Any]) -> None:
@@ -142,12 +141,12 @@ class Transaction:
         self, statement: TypedReturnsRows[tuple[T]] | Select[T] | ReturningInsert[T]
     ) -> T | None: ...
     async def scalar(self, statement: Any, params: Mapping[str, Any] | None = None) -> Any:
-        """Return the first column of the first row, or None without a row."""
+        """None without a row."""
         rows = await self.execute(statement, params)
         return rows[0][0] if rows else None
 
     async def stream(self, statement: TextClause, params: Mapping[str, Any]) -> AsyncIterator[Row]:
-        """Yield the rows as they are read, all as of one moment."""
+        """All rows are as of one moment."""
         sql, arguments = _positional(statement, params)
         with self._translated_errors(sql, params):
             prepared = await self._prepare(sql)
@@ -205,7 +204,7 @@ class Transaction:
         with self._translated_errors(sql, params):
             prepared = await self._prepare(sql)
             rows = await prepared.fetch(*arguments)
-        number = str(prepared.get_statusmsg()).rpartition(" ")[2]  # of "INSERT 0 5"
+        number = str(prepared.get_statusmsg()).rpartition(" ")[2]  # the 5 of "INSERT 0 5"
         return Rows(rows, int(number) if number.isdecimal() else None)
 
     @contextmanager
@@ -217,7 +216,7 @@ class Transaction:
             if isinstance(error, asyncpg.InvalidCachedStatementError):
                 self._prepared.clear()
             self._prepared.pop(sql, None)
-            cast("Any", error).detail = None  # it quotes rows, and errors end in logs
+            cast("Any", error).detail = None  # the detail quotes rows, and errors are logged
             raise DBAPIError(
                 sql,
                 params,
@@ -231,7 +230,7 @@ class Transaction:
         prepared = self._prepared.pop(sql, None)
         if prepared is None:
             if len(self._prepared) >= _MOST_PREPARED:
-                del self._prepared[next(iter(self._prepared))]  # the one that was used longest ago
+                del self._prepared[next(iter(self._prepared))]  # the least recently used statement
             prepared = await self.driver.prepare(sql, record_class=Row)
         self._prepared[sql] = prepared
         return prepared
@@ -297,11 +296,12 @@ class Database:
             self.url,
             pool_size=pool_size,
             max_overflow=0,
-            # The connection used last first: its statements are prepared, and no more are opened than needed.
+            # The last used connection comes first: its statements are prepared, and no unneeded one is
+            # opened.
             pool_use_lifo=True,
-            # Transactions are begun and ended by asyncpg, not by SQLAlchemy.
+            # asyncpg begins and ends transactions, not SQLAlchemy.
             isolation_level="AUTOCOMMIT",
-            hide_parameters=True,  # they are names and addresses, and errors end in logs
+            hide_parameters=True,  # parameters are names and addresses, and errors are logged
             pool_timeout=30,
             pool_recycle=1800,
             connect_args={
@@ -311,9 +311,9 @@ class Database:
                     "application_name": application_name,
                     # Days of an interval are counted in this zone; with summer time not all have 24 h.
                     "timezone": "UTC",
-                    # A transaction left open by a process that hangs must not hold locks for ever.
+                    # A process that hangs must not hold locks for ever by an open transaction.
                     "idle_in_transaction_session_timeout": "60000",
-                    # Nor may a statement whose process is gone: one that is there gives up after 60 s itself.
+                    # Ends also the statement of a dead process. A living one gives up after 60 s itself.
                     "statement_timeout": "65000",
                     "jit": "off",
                 },
@@ -325,7 +325,7 @@ class Database:
 
     def export_pool(self) -> None:
         pool = self._engine.pool
-        assert isinstance(pool, QueuePool)  # noqa: S101 for the type checker: nothing else is made above
+        assert isinstance(pool, QueuePool)  # noqa: S101 for the type checker: only a QueuePool is made above
         CONNECTIONS.set_function(pool.checkedout)
         MOST_CONNECTIONS.set(pool.size())
 
@@ -349,7 +349,7 @@ class Database:
 
     @asynccontextmanager
     async def quiet_transaction(self) -> AsyncIterator[Transaction]:
-        """Open a transaction that publishes nothing: ``after_commit`` is not called."""
+        """Do not call ``after_commit``: the transaction publishes nothing."""
         async with self.autocommit() as tx:
             transaction = tx.driver.transaction()
             try:
@@ -364,7 +364,7 @@ class Database:
             except asyncio.CancelledError:
                 raise
             except BaseException:
-                # A connection that fell cannot roll back, and need not.
+                # A lost connection cannot roll back, and need not.
                 with contextlib.suppress(*_DRIVER, OSError):
                     await transaction.rollback()
                 raise
@@ -372,9 +372,9 @@ class Database:
 
     @asynccontextmanager
     async def autocommit(self) -> AsyncIterator[Transaction]:
-        """Each statement is a transaction of its own, in one round trip: no ``BEGIN``, no ``COMMIT``.
+        """Each statement is its own transaction, in one round trip: no ``BEGIN``, no ``COMMIT``.
 
-        A task that is cancelled meanwhile drops its connection: a statement may still run on it.
+        A cancelled task drops its connection, because a statement may still run on it.
         """
         tx = Transaction(await self._engine.connect(), self._info)
         try:
@@ -406,13 +406,13 @@ def _look_up_array_types(connection: Any, _record: Any) -> None:
 
 
 def _skip_lost(connection: Any, _record: Any, _fairy: Any) -> None:
-    """Have the pool connect anew if the server ended this connection while it was not in use."""
+    """If the server has ended an unused connection, let the pool connect anew."""
     if connection.driver_connection.is_closed():
         raise InvalidatePoolError
 
 
 def _note_certificate(connection: Any, _record: Any) -> None:
-    transport = connection.driver_connection._transport  # noqa: SLF001 asyncpg shows it nowhere else
+    transport = connection.driver_connection._transport  # noqa: SLF001 asyncpg has no public name for it
     certificates.presented("database", transport.get_extra_info("peercert"))
 
 
@@ -427,7 +427,7 @@ def async_url(url: str) -> URL:
     if parsed.get_backend_name() not in ("postgresql", "postgres"):
         raise ValueError(f"names {parsed.get_backend_name()}, but only PostgreSQL is supported")
     query = dict(parsed.query)
-    if "sslmode" in query:  # libpq's name for what asyncpg calls ssl
+    if "sslmode" in query:  # libpq's name for asyncpg's ssl
         query["ssl"] = query.pop("sslmode")
     return parsed.set(drivername="postgresql+asyncpg", query=query)
 
@@ -487,10 +487,7 @@ async def insert_columns(
 
 
 def once(values: list[Any]) -> Any:
-    """Return a single value if it is the same in every row, so that it is sent once.
-
-    Otherwise return all values.
-    """
+    """A value that is the same in every row is sent once."""
     first = values[0]
     return first if all(value is first for value in values) else values
 
@@ -498,7 +495,7 @@ def once(values: list[Any]) -> Any:
 async def update_many(
     tx: Transaction, table: type[SQLModel], rows: Sequence[dict[str, Any]], *, by: str
 ) -> Rows:
-    """Find each row by its column ``by``, and update all in one statement."""
+    """The column ``by`` identifies each row."""
     columns = _columns(rows)
     return await tx.execute(_update_statement(table, tuple(columns), by), columns)
 
@@ -548,9 +545,9 @@ The last one comes from the lookup of types.
 """
 _TEMPORARY_STATES = (
     "08",  # connection
-    "25",  # a transaction in the wrong state: the session timeout struck
-    "28",  # a role or password that is not accepted (any more)
-    "3D",  # a database that is not there (any more)
+    "25",  # transaction in the wrong state: the session timeout ended it
+    "28",  # role or password not accepted (any more)
+    "3D",  # database missing (any more)
     "40",  # serialization failure, deadlock
     "42",  # missing table, column or privilege: the deployment is wrong, not the record
     "53",  # out of disk, memory or connections
@@ -577,7 +574,7 @@ def is_temporary(error: BaseException) -> bool:
     if isinstance(cause, _DRIVER) or isinstance(
         getattr(cause, "__cause__", None), asyncpg.InternalClientError
     ):
-        return not isinstance(cause, ValueError)  # asyncpg's own DataError: a value that no retry makes right
+        return not isinstance(cause, ValueError)  # asyncpg's own DataError: a retry would fail too
     if isinstance(error, DBAPIError):
         return error.connection_invalidated or isinstance(error, OperationalError | InterfaceError)
     return isinstance(error, OSError | TimeoutError | PoolTimeout | DatabaseUnreachable)

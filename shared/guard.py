@@ -17,7 +17,7 @@ from shared.web.networks import network_of, visitor_of
 _SHARE = 100
 """A process takes a hundredth of a limit at once, so that not each request needs a statement."""
 _MOST_SHARES = 10_000
-"""The most counts that a process remembers before it forgets the ended ones."""
+"""A process that remembers more counts forgets the ended ones."""
 
 _LET_IN_SECONDS = 3600.0
 
@@ -73,7 +73,7 @@ class Guard:
         self._let_in: dict[tuple[str, str], float] = {}
 
     def digest(self, what: str, text: str) -> bytes:
-        """Texts are recognised by the digest and cannot be read from it. ``what`` is the use of the text."""
+        """The digest does not reveal the text. ``what`` is the use of the text."""
         return hmac.digest(self._key, f"{what}\0{text}".encode(), "sha256")
 
     def address(self, visit: HTTPConnection) -> str:
@@ -87,10 +87,7 @@ class Guard:
         security_log.record(event, outcome, who=who, where=route_of(visit.scope), address=self.address(visit))
 
     def let_in(self, visit: HTTPConnection, who: str) -> None:
-        """Record a right token, once an hour per address.
-
-        A line for each request would cost as much as the request.
-        """
+        """Record a right token once an hour per address. A line would cost as much as the request."""
         used, now = (who, visitor_of(visit)), time.monotonic()
         if self._let_in.get(used, now) <= now:
             if len(self._let_in) >= _MOST_SHARES:
@@ -109,9 +106,9 @@ class Guard:
     def check(self, visit: HTTPConnection) -> None:
         """Raise :class:`LimitMet` if the network has sent too many wrong secrets. Counts nothing.
 
-        This is for secrets short enough to be guessed. A right one is refused too, or an attacker would
-        still learn which one is right. A process knows that the limit is met once it has refused a request
-        itself.
+        This is for secrets short enough to be guessed. A right one is refused too: otherwise an attacker
+        would still learn which one is right. A process knows that the limit is met once it has refused a
+        request itself.
         """
         share = self._share(self.digest("refused", network_of(visit)), self.rates.refused)
         if share.full:
@@ -122,7 +119,7 @@ class Guard:
     ) -> None:
         """Count an act of a network, token or portal. Raises :class:`LimitMet`.
 
-        A ``number`` above the whole rate counts as the whole rate, so that it can pass at some time.
+        A ``number`` above the whole rate counts as the whole rate: otherwise it could never pass.
         """
         number = min(number, rate.most)
         counted = self.digest(what, whose)
@@ -146,9 +143,9 @@ class Guard:
             self._refuse_more(visit, share, what)
 
     def take_here(self, visit: HTTPConnection, what: str, rate: Rate) -> None:
-        """Count an act of a network in this process alone, without a statement. Raises :class:`LimitMet`.
+        """Count an act of a network only in this process, without a statement. Raises :class:`LimitMet`.
 
-        This is for acts of each visit, where a count across processes would cost as much as the act.
+        For acts of each visit a count across processes would cost as much as the act.
         """
         share = self._share(self.digest(what, network_of(visit)), rate)
         if share.taken >= rate.most:
@@ -186,7 +183,7 @@ class Guard:
 
 
 def route_of(scope: MutableMapping[str, Any]) -> str:
-    """Return a path such as ``/api/v1/requests/{ce_id}``."""
+    """For example ``/api/v1/requests/{ce_id}``."""
     route = scope.get("route")
     if route is not None:
         return str(route.path)

@@ -38,7 +38,7 @@ MAX_BODY_BYTES = 2 * 1024 * 1024
 MAX_HEAD_BYTES = 32 * 1024
 MAX_BATCH_BYTES = 4 * 1024 * 1024
 MAX_FILE_BYTES = 11 * 1024 * 1024
-"""A batch of events may have more bytes than other requests, a file more than anything else."""
+"""A batch of events may have more bytes than other requests, a file more than any request."""
 
 
 CODES: Mapping[int, str] = {
@@ -86,9 +86,8 @@ class Problem(Exception):
         self.members = members
 
     def document(self, request: Request) -> dict[str, Any]:
-        """``members`` stand beside the standard members."""
         language = request_language(request)
-        # What is beside the API (pages) explains none.
+        # Applications beside the API (pages) explain no problem.
         pages: str | None = getattr(request.app.state, "problems", None)
         body = {
             "type": "about:blank" if pages is None else f"{pages}/{self.code}",
@@ -106,7 +105,7 @@ class Problem(Exception):
         headers = {
             "Content-Language": request_language(request),
             "Vary": "Accept-Language",
-            **NO_PAGE,  # here too: who answers an error of ours stands outside of what adds them
+            **NO_PAGE,  # an unexpected error is answered outside the middleware that adds them
             **(self.headers or {}),
         }
         return JSONResponse(self.document(request), self.status, headers=headers, media_type=PROBLEM_JSON)
@@ -151,7 +150,7 @@ PROBLEMS: dict[int | str, dict[str, Any]] = {
 
 @dataclass(frozen=True, slots=True)
 class Probes:
-    """Each check returns a reason not to be well, or None."""
+    """Each check returns why the process is not well, or None."""
 
     live: Callable[[], str | None]
     ready: Callable[[], Awaitable[str | None]]
@@ -168,8 +167,8 @@ def new_api(
 ) -> FastAPI:
     """Return a service's application, documented at ``/docs``.
 
-    ``guard`` counts what clients do and writes the security log. ``schemas`` are added to the components of
-    the documentation, ``examples`` to the schemas of their names.
+    ``guard`` counts requests and writes the security log. ``schemas`` are added to the components of the
+    documentation, ``examples`` to the schemas of their names.
     """
     api = FastAPI(
         title=f"Parcours – {service}",
@@ -189,7 +188,7 @@ def new_api(
         api.add_exception_handler(failure, _on_failure)
     api.add_exception_handler(Exception, _on_error)
     api.add_middleware(RefusedRights, guard=guard)
-    api.add_middleware(Revalidated)  # inside of what compresses, so that a tag is that of what was said
+    api.add_middleware(Revalidated)  # inside the compression, so that a tag is that of the uncompressed body
     api.add_middleware(
         GZipMiddleware, minimum_size=1024, compresslevel=6, exclude_content_types=NOT_COMPRESSED
     )
@@ -214,14 +213,13 @@ def add_routers(api: FastAPI, *routers: APIRouter) -> None:
 
 
 def explain_problems(api: FastAPI, home: str) -> None:
-    """Make the ``type`` of each problem a link to its page at ``home``."""
     api.state.problems = f"{home}/problems"
 
 
 def is_from_here(headers: Headers, address: str) -> bool:
-    """``address`` is our public address; a proxy may call us by another name.
+    """``address`` is our public address, because a proxy may call us by another name.
 
-    A browser that says nothing is believed, because each form also carries a key.
+    Without an origin the request is accepted: each form also carries a key.
     """
     if headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none"):
         return False
@@ -237,8 +235,8 @@ class _BoundedBodies:
     """Refuses a request that is too large, not UTF-8, or has two ``Host`` headers (RFC 9112, section 3.2).
 
     A body is refused before it is read, or as soon as it is too large. With two ``Host`` headers a proxy may
-    believe the other one. Starlette's own bound answers in plain text instead of a problem, and decodes a
-    form by any codec that the sender names; some codecs of Python take minutes for a body within the bound.
+    use the other one. Starlette's own bound answers in plain text instead of a problem, and decodes a form by
+    any codec that the sender names; some codecs of Python take minutes for a body within the bound.
     """
 
     def __init__(self, app: ASGIApp) -> None:
@@ -389,5 +387,5 @@ def _on_failure(request: Request, error: Exception) -> Response:
 
 
 def _on_error(request: Request, _error: Exception) -> Response:
-    # Starlette logs the traceback; the client gets none of it.
+    # Starlette logs the traceback, and the client does not see it.
     return Problem(500, "Internal error", "The server failed; the error is in its log.").response(request)

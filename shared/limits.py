@@ -1,6 +1,6 @@
 """Counts in Postgres, shared by all processes and keyed by digests that name nobody.
 
-A count is a row that ends with its window. :mod:`shared.guard` counts what visitors do. A service may count
+A count is a row that ends with its window. :mod:`shared.guard` counts acts of visitors. A service may count
 in its own transaction.
 """
 

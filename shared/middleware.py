@@ -30,7 +30,7 @@ SECONDS = Histogram(
 )
 OPERATIONS = frozenset(("/health/live", "/health/ready", "/health/consuming", "/metrics"))
 NO_ROUTE = "none"
-"""An unknown path is never a label: anybody may choose it."""
+"""Anybody may choose an unknown path, so it is never a label."""
 _UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 
 
@@ -146,5 +146,5 @@ class RefusedRights:
 def _is_refused(status: int, state: Mapping[str, Any]) -> bool:
     if status == HTTPStatus.NOT_FOUND:
         return "is_anothers" in state
-    # Of a wrong log-in there is a line already.
+    # A wrong log-in has a line already.
     return status == HTTPStatus.FORBIDDEN and not state.get("is_recorded")

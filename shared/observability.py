@@ -34,10 +34,7 @@ log = logging.getLogger(__name__)
 
 
 def configure_logging(log_format: LogFormat, level: str, service: str) -> None:
-    """``DEBUG`` is for our own lines.
-
-    Libraries' debug lines may quote headers, statements and addresses.
-    """
+    """``DEBUG`` is only for our own lines: libraries' may quote headers, statements and addresses."""
     libraries = "INFO" if level == "DEBUG" else level
     logging.config.dictConfig(
         {
@@ -46,9 +43,10 @@ def configure_logging(log_format: LogFormat, level: str, service: str) -> None:
             "loggers": {
                 "services": {"level": level},
                 "shared": {"level": level},
-                # A line per connection, request or fetch costs more than the work it tells of.
+                # A line per connection, request or fetch would cost more than its work.
                 "aiokafka": {"level": "WARNING"},
-                # It takes its own lines out of logging's tree: without a handler they would be in no form.
+                # FastStream takes its lines out of logging's tree, so they need their own handler to have our
+                # form.
                 "faststream": {"level": "WARNING", "propagate": True},
                 "uvicorn.access": {"level": "WARNING"},
                 "alembic": {"level": "WARNING"},
@@ -91,7 +89,7 @@ def log_what_nobody_catches() -> None:
 
 @contextlib.contextmanager
 def logged_ids(**ids: object) -> Iterator[None]:
-    """Add these ids to each line logged inside the block. An id of None is left out."""
+    """Each line logged inside the block has these ids. An id of None is left out."""
     known = {name: str(value) for name, value in ids.items() if value is not None}
     before = _IDS.set({**_IDS.get(), **known})
     try:
@@ -101,8 +99,7 @@ def logged_ids(**ids: object) -> Iterator[None]:
 
 
 def export_build(service: str, commit: str) -> None:
-    """``commit`` is empty if unknown."""
-    # When each series began would be as many series again.
+    # The start times of series would double the number of series.
     disable_created_metrics()  # type: ignore[no-untyped-call]  # the library left it untyped
     BUILD.info({"service": service, "version": VERSION, "commit": commit})
 
@@ -135,7 +132,7 @@ def _to_standard_error(log_format: LogFormat, service: str) -> dict[str, Any]:
 
 
 class _InUtc(logging.Formatter):
-    """Lines of several machines can be compared in UTC."""
+    """UTC, so that lines of several machines can be compared."""
 
     def formatTime(self, record: logging.LogRecord, datefmt: str | None = None) -> str:  # noqa: N802, ARG002 logging's
         return datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds")

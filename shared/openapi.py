@@ -15,13 +15,13 @@ def bearer(file: str, name: str) -> HTTPBearer:
 
 
 PUBLIC_TOO: Document = {"security": [{}]}
-"""``openapi_extra=`` of an operation that needs no token and shows more with one."""
+"""For an operation that needs no token and shows more with one."""
 
 
 def problem_response(
     status: int, code: str, *, meaning: str, title: str, detail: str, headers: Document | None = None
 ) -> dict[int | str, Document]:
-    """Return the ``responses=`` entry of a problem that only one operation has."""
+    """For a problem that only one operation has."""
     example = {"type": f"/problems/{code}", "title": title, "status": status, "detail": detail, "code": code}
     content = {PROBLEM_JSON: {"schema": _PROBLEM_BODY, "example": example}}
     return {status: {"description": meaning, "content": content} | ({"headers": headers} if headers else {})}

@@ -170,7 +170,7 @@ async def agents_with(tx: Transaction, register: Register, address: str) -> list
 
 async def rows_of(tx: Transaction, held: PersonalData, subject: Subject) -> list[dict[str, Any]]:
     name = held.table.__tablename__
-    # The row, and not a column of the table's own name. A proof may name others.
+    # The row as ``name.*``, because a column may have the table's name. A proof may name other persons.
     whole = f"to_jsonb({name}.*) - CAST('{{{','.join(held.of_others)}}}' AS text[])"
     row = f"jsonb_build_object('at', {held.at}, 'actor', {held.actor})" if held.proof else whole
     order = ", ".join(f"{name}.{column.name}" for column in inspect(held.table).primary_key)
@@ -184,7 +184,7 @@ async def erase_rows(tx: Transaction, held: PersonalData, subject: Subject) -> i
 
 
 def statement(retention: Retention) -> TextClause:
-    """End at most ``:most`` rows. The statement counts the rows of the table itself."""
+    """End at most ``:most`` rows. Only rows of the table itself are counted."""
     table = str(retention.table.__tablename__)
     over = f"SELECT ctid FROM {table} WHERE {retention.over}"  # noqa: S608 as above
     slice_ = f"WHERE ctid = ANY(ARRAY({over} LIMIT :most FOR UPDATE SKIP LOCKED))"

@@ -10,7 +10,7 @@ _POINT = 4
 def svg(address: str, label: str) -> Markup:
     """Dark on white even on a dark page. Screen readers read ``label``."""
     drawing = _code(address).svg_inline(scale=_POINT, light="#fff", svgclass=None, lineclass=None)
-    code = Markup(drawing)  # noqa: S704 of points alone
+    code = Markup(drawing)  # noqa: S704 only points
     return Markup('<span class="qr" role="img" aria-label="{}">{}</span>').format(label, code)
 
 

@@ -2,8 +2,7 @@
 
 Requests to correct or erase a person are logged too. A line is written in the transaction that reads, with
 the database's time. The database refuses to delete lines within :data:`KEPT_AT_LEAST` and to change them,
-except for the columns that name a forgotten person. Reads by portals of their own agents are not logged
-here.
+except for the columns that name a forgotten person. Reads by portals of their own agents are not logged here.
 """
 
 from collections.abc import Iterable
@@ -137,9 +136,9 @@ async def record(
 ) -> None:
     """Write a line for each of these agents; without agents, one line about the session or about nobody.
 
-    ``about`` are the ids of the data read; each has its lines. ``of_a_list``: the search named nobody, so
-    its purpose may name another person than the person found. A line about nobody keeps no typed purpose:
-    the purpose may name a person, and that person's erasure would not find the line.
+    ``about`` are the ids of the data read; each has its lines. ``of_a_list``: the search named nobody, so its
+    purpose may name another person than the person found. A line about nobody keeps no typed purpose: it may
+    name a person, whose erasure would not find the line.
     """
     whose: list[AgentKey | None] = [*dict.fromkeys(agents)] or [None]
     which: list[str | None] = [str(read) for read in about] or [None]
@@ -168,7 +167,7 @@ async def record(
 
 
 async def _is_recorded_for(tx: Transaction, reading: Reading, agent: AgentKey | None) -> bool:
-    """The reader has read this agent alone, for this purpose, before."""
+    """The reader has read only this agent, for this purpose, before."""
     if agent is None:
         return False
     recorded = select(col(ReadLogRow.id)).where(
@@ -203,7 +202,7 @@ PurposeHeader = Annotated[
 
 
 def purpose_in(written: str) -> str | None:
-    """Return the typed purpose, or None if it has no content."""
+    """None if the purpose has no content."""
     purpose = " ".join(written.split())
     return purpose if 3 <= len(purpose) <= LONGEST_PURPOSE and purpose.isprintable() else None
 

@@ -20,15 +20,15 @@ T = TypeVar("T")
 class ReloadedFile(Generic[T]):
     """The last valid content of a file. Without a path it never changes.
 
-    A job calls ``reload`` each second, so that a mistake is seen before the file is needed. A process
-    without jobs reads the file again when it uses it. ``mistakes`` are the errors of an invalid file. The
-    gauge ``is_valid`` is 0 while the file has a mistake.
+    A job calls ``reload`` each second, so that a mistake is seen before the file is needed. A process without
+    jobs reads the file again when it uses it. ``mistakes`` are the errors of an invalid file. The gauge
+    ``is_valid`` is 0 while the file has a mistake.
     """
 
     def __init__(
         self, path: Path | None, read: Callable[[], T], *, mistakes: type[Exception], is_valid: Gauge
     ) -> None:
-        """Read the file. Raises the errors of ``read``."""
+        """Raises the errors of ``read``."""
         self._path = path
         self._read = read
         self._mistakes = mistakes
@@ -57,7 +57,7 @@ class ReloadedFile(Generic[T]):
         except self._mistakes as error:
             self._is_valid.set(0)
             self._record(SecurityOutcome.FAILED)
-            log.error("What was read before stays in force: %s", error)  # noqa: TRY400 the line says it all
+            log.error("What was read before stays in force: %s", error)  # noqa: TRY400 the line has the whole reason
         else:
             self._is_valid.set(1)
             self._record(SecurityOutcome.OK)

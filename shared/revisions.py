@@ -13,7 +13,7 @@ def known_revisions(folder: Path) -> list[str]:
 
 
 async def missing(database: Database, folder: Path) -> str | None:
-    """Return what the database lacks, as a sentence, or None at the newest revision.
+    """Return the missing revisions as a sentence, or None at the newest one.
 
     The additions of a newer version do not matter to this one.
     """

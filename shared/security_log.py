@@ -1,7 +1,7 @@
 """The security log: log-ins, refusals, and acts on rights, keys and people's data.
 
-All services write the same form (docs/logs.md). A line has no name, address, agent id or secret. The actor
-is a role, a token or a portal; the visitor is the keyed digest of a network.
+All services write the same form (docs/logs.md). A line has no name, address, agent id or secret. The actor is
+a role, a token or a portal; the visitor is the keyed digest of a network.
 """
 
 import itertools
@@ -28,7 +28,7 @@ COUNTED = Counter(
 class SecurityEvent(StrEnum):
     LOG_IN = "log_in"
     LOG_OUT = "log_out"
-    TOKEN = "token"  # noqa: S105 no secret: the name of an event
+    TOKEN = "token"  # noqa: S105 the name of an event, no secret
     SIGNATURE = "signature"
     LINK = "link"
     RIGHT = "right"
@@ -48,7 +48,7 @@ class SecurityOutcome(StrEnum):
 
 
 for _event, _outcome in itertools.product(SecurityEvent, SecurityOutcome):
-    COUNTED.labels(_event, _outcome)  # at 0 from now on, or nobody would see the first one
+    COUNTED.labels(_event, _outcome)  # starts at 0, so that an alert sees the first failure
 
 
 def record(

@@ -107,7 +107,7 @@ class ServiceSettings(FileSettings, KafkaSettings, PortalSettings, SecuritySetti
 
     @property
     def unprotected(self) -> dict[str, str]:
-        """Return the connections that others may read or forge: a sentence and the setting that mends it."""
+        """Return connections that others may read or forge: a sentence and the setting that protects it."""
         found = {}
         brokers = {urlsplit(f"//{server}").hostname for server in self.servers}
         if self.kafka_security_protocol == "PLAINTEXT" and not brokers <= set(LOOPBACK):
@@ -122,16 +122,13 @@ class ServiceSettings(FileSettings, KafkaSettings, PortalSettings, SecuritySetti
 
     @property
     def _database_is_here(self) -> bool:
-        named = self._url.query.get("host", ())  # a socket's folder, or servers of which one is taken
+        named = self._url.query.get("host", ())  # a socket's folder, or several servers of which one is used
         hosts = [*([named] if isinstance(named, str) else named), *filter(None, [self._url.host])]
         return all(host in LOOPBACK or host.startswith("/") for host in hosts)
 
     @cached_property
     def digest_key(self) -> bytes:
-        """All services need the same key.
-
-        Without a secret of the installation it is random, and each process counts for itself.
-        """
+        """All services need the same key. Without a secret it is random, and each process counts alone."""
         intake = self.intake_key
         links = "".join(getattr(self, "link_keys", [])[-1:]).encode()
         return hmac.digest(intake or links or secrets.token_bytes(32), b"digests", hashlib.sha256)

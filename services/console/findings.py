@@ -17,7 +17,7 @@ class Mark(StrEnum):
     UNKNOWN = "unknown"
     """The question had no answer."""
     SKIPPED = "skipped"
-    """Not examined, for a reason that is no fault."""
+    """The reason is no fault."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +34,7 @@ class Finding:
 
 
 def exit_code(findings: Sequence[Finding]) -> int:
-    """Return 1 if an operator must act, else 2 if something could not be asked, else 0."""
+    """Return 1 if an operator must act, else 2 if a question had no answer, else 0."""
     marks = {finding.mark for finding in findings}
     if Mark.ACT in marks:
         return 1
@@ -73,9 +73,9 @@ def _print_table(findings: Sequence[Finding]) -> None:
     columns = ("", "at", "about", "what", "found", "do") if in_time else ("", "about", "what", "found", "do")
     table = Table(box=None, pad_edge=False, header_style="bold")
     for column in columns:
-        table.add_column(column, overflow="fold")  # uncut: a remedy is copied
+        table.add_column(column, overflow="fold")  # uncut, because a remedy is copied
     for finding in findings:
-        # No markup: what was found may be text from outside.
+        # No markup, because the text may come from outside.
         when = [_to_the_millisecond(finding.at)] if in_time else []
         cells = [*when, finding.about, finding.what, finding.found, finding.remedy]
         table.add_row(f"[{_STYLES[finding.mark]}]{finding.mark}[/]", *map(_plain, cells))

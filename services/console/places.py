@@ -10,7 +10,7 @@ from shared.messaging.broker import KafkaSettings
 from shared.messaging.clients import reading_client
 
 MOST = 20_000
-"""A search reads at most this many records: a busy hour."""
+"""The most records that a search reads: a busy hour."""
 _SECONDS = 20.0
 _POLL_MS = 200
 _ID = "ce_id"
@@ -34,10 +34,7 @@ class _Time:
 async def find(
     settings: KafkaSettings, topics: Collection[str], ids: Collection[str], since: datetime, until: datetime
 ) -> list[RecordPlace]:
-    """Find records with these ids and time stamps in this range.
-
-    Reads :data:`MOST` records at most. Raises ``KafkaError``, ``TimeoutError``.
-    """
+    """Find records with these ids and time stamps in this range. Raises ``KafkaError``, ``TimeoutError``."""
     partitions = await groups.partitions_at(settings, topics)
     if not partitions or not ids:
         return []

@@ -20,7 +20,6 @@ from shared.messaging.lag import LATE
 from shared.read_log import Reading
 
 LISTED = 100
-"""Lines of one service at most."""
 
 
 async def status(settings: ConsoleSettings, services: Sequence[Definition]) -> list[Finding]:

@@ -39,7 +39,6 @@ _MISTAKES = (
     UnreadablePortals,
     UnreadableTokens,
 )
-"""The user can correct these; the message says how."""
 _NO_SUCH_TABLE = "42P01"
 
 
@@ -54,7 +53,7 @@ def service_cli(definition: Definition) -> typer.Typer:
 
     @app.command("serve", help="Run the service until SIGTERM.")
     def serve() -> None:
-        if os.environ.get("LOG_FORMAT") == "json":  # also what is wrong with the settings
+        if os.environ.get("LOG_FORMAT") == "json":  # also errors about the settings
             configure_logging("json", "INFO", definition.name)
         settings = load(definition.settings)
         configure_logging(settings.log_format, settings.log_level, definition.name)
@@ -87,10 +86,10 @@ def service_cli(definition: Definition) -> typer.Typer:
 def run(app: typer.Typer) -> None:
     """Show a failure in one line, and exit with 1."""
     tune_gc()
-    # Commands that configure no logging: what aiokafka has to say of a failure is in the line below.
+    # For commands that configure no logging: the line below already has aiokafka's failure.
     logging.getLogger("aiokafka").addHandler(logging.NullHandler())
     configure_security_log("json" if os.environ.get("LOG_FORMAT") == "json" else "console")
-    # What `services/__main__.py` was called as; by itself click would name a module that is none.
+    # The name with which `services/__main__.py` was called. click would name a module that does not exist.
     by_name = sys.argv[0] if sys.argv[0].startswith("parcours") else None
     try:
         app(prog_name=by_name)
@@ -113,7 +112,7 @@ def _run_fast(work: Coroutine[Any, Any, None]) -> None:
     if sys.platform == "win32":
         asyncio.run(work)
     else:
-        import uvloop  # noqa: PLC0415 does not exist on Windows
+        import uvloop  # noqa: PLC0415 uvloop does not exist on Windows
 
         uvloop.run(work)
 

@@ -67,7 +67,7 @@ def echo_whole(
     *,
     missing: str,
 ) -> None:
-    """End the command with ``missing`` if there is none."""
+    """End the command with ``missing`` if nothing is found."""
     item = in_process(definition, read)
     if item is None:
         stop(missing)
@@ -83,7 +83,7 @@ def chosen(
     everything: bool,
     topic: str | None,
 ) -> list[T]:
-    """End the command if one of them is not in this state."""
+    """End the command if one of the items is not in this state."""
     if not ids and not everything:
         stop("Say which: ids, or --all.", 2)
     items = find(definition, query, ids=ids or (), topic=topic, state=state)

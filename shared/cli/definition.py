@@ -55,12 +55,12 @@ def load(settings: Callable[[], S]) -> S:
 
 
 def mistakes(error: ValidationError) -> list[str]:
-    """Return missing or wrong settings, without their values."""
+    """Leave out the settings' values."""
     found = []
     for fault in error.errors(include_input=False, include_url=False):
         name = "_".join(str(part) for part in fault["loc"]).upper()
         what = "is not set" if fault["type"] == "missing" else fault["msg"].removeprefix("Value error, ")
-        # What is wrong with several together has no name of its own.
+        # A fault of several settings together names no setting.
         found.append(f"the setting {name} {_in_the_sentence(what)}" if name else what)
     return found
 

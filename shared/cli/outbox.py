@@ -1,5 +1,3 @@
-"""``outbox``: publish again, and decide about refused events."""
-
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
 from typing import Annotated, Literal

@@ -55,7 +55,7 @@ def records_of_batch(body: bytes, received_at: datetime) -> list[Record]:
     if len(documents) > MAX_IN_BATCH:
         raise TooMany(len(documents))
     structured = [("content-type", STRUCTURED.encode())]
-    # A lone surrogate may be written in JSON, and is refused where the text is read.
+    # JSON may have a lone surrogate, which is refused where the text is read.
     values = [
         json.dumps(document, ensure_ascii=False).encode(errors="surrogatepass") for document in documents
     ]

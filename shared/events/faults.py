@@ -10,7 +10,7 @@ def sentence_of(fault: Any) -> str:
     """``fault`` is an item of ``ValidationError.errors()``."""
     if fault["type"] == "string_pattern_mismatch":
         return _BAD_TEXT
-    if fault["type"] == "uuid_parsing":  # pydantic quotes a character of the value, be it one of no text
+    if fault["type"] == "uuid_parsing":  # pydantic quotes a character of the value
         return _NO_UUID
     message: str = fault["msg"]
     return message.removeprefix("Value error, ")

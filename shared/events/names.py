@@ -19,7 +19,7 @@ _INVISIBLE = (
 INVISIBLE = f"[{_BIDI}{_INVISIBLE}]"
 """Marks that are invisible, or visible in special fonts only."""
 _INVISIBLE_ABOVE_FFFF = "[\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U0010ffff]"
-"""Above U+FFFF JSON Schema has no escape that all readers know, so a contract says it in words."""
+"""Above U+FFFF JSON Schema has no escape that all readers know, so a contract describes these in words."""
 
 _COUNTRIES = (
     "ac ad ae af ag ai al am ao aq ar as at aw ax az ba bb bd be bf bg bh bi bj bm bn bo br bs bt bv bw "
@@ -47,7 +47,7 @@ def _any_case(endings: str) -> str:
 
 
 def _countries(codes: str) -> str:
-    """Match two-letter endings, grouped by the first letter: a tenth as long."""
+    """Match two-letter endings. Grouping by the first letter makes the expression ten times shorter."""
     seconds: dict[str, str] = {}
     for code in codes.split():
         seconds[code[0]] = seconds.get(code[0], "") + code[1]

@@ -234,7 +234,7 @@ class SubscriptionChanged(_AgentRequest):
 
 
 class _AskedByOperators(_AgentRequest):
-    """A request that a service of ours may also make, at an operator's command, for any issuer."""
+    """A request that our own service may also make, at an operator's command, for any issuer."""
 
     issuer: Issuer = Field(
         default="",

@@ -320,7 +320,7 @@ def explanation(
         return Explanation(found.sentence, found.once_closed)
     if requested == "withdrawal" and session_format is Format.MOOC and reason is Reason.DEADLINE_PASSED:
         return _MOOC_IS_OVER
-    # docs/domain.md, webinar: when full, the refusal promises the replay; so does a late request.
+    # docs/domain.md, webinar: a refusal for a full session or a late request promises the replay.
     for_all = requested == "enrolment" and session_format is Format.WEBINAR
     if for_all and reason in (Reason.SESSION_FULL, Reason.DEADLINE_PASSED):
         return Explanation(found.sentence, _REPLAY)

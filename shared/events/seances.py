@@ -88,12 +88,12 @@ _ALIKE: tuple[Callable[[NumberedModule, NumberedModule], bool], ...] = (
     lambda old, new: (old.title, old.starts_at) == (new.title, new.starts_at),
     lambda old, new: old.title == new.title,
     lambda old, new: old.starts_at == new.starts_at,
-    lambda _old, _new: True,  # both changed: take what is left in order
+    lambda _old, _new: True,  # both changed: take the remaining ones in order
 )
 """Signs of the same séance, the best first: a moved séance has its title, a renamed one its time."""
 
 
 def dropped(before: NumberedSession, after: NumberedSession) -> tuple[NumberedModule, ...]:
-    """Return the entries that are in calendars no more."""
+    """Return the entries that are no longer in calendars."""
     kept = {module.number for module in after.numbered_modules}
     return tuple(module for module in before.numbered_modules if module.number not in kept)

@@ -79,7 +79,7 @@ class TopicSettings:
 
 MAX_RECORD_BYTES = 4 * 1024 * 1024
 RETENTION_DAYS = 7
-"""Personal data may stay in Kafka this long: well inside the month the law gives to erase it."""
+"""Personal data may stay in Kafka this long: well inside the month that the law gives to erase it."""
 _DAY = 24 * 3600 * 1000
 
 TOPICS: dict[Topic, TopicSettings] = {

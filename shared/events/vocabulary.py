@@ -35,7 +35,7 @@ def at_most(number: int) -> BeforeValidator:
     """Return a validator that refuses a longer list before it reads the items.
 
     ``max_length`` alone validates every item first and collects all errors: half a minute for two megabytes
-    of ``{}``. It stays beside this, because the schema shows it.
+    of ``{}``. It stays too, because the schema shows it.
     """
 
     def bounded(value: object) -> object:
@@ -166,7 +166,7 @@ Timezone = Annotated[str, StringConstraints(max_length=64), AfterValidator(_time
 
 
 EARLIEST, LATEST = datetime(2000, 1, 1, tzinfo=UTC), datetime(2100, 1, 1, tzinfo=UTC)
-"""No date of ours lies outside; one that does is a mistake, and would cost calendars of a thousand years."""
+"""A date outside is a mistake, and would cost calendars of a thousand years."""
 
 
 def _to_utc(moment: datetime) -> datetime:

@@ -21,5 +21,5 @@ def zone_named(name: str) -> ZoneInfo | None:
     """Return None for an unknown IANA name."""
     try:
         return ZoneInfo(name)
-    except (KeyError, ValueError, OSError):  # none, no name, or too long for the name of a file
+    except (KeyError, ValueError, OSError):  # no zone, no name, or too long for the name of a file
         return None

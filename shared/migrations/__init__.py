@@ -1,5 +1,3 @@
-"""One Alembic environment for the three services; each keeps its revisions in ``migrations/``."""
-
 import asyncio
 import warnings
 from collections.abc import Sequence
@@ -18,14 +16,11 @@ from sqlalchemy.pool import NullPool
 from shared.database import async_url
 
 LOCK_TIMEOUT = 1_000
-"""Milliseconds for which a migration waits for the lock of a table before it tries again."""
+"""In milliseconds. Then a migration gives up the lock of a table and tries again."""
 
 
 def upgrade(url: str, revisions: Path, metadata: MetaData) -> None:
-    """Upgrade to the newest revision. A database of a newer version stays as it is.
-
-    Replicas that upgrade at the same time wait for each other.
-    """
+    """A database of a newer version stays as it is. Concurrent upgrades wait for each other."""
     command.upgrade(_config(url, revisions, metadata), "head")
 
 
@@ -61,12 +56,12 @@ def is_of_newer_version(revision: str | None, script: ScriptDirectory) -> bool:
 
 
 def drift(url: str, metadata: MetaData) -> list[Any]:
-    """Return the differences between code and an upgraded database; empty: nothing to migrate."""
+    """An empty result needs no migration."""
 
     def compare(connection: Connection) -> list[Any]:
         context = MigrationContext.configure(connection, opts={"compare_type": True})
         with warnings.catch_warnings():
-            # An index of an expression with an operator class: Alembic sees whether it is there, no more.
+            # Of an index on an expression with an operator class, Alembic only sees whether it exists.
             warnings.filterwarnings("ignore", "Expression #")
             return list(compare_metadata(context, metadata))
 

@@ -1,7 +1,7 @@
 """Alembic's entry: connects by asyncpg and runs under a lock, so that replicas wait for each other.
 
-Each migration is its own transaction. A migration that waits for the lock of a table blocks everybody after
-it, so it waits for a second, gives up, and tries again.
+Each migration is its own transaction. A migration that waits for the lock of a table blocks all later
+statements on it, so it waits for a second, gives up, and tries again.
 """
 
 import asyncio

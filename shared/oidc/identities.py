@@ -1,5 +1,3 @@
-"""What a log-in at an issuer ends with: an identity, or the reason why there is none."""
-
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -11,7 +9,7 @@ class ProviderAway(Exception):
 
 
 class LogInRejected(Exception):
-    """An answer in the issuer's name is refused. The message says why, without personal data."""
+    """An answer in the issuer's name is refused. The message has no personal data."""
 
 
 @dataclass(frozen=True, slots=True)

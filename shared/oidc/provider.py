@@ -1,8 +1,8 @@
 """Asks an issuer: where people log in, who has logged in, where they log out.
 
-OpenID Connect Core 1.0 by the authorization code flow, with PKCE (RFC 7636). What the issuer publishes is
-cached for an hour, and longer while it is away; each request has its time limit. Nothing here is stored:
-log-ins are in ``shared/web/logins``.
+OpenID Connect Core 1.0 by the authorization code flow, with PKCE (RFC 7636). The issuer's metadata and keys
+are cached for an hour, and longer while it does not answer; each request has its time limit. Log-ins are
+stored by ``shared/web/logins``.
 """
 
 import asyncio
@@ -31,7 +31,7 @@ from shared.oidc.identities import Attempt, Identity, LogInRejected, ProviderAwa
 from shared.oidc.settings import Claims, Grant, OidcSettings, RoleRule, is_safe
 
 FRESH = timedelta(hours=1)
-"""What the issuer publishes is fetched again after this time."""
+"""Metadata and keys are fetched again after this time."""
 SPARED = timedelta(seconds=5)
 """After a failure, the issuer is not asked again for this long, so that no caller waits for it."""
 SECONDS = 5.0
@@ -42,12 +42,11 @@ SIGNED_BY = frozenset(
         "RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA", "Ed25519",
     )
 )  # fmt: skip
-"""The accepted signature algorithms. Only the issuer can sign by them: "none" and shared secrets are absent.
-"""
+"""The accepted signature algorithms. "none" and shared secrets are absent: only the issuer may sign."""
 
 
 class Metadata(BaseModel):
-    """What the issuer publishes of itself (OpenID Connect Discovery 1.0, section 3; RFC 9207)."""
+    """The issuer's metadata (OpenID Connect Discovery 1.0, section 3; RFC 9207)."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -121,9 +120,9 @@ class Provider:
         return address
 
     async def log_out_address(self, id_token: str, *, return_to: str) -> str | None:
-        """Return the address where the browser logs out of the issuer.
+        """Return the address where the browser logs out (OpenID Connect RP-Initiated Logout 1.0).
 
-        Returns None if the issuer has none, or is away. Source: OpenID Connect RP-Initiated Logout 1.0.
+        Returns None if the issuer has none, or is away.
         """
         try:
             place = (await self._known()).metadata.end_session_endpoint
@@ -249,13 +248,13 @@ class Provider:
         return next((grant for grant in grants if grant is not None), None)
 
     def still_grants(self, by: str) -> bool:
-        """Return whether the rule is still configured. A log-in ends with the rule that granted its role."""
+        """A log-in ends with the rule that granted its role."""
         return any(rule.text == by for rule in self._rules)
 
     # ------------------------------------------------------------------------------------- what it publishes
 
     async def _known(self, *, renew: bool = False) -> Published:
-        """Return what the issuer publishes, perhaps from the cache. Concurrent callers share one request."""
+        """Concurrent callers share one request to the issuer. The result may be from the cache."""
         async with self._asking:
             now = clock.now()
             known = self._published
@@ -298,7 +297,7 @@ class Provider:
 
 
 def _reason(error: Exception) -> str:
-    """Return what is wrong with a token, without any of its values."""
+    """The reason has none of the token's values."""
     claim = getattr(error, "claim", None)
     return type(error).__name__ if claim is None else f"{type(error).__name__} {claim}"
 
@@ -309,8 +308,8 @@ LONGEST_NAME = 200
 def _name(claims: Claims, subject: str) -> str:
     """Return the name of a person in audit lists.
 
-    If people can choose the name freely (``name``, or an address that the issuer did not verify), the
-    subject follows in brackets.
+    If people can choose the name freely (``name``, or an address that the issuer did not verify), the subject
+    follows in brackets.
     """
     for claim in ("email", "preferred_username", "name"):
         name = claims.get(claim)

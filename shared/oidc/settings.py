@@ -83,7 +83,7 @@ def _values(claims: Claims, name: str) -> list[str]:
 
 
 class OidcSettings(BaseSettings):
-    """Without an issuer, people log in by token. Part of a service's settings."""
+    """Without an issuer, people log in by token."""
 
     oidc_issuer: str | None = Field(
         default=None, description="The issuer, as its discovery document names it."

@@ -1,6 +1,6 @@
 """The life of a service process: connect, relay, consume, run jobs, serve HTTP; stop in the opposite order.
 
-A process that cannot do its work says why in one line and ends with an exit code that is not zero, so that
+A process that cannot do its work logs why in one line and ends with an exit code that is not zero, so that
 its supervisor starts it again; it never stays alive without working.
 """
 
@@ -56,10 +56,10 @@ Worker = Callable[[asyncio.Event], Awaitable[None]]
 class Process:
     """One service, wired but not yet running. ``app.py`` of each service builds one.
 
-    ``register`` says what is deleted by time, ``eraser`` forgets agents; ``admit`` reads the records of
-    ``portals``; ``context`` has values of handlers' parameters. For the topics that it ``follows``, it
-    stores every ``follow_seconds`` until when they are read; ``on_published`` is called each time that the
-    relay marked events as sent.
+    ``register`` has the rules of retention, ``eraser`` forgets agents; ``admit`` reads the records of
+    ``portals``; ``context`` has values of handlers' parameters. Every ``follow_seconds`` it stores until when
+    the topics that it ``follows`` are read; ``on_published`` is called each time that the relay marked events
+    as sent.
     """
 
     name: str
@@ -85,7 +85,7 @@ class Process:
     _fault: str | None = None
     _counted: Portals | None = field(default=None, init=False)
     watchdog: Watchdog | None = field(default=None, init=False)
-    """Knows whether all is read. None before the process runs."""
+    """None before the process runs."""
 
     def __post_init__(self) -> None:
         """Serve health and metrics on the common port, or on their own."""
@@ -210,7 +210,7 @@ class Process:
             yield
         finally:
             for consumer in consumers:
-                consumer.stopping.set()  # do not sleep through the stop
+                consumer.stopping.set()  # a pause ends at the stop
             for task in watching:
                 task.cancel()
             await asyncio.gather(*watching, return_exceptions=True)
@@ -223,7 +223,7 @@ class Process:
         return asyncapi.document(broker, self.router)
 
     async def _read_files(self) -> None:
-        """Read changed files again, so that a mistake is seen before somebody needs them."""
+        """Read changed files again, so that a mistake is seen before the file is needed."""
         self.tokens.reload()
         self.portals.reload()
         if self.portals.portals is not self._counted:
@@ -247,7 +247,7 @@ class Process:
         finally:
             self._stopping.set()
             _, late = await asyncio.wait(repeating, timeout=faststream.GRACEFUL_SECONDS)
-            for task in late:  # it waits for a lock: what it began is undone
+            for task in late:  # it waits for a lock, and is rolled back
                 task.cancel()
             await asyncio.gather(*late, return_exceptions=True)
             await asyncio.gather(*working)
@@ -273,9 +273,9 @@ class Process:
         return asyncio.create_task(self._guarded(what, work))
 
     async def _guarded(self, what: str, work: Awaitable[None]) -> None:
-        """Await a part of the process, and end the process if the part fails: it would work only by half.
+        """Await a part of the process, and end the process if the part fails.
 
-        A part that is cancelled though nobody asked this task to end has failed too.
+        A part that is cancelled without the end of this task has failed too.
         """
         task = asyncio.current_task()
         try:

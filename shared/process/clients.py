@@ -1,7 +1,7 @@
 """Limits the time of a client, and the bytes of its head and trailers.
 
-uvicorn has neither bound, so a few hundred clients that send half a request hold a process. uvicorn also
-adds the trailers of a chunked request to its headers, so a client could forge what a proxy writes there.
+uvicorn has neither bound, so a few hundred clients that send half a request hold a process. uvicorn also adds
+the trailers of a chunked request to its headers, so a client could forge the headers that a proxy writes.
 """
 
 import asyncio
@@ -16,9 +16,9 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 class Patience:
     """Seconds for a client, and bytes for the head of its request.
 
-    Trailers and the line of a chunk's size may have as many bytes as a head. An answer of which nothing is
-    taken for ``answer_seconds`` is given up. A body has ``body_seconds``, and a second more for each
-    ``bytes_per_second`` that have come: a slow line is no attack, one byte now and then is.
+    Trailers and the line of a chunk's size may have as many bytes as a head. A response that the client does
+    not read for ``answer_seconds`` is given up. A body has ``body_seconds``, and a second more for each
+    ``bytes_per_second`` received: a slow line is no attack, an occasional byte is.
     """
 
     head_seconds: float = 10
@@ -67,7 +67,7 @@ class ImpatientProtocol(HttpToolsProtocol):
         if self._since_body > self.patience.head_bytes:
             self._cut_off(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
         elif self._timer is None and self.timeout_keep_alive_task is None and self._is_answered():
-            # Line ends before a head begin no message, and have ended uvicorn's own wait for one.
+            # Line ends before a head begin no message, but end uvicorn's own wait for one.
             self._wait(self.patience.head_seconds, self._head_is_late)
 
     def on_message_begin(self) -> None:
@@ -130,11 +130,11 @@ class ImpatientProtocol(HttpToolsProtocol):
         return cycle is not None and not cycle.response_started
 
     def _cycle(self) -> RequestResponseCycle | None:
-        """Return None before the first request, whatever uvicorn's types say."""
+        """None before the first request, whatever uvicorn's types say."""
         return self.cycle
 
     def _cut_off(self, status: HTTPStatus) -> None:
-        """Close the connection. Say why, unless an answer has begun."""
+        """Send the reason first, unless a response has begun."""
         self._stop_waiting()
         if self.transport.is_closing():
             return

@@ -42,7 +42,7 @@ class Job:
 
 async def repeat(job: Job, stopping: asyncio.Event) -> None:
     """Run a job until ``stopping`` is set. A failed run is counted, logged, and followed by the next."""
-    failures = FAILURES.labels(job.name)  # at 0 from now on, or nobody would see the first one
+    failures = FAILURES.labels(job.name)  # starts at 0, so that an alert sees the first failure
     while not stopping.is_set():
         wanted: float | None = None
         try:

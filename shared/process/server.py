@@ -1,5 +1,3 @@
-"""The HTTP server of a process: its socket, and uvicorn."""
-
 import contextlib
 import socket
 from collections.abc import Iterator
@@ -11,11 +9,11 @@ from shared.process.clients import ImpatientProtocol
 
 
 class CannotListen(Exception):
-    """The port cannot be used. The message says why, and which setting names another port."""
+    """The port cannot be used. The message names the setting for another port."""
 
 
 class Server(uvicorn.Server):
-    """uvicorn without its signal handlers: the process stops its parts in order itself.
+    """uvicorn without its signal handlers, because the process stops its parts in order.
 
     ``proxies`` are trusted to name the visitor in X-Forwarded-For.
     """

@@ -1,8 +1,8 @@
 """Traces: the way of a portal's request, over outbox and queue to the answer of the relay.
 
-Records, outbox, stored requests and mails carry a W3C ``traceparent`` as text. Without :func:`export` no
-span is made, the texts travel unchanged, and OpenTelemetry's SDK is never imported. No attribute of a span
-names a person.
+Records, outbox, stored requests and mails carry a W3C ``traceparent`` as text. Without :func:`export` no span
+is made, the texts travel unchanged, and OpenTelemetry's SDK is never imported. No attribute of a span names a
+person.
 """
 
 import contextlib
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 
 SpanKind = Literal["internal", "server", "client", "producer", "consumer"]
 Attributes = Mapping[str, object]
-"""Values that are None are left out."""
 
 
 class TracingSettings(BaseSettings):
@@ -49,11 +48,11 @@ def is_on() -> bool:
 
 @contextlib.contextmanager
 def export(settings: TracingSettings, service: str) -> Iterator[None]:
-    """Export spans inside the block if the settings name a collector, and the remaining spans at the end."""
+    """Export spans if the settings name a collector, and the remaining spans at the end of the block."""
     if not settings.otel_exporter_otlp_endpoint:
         yield
         return
-    from shared.tracing.spans import Exporter  # noqa: PLC0415 who exports nothing pays nothing for the SDK
+    from shared.tracing.spans import Exporter  # noqa: PLC0415 only a process that exports spans loads the SDK
 
     exporter = Exporter(settings.otel_exporter_otlp_endpoint, service, ratio=settings.otel_traces_sampler_arg)
     _Current.exporter = exporter
@@ -85,8 +84,8 @@ def begin(
 def admits(traceparent: str | None) -> bool:
     """Decide whether a portal's request is traced; called once for each, at its entry.
 
-    A portal decides which of its own requests are traced, up to the part of all that the settings allow.
-    Requests without a trace are chosen at random.
+    A portal decides which of its own requests are traced, within the share that the settings allow. Requests
+    without a trace are chosen at random.
     """
     exporter = _Current.exporter
     if exporter is None:

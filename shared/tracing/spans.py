@@ -67,7 +67,7 @@ class Exporter:
     def __init__(self, endpoint: str, service: str, *, ratio: float) -> None:
         self.budget = Budget(ratio)
         resource = Resource.create({"service.name": f"parcours-{service}", "service.version": VERSION})
-        # What is not traced never comes here.
+        # An untraced request has no span here.
         self._provider = TracerProvider(sampler=ALWAYS_ON, resource=resource, shutdown_on_exit=False)
         address = f"{endpoint.rstrip('/')}/v1/traces"
         self._provider.add_span_processor(

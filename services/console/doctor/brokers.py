@@ -104,8 +104,8 @@ async def _rights(settings: ServiceSettings, portals: Portals, cluster_id: str) 
 async def _clock(settings: ServiceSettings, states: Sequence[TopicState]) -> Finding:
     """Check the broker's clock, by which deadlines are judged.
 
-    Kafka tells nobody its time, but stamps portals' records with it. A stamp from the future shows that its
-    clock is ahead of this machine's. A clock that is behind cannot be seen.
+    Kafka reports no time, but stamps portals' records. A stamp from the future shows that the broker's clock
+    is ahead of this machine's. A clock that is behind cannot be seen.
     """
     stamped = [state.name for state in states if state.agreed.broker_stamped and state.partitions]
     stamp = await broker_answers(settings, newest.stamp(settings, stamped))

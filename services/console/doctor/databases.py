@@ -54,7 +54,7 @@ async def _connection(name: str, database: Database) -> list[Finding]:
     async with database.quiet_transaction() as tx:
         server = await tx.scalar(_SERVER_VERSION)
         driver: Any = tx.driver
-        transport = driver._transport  # noqa: SLF001 asyncpg shows it nowhere else
+        transport = driver._transport  # noqa: SLF001 asyncpg has no public name for it
         tls = transport.get_extra_info("ssl_object")
         presented = transport.get_extra_info("peercert")
     how = "without TLS" if tls is None else tls.version()
@@ -132,5 +132,5 @@ def free(about: str, folder: Path, disk: DiskOptions) -> Finding:
 _SERVER_VERSION = text("SELECT current_setting('server_version')")
 _CLOCK = text("SELECT clock_timestamp()")
 _DATA_DIRECTORY = text(
-    "SELECT setting FROM pg_settings WHERE name = 'data_directory'"  # without the right to it there is no row
+    "SELECT setting FROM pg_settings WHERE name = 'data_directory'"  # no row without the right to see it
 )

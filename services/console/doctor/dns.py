@@ -9,7 +9,7 @@ _SECONDS = 5.0
 
 
 class NoAnswer(Exception):
-    """The name server is unknown, does not answer, or answers something unreadable."""
+    """The name server is unknown, does not answer, or its answer is unreadable."""
 
 
 def resolver(server: str | None, port: int) -> Resolver:

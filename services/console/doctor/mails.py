@@ -1,5 +1,3 @@
-"""Mails: whether the relay accepts them, and whether the DNS records make them credible."""
-
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 

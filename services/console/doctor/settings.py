@@ -23,7 +23,6 @@ class FoundSettings:
 
 
 def load_all(services: Sequence[Definition]) -> FoundSettings:
-    """Services without a database URL are left out."""
     loaded = FoundSettings()
     for definition in services:
         url = f"{definition.name.upper()}_DATABASE_URL"

@@ -23,7 +23,7 @@ async def look(services: Sequence[Definition], options: DoctorOptions) -> list[F
     loaded = load_all(services)
     findings = list(loaded.findings)
     cluster_id = None
-    for settings in list(loaded.settings.values())[:1]:  # all share one broker
+    for settings in list(loaded.settings.values())[:1]:  # all services share one broker
         cluster_id, found = await brokers.look(settings, _portals(settings))
         findings += found
     for definition in services:
@@ -35,7 +35,7 @@ async def look(services: Sequence[Definition], options: DoctorOptions) -> list[F
 
 
 def _portals(settings: ServiceSettings) -> Portals:
-    """A file with a mistake has a line of its own: return no portals."""
+    """A file with a mistake has its own line: return no portals."""
     try:
         return registry.read(settings.portals_file, trial=settings.parcours_trial)
     except UnreadablePortals:
