@@ -81,13 +81,6 @@ async def test_a_seat_above_capacity_has_a_reason_and_is_gone_when_it_is_left(
     assert [tuple(row) for row in await rows(numbers)] == [(1, 1)]
 
 
-async def test_a_reason_opens_no_session_that_is_over_or_for_others(front: Front, ask: Ask) -> None:
-    over = await front.open(**DAY | {"ends_at": from_now(minutes=-1)})
-    others = await front.open(audience={"functions": ["dirigeant"]})
-    answers = [await enrol(ask, session, above_capacity="Une chaise") for session in (over, others)]
-    assert [answer.json()["code"] for answer in answers] == ["deadline_passed", "not_eligible"]
-
-
 async def test_a_person_is_one_agent_by_present_address_and_names_in_all_sessions(
     front: Front, ask: Ask
 ) -> None:

@@ -137,12 +137,6 @@ async def test_what_is_of_another_delegation_is_on_no_page_and_changes_by_no_for
     assert await rows(written) == before
 
 
-async def test_nobody_reads_a_page_without_the_log_in_of_an_organiser(visitor: OrganiserClient) -> None:
-    answer = await visitor.get(MANAGE)
-    assert (answer.status_code, answer.headers["location"]) == (303, f"{MANAGE}/connexion")
-    assert [(await log_in(visitor, token)).status_code for token in ("wrong", SUPPORT)] == [403, 403]
-
-
 async def test_each_sheet_of_people_that_is_taken_out_stands_in_the_security_log(
     ask: Ask, caplog: pytest.LogCaptureFixture, seated: tuple[SessionState, Agent]
 ) -> None:

@@ -1,4 +1,4 @@
-"""A request from the portal's record to the decision on its topic, through a running service."""
+"""Requests that were taken back, or are as large as they may be, through a running service."""
 
 import asyncio
 import json
@@ -14,11 +14,11 @@ from aiokafka import AIOKafkaProducer
 from local.kafka import KafkaBroker
 from shared.events.catalogue import SessionState
 from shared.events.cloudevents import STRUCTURED
-from shared.events.portal import EnrolmentRequested, GroupEnrolmentRequested, WithdrawalRequested
+from shared.events.portal import EnrolmentRequested, GroupEnrolmentRequested
 from tests.conftest import running_services
 from tests.integration.enrolment.conftest import INTAKE_KEY, a_portals_file, a_tokens_file
 from tests.integration.enrolment.records import announce, decisions_about, request_record
-from tests.support.builders import an_agent, as_json, enrolment_request, headers, open_now
+from tests.support.builders import an_agent, enrolment_request, open_now
 from tests.support.kafka import KafkaPortal, collect
 from tests.support.processes import ServiceProcess
 
@@ -56,40 +56,6 @@ async def post(client: httpx.AsyncClient, event_type: str, data: dict[str, Any])
     return str(answer.json()["request_id"])
 
 
-async def test_requests_are_answered_once_in_order_with_their_ids_and_a_withdrawal_promotes_the_first(
-    kafka: KafkaBroker, service: ServiceProcess
-) -> None:
-    session, request_id = open_now(capacity=1), uuid.uuid4()
-    first, second, third = an_agent(), an_agent(), an_agent()
-    leaving = as_json({"session_id": str(session.session_id), "agent_id": first.agent_id})
-    async with KafkaPortal(kafka.bootstrap_servers) as portal:
-        await announce(portal, session)
-        records = [
-            request_record(session, first, request_id),
-            *(request_record(session, agent) for agent in (second, third)),
-            (str(session.session_id), headers(WithdrawalRequested.TYPE), leaving),
-        ]
-        await portal.send("portal.enrolments", records)
-        found = await decisions_about(kafka, [session], 5)
-
-    of_agents = {
-        agent.agent_id: [
-            (each.type, each.data.get("position")) for each in found if each.key == agent.agent_id
-        ]
-        for agent in (first, second, third)
-    }
-    assert of_agents == {
-        first.agent_id: [("AgentEnrolled", None), ("EnrolmentWithdrawn", None)],
-        second.agent_id: [("AgentWaitlisted", 1), ("AgentEnrolled", None)],
-        third.agent_id: [("AgentWaitlisted", 2)],
-    }
-    [answer] = [decision for decision in found if decision.data["request_id"] == str(request_id)]
-    assert (answer.headers["ce_subject"], answer.headers["ce_source"]) == (
-        first.agent_id,
-        "/services/enrolment",
-    )
-
-
 async def test_a_request_that_its_portal_took_back_with_its_transaction_was_never_made(
     kafka: KafkaBroker, service: ServiceProcess
 ) -> None:
@@ -109,32 +75,6 @@ async def test_a_request_that_its_portal_took_back_with_its_transaction_was_neve
         await portal.send("portal.enrolments", [request_record(session, requesting)])
         found = await decisions_about(kafka, [session], 1)
     assert [decision.key for decision in found] == [requesting.agent_id]
-
-
-async def test_a_request_by_http_is_answered_with_its_own_id_on_the_topic_and_in_the_feed(
-    kafka: KafkaBroker, service: ServiceProcess
-) -> None:
-    session, agent = open_now(capacity=1), an_agent()
-    async with KafkaPortal(kafka.bootstrap_servers) as portal:
-        await announce(portal, session)
-    heard: dict[str, Any] = {}
-    by_portal = {"authorization": f"Bearer {PORTAL}"}
-    async with httpx.AsyncClient(base_url=service.url, headers=by_portal, timeout=30) as client:
-        data = enrolment_request(session.session_id, agent)
-        request_id, after = await post(client, EnrolmentRequested.TYPE, data), 0
-        async with asyncio.timeout(20):
-            while request_id not in heard:
-                page = (await client.get(f"/api/v1/answers?after={after}&wait=20")).json()
-                heard |= {event["data"]["request_id"]: event for event in page["items"]}
-                after = page["next"]
-        outcome = (await client.get(f"/api/v1/requests/{request_id}")).json()
-    [decision] = await decisions_about(kafka, [session], 1)
-    assert (decision.type, decision.data["request_id"]) == ("AgentEnrolled", request_id)
-    assert decision.headers["ce_id"] == heard[request_id]["id"]
-    assert (outcome["state"], outcome["outcome"]) == ("answered", "enrolled")
-
-
-# ------------------------------------------------------------------------------------- as large as it may be
 
 
 def a_group(session: SessionState, prefix: str) -> dict[str, Any]:

@@ -150,16 +150,6 @@ async def test_the_log_of_an_issuer_is_walked_in_both_directions_and_shows_the_s
     assert (len(whole), first, second, back) == (5, whole[:2], whole[2:4], whole[:2])
 
 
-@pytest.mark.parametrize(
-    ("origin", "status"), [("https://evil.example", 403), ("null", 403), ("http://courriels.example", 200)]
-)
-async def test_support_staff_log_in_only_from_our_pages(
-    browser: httpx.AsyncClient, origin: str, status: int
-) -> None:
-    answer = await browser.post(f"{LOG}/connexion", data={"jeton": "support"}, headers={"origin": origin})
-    assert (answer.status_code, bool(browser.cookies)) == (status, status == 200)
-
-
 async def test_no_page_of_support_is_shown_before_a_log_in(
     sent: Notifier, browser: httpx.AsyncClient
 ) -> None:

@@ -252,6 +252,7 @@ FROM_ELSEWHERE = [
     {"sec-fetch-site": "same-site"},
     {"origin": "https://ailleurs.example"},
     {"origin": "http://[bad"},
+    {"origin": "null"},
 ]
 
 

@@ -210,6 +210,9 @@ an organiser gives a seat above the quota for a reason alone
     quota=1 | ask a | by-hand b > ER quota_reached | by-hand-above c > ERE
 an organiser gives no seat before the employer agrees
     approval=employer | by-hand-above a > P
+a reason opens no session that is over or for others
+    seats=1 | at ends | by-hand-above a > R deadline_passed
+    seats=1 for=dirigeants | by-hand-above a > R not_eligible
 """
 
 GROUPS = """
