@@ -4,10 +4,9 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from sqlalchemy import text
-
 from shared.database import Database, Row
 from shared.messaging.portals.registry import PortalsFile
+from tests.support.statements import execute
 
 _PORTALS = [
     {"portal": "iel", "issuer": "iel", "answers": ["kafka", "http"]},
@@ -26,5 +25,4 @@ def a_registry(folder: Path) -> PortalsFile:
 
 async def rows(database: Database, which: str = "true") -> Sequence[Row]:
     """The rows of the outbox for which this SQL holds, in order."""
-    async with database.quiet_transaction() as tx:
-        return (await tx.execute(text(f"SELECT * FROM outbox WHERE {which} ORDER BY id"))).all()
+    return await execute(database, f"SELECT * FROM outbox WHERE {which} ORDER BY id")

@@ -1,14 +1,34 @@
-"""The statements in text that a test makes the services run."""
+"""Statements in text: those of a test, and those that it makes the services run."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import pytest
-from sqlalchemy import TextClause
+from sqlalchemy import TextClause, text
 
 from shared import database
-from shared.database import Rows, Transaction
+from shared.database import Database, Row, Rows, Transaction
+
+
+async def execute(database: Database, statement: str, **values: Any) -> list[Row]:
+    """Run a statement in a transaction of its own. Return its rows, which are equal to tuples."""
+    async with database.quiet_transaction() as tx:
+        return list(await tx.execute(text(statement), values))
+
+
+async def plan_of(
+    database: Database,
+    statement: TextClause,
+    parameters: Mapping[str, Any],
+    *,
+    without: Sequence[str] = ("seqscan",),
+) -> str:
+    """Return the plan of a statement where these ways are switched off, as they may suit a small table."""
+    async with database.quiet_transaction() as tx:
+        for way in without:
+            await tx.execute(text(f"SET LOCAL enable_{way} = off"))
+        return "\n".join(await tx.scalars(text(f"EXPLAIN {statement.text}"), parameters))
 
 
 class Asked(NamedTuple):

@@ -1,11 +1,9 @@
 """``parcours trace``: the way of one request, from the databases that are set and from the topics."""
 
 import getpass
-from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
-from sqlalchemy import text
 
 from local.kafka import KafkaBroker
 from local.tansu import TansuBroker
@@ -33,6 +31,7 @@ from tests.support.builders import an_agent, headers, open_now
 from tests.support.consuming import received, take
 from tests.support.kafka import KafkaPortal
 from tests.support.smtp import Drop, Reply, ScriptedRelay, SmtpAction
+from tests.support.statements import execute
 
 __all__ = ["by_day", "relay"]
 
@@ -44,12 +43,6 @@ REQUEST = UUID("5f0c1f5e-2f0e-4d0e-9d0c-0d6d1f9f2a11")
 @pytest.fixture
 async def notifier(notifier_database: Database, relay: ScriptedRelay) -> Notifier:
     return Notifier(notifier_database, relay)
-
-
-async def execute(database: Database, statement: str) -> list[Any]:
-    async with database.quiet_transaction() as tx:
-        done = await tx.execute(text(statement))
-        return [tuple(row) for row in done]
 
 
 async def request_a_seat(database: Database) -> tuple[UUID, UUID]:

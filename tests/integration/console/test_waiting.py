@@ -16,6 +16,7 @@ from shared.messaging.dead_letters import Parked
 from tests.integration.console.conftest import NOWHERE, RunConsole
 from tests.integration.messaging.relaying import write_rows
 from tests.integration.messaging.test_dead_letters import a_record
+from tests.support.statements import execute
 
 MAIL = (
     "INSERT INTO mail (event_id, template, issuer, recipient, address, given_name, family_name, details, "
@@ -23,11 +24,6 @@ MAIL = (
     "'withdrawn', 'iel', 'IEL-1', 'zoe.durand@ville.example', 'Zoé', 'Durand', '{{}}', 1, 1, false, "
     "'{state}', now(), now() - interval '{age}')"
 )
-
-
-async def execute(database: Database, statement: str) -> None:
-    async with database.quiet_transaction() as tx:
-        await tx.execute(text(statement))
 
 
 async def test_where_nothing_waits_all_is_well_that_could_be_asked(console: RunConsole) -> None:

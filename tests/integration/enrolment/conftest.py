@@ -5,6 +5,7 @@ import hashlib
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -33,6 +34,7 @@ from tests.support.builders import open_now
 from tests.support.databases import MigratedDatabases
 from tests.support.enrolment_on_postgres import KeptDatabase, New, sessions_on_postgres
 from tests.support.pools import Pools
+from tests.support.statements import execute
 
 SelectRows = Callable[..., Awaitable[list[Row]]]
 
@@ -184,12 +186,7 @@ def ask(asking: Callable[..., Ask]) -> Ask:
 @pytest.fixture
 def rows(database: Database) -> Callable[..., Awaitable[list[Row]]]:
     """A function that returns the rows of a query."""
-
-    async def rows(query: str, **values: Any) -> list[Row]:
-        async with database.quiet_transaction() as tx:
-            return list((await tx.execute(text(query), values)).all())
-
-    return rows
+    return partial(execute, database)
 
 
 @pytest.fixture(scope="session")

@@ -27,6 +27,7 @@ from tests.integration.enrolment.conftest import Front, SelectRows
 from tests.integration.enrolment.manage import OrganiserClient, full, page_of, send, text_of, walk
 from tests.integration.enrolment.organising import BRETAGNE, MODULES, lines, listed, of
 from tests.support.builders import an_agent, open_now
+from tests.support.statements import plan_of
 
 PAGES = "services.enrolment.pages.manage.roster"
 
@@ -269,12 +270,8 @@ async def test_the_roster_is_sorted_as_people_read_names_and_read_by_pages_of_an
 async def test_a_page_is_read_by_the_index_of_rosters_and_places_in_line_by_the_index_of_who_waits(
     database: Database,
 ) -> None:
-    """Whatever the planner believes of a small table: the other ways are switched off."""
     parameters = roster_lines._parameters(open_now().session_id, list(State), BEGINNING, 50)
-    async with database.quiet_transaction() as tx:
-        for way in ("seqscan", "bitmapscan", "sort"):
-            await tx.execute(text(f"SET LOCAL enable_{way} = off"))
-        plan = "\n".join(await tx.scalars(text(f"EXPLAIN {roster_lines._PAGE.text}"), parameters))
+    plan = await plan_of(database, roster_lines._PAGE, parameters, without=("seqscan", "bitmapscan", "sort"))
     assert re.search(r"Limit .*\n +->  Index Scan using ix_enrolment_roster on", plan), "not in its order"
     counted = plan[plan.index("WindowAgg") : plan.index("Scan using ix_enrolment_waiting")]
     assert ("Unique" in counted, "Sort" in counted) == (True, False)

@@ -5,7 +5,6 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import text
 
 from services.enrolment.service import session_changes
 from services.enrolment.store import session_changes as store
@@ -15,6 +14,7 @@ from shared.events.enrolment import SessionChangedForAgent
 from tests.integration.enrolment.conftest import Front
 from tests.support.answers import rows
 from tests.support.builders import a_session, an_agent, open_now
+from tests.support.statements import plan_of
 
 AGENTS = [an_agent(f"{place:03}", issuer="iel") for place in range(5)]
 BREST = {"venue": "Brest, 1 quai du Test"}
@@ -134,9 +134,6 @@ async def test_a_session_cancelled_meanwhile_has_no_change_left_to_publish(
 async def test_a_slice_reads_its_own_agents_alone(database: Database) -> None:
     """By the index of live enrolments, not by sorting all of the session for each slice."""
     parameters = {"session": open_now().session_id, "issuer": "", "agent": "", "most": 10}
-    async with database.transaction() as tx:
-        for way in ("seqscan", "bitmapscan", "sort"):  # whatever the planner believes of a small table
-            await tx.execute(text(f"SET LOCAL enable_{way} = off"))
-        plan = "\n".join(await tx.scalars(text(f"EXPLAIN {store._NEXT.text}"), parameters))
+    plan = await plan_of(database, store._NEXT, parameters, without=("seqscan", "bitmapscan", "sort"))
     assert "uq_enrolment_live" in plan
     assert "Sort" not in plan

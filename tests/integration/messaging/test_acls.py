@@ -24,7 +24,7 @@ from services.console import places
 from services.console.asking import DEFINITIONS, ConsoleSettings
 from services.console.findings import Mark
 from shared import clock
-from shared.database import Database, Row
+from shared.database import Database
 from shared.events import Event
 from shared.events.portal import EnrolmentRequested, SubscriptionChanged, WithdrawalRequested
 from shared.messaging import acls, held, topics
@@ -42,6 +42,7 @@ from tests.support.metrics import metric
 from tests.support.processes import SERVICES
 from tests.support.secured_kafka import SecuredKafka, secret_of
 from tests.support.smtp import scripted_relay
+from tests.support.statements import execute
 
 pytestmark = pytest.mark.timeout(180)
 
@@ -200,6 +201,7 @@ async def the_console_sees_all(broker: SecuredKafka, request: str) -> None:
     given = broker.settings("parcours-console").model_dump()
     settings = ConsoleSettings(**given, portals_file=broker.portals_file)
     lines = [*await console.lag(settings, DEFINITIONS), *await console.all_topics(settings)]
+    assert lines
     assert [line.found for line in lines if line.mark is Mark.UNKNOWN] == []
     since = clock.now() - timedelta(minutes=10)
     [place] = await places.find(settings, ["portal.enrolments"], [request], since, clock.now())
@@ -243,17 +245,13 @@ async def test_a_portal_asks_and_is_answered_and_another_gets_nothing(
     assert heard.keys() == {others}
     assert agent.email not in json.dumps(heard)
 
-    async def rows(statement: str) -> list[Row]:
-        async with services.quiet_transaction() as tx:
-            return list(await tx.execute(text(statement)))
-
     async def all_was_said() -> bool:
         # The notifier heard the decision and told of its mail.
         return metric("parcours_events_handled_total", topic="notifier.deliveries") > heard_before
 
     await eventually(all_was_said, "a mail was sent, and enrolment heard of it")
     await the_console_sees_all(secured_kafka, asked)
-    assert await rows("SELECT state FROM enrolment") == [("enrolled",)]
+    assert await execute(services, "SELECT state FROM enrolment") == [("enrolled",)]
 
 
 async def test_what_a_service_may_not_write_is_held_back_and_hinders_no_fence(

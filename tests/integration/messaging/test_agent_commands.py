@@ -39,6 +39,7 @@ from tests.integration.messaging.test_dead_letters import a_record
 from tests.support.builders import an_agent, open_now
 from tests.support.consuming import received, take
 from tests.support.processes import SERVICES
+from tests.support.statements import execute
 from tests.unit.notifier.builders import a_decision
 
 RunCommand = Callable[..., Awaitable[tuple[int, str]]]
@@ -77,11 +78,6 @@ async def enrolled(enrolment_database: Database) -> Database:
     request = EnrolmentRequested(session_id=session.session_id, agent=AGENT)
     await take(enrolment, enrolment_database, [received(request, issuer="iel")], policy=Policy())
     return enrolment_database
-
-
-async def rows(database: Database, query: str) -> list[tuple[Any, ...]]:
-    async with database.quiet_transaction() as tx:
-        return [tuple(row) for row in await tx.execute(text(query))]
 
 
 READS = "SELECT actor, kind, issuer, agent_id FROM read_log ORDER BY agent_id"
@@ -134,8 +130,8 @@ async def test_an_erasure_is_requested_by_the_outbox_and_followed_by_its_id(
     code, output = await agent("erase", "cnfpt", "main-1")
     assert (code, output.endswith(OF_OWNERS)) == (0, True)
     assert security_lines() == ["erasure ok who=operator where=parcours agent erase times=1"]
-    assert await rows(enrolment_database, READS) == [(WHO, "erasure", "cnfpt", "main-1")]
-    [(event_id, source, topic, data)] = await rows(enrolment_database, LAST_OF_OUTBOX)
+    assert await execute(enrolment_database, READS) == [(WHO, "erasure", "cnfpt", "main-1")]
+    [(event_id, source, topic, data)] = await execute(enrolment_database, LAST_OF_OUTBOX)
     assert f"Requested as {event_id}." in output
     assert (source, topic) == ("/services/enrolment", "portal.agents")
     assert json.loads(data)["issuer"] == "cnfpt"
@@ -169,8 +165,8 @@ async def test_an_address_leads_to_its_agents_present_and_former_and_each_search
     assert code == 0
     assert output.splitlines()[:2] == ["iel\tIEL-1\tenrolment, notifier", "ouest\tO-7\tnotifier"]
     ours, theirs = (WHO, "address", "iel", "IEL-1"), (WHO, "address", "ouest", "O-7")
-    assert await rows(notifier_database, READS) == [ours, theirs]
-    assert await rows(enrolled, READS) == [ours]
+    assert await execute(notifier_database, READS) == [ours, theirs]
+    assert await execute(enrolled, READS) == [ours]
 
 
 @pytest.mark.parametrize("command", ["export", "erase"])
@@ -188,7 +184,7 @@ async def test_an_operator_learns_of_other_identifiers_with_the_same_address_and
     for agent_id in ("main-1", "main-2"):
         assert f"\nThe same address is that of {agent_id} of cnfpt, too, which is not in this." in output
     assert "that of IEL-1" not in output
-    assert await rows(notifier_database, READS) == [
+    assert await execute(notifier_database, READS) == [
         (WHO, "address", "cnfpt", agent_id) for agent_id in ("main-1", "main-2")
     ]
 
@@ -212,7 +208,7 @@ async def test_an_address_leads_to_its_agents_also_where_it_stands_in_a_dead_let
     assert (code, output.splitlines()[0]) == (0, "essai\tIEL-9\tenrolment")
     assert "IEL-8" not in output
     assert [f"dead-letters show {number}" in output for number in (1, 2, 3, 4)] == [False, True, False, True]
-    assert await rows(enrolment_database, "SELECT agent_id FROM read_log") == [("IEL-9",)]
+    assert await execute(enrolment_database, "SELECT agent_id FROM read_log") == [("IEL-9",)]
 
 
 async def test_a_correction_is_requested_by_the_outbox_and_reaches_enrolments_and_letters(
@@ -225,10 +221,10 @@ async def test_a_correction_is_requested_by_the_outbox_and_reaches_enrolments_an
     given = ("--email", "zoe@juste.fr", "--family-name", "Durand-Roy", "--by", "marie")
     code, output = await agent("correct", "iel", "IEL-1", *given)
     assert code == 0
-    [(event_id, source, topic, data)] = await rows(enrolled, LAST_OF_OUTBOX)
+    [(event_id, source, topic, data)] = await execute(enrolled, LAST_OF_OUTBOX)
     assert f"Requested as {event_id}." in output
     assert security_lines() == ["correction ok who=operator where=parcours agent correct times=1"]
-    read_log = await rows(enrolled, "SELECT actor, kind, agent_id, about FROM read_log")
+    read_log = await execute(enrolled, "SELECT actor, kind, agent_id, about FROM read_log")
     assert read_log == [("marie", "correction", "IEL-1", str(event_id))]
     assert (source, topic) == ("/services/enrolment", "portal.agents")
 
@@ -236,7 +232,7 @@ async def test_a_correction_is_requested_by_the_outbox_and_reaches_enrolments_an
     request = replace(received(AgentCorrected.model_validate_json(data), event_id), source=source)
     await take(enrolment, enrolled, [request], policy=Policy())
 
-    assert await rows(enrolled, "SELECT issuer, before, after FROM correction") == [
+    assert await execute(enrolled, "SELECT issuer, before, after FROM correction") == [
         (
             "iel",
             [{"email": AGENT.email, "family_name": "Durand"}],
@@ -244,7 +240,7 @@ async def test_a_correction_is_requested_by_the_outbox_and_reaches_enrolments_an
         )
     ]
     decided = "SELECT data FROM outbox WHERE type LIKE '%AgentDetailsCorrected%'"
-    [(decision,)] = await rows(enrolled, decided)
+    [(decision,)] = await execute(enrolled, decided)
     assert json.loads(decision)["corrected_by"] == "support"
     await take(notifier, notifier_database, [received(AgentDetailsCorrected.model_validate_json(decision))])
     async with notifier_database.quiet_transaction() as tx:
@@ -272,7 +268,7 @@ async def test_a_correction_of_an_identifier_that_nobody_has_is_requested_only_b
     code, output = await agent("correct", "iel", agent_id, "--email", "zoe@juste.fr", *options)
     assert code == (0 if is_asked else 1)
     assert (f"No address is known of {agent_id} of iel: nothing was done." in output) is not is_asked
-    requested = await rows(enrolled, "SELECT 1 FROM outbox WHERE data LIKE '%juste%'")
+    requested = await execute(enrolled, "SELECT 1 FROM outbox WHERE data LIKE '%juste%'")
     assert len(requested) == int(is_asked)
 
 
@@ -307,4 +303,4 @@ async def test_what_is_unknown_or_cannot_be_right_is_said_and_nothing_is_request
 ) -> None:
     ended, output = await agent(*arguments)
     assert (ended, said in output) == (code, True)
-    assert await rows(enrolment_database, "SELECT 1 FROM outbox") == []
+    assert await execute(enrolment_database, "SELECT 1 FROM outbox") == []

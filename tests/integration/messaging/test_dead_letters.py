@@ -15,7 +15,7 @@ from typer.testing import Result
 from services.enrolment import handlers
 from services.enrolment.rules.policy import Policy
 from shared import clock
-from shared.database import Database, Row
+from shared.database import Database
 from shared.events.cloudevents import Record
 from shared.events.outcomes import RejectionCode
 from shared.events.portal import EnrolmentRequested
@@ -29,6 +29,7 @@ from shared.personal_data import end_rows
 from tests.integration.messaging.conftest import RunOperator
 from tests.support.builders import an_agent, as_json, enrolment_request, headers
 from tests.support.consuming import a_partition_check
+from tests.support.statements import execute
 
 RECEIVED_AT = datetime(2026, 11, 3, 9, 30, 0, 250_000, tzinfo=UTC)
 DeadLetterCommand = Callable[..., Awaitable[Result]]
@@ -81,14 +82,9 @@ async def states(database: Database) -> list[str]:
     return [letter.state for letter in await all_of(database)]
 
 
-async def rows(database: Database, statement: str) -> list[Row]:
-    async with database.quiet_transaction() as tx:
-        return list((await tx.execute(text(statement))).all())
-
-
 async def audit_of(database: Database) -> list[tuple[Any, ...]]:
     query = "SELECT dead_letter_id, actor, action, note FROM dead_letter_audit ORDER BY id"
-    return [tuple(row) for row in await rows(database, query)]
+    return [tuple(row) for row in await execute(database, query)]
 
 
 @pytest.fixture
@@ -219,7 +215,7 @@ async def test_show_prints_a_whole_dead_letter_and_is_a_read(
     ):
         assert part in shown, part
     assert "\x1b" not in shown
-    read_log = await rows(database, "SELECT actor, kind, about FROM read_log")
+    read_log = await execute(database, "SELECT actor, kind, about FROM read_log")
     assert read_log == [(getpass.getuser(), "dead_letter", "1")]
     wrong = await command("show", "99")
     assert (wrong.exit_code, wrong.stderr) == (1, "parcours: There is no dead letter 99.\n")
@@ -238,7 +234,7 @@ async def test_redrive_goes_through_the_handler_with_its_own_time_of_receipt_and
 
     assert (done.exit_code, done.stdout) == (0, "1 redriven, 0 still parked\n")
     # The deadline is judged by when it came, not by the redrive.
-    assert await rows(database, "SELECT request_id, agent_id, received_at FROM request") == [
+    assert await execute(database, "SELECT request_id, agent_id, received_at FROM request") == [
         (event_id, "IEL-1", RECEIVED_AT)
     ]
     assert await states(database) == ["redriven"]
@@ -258,7 +254,7 @@ async def test_a_redriven_event_that_was_handled_meanwhile_has_no_second_effect(
     again = await command("redrive", "1", "--by", "nadia")
 
     assert (again.exit_code, again.stderr) == (1, "parcours: Not parked: 1. Nothing was done.\n")
-    assert len(await rows(database, "SELECT * FROM request")) == 1
+    assert len(await execute(database, "SELECT * FROM request")) == 1
     assert await audit_of(database) == [(1, "nadia", "redriven", None)]
 
 
@@ -271,7 +267,7 @@ async def test_redrive_keeps_the_order_of_a_partition(database: Database, comman
     done = await command("redrive", "--all", "--by", "nadia")
 
     assert done.stdout == "5 redriven, 0 still parked\n"
-    order = await rows(database, "SELECT agent_id FROM request ORDER BY number")
+    order = await execute(database, "SELECT agent_id FROM request ORDER BY number")
     assert [row.agent_id for row in order] == agents
 
 
@@ -294,7 +290,7 @@ async def test_what_still_cannot_be_handled_stays_parked_and_lets_nobody_of_its_
     assert "1: " in failed
     assert "Invalid JSON" in failed
     assert waits.startswith("2: waits for 1, which stands before it")
-    assert await rows(database, "SELECT agent_id FROM request") == [("IEL-3",)]
+    assert await execute(database, "SELECT agent_id FROM request") == [("IEL-3",)]
     assert await states(database) == ["parked", "parked", "redriven"]
     assert await audit_of(database) == [
         (1, "nadia", "redrive failed", "ValueError"),

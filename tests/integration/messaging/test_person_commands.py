@@ -3,7 +3,6 @@
 import json
 import logging
 from pathlib import Path
-from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -41,6 +40,7 @@ from tests.support.builders import an_agent, open_now
 from tests.support.consuming import a_record, received, take
 from tests.support.guards import a_guard
 from tests.support.searching import MARK, columns_with
+from tests.support.statements import execute
 from tests.unit.notifier.builders import a_decision
 
 ADDRESS = f"{MARK}@exemple.fr"
@@ -67,11 +67,6 @@ def person(operator: RunOperator) -> RunCommand:
         return done.exit_code, done.output
 
     return run
-
-
-async def execute(database: Database, statement: str, **values: Any) -> list[Any]:
-    async with database.transaction() as tx:
-        return await tx.execute(text(statement), values)
 
 
 @pytest.fixture

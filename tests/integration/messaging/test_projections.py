@@ -38,6 +38,7 @@ from tests.integration.services.composed import definition_of
 from tests.support.builders import an_agent, headers, open_now
 from tests.support.consuming import received, take
 from tests.support.kafka import KafkaPortal
+from tests.support.statements import execute
 
 PublishedEvent = tuple[Event, uuid.UUID]
 
@@ -95,11 +96,6 @@ async def dump(database: Database, *queries: str) -> list[list[Any]]:
         return [[tuple(row) for row in await tx.execute(text(query))] for query in queries]
 
 
-async def run_in(database: Database, statement: str) -> None:
-    async with database.transaction() as tx:
-        await tx.execute(text(statement))
-
-
 def changed(state: SessionState, **changes: Any) -> SessionChanged:
     return SessionChanged.model_validate(state.model_dump() | {"version": state.version + 1} | changes)
 
@@ -147,12 +143,12 @@ async def test_enrolment_rebuilds_its_sessions_equal_and_goes_on_deciding(
         (SessionOccupancyChanged.model_validate_json(data), event_id) for event_id, data in rows
     ]
     await publish(empty_broker, [*events, *later, *occupancy])
-    await run_in(database, "UPDATE outbox SET sent_at = now()")
+    await execute(database, "UPDATE outbox SET sent_at = now()")
     verified = await projections("enrolment", "verify")
     assert verified.exit_code == 0, verified.output
     before = await dump(database, *OF_ENROLMENT)
 
-    await run_in(database, "DELETE FROM session")
+    await execute(database, "DELETE FROM session")
     lost = await projections("enrolment", "verify")
     assert (lost.exit_code, lost.stdout.count("is missing")) == (1, len(first))
     for _ in range(2):  # twice is once
@@ -182,7 +178,7 @@ async def test_what_enrolment_never_heard_has_its_effects_when_the_sessions_are_
     await take_in(database, enrolment.router, events)
     await front.enrol(kept, an_agent(), waiting)
     await front.enrol(lost, agent)
-    await run_in(database, f"DELETE FROM session WHERE session_id = '{lost.session_id}'")
+    await execute(database, f"DELETE FROM session WHERE session_id = '{lost.session_id}'")
     await publish(empty_broker, [*events, *to_publish(changed(kept, capacity=2), cancelled(lost))])
 
     assert "2 missed and taken in now" in await rebuilt(projections, "enrolment")
@@ -248,7 +244,7 @@ async def test_the_notifier_knows_its_sessions_and_resources_again_and_writes_to
     before = await dump(database, *OF_THE_NOTIFIER)
     assert all(before)
 
-    await run_in(database, "TRUNCATE session, replay, news")
+    await execute(database, "TRUNCATE session, replay, news")
     await rebuilt(projections, "notifier")
     await fan_out(database)
     assert await dump(database, *OF_THE_NOTIFIER) == before
@@ -274,11 +270,11 @@ async def test_the_catalogue_knows_again_how_full_its_sessions_are(
     await take_in(database, catalogue.router, events)
     await publish(empty_broker, events)
     before = await dump(database, OCCUPANCY)
-    await run_in(database, "DELETE FROM occupancy")
+    await execute(database, "DELETE FROM occupancy")
     await rebuilt(projections, "catalogue")
     assert await dump(database, OCCUPANCY) == before
 
-    await run_in(database, f"UPDATE occupancy SET waiting = 7 WHERE session_id = '{ids[0]}'")
+    await execute(database, f"UPDATE occupancy SET waiting = 7 WHERE session_id = '{ids[0]}'")
     verified = await projections("catalogue", "verify")
     assert verified.exit_code == 1
     assert f"occupancy {ids[0]}: waiting is 7, not 0" in verified.stdout

@@ -28,6 +28,7 @@ from tests.conftest import settings_of
 from tests.integration.notifier.events import enrolled, scheduled
 from tests.support.consuming import received, take
 from tests.support.smtp import ScriptedRelay, scripted_relay
+from tests.support.statements import execute
 from tests.unit.notifier.builders import a_decision, a_renderer
 
 
@@ -152,8 +153,7 @@ class Notifier:
         return await self.query(f"SELECT {columns} FROM mail WHERE {where} ORDER BY created_at, mail_id")
 
     async def query(self, sql: str) -> list[Any]:
-        async with self.database.quiet_transaction() as tx:
-            return list(await tx.execute(text(sql)))
+        return await execute(self.database, sql)
 
     async def row(self) -> Any:
         (row,) = await self.rows()
@@ -189,8 +189,7 @@ class Notifier:
             await bounces.suppress_bad(tx, dict.fromkeys(addresses, uuid4()))
 
     async def change(self, sql: str, **values: Any) -> None:
-        async with self.database.quiet_transaction() as tx:
-            await tx.execute(text(sql), values)
+        await execute(self.database, sql, **values)
 
 
 @pytest.fixture

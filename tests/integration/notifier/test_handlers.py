@@ -6,7 +6,6 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
-from sqlalchemy import text
 
 from services.notifier import handlers, jobs, letters
 from services.notifier.service import mails, news
@@ -27,7 +26,7 @@ from tests.integration.notifier.events import (
     withdrawn,
 )
 from tests.support.consuming import received
-from tests.support.statements import statements
+from tests.support.statements import plan_of, statements
 from tests.unit.notifier.builders import a_decision, an_agent
 from tests.unit.notifier.reading import body
 
@@ -227,9 +226,6 @@ async def test_a_refusal_names_other_sessions_of_the_offer_that_are_open(known: 
 
 
 async def test_other_sessions_of_an_offer_are_found_without_reading_all(database: Database) -> None:
-    async with database.transaction() as tx:
-        await tx.execute(text("SET LOCAL enable_seqscan = off"))
-        query = text(f"EXPLAIN {sessions._ALTERNATIVES}")
-        plan = "\n".join(await tx.scalars(query, {"ids": [uuid4()], "most": 3}))
+    plan = await plan_of(database, sessions._ALTERNATIVES, {"ids": [uuid4()], "most": 3})
     assert "ix_session_offer" in plan
     assert "Seq Scan" not in plan

@@ -2,10 +2,8 @@
 
 from collections.abc import Sequence
 from datetime import timedelta
-from typing import Any
 
 import pytest
-from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
 from shared import clock, read_log
@@ -15,6 +13,7 @@ from shared.personal_data import Subject
 from shared.process import Process
 from shared.process.jobs import end_old_rows
 from shared.read_log import Reading, ReadKind
+from tests.support.statements import execute
 
 ZOE, OTHER = AgentKey("iel", "IEL-0048151"), AgentKey("iel", "B-2")
 
@@ -22,12 +21,6 @@ ZOE, OTHER = AgentKey("iel", "IEL-0048151"), AgentKey("iel", "B-2")
 async def recorded(database: Database, agents: Sequence[AgentKey] = (ZOE,)) -> None:
     async with database.quiet_transaction() as tx:
         await read_log.record(tx, Reading("ali", None, "demande de Zoé"), ReadKind.MAIL, agents=agents)
-
-
-async def execute(database: Database, statement: str) -> list[tuple[Any, ...]]:
-    async with database.quiet_transaction() as tx:
-        done = await tx.execute(text(statement))
-        return [tuple(row) for row in done]
 
 
 CHANGES = [
