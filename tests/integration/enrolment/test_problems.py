@@ -69,8 +69,9 @@ def codes_in_the_code() -> set[str]:
 
 
 async def test_each_problem_and_each_reason_of_a_refusal_has_a_page_in_both_languages(ask: Ask) -> None:
-    unexplained = []
-    for code in {*CODES.values(), *RejectionCode, *Reason, *codes_in_the_code(), "other"}:
+    unexplained, written = [], codes_in_the_code()
+    assert written
+    for code in {*CODES.values(), *RejectionCode, *Reason, *written, "other"}:
         page = await ask("GET", f"/problems/{code}")
         parts = (f"<code>{code}</code>", '<html lang="fr">', '<section lang="en">')
         if page.status_code != 200 or not all(part in page.text for part in parts):

@@ -66,6 +66,7 @@ async def test_no_job_of_every_ten_seconds_reads_a_table_whole_that_grows_with_t
             await tx.execute(text(statement), {"rows": ROWS})
             await tx.execute(text(f"ANALYZE {table}"))
     read_whole: dict[str, set[str]] = {}
+    looked_at: set[str] = set()
     running = ""
 
     async def look(tx: Transaction, statement: TextClause, params: Mapping[str, Any]) -> Rows:
@@ -73,6 +74,7 @@ async def test_no_job_of_every_ten_seconds_reads_a_table_whole_that_grows_with_t
         async with tx.savepoint():
             rows = await fetch(tx, statement, params)
             found = await tx.driver.fetch("SELECT relname FROM pg_stat_xact_user_tables WHERE seq_scan > 0")
+        looked_at.add(running)
         if whole := filled.keys() & {name for (name,) in found}:
             read_whole[running] = whole
         return rows
@@ -84,5 +86,5 @@ async def test_no_job_of_every_ten_seconds_reads_a_table_whole_that_grows_with_t
     for job in often:
         running = job.name
         await job.run()
-    assert "measure" in {job.name for job in often}
+    assert "measure" in looked_at
     assert read_whole == {}
