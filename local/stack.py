@@ -41,8 +41,8 @@ class StackOptions:
     """`data` has the databases and Kafka's records; the rest is in `directory`, which is also the default.
 
     `fresh` empties `data`, which must then be a folder of its own, and writes to it without fsync.
-    `offer_day` returns the day of the offer that is today; None loads no offer. `environment` has the
-    settings of the services, and names the servers to use.
+    `offer_day` None loads no offer. `environment` has the settings of the services, and names the servers to
+    use.
     """
 
     broker: BrokerKind = "embedded"

@@ -4,9 +4,8 @@ Run it as a script with a pipe on standard input: `+PID SIGNAL` watches a proces
 pipe closes when the supervisor ends, in any way. Watched processes then get their signal, and SIGKILL five
 seconds later.
 
-Linux' PR_SET_PDEATHSIG would be shorter. But it fires when the starting *thread* ends, is lost when the child
-changes its user (Postgres started by root), does not exist on macOS, and cannot let Postgres shut down
-properly.
+Linux' PR_SET_PDEATHSIG would not do: it fires when the starting *thread* ends, is lost when the child changes
+its user, and does not exist on macOS.
 
 It starts with every stack, so it imports only the standard library.
 """

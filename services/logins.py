@@ -1,7 +1,6 @@
 """``parcours logins end``: the log-ins of one member of the staff, in all services with log-ins.
 
-For log-ins by token use ``parcours tokens revoke``. The identity provider must also close the account of a
-person who must not return.
+The identity provider must also close the account of a person who must not return.
 """
 
 from typing import Annotated

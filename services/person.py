@@ -1,7 +1,7 @@
 """``parcours person export | erase``: the data about the owner of an address, in all services.
 
-The persons are subscribers by address alone, officers and advisors of bespoke requests, and staff who log in.
-``parcours agent`` is for agents with the address (docs/adr/0040).
+For subscribers by address alone, officers and advisors of bespoke requests, and staff. ``parcours agent`` is
+for agents (docs/adr/0040).
 """
 
 from uuid import UUID, uuid4

@@ -191,9 +191,8 @@ The largest valid body, 20,000 attendance records, has fewer.
 class TokenFirst(APIRoute):
     """A route that checks the token before it reads the body.
 
-    FastAPI alone would parse the body first, and report each wrong name. Use
-    ``APIRouter(route_class=TokenFirst)`` for operations with a token and a body. The check is the dependency
-    that documents the token (:func:`shared.openapi.bearer`).
+    Use ``APIRouter(route_class=TokenFirst)`` for operations with a token and a body. The check is the
+    dependency that documents the token (:func:`shared.openapi.bearer`).
     """
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:

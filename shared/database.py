@@ -146,7 +146,6 @@ class Transaction:
         return rows[0][0] if rows else None
 
     async def stream(self, statement: TextClause, params: Mapping[str, Any]) -> AsyncIterator[Row]:
-        """All rows are as of one moment."""
         sql, arguments = _positional(statement, params)
         with self._translated_errors(sql, params):
             prepared = await self._prepare(sql)

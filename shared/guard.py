@@ -107,8 +107,7 @@ class Guard:
         """Raise :class:`LimitMet` if the network has sent too many wrong secrets. Counts nothing.
 
         This is for secrets short enough to be guessed. A right one is refused too: otherwise an attacker
-        would still learn which one is right. A process knows that the limit is met once it has refused a
-        request itself.
+        would still learn which one is right.
         """
         share = self._share(self.digest("refused", network_of(visit)), self.rates.refused)
         if share.full:

@@ -61,7 +61,7 @@ CODES: Mapping[int, str] = {
 
 
 class Problem(Exception):
-    """An error for the client: what happened, to what, and what to do (RFC 9457).
+    """An error for the client (RFC 9457).
 
     The sentences are English; a client that prefers French gets French. ``code`` names the kind of the
     problem, which a page explains. None means the code of the status.
@@ -234,9 +234,8 @@ NOT_COMPRESSED = ("text/*", "image/*", "application/pdf")
 class _BoundedBodies:
     """Refuses a request that is too large, not UTF-8, or has two ``Host`` headers (RFC 9112, section 3.2).
 
-    A body is refused before it is read, or as soon as it is too large. With two ``Host`` headers a proxy may
-    use the other one. Starlette's own bound answers in plain text instead of a problem, and decodes a form by
-    any codec that the sender names; some codecs of Python take minutes for a body within the bound.
+    With two ``Host`` headers a proxy may use the other one. Starlette's own bound decodes a form by any codec
+    that the sender names, and some codecs take minutes.
     """
 
     def __init__(self, app: ASGIApp) -> None:

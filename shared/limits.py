@@ -1,7 +1,6 @@
 """Counts in Postgres, shared by all processes and keyed by digests that name nobody.
 
-A count is a row that ends with its window. :mod:`shared.guard` counts acts of visitors. A service may count
-in its own transaction.
+A count is a row that ends with its window. A service may count in its own transaction.
 """
 
 import re

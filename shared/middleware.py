@@ -38,8 +38,7 @@ class Counted:
     """Counts requests and their time by route, and logs each at debug level.
 
     Health and metrics are left out. A line has the route and the ids of the path, never the path, which may
-    contain a signed link. If the application raises, status 500 is counted; the outer server sends that
-    answer.
+    contain a signed link.
     """
 
     def __init__(self, app: ASGIApp) -> None:

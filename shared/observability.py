@@ -1,8 +1,7 @@
 """Logs. They contain identifiers, never a name, an address or a text of an agent.
 
-In JSON each line is one document, whichever library writes it. Its subject is in the fields ``event_id``,
-``request_id``, ``enrolment_id``, ``session_id``, ``mail_id``, ``trace_id``. Metrics are declared where they
-are counted, with ``prometheus_client``.
+The subject of a JSON line is in the fields ``event_id``, ``request_id``, ``enrolment_id``, ``session_id``,
+``mail_id``, ``trace_id``.
 """
 
 import contextlib

@@ -1,7 +1,6 @@
 """The register of personal data: what a service stores about people, why, for how long, and how it ends.
 
-Each service has a register beside its tables. Retention, erasure, the export for a person and the published
-documents are made from the registers. A test fails for a column with personal data that is in no register.
+Retention, erasure, the export for a person and the published documents are made from the registers.
 """
 
 import json

@@ -202,7 +202,6 @@ PurposeHeader = Annotated[
 
 
 def purpose_in(written: str) -> str | None:
-    """None if the purpose has no content."""
     purpose = " ".join(written.split())
     return purpose if 3 <= len(purpose) <= LONGEST_PURPOSE and purpose.isprintable() else None
 

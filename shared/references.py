@@ -1,7 +1,7 @@
 """The reference of an enrolment or request in letters: eight characters that can be dictated.
 
 It is the beginning of the id in Crockford's Base32 (crockford.com/base32.html), which has no I, L, O or U.
-Among a million random ids about one pair shares a reference, so a search may find two.
+Two ids may share a reference.
 """
 
 import re

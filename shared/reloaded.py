@@ -20,15 +20,13 @@ T = TypeVar("T")
 class ReloadedFile(Generic[T]):
     """The last valid content of a file. Without a path it never changes.
 
-    A job calls ``reload`` each second, so that a mistake is seen before the file is needed. A process without
-    jobs reads the file again when it uses it. ``mistakes`` are the errors of an invalid file. The gauge
-    ``is_valid`` is 0 while the file has a mistake.
+    A job calls ``reload`` each second; a process without jobs reads the file again when it uses it.
+    ``mistakes`` are the errors of an invalid file. The gauge ``is_valid`` is 0 while the file has a mistake.
     """
 
     def __init__(
         self, path: Path | None, read: Callable[[], T], *, mistakes: type[Exception], is_valid: Gauge
     ) -> None:
-        """Raises the errors of ``read``."""
         self._path = path
         self._read = read
         self._mistakes = mistakes

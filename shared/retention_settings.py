@@ -1,7 +1,6 @@
-"""How long enrolments and letters are stored: settings of two services.
+"""How long enrolments and letters are stored.
 
-The catalogue publishes the retention of all services, so it has these settings too. Set them to the same
-values in all services.
+The catalogue publishes these settings too. Set them to the same values in all services.
 """
 
 from collections.abc import Mapping

@@ -1,7 +1,6 @@
 """The security log: log-ins, refusals, and acts on rights, keys and people's data.
 
-All services write the same form (docs/logs.md). A line has no name, address, agent id or secret. The actor is
-a role, a token or a portal; the visitor is the keyed digest of a network.
+All services write the same form (docs/logs.md). A line has no name, address, agent id or secret.
 """
 
 import itertools

@@ -1,6 +1,4 @@
 """The reference model: computes the right result of every request from the rules of the domain.
 
-Its functions do no I/O. It is written from docs/domain.md, not from the enrolment service's code. `seats.py`
-decides about seats and the waiting list; stateful tests use it too. `session.py` models one session, `day.py`
-all sessions and letters of the demonstration.
+Its functions do no I/O. It is written from docs/domain.md, not from the enrolment service's code.
 """

@@ -111,7 +111,6 @@ class SessionModel:
         return Verdict("enrolled")
 
     def correct(self, agent: Agent) -> str | None:
-        """None if the agent is not here."""
         for group in self._live():
             if (former := group.get(agent.agent_id)) is not None:
                 group[agent.agent_id] = agent

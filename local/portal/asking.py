@@ -164,7 +164,6 @@ class Asking:
         )
 
     def _chosen_agents(self, form: Form, authority: Authority, name: str) -> tuple[list[Agent], Errors]:
-        """Return the ticked agents and the wanted number of new agents, or an error if there are none."""
         chosen = [agent for agent in self._site.staff(authority) if agent.agent_id in form.getlist("agents")]
         more = whole_number(form["inventer"])
         if not 1 <= len(chosen) + more <= requests.MAX_GROUP:

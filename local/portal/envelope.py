@@ -56,7 +56,6 @@ class Envelope:
 
 
 def signed(request: Request, source: str, key: SigningKey | None, now: datetime) -> Envelope:
-    """Sign the record if there is a key."""
     attributes = {
         "specversion": "1.0",
         "id": request.id,

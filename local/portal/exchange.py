@@ -1,7 +1,7 @@
 """Sends requests to Kafka and reads answers.
 
-Both continue after any failure of the broker. An unacknowledged request is sent again with the same id, so
-Parcours answers it once. An answer whose offset was not committed is read again and ignored.
+An unacknowledged request is sent again with the same id, so Parcours answers it once. An answer whose offset
+was not committed is read again and ignored.
 """
 
 import asyncio

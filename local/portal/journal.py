@@ -1,7 +1,7 @@
 """Stores requests and answers in order, in a file, so that a restart loses nothing.
 
-Each change appends a line of JSON to the file; the current state is in memory. A request is stored before it
-is sent. After a restart, unacknowledged requests are sent again with the same id.
+A request is stored before it is sent. After a restart, unacknowledged requests are sent again with the same
+id.
 """
 
 import asyncio

@@ -131,7 +131,7 @@ class Site:
         form: Form = NOT_SENT,
         **values: Any,
     ) -> Response:
-        """Use status 422 if the form has errors. `concerns` chooses the events beside the page."""
+        """`concerns` chooses the events beside the page."""
         standings = self.standings()
         travels = [
             travel for travel in reversed(self.journal.travels) if concerns(standings.subject_of(travel))

@@ -83,7 +83,6 @@ class Year:
 
 
 def start_again(processes: Sequence[LocalService]) -> None:
-    """Return once the stack has started the processes again and they are ready."""
     for process in processes:
         process.child.stop()
     for process in processes:
@@ -357,8 +356,7 @@ async def _answer_authority(year: Year, name: str, **answer: object) -> dict[str
 async def wants_letters(year: Year, at: str, delegation: str, **contacts: str) -> None:
     """Set the addresses of a delegation's staff, so that the notifier writes the letters of the morning.
 
-    It writes them once it has read the decisions before `at`. It looks once a minute, so it is started again
-    to look at once.
+    It writes them once it has read the decisions before `at`.
     """
     moment = paris(at)
 

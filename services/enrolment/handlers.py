@@ -35,7 +35,6 @@ EnrolmentRequest = (
 router = Router("enrolment")
 
 ThePolicy = Annotated[Policy, FromContext("policy")]
-"""The policy of the settings. ``app.py`` puts it into FastStream's context."""
 
 
 ThePartitionCheck = Annotated[PartitionCheck, FromContext("partition_check")]

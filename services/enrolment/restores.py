@@ -12,10 +12,7 @@ from shared.messaging.broker import KafkaSettings
 
 
 async def read_published(settings: KafkaSettings, since: datetime) -> dict[UUID, PublishedDecision]:
-    """Return the newest decision of each enrolment published since then.
-
-    Raises ``KafkaError``, ``HistoryCut``.
-    """
+    """Raises ``KafkaError``, ``HistoryCut``."""
     newest: dict[UUID, PublishedDecision] = {}
     async for deliveries in history.read(settings, [Topic.ENROLMENT_DECISIONS], since=since):
         for delivery in deliveries:

@@ -43,7 +43,6 @@ def all_jobs(
     mailbox: ReturnMailbox | None = None,
     path: ReturnPath | None = None,
 ) -> tuple[Job, ...]:
-    """Without ``mailbox`` or ``path``, returned mails are not read."""
     jobs = (
         Job("write-to-organisers", 60.0, partial(write_to_organisers, database, contacts)),
         Job("expire-leases", 5.0, partial(expire_leases, database)),

@@ -1,7 +1,6 @@
 """``parcours portals list | check | new | rotate``: the entries of ``PORTALS_FILE``.
 
-Nothing is written to the file: an entry is printed once, for the owner of the file, and its secret for the
-portal's team.
+An entry is printed once, for the owner of the file, and its secret for the portal's team.
 """
 
 import hashlib

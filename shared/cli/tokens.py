@@ -1,7 +1,6 @@
 """``parcours tokens list | check | new | revoke``: the entries of ``API_TOKENS_FILE``.
 
-Nothing is written to the file: the new content is printed for its owner. A running service reads a changed
-file within a second.
+The new content is printed for the file's owner.
 """
 
 import hashlib

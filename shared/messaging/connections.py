@@ -1,4 +1,4 @@
-"""Connections to Kafka: set up in bounded time, verified, and closed when they are lost.
+"""Connections to Kafka: set up in bounded time, verified, and closed when lost.
 
 aiokafka waits 40 s for a connection and makes the connections of a client one after the other. When a
 connection is lost it expects ``OSError``, but uvloop raises ``RuntimeError`` until the loop has reported the

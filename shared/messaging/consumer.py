@@ -1,8 +1,8 @@
 """A batch of one topic goes through parking, inbox and handler in one transaction.
 
-A handler sees each event once. The Kafka offset is committed after the effect. A record that cannot be read,
-or on which its handler fails, is parked alone. After an outage, and while the handler fails on most events,
-the whole batch is delivered again.
+The Kafka offset is committed after the effect. A record that cannot be read, or on which its handler fails,
+is parked alone. After an outage, and while the handler fails on most events, the whole batch is delivered
+again.
 """
 
 import asyncio

@@ -1,8 +1,8 @@
 """Held events of the outbox: refused by the broker for good, or waiting.
 
-A *refused* event is an outgoing dead letter: too large, or not allowed by the broker. An operator decides. A
-*waiting* event has a topic that does not exist yet, or comes after a refused event of its key and topic. The
-relay reads neither. Releasing events takes the lock of their bucket, so that no pass reads meanwhile.
+A *refused* event is an outgoing dead letter: too large, or not allowed by the broker. A *waiting* event has a
+topic that does not exist yet, or comes after a refused event of its key and topic. The relay reads neither.
+Releasing events takes the lock of their bucket, so that no pass reads meanwhile.
 """
 
 from collections.abc import Mapping, Sequence

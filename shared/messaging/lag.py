@@ -1,8 +1,7 @@
 """How far consumer groups are behind their topics, as Kafka reports it.
 
-Markers of transactions have offsets too, and no group commits them. So the difference between a group's
-offset and the end of a partition is no lag by itself: the first waiting record is looked for. The embedded
-broker reports the first record of its last batch as the end, so that batch never counts as waiting.
+Markers of transactions have offsets that no group commits. So the first waiting record is looked for. The
+embedded broker reports the first record of its last batch as the end, so that batch never counts as waiting.
 """
 
 import asyncio

@@ -33,7 +33,6 @@ class FromContext(CustomField):
 
 
 Tx = Annotated[Transaction, FromContext("tx")]
-"""The transaction of the batch."""
 
 Rejections = Annotated[list[Rejected], FromContext("rejections")]
 """A handler appends the records that it rejects. They have no effect, and are in no inbox.

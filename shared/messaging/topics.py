@@ -47,7 +47,6 @@ class CreatedTopics(NamedTuple):
     replicas: int
 
     def warning(self) -> str:
-        """Warn if topics were created on fewer than three brokers. Returns "" otherwise."""
         if self.replicas >= REPLICAS or not any(self.are_new.values()):
             return ""
         return (

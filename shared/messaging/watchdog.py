@@ -64,7 +64,7 @@ class Watchdog:
     """Watches the consumers of a process.
 
     A consumer without progress for ``limit`` seconds is stalled. While Kafka does not answer, no consumer is:
-    a restart would not help. ``relay_trouble`` returns why the outbox is not published, or None if it is.
+    a restart would not help.
     """
 
     def __init__(

@@ -51,7 +51,6 @@ def make(url: str, revisions: Path, metadata: MetaData, message: str) -> None:
 
 
 def is_of_newer_version(revision: str | None, script: ScriptDirectory) -> bool:
-    """The additions of a newer version do not matter to this one."""
     return revision is not None and revision not in {known.revision for known in script.walk_revisions()}
 
 

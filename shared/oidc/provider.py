@@ -1,8 +1,7 @@
 """Asks an issuer: where people log in, who has logged in, where they log out.
 
 OpenID Connect Core 1.0 by the authorization code flow, with PKCE (RFC 7636). The issuer's metadata and keys
-are cached for an hour, and longer while it does not answer; each request has its time limit. Log-ins are
-stored by ``shared/web/logins``.
+are cached for an hour, and longer while it does not answer; each request has its time limit.
 """
 
 import asyncio

@@ -1,7 +1,7 @@
 """The life of a service process: connect, relay, consume, run jobs, serve HTTP; stop in the opposite order.
 
-A process that cannot do its work logs why in one line and ends with an exit code that is not zero, so that
-its supervisor starts it again; it never stays alive without working.
+A process that cannot do its work logs why and ends with an exit code that is not zero, so that its supervisor
+starts it again.
 """
 
 import asyncio
@@ -56,10 +56,9 @@ Worker = Callable[[asyncio.Event], Awaitable[None]]
 class Process:
     """One service, wired but not yet running. ``app.py`` of each service builds one.
 
-    ``register`` has the rules of retention, ``eraser`` forgets agents; ``admit`` reads the records of
-    ``portals``; ``context`` has values of handlers' parameters. Every ``follow_seconds`` it stores until when
-    the topics that it ``follows`` are read; ``on_published`` is called each time that the relay marked events
-    as sent.
+    ``admit`` reads the records of ``portals``; ``context`` has values of handlers' parameters. Every
+    ``follow_seconds`` it stores until when the topics that it ``follows`` are read; ``on_published`` is
+    called each time that the relay marked events as sent.
     """
 
     name: str

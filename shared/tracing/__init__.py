@@ -1,8 +1,7 @@
 """Traces: the way of a portal's request, over outbox and queue to the answer of the relay.
 
-Records, outbox, stored requests and mails carry a W3C ``traceparent`` as text. Without :func:`export` no span
-is made, the texts travel unchanged, and OpenTelemetry's SDK is never imported. No attribute of a span names a
-person.
+Without :func:`export` no span is made, the texts travel unchanged, and OpenTelemetry's SDK is never imported.
+No attribute of a span names a person.
 """
 
 import contextlib

@@ -1,8 +1,8 @@
 """Signed links: what a letter lets its reader do without a log-in.
 
-The notifier writes links; the service that owns the page reads them. A link contains ids, never a name. Its
-holder may do the one thing that the link is for, until it expires. A link to an agent works while the agent
-has the letter's address. Mail scanners open links, so opening one changes nothing.
+A link contains ids, never a name. Its holder may do the one thing that the link is for, until it expires. A
+link to an agent works while the agent has the letter's address. Mail scanners open links, so opening one
+changes nothing.
 """
 
 import hashlib

@@ -1,4 +1,4 @@
-"""Operators' pages in each service: its state (role admin), and what could not be handled.
+"""Operators' pages in each service: its state, and its dead letters.
 
 The content and the traceback of a dead letter may name people: they are shown for a purpose, and the read is
 a line of ``read_log``.

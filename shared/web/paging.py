@@ -114,7 +114,6 @@ def written(position: PagePosition) -> str:
 
 
 def read_position(text: str | None) -> PagePosition | None:
-    """None (the first page) for an invalid position."""
     moment, _, item_id = (text or "").partition("~")
     try:
         return datetime.fromtimestamp(int(moment) / 1_000_000, UTC), UUID(item_id)

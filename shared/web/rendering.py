@@ -1,8 +1,7 @@
 """Templates over one layout and one style sheet, with labels and dates.
 
 Templates of a service extend ``layout.html`` (blocks: title, description, head, navigation, account, area,
-hero, main, footer), or ``staff.html`` behind a log-in. They use ``parts.html`` and ``fields.html``
-(docs/look.md). A page without a form is a ``notice.html`` with texts in the service's ``notices.html``.
+hero, main, footer), or ``staff.html`` behind a log-in. See docs/look.md.
 """
 
 import logging

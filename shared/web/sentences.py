@@ -1,7 +1,6 @@
 """French translations of English sentences: problems, and reasons why letters are not sent.
 
-Code, database and Kafka have the English sentence. HTTP looks the French one up in :data:`CATALOGUE`, a
-gettext file. A test fails for a missing sentence of the portals' API.
+HTTP looks the French sentence up in :data:`CATALOGUE`, a gettext file.
 """
 
 import re

@@ -1,8 +1,6 @@
 """Converts Excel workbooks (.xlsx) to CSV, and back: the first sheet, its texts and numbers.
 
-A workbook is a ZIP of XML, and a small upload can unpack to a large one. So each step of reading has a
-limit: for the directory of the ZIP, the unpacked parts, the tags and the cells. ADR 0060 says why no library
-reads workbooks.
+A small upload can unpack to a large one, so each step of reading has a limit (ADR 0060).
 """
 
 import csv

@@ -1,7 +1,6 @@
 """Rows of a form: séances, reserved seats, questions, and towns of a series; without a script.
 
-Fields of a row have names such as ``modules-0-title``. An empty row is removed. Two buttons return the form
-with one row more or less; nothing is stored.
+Fields of a row have names such as ``modules-0-title``. An empty row is removed.
 """
 
 import re
@@ -36,7 +35,6 @@ def group_of(name: str) -> str | None:
 
 
 def used(form: Mapping[str, str], group: str) -> list[FormRow] | None:
-    """None if the form has no rows of the group."""
     every = _every(form, group)
     return [row for row in every if _is_used(row)] if every else None
 

@@ -21,7 +21,6 @@ class SeriesSession:
 
 
 def id_in(key: UUID, draft: Session, starts_at: datetime | None) -> UUID:
-    """The id does not depend on the rest of the series."""
     plan = draft.plan
     start = (starts_at or plan.starts_at).astimezone(UTC).isoformat()
     # Each part is one line.

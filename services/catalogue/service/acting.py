@@ -25,7 +25,6 @@ class Acting:
 
     @property
     def delegation(self) -> str | None:
-        """None means all delegations."""
         return self.who.delegation
 
     @property

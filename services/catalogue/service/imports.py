@@ -1,8 +1,7 @@
 """Sessions from a sheet: each line changes a session or drafts one; all lines count, or none.
 
-A line names a session by ``session_id``, or by the organiser's own ``reference``. It changes the fields that
-differ, by the rules of any change; an empty cell changes nothing. A line without a name is recognised by its
-content: a second import of it drafts nothing (ADR 0041).
+A line names a session by ``session_id``, or by the organiser's own ``reference``. An empty cell changes
+nothing. A line without a name is recognised by its content: a second import of it drafts nothing (ADR 0041).
 """
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence

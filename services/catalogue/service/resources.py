@@ -130,7 +130,7 @@ async def page_of_own(
     organiser: str | None = None,
     text: str | None = None,
 ) -> list[Resource]:
-    """Include withdrawn resources. ``organiser`` is a filter for an organiser of all delegations."""
+    """Include withdrawn resources."""
     return await resources.page(
         acting.tx,
         after,

@@ -1,7 +1,7 @@
 """The way of one request through all services: received, decided, published, read, queued, sent.
 
-The id is that of a request (its ``ce_id``), an enrolment, a session or a mail, or the reference in a letter.
-Names, addresses and identifiers of people are left out unless asked for.
+The id is that of a request, an enrolment, a session or a mail, or a letter's reference. Names, addresses and
+identifiers of people are left out unless asked for.
 """
 
 from datetime import datetime

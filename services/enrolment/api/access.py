@@ -112,7 +112,6 @@ PortalOfToken = Annotated[Portal, Depends(_sender)]
 Organiser = Annotated[Principal, Depends(requires(Role.ORGANISER))]
 AnyReader = Annotated[Reader, Depends(_reader)]
 ReaderOrTrial = Annotated[Reader, Depends(_anybody_in_a_trial)]
-"""In a trial, reading needs no token."""
 
 
 def _organiser_reading(organiser: Organiser, purpose: PurposeHeader = None) -> Reading:

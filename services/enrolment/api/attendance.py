@@ -1,5 +1,3 @@
-"""Attendance and certificates."""
-
 from typing import Annotated
 from uuid import UUID
 

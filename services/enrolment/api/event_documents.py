@@ -40,7 +40,6 @@ SCHEMAS: dict[str, dict[str, Any]] = {
         },
     }
 }
-"""Schemas by component name."""
 
 _SESSION_ID = "6f0c2f0e-6a0e-5d0e-9d0c-0d6d1f9f2a11"
 _REQUEST = {

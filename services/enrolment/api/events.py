@@ -90,7 +90,6 @@ _STATUSES = {
     RejectionCode.NOT_YOURS: (403, "Not an agent or authority of this portal"),
     RejectionCode.TOO_LARGE: (413, "The event is too large"),
 }
-"""The status and title for each rejection code of an event sent by HTTP."""
 
 
 def _rejection(portal: Portal, code: RejectionCode, *problems: FieldProblem) -> Problem:

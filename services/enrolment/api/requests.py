@@ -52,7 +52,6 @@ _EVENTS: Mapping[str, type[Decision]] = {
     State.WITHDRAWN: EnrolmentWithdrawn,
     State.SESSION_CANCELLED: EnrolmentWithdrawn,
 }
-"""The event published when a request takes an enrolment to this state."""
 
 
 class Move(BaseModel):

@@ -104,7 +104,6 @@ def _counts(selected: Selection) -> Selected:
 
 
 def _line(lines: Mapping[NamedAgent, int], agent: AgentKey) -> int:
-    """Return the line that names this agent, or 1."""
     return lines.get(NamedAgent(agent.agent_id, agent.issuer)) or lines.get(NamedAgent(agent.agent_id), 1)
 
 

@@ -1,5 +1,3 @@
-"""Sheets of the API: an exported sheet can be filled in and sent back."""
-
 from collections.abc import Collection, Sequence
 from functools import partial
 from typing import Any

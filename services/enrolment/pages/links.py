@@ -1,8 +1,7 @@
 """The pages behind the links of letters, without login, and the explanations of problems.
 
 Mail scanners open links, so a GET changes nothing: the answer is a POST. Letters get forwarded, so no page
-shows a name or a joining address. The calendar of "Mes inscriptions" has the same joining addresses as the
-letters.
+shows a name or a joining address.
 """
 
 from dataclasses import dataclass

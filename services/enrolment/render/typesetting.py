@@ -22,7 +22,6 @@ _MISSING = "\ufffd"
 
 
 def typeset(template: bytes, name: str, texts: Texts, created_at: datetime) -> bytes:
-    """Return the PDF of a template, which gets the texts as JSON in its input ``name``."""
     try:
         return _compile(template, {name: _json(texts)}, created_at)
     except typst.TypstError:

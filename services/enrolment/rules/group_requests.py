@@ -1,5 +1,3 @@
-"""Requests for a group: granted one by one, all or none, or as one place in line (rules 6 and 17)."""
-
 from collections.abc import Iterator, Sequence
 
 from services.enrolment.rules.eligibility import (

@@ -218,7 +218,6 @@ def judge_join(
 def judge_destination(
     session: SessionState, there: SessionState | None, delegation: str | None
 ) -> OrganisingFault | None:
-    """``delegation`` None is an organiser of all delegations."""
     if there is None or there.session_id == session.session_id or there.offer_id != session.offer_id:
         return OrganisingFault.NO_SUCH_SESSION
     if delegation is not None and there.organiser != delegation:

@@ -61,7 +61,6 @@ TimeKey = tuple[Instant, UUID]
 SortedKey = tuple[str | datetime, UUID]
 
 ChangeKey = tuple[Instant, SmallNumber, UUID]
-"""The position of a change in a session's history: time, number, enrolment."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,7 +30,6 @@ class State(StrEnum):
 
     @property
     def holds_seat(self) -> bool:
-        """The agent has or had a seat, or an offer holds one."""
         return self is State.OFFERED or self in _WITH_SEAT
 
 

@@ -101,7 +101,6 @@ class SessionWaitingList:
         return 1 - other[0]
 
     def remove(self, enrolment: Enrolment) -> None:
-        """Remove an enrolment, loaded or not."""
         self._waiting -= 1
         index = bisect_left(self._entries, enrolment.place, key=_place)  # thousands may wait
         while index < len(self._entries) and self._entries[index].place == enrolment.place:

@@ -1,5 +1,5 @@
 """Commands and queries: functions of a transaction, one module for each subject.
 
-Only these functions call the store. For a session of another organiser a query returns None, and a command
-raises ``NotFound``. A query that shows people to staff records the read.
+For a session of another organiser a query returns None, and a command raises ``NotFound``. A query that shows
+people to staff records the read.
 """

@@ -86,7 +86,7 @@ async def of_agent(
 
 
 async def own_as_seen(acting: Acting, enrolment_id: UUID, version: int | None) -> EnrolmentInSession:
-    """Lock the enrolment, which must have the version seen (None for any).
+    """Lock the enrolment. ``version`` None means any.
 
     Raises ``NotFound``, ``ChangedMeanwhile``.
     """

@@ -40,7 +40,6 @@ async def accept(tx: Transaction, portal: Portal, received: Sequence[Received[Ev
 
 
 async def accepted_at(tx: Transaction, event_id: UUID) -> datetime | None:
-    """Return None if no event with this id came by HTTP."""
     return await accepted_events.accepted_at(tx, event_id, None)
 
 

@@ -189,7 +189,6 @@ def _local(moment: datetime, session: SessionState) -> str:
 def ranking_of(
     rows: Sequence[SheetRow], faults: list[Fault]
 ) -> tuple[list[NamedAgent], list[NamedAgent], dict[NamedAgent, int]]:
-    """Return the ranked agents in order, those not selected, and the line of each. Appends to ``faults``."""
     ranks: dict[int, tuple[int, NamedAgent]] = {}
     not_selected: list[NamedAgent] = []
     lines: dict[NamedAgent, int] = {}
@@ -219,7 +218,6 @@ def _named(row: SheetRow) -> NamedAgent:
 
 
 def records_of(rows: Sequence[SheetRow], faults: list[Fault]) -> list[tuple[int, AttendanceLine]]:
-    """Return the records of a sheet with their lines, skipping empty ones. Appends to ``faults``."""
     return [(row.line, record) for row in rows for record in _record(row, faults)]
 
 

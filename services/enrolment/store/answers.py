@@ -19,7 +19,6 @@ async def last_numbers(tx: Transaction) -> dict[str, int]:
 
 
 async def last_number(tx: Transaction, portal: str) -> int:
-    """Return the last number of a feed, or 0."""
     feed = await tx.get(PortalFeedRow, portal)
     return 0 if feed is None else feed.last
 

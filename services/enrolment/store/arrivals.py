@@ -12,7 +12,7 @@ from shared.events.enrolment import Attendance
 
 
 async def note(tx: Transaction, enrolment_id: UUID, module: int, author: str, now: datetime) -> None:
-    """Note an arrival at a module, counted from 0. An earlier note stays."""
+    """Modules count from 0. An earlier note stays."""
     row = {"enrolment_id": enrolment_id, "module": module, "at": now, "author": author}
     await insert_many(tx, ArrivalRow, [row], then="ON CONFLICT (enrolment_id, module) DO NOTHING")
 

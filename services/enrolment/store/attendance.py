@@ -27,7 +27,6 @@ async def of_enrolments(tx: Transaction, enrolment_ids: Sequence[UUID]) -> dict[
 
 
 async def save(tx: Transaction, recorded: Mapping[tuple[UUID, int], str], now: datetime) -> None:
-    """Record attendance in place of earlier records."""
     if recorded:
         rows = [
             {"enrolment_id": enrolment_id, "module": module, "attendance": attendance, "recorded_at": now}

@@ -137,7 +137,6 @@ async def add_details(
     decided_at: datetime,
     details: Mapping[str, str],
 ) -> None:
-    """Store details of a request beside its change of this enrolment only."""
     parameters = {
         **request._asdict(),
         "enrolment": enrolment_id,

@@ -79,7 +79,6 @@ async def of_request(tx: Transaction, request: RequestRow, moved: Collection[UUI
 
 
 def sessions_of_request(request: RequestRow) -> list[UUID]:
-    """Return the sessions of a request. A move has two."""
     to_session_id = (request.facts or {}).get("to_session_id")
     return [request.session_id, *([UUID(to_session_id)] if to_session_id else [])]
 
@@ -160,7 +159,6 @@ async def states(tx: Transaction, ids: Collection[UUID]) -> dict[UUID, tuple[int
 
 
 async def raise_versions(tx: Transaction, versions: Mapping[UUID, int]) -> None:
-    """Raise lower versions of enrolments to these. Higher versions stay."""
     await tx.execute(_RAISE_VERSIONS, {"ids": list(versions), "versions": list(versions.values())})
 
 

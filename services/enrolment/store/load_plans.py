@@ -134,8 +134,8 @@ def line_searches(
     """Return the searches that find all agents who may be next, if seats are counted by employer.
 
     A delegation's next agent is its first in line, unless the authority has reached its quota. Each agent
-    named by a request may free or take a seat of the authority. So the search looks for as many more agents
-    as requests name. The number of agents who wait ``together`` is added, because they are loaded apart.
+    named by a request may free or take a seat of the authority, so as many more agents are sought. Agents who
+    wait ``together`` are loaded apart, so their number is added.
     """
     if not plan.by_employer or plan.in_order or not plan.waiting or state.status is Status.CANCELLED:
         return []

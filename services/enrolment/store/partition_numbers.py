@@ -9,7 +9,6 @@ from shared.messaging.partitions import PartitionNumber
 
 
 async def save_number(tx: Transaction, number: int, now: datetime) -> list[PartitionNumber]:
-    """Store the broker's number, and end others. Returns all numbers."""
     await tx.execute(_END_OTHERS, {"number": number, "now": now})
     await tx.execute(_BEGIN, {"number": number})
     return await known(tx)

@@ -13,7 +13,6 @@ from shared.events.catalogue import SessionState
 
 
 async def asked_before(tx: Transaction, session: SessionState) -> dict[str, str]:
-    """Return the answered questions that the session no longer asks, in their last wording."""
     asked = [question.question_id for question in session.questions]
     rows = await tx.execute(_ASKED_BEFORE, {"session": session.session_id, "asked": asked})
     return {row.question_id: row.question for row in rows}

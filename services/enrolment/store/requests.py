@@ -34,8 +34,8 @@ from shared.events.vocabulary import AgentKey
 class AnsweredMeanwhile(Exception):
     """Some requests were already answered when their results were saved.
 
-    This happens if one batch has two requests of a portal with the same id, for two sessions. Processed one
-    by one, the second is recognised.
+    One batch had two requests of a portal with the same id, for two sessions. One by one, the second is
+    recognised.
     """
 
 
@@ -44,8 +44,8 @@ async def decidable(
 ) -> tuple[list[Request], list[Request]]:
     """Return the requests that waited for these sessions, and the new ``requests``, each once, in order.
 
-    The request rows are this service's inbox. They are read after the sessions are locked. By then, any
-    other transaction with the same request has committed.
+    The request rows are this service's inbox. They are read after the sessions are locked, when any other
+    transaction with the same request has committed.
     """
     parameters = {
         "ids": [request.request_id for request in requests],

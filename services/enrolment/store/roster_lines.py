@@ -88,7 +88,6 @@ async def lines_of(tx: Transaction, session_id: UUID, enrolment_ids: Collection[
 
 
 async def ends_of_parts(tx: Transaction, session_id: UUID, state: State, size: int) -> list[LineKey]:
-    """Return the position of every ``size``-th line with a state."""
     rows = await tx.execute(_ENDS_OF_PARTS, {"session": session_id, "state": state.value, "size": size})
     return [(part_of(state), *row) for row in rows]
 

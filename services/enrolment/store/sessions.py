@@ -100,10 +100,7 @@ def groups_json(groups: dict[int, WaitingGroup]) -> str | None:
 async def others_of_offer(
     tx: Transaction, session: SessionState, agent: AgentKey | None, now: datetime
 ) -> list[tuple[SessionState, Seats]]:
-    """Return other open sessions of an offer and their seats, by start.
-
-    Sessions where the agent has an enrolment are left out.
-    """
+    """Sort by start. Leave out sessions where the agent has an enrolment."""
     parameters = {"session": session.session_id, "offer": session.offer_id, "now": now, "live": _LIVE}
     who = dict.fromkeys(AgentKey._fields) if agent is None else agent._asdict()
     rows = await tx.execute(_OTHERS_OF_OFFER, parameters | who)

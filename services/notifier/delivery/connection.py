@@ -2,7 +2,7 @@
 
 aiosmtplib raises the same error whether a connection fell before or after the final dot, and treats a 2xx
 other than 250 as a failure. So the commands are sent one by one, and the mark that DATA begins is stored
-between them. The time limits are from RFC 5321, 4.5.3.2.
+between them.
 """
 
 import socket

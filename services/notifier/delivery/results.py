@@ -116,7 +116,6 @@ ANSWER_SECONDS = Histogram(
 
 
 def retry_delay(attempts: int, code: int | None) -> timedelta:
-    """The delay depends on the code and doubles with each attempt, up to 4 hours."""
     first = RETRY_FIRST.get(code, RETRY_FIRST[421])
     return min(first * int(2 ** min(attempts - 1, 20)), RETRY_MOST)
 

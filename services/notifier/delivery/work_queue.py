@@ -28,7 +28,6 @@ class WorkQueue:
         self._is_closed = False
 
     def put(self, mail: Claimed) -> None:
-        """A closed queue drops the mail."""
         if self._is_closed:
             return
         self._waiting[mail.priority].append(mail)

@@ -1,7 +1,6 @@
 """Reads delivery reports about returned mails (RFC 3464, RFC 3463). Pure.
 
-Anyone can send a report, so a body is parsed only if its head says that it is a report about one of our
-mails.
+Anyone can send a report, so only a report about one of our mails is parsed.
 
 Each mail has its own return path (VERP) with the mail's id and a code that only we can make. A report counts
 only if it names that mail's recipient: otherwise any recipient could stop any address.

@@ -126,7 +126,6 @@ def still_announced(
     followed: Collection[Interest],
     now: datetime,
 ) -> list[NewsItem]:
-    """``followed`` are the reader's present interests."""
     return _without_repetition(
         [
             replace(item, event=event)

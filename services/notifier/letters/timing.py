@@ -1,7 +1,6 @@
 """When a letter leaves, and when it must not leave any more. Pure.
 
-A queued letter may no longer be true: attempts failed for hours, or a session moved. So it is judged again
-just before it is written.
+A queued letter may no longer be true, so it is judged again just before it is written.
 """
 
 import functools

@@ -40,10 +40,7 @@ def add_to(
     provider: "Provider | None" = None,
     signs_requests: bool = False,
 ) -> None:
-    """``public_url`` is this service's public address.
-
-    ``signs_requests``: other services believe this service's requests for an agent.
-    """
+    """``signs_requests``: other services believe this service's requests for an agent."""
     log = MailLogPages(guard, renderer)
     people = PeoplePages(guard, signs_requests)
     erasure = ErasurePage(guard, signs_requests)

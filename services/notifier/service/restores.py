@@ -1,7 +1,6 @@
 """After a restore: letters that left after the backup must not leave again.
 
-A mail has the same id and Message-ID whenever it is queued, so published events and the relay's log show
-which mails were sent.
+A mail keeps its id and Message-ID, so published events and the relay's log show which were sent.
 """
 
 import re

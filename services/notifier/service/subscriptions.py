@@ -2,7 +2,7 @@
 
 A subscriber is an agent named by a portal, or the owner of an address, who confirmed it. A portal cannot
 prove its agents' addresses, so its events never change an owner's subscriptions. The owner's letters and
-links are about the whole mailbox, including its agents' interests (docs/adr/0040).
+links are about the whole mailbox (docs/adr/0040).
 
 One lock serialises all changes.
 """
@@ -225,7 +225,6 @@ async def request(
 
 
 async def requested(tx: Transaction, request_id: UUID) -> frozenset[str] | None:
-    """None if the request is unknown."""
     row = await subscriptions.find_request(tx, request_id)
     return frozenset(row.interests) if row is not None else None
 

@@ -86,14 +86,13 @@ async def claim(
 ) -> tuple[list[Claimed], bool]:
     """Claim up to ``most`` due mails whose session is known, by priority and due time.
 
-    Two processes never get the same mail. Each priority is looked up by itself, so that mails due in weeks
-    cost nothing. A notice waits until the state of the session that called for it is known, or the notice is
-    given up. A letter type that only a newer version knows is left to that version.
+    Two processes never get the same mail. A notice waits until the state of the session that called for it is
+    known, or the notice is given up. A letter type that only a newer version knows is left to that version.
 
     At the first claim the mail gets its Message-ID; at each, the reader's present address and names. Mails of
     a domain above ``domain_rate`` (per second) return to the queue.
 
-    Returns the mails with their context at ``now``, and whether no more are due.
+    Returns the mails with their context, and whether no more are due.
     """
     rows = await tx.execute(
         _CLAIM,

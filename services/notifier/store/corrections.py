@@ -29,10 +29,7 @@ async def lock(tx: Transaction, *, exclusive: bool) -> None:
 async def newer(
     tx: Transaction, topic: Topic, agents_and_moments: Iterable[tuple[AgentKey, datetime]]
 ) -> Corrections:
-    """Return the corrections of these agents on this topic after each moment.
-
-    Only events of one topic have an order.
-    """
+    """Only events of one topic have an order."""
     first: dict[AgentKey, datetime] = {}
     for agent, moment in agents_and_moments:
         first[agent] = min(first.get(agent, moment), moment)

@@ -4,8 +4,7 @@ The fact is stored in one short transaction, each slice in its own, with the pla
 transaction waits for 100,000 rows, and a kill costs nothing. :func:`sessions.lock` keeps new enrolments and
 fan-outs from missing each other.
 
-Scheduled letters are fan-outs too. They are stored with the dates of the session and begin when due
-(docs/adr/0020).
+Scheduled letters are fan-outs too. They begin when due (docs/adr/0020).
 """
 
 import json

@@ -78,7 +78,6 @@ def listing(
 
 
 async def called(tx: Transaction, agent_id: str) -> list[AgentKey]:
-    """Return the agents with this identifier and mails, of any issuer."""
     found = select(MailRow.issuer, MailRow.recipient).where(col(MailRow.recipient) == agent_id)
     return [AgentKey(*row) for row in await tx.execute(found.distinct().order_by(col(MailRow.issuer)))]
 

@@ -1,4 +1,4 @@
-"""Mails a second for one domain, from all processes together.
+"""Limits the mails per second to one domain from all processes.
 
 A domain's row says when its next slot is free. Claims take slots under the lock of that row. A mail with a
 later slot returns to the queue and keeps its slot.

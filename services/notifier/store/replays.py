@@ -79,7 +79,6 @@ async def correct(tx: Transaction, replays: Sequence[FanOut]) -> None:
 
 
 async def announce_late(tx: Transaction, enrolment_ids: Collection[UUID]) -> None:
-    """Announce replays to enrolments read later than the replay."""
     if enrolment_ids:
         await tx.execute(_REPLAY_LATE, of(LetterType.REPLAY_AVAILABLE) | {"ids": list(enrolment_ids)})
 

@@ -26,7 +26,6 @@ async def states(tx: Transaction, mail_ids: Collection[UUID]) -> dict[UUID, Mail
 
 
 async def published(tx: Transaction, event_ids: Collection[UUID], since: datetime) -> set[UUID]:
-    """Return the ids of these events that were written to the outbox since then."""
     return set(await tx.scalars(_PUBLISHED, {"ids": list(event_ids), "since": since}))
 
 

@@ -1,7 +1,7 @@
 """The registry of portals: ``PORTALS_FILE``, read again when it changes.
 
-A file with a mistake never comes into force: the last valid registry stays, and a log line and a metric say
-so. Only a start without any valid registry fails.
+After a mistake the last valid registry stays; a log line and a metric report it. Only a start without a valid
+registry fails.
 """
 
 import hashlib
@@ -191,7 +191,6 @@ class Portal(_FileEntry):
 
     @cached_property
     def answers_topic(self) -> str | None:
-        """None if the portal only reads answers by HTTP."""
         return answers_topic(self.portal) if "kafka" in self.answers else None
 
     @cached_property
@@ -236,7 +235,6 @@ class Portals:
                 yield portal
 
     def of_token(self, token: str, moment: datetime) -> Portal | None:
-        """None if the token is not valid at that moment."""
         portal, found = self._by_digest.get(hashlib.sha256(token.encode()).hexdigest(), (None, None))
         return portal if found is not None and _is_valid(found.not_after, moment) else None
 

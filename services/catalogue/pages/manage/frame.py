@@ -41,10 +41,10 @@ class FormState:
 
 
 class FormPage(Generic[FormSubject]):
-    """``load`` finds the subject.
+    """``load`` finds the subject, ``show`` is the page.
 
     ``act`` reads the form, acts in one transaction, and returns the address of the next page, or the result
-    of a trial. ``show`` is the page. ``field_of`` maps request fields to form fields.
+    of a trial. ``field_of`` maps request fields to form fields.
     """
 
     def __init__(

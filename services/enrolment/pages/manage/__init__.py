@@ -49,7 +49,7 @@ def add_to(
 ) -> None:
     """Serve the pages beside the API.
 
-    ``address`` is this service's public address. Without ``provider`` staff log in by token.
+    Without ``provider`` staff log in by token.
     """
     rendering = Rendering(TEMPLATES, service="enrolment", sites=sites, notice="message.html")
     logins = Logins(

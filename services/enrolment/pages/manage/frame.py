@@ -118,7 +118,6 @@ def id_in(typed: str) -> UUID:
 
 
 def version_in(form: Form, field: str = "version") -> int:
-    """Return the version that a form showed, or 0, which no enrolment has."""
     return form.number(field, _LARGEST_VERSION) or 0
 
 
@@ -144,7 +143,6 @@ def page(
     errors: FormErrors | None = None,
     **values: Any,
 ) -> Response:
-    """``tab`` is the current page. ``errors`` are by field."""
     refused = judge_by_hand(numbers.session, clock.now())
     return visit.page(
         f"manage/{template}",

@@ -67,7 +67,7 @@ def _command(
 ) -> CommandClass:
     """``fields`` maps names of the command to names in the form where these differ.
 
-    ``errors`` are by form field. Raises ``InvalidForm``.
+    Raises ``InvalidForm``.
     """
     try:
         return kind.model_validate(values)

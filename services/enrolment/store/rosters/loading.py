@@ -123,7 +123,6 @@ async def load_for_organiser(
     plan: LoadPlan,
     agents: Collection[AgentKey] = (),
 ) -> SessionRoster:
-    """Lock and load the roster of a session that exists, with attendance."""
     rows = await sessions.lock(tx, [session_id])
     latest = await _load_named(tx, rows, {(session_id, agent) for agent in agents})
     state = rows[session_id].state
