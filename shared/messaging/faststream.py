@@ -55,7 +55,7 @@ _LOG_APPEND_TIME = 1
 RecordBatch = tuple["ConsumerRecord[Any, Any]", ...]
 
 
-FETCH_MILLISECONDS = 500
+FETCH_MILLISECONDS = 1_000
 """A fetch is answered with the first new record, or after this time."""
 REST_SECONDS = 0.2
 """Unless its effect is awaited, a consumer rests after each batch: the next batch then has more records."""
