@@ -105,7 +105,7 @@ class Child:
         return self.process.pid
 
     def exit_code(self) -> int | None:
-        """None while it runs. Negative: the signal that ended it."""
+        """Return None while it runs. Negative: the signal that ended it."""
         code = self.process.poll()
         if code is not None:
             self._forget()

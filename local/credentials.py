@@ -45,7 +45,6 @@ def portals_file(directory: Path, names: Sequence[str], issuer: str) -> Path:
 
 
 def signing_keys(registry: Path) -> dict[str, tuple[str, str]]:
-    """Return the id and the secret of the first key of each portal that signs."""
     try:
         portals = json.loads(registry.read_text())
     except (OSError, ValueError):

@@ -42,7 +42,6 @@ _ANY_KAFKA = KafkaSettings(kafka_bootstrap_servers="kafka:9092")
 
 
 def documents(folder: Path = FOLDER) -> dict[Path, str]:
-    """``folder`` holds the schemas and AsyncAPI documents."""
     schemas = {folder / "schemas" / f"{event.TYPE}.json": _text(schema(event)) for event in EVENTS}
     services = {folder / f"{service}.json": _text(asyncapi_of(service)) for service in ROUTERS}
     portal = {folder / "portal.json": _text(asyncapi.portal_document(_examples()))}

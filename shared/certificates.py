@@ -18,7 +18,7 @@ SOON = timedelta(days=21)
 
 
 def end_of(certificate: Mapping[str, Any] | None) -> datetime | None:
-    """None without TLS or verification."""
+    """Return None without TLS or verification."""
     if not certificate or "notAfter" not in certificate:
         return None
     return datetime.fromtimestamp(ssl.cert_time_to_seconds(str(certificate["notAfter"])), UTC)

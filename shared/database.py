@@ -141,7 +141,7 @@ class Transaction:
         self, statement: TypedReturnsRows[tuple[T]] | Select[T] | ReturningInsert[T]
     ) -> T | None: ...
     async def scalar(self, statement: Any, params: Mapping[str, Any] | None = None) -> Any:
-        """None without a row."""
+        """Return None without a row."""
         rows = await self.execute(statement, params)
         return rows[0][0] if rows else None
 
@@ -225,7 +225,6 @@ class Transaction:
             ) from error
 
     async def _prepare(self, sql: str) -> "PreparedStatement[Row]":
-        """Return the statement as this connection knows it."""
         prepared = self._prepared.pop(sql, None)
         if prepared is None:
             if len(self._prepared) >= _MOST_PREPARED:
@@ -494,7 +493,6 @@ def once(values: list[Any]) -> Any:
 async def update_many(
     tx: Transaction, table: type[SQLModel], rows: Sequence[dict[str, Any]], *, by: str
 ) -> Rows:
-    """The column ``by`` identifies each row."""
     columns = _columns(rows)
     return await tx.execute(_update_statement(table, tuple(columns), by), columns)
 

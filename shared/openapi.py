@@ -21,7 +21,6 @@ PUBLIC_TOO: Document = {"security": [{}]}
 def problem_response(
     status: int, code: str, *, meaning: str, title: str, detail: str, headers: Document | None = None
 ) -> dict[int | str, Document]:
-    """For a problem that only one operation has."""
     example = {"type": f"/problems/{code}", "title": title, "status": status, "detail": detail, "code": code}
     content = {PROBLEM_JSON: {"schema": _PROBLEM_BODY, "example": example}}
     return {status: {"description": meaning, "content": content} | ({"headers": headers} if headers else {})}

@@ -150,7 +150,6 @@ async def addresses_of(tx: Transaction, register: Register, subject: Subject) ->
 
 
 async def agents_with(tx: Transaction, register: Register, address: str) -> list[AgentKey]:
-    """Include agents who had the address before."""
     found: set[AgentKey] = set()
     for held in register.personal_data:
         if held.address and held.identifier:

@@ -117,7 +117,6 @@ def malformed_records(good: Request, source: str, signing_key: SigningKey) -> li
     data, agent = good.data, good.data["agent"]
 
     def spoilt(content: bytes | None = value, **changed_headers: bytes | None) -> Record:
-        """The changed record is another event, so it has another id."""
         changes = {"ce_id": str(uuid.uuid4()).encode(), **changed_headers}
         given = {name: changes.get(name, kept) for name, kept in headers}
         attributes = {name: (given[f"ce_{name}"] or b"").decode(errors="replace") for name in SIGNED}

@@ -128,7 +128,6 @@ class RequestScript:
         return [self._seat(session), *(self._seat(session, agent) for agent in elsewhere)]
 
     def nominations(self, session: CatalogueSession, trainees: Sequence[Agent]) -> list[Request]:
-        """The authority's list has a new agent. A second list replaces one agent."""
         authority = trainees[0].employer
         stranger, newcomer = self._people.agent("corse"), self._people.agent(authority.delegation)
         return [

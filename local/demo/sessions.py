@@ -54,7 +54,6 @@ def choose_sessions(
     now: datetime,
     most: int | None = None,
 ) -> DemoSessions:
-    """Choose all sessions of the offer that fit, or `most` of each kind."""
     small_ids = {session.session_id for group in small.values() for session in group}
     real = [
         CatalogueSession.of(document)

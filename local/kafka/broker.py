@@ -42,7 +42,6 @@ _JAVA_OPTIONS = (
 
 
 def missing_tools() -> str | None:
-    """Return in one line what is missing to run Apache Kafka here, or None."""
     needed = ["java"] if _libraries_are_there() else ["java", "mvn"]
     missing = [tool for tool in needed if shutil.which(tool) is None]
     if not missing:

@@ -85,7 +85,6 @@ class MailIndex:
         return [entry for entry in found.values() if entry is not None]
 
     def read(self, name: str) -> bytes | None:
-        """Return None if the mail does not exist (any more)."""
         # The name comes from an address: only plain names reach the file system.
         if _NAME.fullmatch(name) is None:
             return None

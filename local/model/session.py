@@ -127,7 +127,7 @@ class SessionModel:
         return agents
 
     def reason_to_refuse(self, agent: Agent, received_at: datetime) -> str | None:
-        """None if the request is accepted."""
+        """Return None if the request is accepted."""
         terms = self.terms
         if self.cancelled:
             return "session_cancelled"

@@ -32,7 +32,7 @@ def answers(session: Session, form: Form, function: str) -> tuple[list[dict[str,
 
 
 def _value(question: dict[str, Any], text: str, ticked: list[str]) -> Any:
-    """None if the question was not answered. Raises ``ValueError``."""
+    """Return None if the question was not answered. Raises ``ValueError``."""
     match question["kind"]:
         case "adjustment":
             return sorted(set(ticked)) or None

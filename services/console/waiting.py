@@ -129,8 +129,6 @@ def _dead_letter(service: str, letter: DeadLetter) -> Finding:
 
 
 async def all_held_events(settings: ConsoleSettings, services: Sequence[Definition]) -> list[Finding]:
-    """Return a line for each held event, or one for a service without any."""
-
     async def find(tx: Transaction) -> list[HeldEvent]:
         states = ("refused", "waiting")
         return [event for state in states for event in await held.find(tx, state=state, limit=LISTED)]

@@ -169,7 +169,7 @@ class Settings(ServiceSettings, LinkSettings, OidcSettings, ReadLogSettings, Not
 
     @property
     def return_path(self) -> ReturnPath | None:
-        """None without BOUNCE_ADDRESS or a signing key."""
+        """Return None without BOUNCE_ADDRESS or a signing key."""
         keys = self.link_keys
         return ReturnPath(parseaddr(self.bounce_address)[1], keys) if self.bounce_address and keys else None
 

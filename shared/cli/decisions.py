@@ -26,7 +26,6 @@ class _Numbered(Protocol):
 
 T = TypeVar("T", bound=_Numbered)
 Find = Callable[..., Awaitable[list[T]]]
-"""``dead_letters.find`` or ``held.find``: a transaction, and the filters of :func:`find`."""
 
 
 def find(

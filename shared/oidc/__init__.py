@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def provider_of(settings: OidcSettings) -> "Provider | None":
-    """None if people log in by token only."""
+    """Return None if people log in by token only."""
     if settings.oidc_issuer is None:
         return None
     from shared.oidc.provider import Provider  # noqa: PLC0415 it imports the libraries of the protocol

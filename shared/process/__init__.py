@@ -49,7 +49,6 @@ class CannotRun(Exception):
 
 
 Worker = Callable[[asyncio.Event], Awaitable[None]]
-"""Works until the event is set, then finishes the work in progress."""
 
 
 @dataclass

@@ -130,7 +130,7 @@ class ImpatientProtocol(HttpToolsProtocol):
         return cycle is not None and not cycle.response_started
 
     def _cycle(self) -> RequestResponseCycle | None:
-        """None before the first request, whatever uvicorn's types say."""
+        """Return None before the first request, whatever uvicorn's types say."""
         return self.cycle
 
     def _cut_off(self, status: HTTPStatus) -> None:

@@ -59,8 +59,6 @@ async def repeat(job: Job, stopping: asyncio.Event) -> None:
 def housekeeping(
     database: Database, router: Router, register: Register, settings: ServiceSettings
 ) -> tuple[Job, ...]:
-    """The jobs of every service: delete old rows by its register, and measure waiting work."""
-
     async def purge() -> float | None:
         return await end_old_rows(database, register, settings)
 

@@ -93,7 +93,6 @@ class Exporter:
         return Span(span)
 
     def close(self) -> None:
-        """Export the remaining spans, if the collector takes them in time."""
         self._provider.shutdown()
 
 

@@ -43,7 +43,7 @@ class Form(Mapping[str, str]):
         return self._fields.get(name, "").strip()
 
     def number(self, name: str, most: int) -> int | None:
-        """None unless the text is a whole number from 0 to ``most``."""
+        """Return None unless the text is a whole number from 0 to ``most``."""
         return number_in(self.typed(name), most)
 
     def every(self, name: str) -> list[str]:
@@ -106,7 +106,7 @@ def _form(pairs: Sequence[tuple[str, str]], file: bytes | None = None) -> Form:
 
 
 def number_in(typed: str, most: int) -> int | None:
-    """None unless the text is a whole number from 0 to ``most``."""
+    """Return None unless the text is a whole number from 0 to ``most``."""
     is_number = typed.isascii() and typed.isdigit() and len(typed) <= len(str(most))
     return int(typed) if is_number and int(typed) <= most else None
 

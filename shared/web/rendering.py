@@ -76,7 +76,7 @@ class Sites:
         return self.staff_page(ORGANISING) or f"{self.catalogue}/gestion"
 
     def staff_page(self, path: str) -> str | None:
-        """None if the service is not configured."""
+        """Return None if the service is not configured."""
         if path.startswith(ORGANISING):
             return None if self.enrolment is None else f"{self.enrolment}{path}"
         if path == DELEGATION_FIGURES:

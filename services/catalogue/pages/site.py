@@ -77,7 +77,7 @@ class Site:
 
     @property
     def portal_home(self) -> str | None:
-        """Authorities ask for training there. None if no portal is known."""
+        """Authorities ask for training there. Returns None if no portal is known."""
         return None if self.portal is None else urljoin(self.portal, "/")
 
 

@@ -120,7 +120,6 @@ _NEXT = {
 
 
 def next_answer(request: BespokeRequest) -> BespokeAnswer | None:
-    """None if there is nothing more to answer."""
     return None if request.requester is None else _NEXT.get(request.state)
 
 

@@ -187,5 +187,4 @@ class Done:
 
 
 def id_from_form(key: UUID, *content: str) -> UUID:
-    """The same form with the same content gives the same id."""
     return uuid5(key, "\n".join(content))

@@ -32,6 +32,5 @@ class Acting:
         return viewer_of(self.who)
 
     def require_seen(self, tag: str, what: str) -> None:
-        """Raise :class:`Stale` unless the current ``tag`` was seen."""
         if self.seen is not None and tag not in self.seen:
             raise Stale(what, tag)

@@ -123,7 +123,7 @@ async def _without_known(tx: Transaction, lines: Sequence[SheetLine]) -> list[Sh
 
 
 async def _count_changes(tx: Transaction, lines: Sequence[SheetLine], *, dry_run: bool) -> tuple[Fault, ...]:
-    """Return a fault for each change too many. If there is one, nothing is counted."""
+    """Return a fault for each change too many. Then nothing is counted."""
     announced = [line for line in lines if line.is_announced and line.done is not None and line.done.events]
     session_ids = [line.session.session_id for line in announced]
     too_often = await count_changes(tx, session_ids, dry_run=dry_run)

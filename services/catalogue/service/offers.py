@@ -80,7 +80,6 @@ async def restore(acting: Acting, offer_id: str) -> None:
 
 
 async def _locked(acting: Acting, offer_id: str) -> Offer:
-    """The lock prevents new sessions of the offer."""
     require_all(acting.who)
     offer = (await offers.all_locked(acting.tx)).get(offer_id)
     if offer is None:

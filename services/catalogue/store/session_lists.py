@@ -231,7 +231,6 @@ def _conditions(search: SessionSearch) -> list[ColumnElement[bool]]:
 
 
 def _enrolling(window: EnrolmentWindow, now: datetime) -> list[ColumnElement[bool]]:
-    """A cancelled session is in no window."""
     opens, closes = col(SessionRow.enrolment_opens_at), col(SessionRow.enrolment_closes_at)
     return [
         col(SessionRow.status) != Status.CANCELLED.value,

@@ -31,7 +31,7 @@ class RequestTrace:
 
     @property
     def known_id(self) -> UUID | None:
-        """None for a reference."""
+        """Return None for a reference."""
         try:
             return UUID(self.identifier)
         except ValueError:

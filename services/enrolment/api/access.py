@@ -89,7 +89,6 @@ class Reader:
 
     @property
     def source(self) -> str | None:
-        """Return the ``ce_source`` of the requests that may be read, or None for all."""
         return None if self.portal is None else self.portal.source
 
 

@@ -67,7 +67,7 @@ async def _within_rate(request: Request, portal: PortalOfToken) -> Portal:
 
 
 async def _count(request: Request, portal: Portal, number: int) -> None:
-    """Count a portal's events. Raises a 429 with the time to wait."""
+    """Raises a 429 with the time to wait."""
     rate: Rate = request.app.state.intake_rate
     guard: Guard = request.app.state.guard
     try:

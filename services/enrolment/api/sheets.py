@@ -21,7 +21,6 @@ from shared.web.sheet_queue import SheetQueue
 from shared.web.spreadsheets import Column, Fault, SheetRow, UnreadableSheet
 
 RESPONSES: dict[int | str, dict[str, Any]] = {200: {"content": {"text/csv": {"schema": {"type": "string"}}}}}
-"""``responses=`` of operations that return a sheet."""
 
 CSV_BODY = {
     "requestBody": {

@@ -55,7 +55,7 @@ class Certificate:
 
     @property
     def hours(self) -> timedelta | None:
-        """None if unknown."""
+        """Return None if unknown."""
         if self.modules:
             return sum((module.ends_at - module.starts_at for module in self.modules), timedelta())
         length = self.ends_at - self.starts_at
@@ -88,7 +88,6 @@ class Signature:
 def certificate_of(
     enrolment: Enrolment, session: SessionState, attended: Collection[int], recorded_at: datetime, code: str
 ) -> Certificate:
-    """Return the certificate of an agent who attended these modules, counted from 0."""
     agent = enrolment.agent
     return Certificate(
         reference=str(enrolment.enrolment_id),

@@ -39,7 +39,7 @@ def line_ends_at(session: SessionState, policy: Policy) -> datetime:
 
 
 def hold_until(session: SessionState, now: datetime, policy: Policy) -> datetime | None:
-    """None if it is too late to offer."""
+    """Return None if it is too late to offer."""
     last = last_moment_to_offer(session, policy)
     if now >= last:
         return None

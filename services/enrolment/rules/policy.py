@@ -15,7 +15,6 @@ class Policy:
     overlap_check: bool = False
     """Refuse a session that overlaps another of the agent's enrolled or waiting sessions."""
     messages_a_day: int = 1
-    """The most messages that a participant gets from an organiser in a day."""
 
     def longest(self, hold: timedelta) -> timedelta:
         return hold if self.longest_hold is None else min(hold, self.longest_hold)

@@ -107,7 +107,6 @@ class SessionRoster:
     def availability(
         self, agent: Agent, *, leaves: UUID | None = None, place: Place | None = None
     ) -> Availability:
-        """``leaves`` is the session to give up. ``place`` defaults to the request's place."""
         latest, required = self.latest.get(agent.key), self.session.prerequisite
         return Availability(
             seat_is_free=not self._waiting_list_comes_first()
@@ -318,7 +317,6 @@ class SessionRoster:
         self.decisions.append((decision, self.answering))
 
     def publish_outcome(self, request: Request, outcome: PortalOutcome | None) -> None:
-        """Publish nothing for None: a decision answers the request."""
         if outcome is not None:
             self.outcomes.append((outcome, request))
 

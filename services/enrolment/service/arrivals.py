@@ -49,7 +49,7 @@ async def seen_by_code(
 
 
 async def arrived_at(tx: Transaction, enrolment_id: UUID, module: int) -> datetime | None:
-    """Modules count from 0. None if the agent has not arrived."""
+    """Modules count from 0. Returns None if the agent has not arrived."""
     return await arrivals.of_one(tx, enrolment_id, module)
 
 

@@ -64,7 +64,6 @@ async def agents(tx: Transaction, session_id: UUID, enrolment_ids: Collection[UU
 
 
 async def of_request(tx: Transaction, request: RequestRow, moved: Collection[UUID]) -> dict[UUID, str]:
-    """Return the states of the enrolments that a request began, and of its agent's own in ``moved``."""
     parameters = {
         "sessions": sessions_of_request(request),
         "request": request.request_id,
@@ -142,7 +141,6 @@ async def live_of_agent(tx: Transaction, agent: AgentKey, until: datetime) -> li
 
 
 async def agents_of(tx: Transaction, session_id: UUID, agent_ids: Collection[str]) -> list[AgentKey]:
-    """Return the agents of all issuers with these identifiers who were ever in the session."""
     rows = await tx.execute(_AGENTS_OF, {"session": session_id, "agents": list(agent_ids)})
     return [AgentKey(row.issuer, row.agent_id) for row in rows]
 

@@ -26,7 +26,6 @@ class EnrolmentHistory:
 
 
 async def of_agent(tx: Transaction, agent_id: str) -> list[EnrolmentHistory]:
-    """Return the enrolments of the agents of all issuers with this identifier, oldest first."""
     return await _histories(tx, col(EnrolmentRow.agent_id) == agent_id)
 
 

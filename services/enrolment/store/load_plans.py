@@ -58,7 +58,6 @@ def plan_for(
     latest: Mapping[AgentKey, Enrolment],
     now: datetime,
 ) -> LoadPlan:
-    """Plan for requests and a newer state. Each request frees at most one seat."""
     plan = LoadPlan(
         by_employer=counts_by_employer(row.state), named=sum(len(request.agent_keys) for request in requests)
     )

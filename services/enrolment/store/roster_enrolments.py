@@ -14,7 +14,6 @@ from shared.events.vocabulary import AgentKey
 
 
 async def latest(tx: Transaction, pairs: Collection[tuple[UUID, AgentKey]]) -> Iterable[Enrolment]:
-    """Return the live enrolment of each session and agent, or the last ended one."""
     if not pairs:
         return ()
     return await read(

@@ -172,7 +172,6 @@ class Outage:
         return max(0.0, self._not_before - time.monotonic())
 
     def failed(self, begun: float) -> None:
-        """``begun`` is when the connection was begun, in monotonic time."""
         if self.failures and begun <= self._known_at:
             return
         self.failures += 1

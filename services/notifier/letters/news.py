@@ -59,7 +59,7 @@ class Interest:
 
     @property
     def offer_id(self) -> str | None:
-        """None for another kind of interest."""
+        """Return None for another kind of interest."""
         return self.value.partition("/")[0] if self.kind is InterestKind.OFFER else None
 
 

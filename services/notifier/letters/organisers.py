@@ -1,5 +1,3 @@
-"""The daily letters to organisers: times and periods. Pure."""
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta

@@ -53,7 +53,7 @@ class LetterLinks:
     def answer(
         self, mail: letters.Mail, context: letters.LetterContext, session: letters.NumberedSession
     ) -> str | None:
-        """None if no offer stands."""
+        """Return None if no offer stands."""
         enrolment = context.enrolment
         if enrolment is None or enrolment.state is not letters.EnrolmentState.OFFERED:
             return None

@@ -134,7 +134,6 @@ class ChangeView:
 
 
 def changes_of(details: letters.LetterDetails, session: letters.NumberedSession) -> list[ChangeView]:
-    """Return the changes that still hold for the session as it is now."""
     changes: list[ChangeView] = []
     if "starts_before" in details:
         now = french.period(session.starts_at, session.ends_at, session.timezone)

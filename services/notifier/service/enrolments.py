@@ -100,10 +100,7 @@ async def _without_useless(
 
 
 async def _queue_what_has_begun(tx: Transaction, seated: Sequence[Received[Decision]], now: datetime) -> None:
-    """Queue scheduled letters that began before the decision was read.
-
-    Letters that have not begun will find the enrolment themselves.
-    """
+    """Scheduled letters that have not begun will find the enrolment themselves."""
     known = await sessions.find(tx, {decision.event.session_id for decision in seated})
     not_started = await fan_outs.not_started(tx, known)
     begun: defaultdict[ScheduledLetter, list[UUID]] = defaultdict(list)

@@ -71,7 +71,7 @@ async def of_mail(tx: Transaction, mail_id: UUID) -> list[MailAttemptRow]:
 
 
 def written(attempts: Sequence[MailAttemptRow]) -> WrittenLetter | None:
-    """None if the last sent letter is not stored, or no longer readable because its classes have changed."""
+    """Return None if the last sent letter is not stored, or unreadable because its classes have changed."""
     for row in reversed(attempts):
         if row.written_at is not None and row.written_by is not None:
             try:

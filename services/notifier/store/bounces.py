@@ -25,7 +25,7 @@ def digest_of(tx: Transaction, address: str) -> bytes:
 
 
 async def find(tx: Transaction, mail_id: UUID) -> PublishedMail | None:
-    """Lock the mail's row. None if no tried mail has this id."""
+    """Lock the mail's row. Returns None if no tried mail has this id."""
     row = (await tx.execute(_RETURNED, {"mail_id": mail_id})).one_or_none()
     return None if row is None else PublishedMail(*row)
 

@@ -82,7 +82,6 @@ async def end_digest(tx: Transaction, organiser: str, address: str, now: datetim
 
 
 async def resume_digest(tx: Transaction, organiser: str, address: str) -> bool:
-    """Returns whether the digest was ended."""
     resumed = await tx.execute(
         delete(EndedDigestRow).where(
             col(EndedDigestRow.organiser) == organiser,

@@ -29,7 +29,6 @@ async def find_owner(tx: Transaction, address: str) -> UUID | None:
 
 
 async def save_agent(tx: Transaction, agent: AgentKey, address: str, name: tuple[str, str]) -> UUID:
-    """A name that is not given stays."""
     given_name, family_name = name
     values = {**agent._asdict(), "address": address, "given_name": given_name, "family_name": family_name}
     saved: UUID = (await tx.execute(_SAVE_AGENT, values)).scalar_one()

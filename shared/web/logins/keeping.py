@@ -55,7 +55,7 @@ class KeptLogins:
     # ------------------------------------------------------------------------------------------- in force
 
     async def of(self, request: Request) -> OpenLogin | None:
-        """None also if the token or rule has ended."""
+        """Return None also if the token or rule has ended."""
         secret = request.cookies.get(self._cookie)
         if not secret:
             return None
@@ -65,7 +65,7 @@ class KeptLogins:
         return None if row is None or who is None else OpenLogin(row, who)
 
     def owner_of_token(self, token: str) -> Principal | None:
-        """None if the owner's role may not open these pages."""
+        """Return None if the owner's role may not open these pages."""
         return self._for_these_pages(self._tokens.owner_of(token))
 
     def _principal(self, row: LoginRow) -> Principal | None:
@@ -134,7 +134,6 @@ class KeptLogins:
     # ------------------------------------------------------------------------- begun, by way of the issuer
 
     async def begin(self, request: Request, response: Response, state: str, attempt: LoginAttemptRow) -> None:
-        """A browser may begin several attempts, in several tabs."""
         browser = request.cookies.get(self._before) or secrets.token_urlsafe(32)
         attempt.state, attempt.browser = digest_of(state), digest_of(browser)
         async with self._database.quiet_transaction() as tx:

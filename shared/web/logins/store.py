@@ -77,7 +77,7 @@ def _in_force(now: datetime) -> tuple[ColumnElement[bool], ...]:
 
 
 async def used(tx: Transaction, digest: str, now: datetime) -> LoginRow | None:
-    """Note the use of the log-in. None if it has ended."""
+    """Note the use of the log-in. Returns None if it has ended."""
     row = await tx.scalar(select(LoginRow).where(col(LoginRow.digest) == digest, *_in_force(now)))
     if row is not None and row.used_at <= now - _USE_NOTED:
         await tx.execute(update(LoginRow).where(col(LoginRow.digest) == digest).values(used_at=now))
@@ -110,7 +110,7 @@ async def forget_person(tx: Transaction, name: str, owner: str) -> int:
 
 
 async def take_attempt(tx: Transaction, state: str, browser: str, now: datetime) -> LoginAttemptRow | None:
-    """An attempt is taken once. None if it is another browser's or took too long."""
+    """An attempt is taken once. Returns None if it is another browser's or took too long."""
     return await tx.scalar(
         delete(LoginAttemptRow)
         .where(

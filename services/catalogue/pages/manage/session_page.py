@@ -39,7 +39,6 @@ class TriedChange:
         return bool(TOLD_TO_ENROLLED & self.changed)
 
     def seats(self, listed: ListedSession) -> SeatConsequences | None:
-        """None if the number of seats stays."""
         if "capacity" not in self.change.model_fields_set:
             return None
         return of_capacity(listed.session.plan, listed.occupancy, self.change.capacity)

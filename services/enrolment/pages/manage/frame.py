@@ -63,7 +63,6 @@ def enrolment_id_of(visit: StaffVisit) -> UUID:
 
 
 async def own_session(tx: Transaction, visit: StaffVisit, session_id: UUID | None = None) -> SessionNumbers:
-    """Return the organiser's session of the address. Raises a 404."""
     found = await overview.of_session(tx, session_id or session_id_of(visit), visit.who)
     if found is None:
         raise HTTPException(404)
@@ -73,7 +72,7 @@ async def own_session(tx: Transaction, visit: StaffVisit, session_id: UUID | Non
 async def lines_in(
     tx: Transaction, visit: StaffVisit, states: Sequence[State], most: int, *, start: LineKey | None = None
 ) -> tuple[SessionState, list[RosterLine]]:
-    """Return the session of the address and lines of its roster, after ``start`` if given. Raises a 404."""
+    """Raises a 404."""
     found = await roster.page(
         tx,
         session_id_of(visit),

@@ -65,10 +65,6 @@ def _command(
     fields: Mapping[str, str] = _NOTHING,
     errors: FormErrors = _NOTHING,
 ) -> CommandClass:
-    """``fields`` maps names of the command to names in the form where these differ.
-
-    Raises ``InvalidForm``.
-    """
     try:
         return kind.model_validate(values)
     except ValidationError as error:
