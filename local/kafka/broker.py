@@ -7,6 +7,7 @@ never this module.
 import contextlib
 import fcntl
 import os
+import re
 import secrets
 import shutil
 import subprocess
@@ -44,6 +45,8 @@ _JAVA_OPTIONS = (
 def missing_tools() -> str | None:
     needed = ["java"] if _libraries_are_there() else ["java", "mvn"]
     missing = [tool for tool in needed if shutil.which(tool) is None]
+    if not missing and (version := _version(_java_program())) < 17:
+        missing = [f"java 17 (this is {version})"]
     if not missing:
         return None
     return (
@@ -169,7 +172,7 @@ def _fetch_libraries() -> None:
         if fetched.returncode != 0 or not libraries.is_dir():
             output = (fetched.stdout + fetched.stderr).strip().splitlines()
             reason = next((line for line in output if "ERROR" in line), "no reason given")
-            raise LocalStackError(f"Maven could not fetch Apache Kafka: {reason}")
+            raise LocalStackError(f"Maven could not fetch Apache Kafka (use the embedded broker): {reason}")
         (libraries / "pom.sha256").write_text(_pom_digest())
         if LIBRARIES.exists():
             shutil.rmtree(LIBRARIES)
@@ -191,10 +194,23 @@ def _archive_classes() -> None:
 
 def _archive() -> Path:
     """Return the archive's path for this Java and these libraries. Java refuses an archive of others."""
-    java = Path(shutil.which("java") or "java").resolve()
+    java = _java_program()
     changed = java.stat().st_mtime_ns if java.exists() else 0
     fits = sha256(f"{_pom_digest()} {java} {changed}".encode()).hexdigest()[:16]
     return LIBRARIES.parent / f"classes-{fits}.jsa"
+
+
+def _java_program() -> Path:
+    return Path(shutil.which("java") or "java").resolve()
+
+
+def _version(java: Path) -> int:
+    """Return the version in the file `release` of this Java, or 17 if there is no such file."""
+    try:
+        found = re.search(r'^JAVA_VERSION="(\d+)', (java.parent.parent / "release").read_text(), re.MULTILINE)
+    except OSError:
+        return 17
+    return int(found[1]) if found else 17
 
 
 def _libraries_are_there() -> bool:

@@ -82,6 +82,21 @@ def test_without_java_one_line_says_what_to_do(monkeypatch: pytest.MonkeyPatch) 
     assert "\n" not in problem
 
 
+def test_a_java_that_is_too_old_is_as_good_as_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for program in ("java", "mvn"):
+        path = tmp_path / "jdk" / "bin" / program
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch(0o755)
+    release = tmp_path / "jdk" / "release"
+    monkeypatch.setenv("PATH", str(tmp_path / "jdk" / "bin"))
+    assert broker.missing_tools() is None, "it does not say how old it is"
+    for version, problem in (("11.0.22", "java 17 (this is 11)"), ("1.8.0_402", "java 17 (this is 1)")):
+        release.write_text(f'IMPLEMENTOR="Debian"\nJAVA_VERSION="{version}"\n')
+        assert problem in (broker.missing_tools() or "")
+    release.write_text('JAVA_VERSION="21.0.2"\n')
+    assert broker.missing_tools() is None
+
+
 def test_kafka_starts_with_the_archive_of_its_classes(kafka: KafkaBroker) -> None:
     command = psutil.Process(kafka.pid).cmdline()
     [archive] = [word.partition("=")[2] for word in command if word.startswith("-XX:SharedArchiveFile=")]
