@@ -5,6 +5,7 @@ Each child has its own session, so that Ctrl-C only reaches the supervisor and t
 """
 
 import atexit
+import contextlib
 import os
 import signal
 import subprocess
@@ -122,27 +123,19 @@ class Child:
             return False
         return any(socket.status == psutil.CONN_LISTEN and socket.laddr[1] == port for socket in sockets)
 
-    def ask_to_stop(self) -> None:
+    def stop(self, grace_seconds: float = 10.0) -> None:
+        """Kill the process after `grace_seconds`."""
         if self.running():
             self.process.send_signal(self.stop_signal)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self.process.wait(grace_seconds)
+        self.kill()
 
-    def stop(self, grace_seconds: float = 10.0) -> int:
-        """Kill the process after `grace_seconds`. Return its exit code."""
-        self.ask_to_stop()
-        try:
-            code = self.process.wait(grace_seconds)
-        except subprocess.TimeoutExpired:
-            return self.kill()
+    def kill(self) -> None:
+        """End the process with SIGKILL, as a crash would, if it has not ended."""
+        self.process.kill()
+        self.process.wait()
         self._forget()
-        return code
-
-    def kill(self) -> int:
-        """End the process with SIGKILL, as a crash would. Return its exit code."""
-        if self.process.poll() is None:
-            self.process.kill()
-        code = self.process.wait()
-        self._forget()
-        return code
 
     def last_lines(self, count: int = 15) -> str:
         try:
