@@ -1,5 +1,6 @@
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from functools import partial
 from random import Random
 
 from starlette.exceptions import HTTPException
@@ -10,7 +11,6 @@ from local.people import Agent, Authority
 from local.portal import questions, requests
 from local.portal.forms import (
     NO_ADDRESS,
-    Errors,
     Form,
     is_address,
     new_agent,
@@ -29,9 +29,9 @@ class Asking:
 
     async def add_agent(self, request: Request) -> Response:
         form = await sent_form(request)
-        agent, errors = new_agent(form)
+        agent = new_agent(form)
         if agent is None:
-            return await self._site.page("home.html", errors=errors, form=form)
+            return await self._site.page("home.html", form=form)
         self._site.journal.add_agent(agent)
         return redirect_to(f"/agents/{agent.agent_id}")
 
@@ -40,12 +40,12 @@ class Asking:
         session_id = request.path_params["session_id"]
         agent = self._site.find(form["agent_id"])
         if agent is None:
-            errors = {"pour-qui": "Choisissez pour qui demander une place."}
-            return await self._site.session_page(request, errors, form)
+            form.errors["pour-qui"] = "Choisissez pour qui demander une place."
+            return await self._site.session_page(request, form)
         session = await self._site.offer.session(session_id)
-        answers, errors = questions.answers(session or {}, form, agent.function)
-        if errors:
-            return await self._site.session_page(request, errors, form)
+        answers = questions.answers(session or {}, form, agent.function)
+        if form.errors:
+            return await self._site.session_page(request, form)
         return self._ask(requests.seat(session_id, agent, answers))
 
     async def withdraw(self, request: Request) -> Response:
@@ -73,30 +73,27 @@ class Asking:
         there = next((other for other in others if other["session_id"] == form["vers"]), None)
         if there is None:
             raise HTTPException(404)
-        answers, errors = questions.answers(there, form, agent.function)
         asked = [
             question
             for question in there.get("questions", ())
             if questions.is_asked(question, agent.function)
         ]
-        answered = form["repondu"] == "oui"
-        if asked and (errors or not answered):
-            return await self._site.page(
-                "move.html",
-                agent=agent,
-                session_id=session_id,
-                there=there,
-                asked=asked,
-                form=form,
-                errors=errors if answered else {},
-            )
+        show = partial(
+            self._site.page, "move.html", agent=agent, session_id=session_id, there=there, asked=asked
+        )
+        if asked and form["repondu"] != "oui":
+            return await show()
+        answers = questions.answers(there, form, agent.function)
+        if form.errors:
+            return await show(form=form)
         return self._ask(requests.swap(session_id, agent, form["vers"], answers))
 
     async def correct(self, request: Request) -> Response:
         form, agent = await self._of_agent(request)
         address = form["courriel"].strip()
         if not is_address(address):
-            return await self._site.agent_page(agent, {"courriel": NO_ADDRESS}, form)
+            form.errors["courriel"] = NO_ADDRESS
+            return await self._site.agent_page(agent, form)
         return self._ask(requests.correction(agent, address))
 
     async def subscribe(self, request: Request) -> Response:
@@ -113,11 +110,11 @@ class Asking:
     async def send_group(self, request: Request) -> Response:
         form, authority = await self._of_authority(request)
         session_id = form["session_id"]
-        agents, errors = self._chosen_agents(form, authority, "groupe")
+        agents = self._chosen_agents(form, authority, "groupe")
         if session_id not in await self._site.offer.sessions():
-            errors["groupe-session"] = "Choisissez une session."
-        if errors:
-            return await self._site.employer_page(authority, errors, form)
+            form.errors["groupe-session"] = "Choisissez une session."
+        if form.errors:
+            return await self._site.employer_page(authority, form)
         self._keep_new(agents)
         may_wait = form["attendre"] == "oui"
         together = form["ensemble"] == "oui" or may_wait
@@ -129,9 +126,9 @@ class Asking:
         session_id = form["session_id"]
         if session_id not in {bespoke.session_id for bespoke in self._site.bespoke(authority)}:
             raise HTTPException(404)
-        agents, errors = self._chosen_agents(form, authority, "stagiaires")
-        if errors:
-            return await self._site.employer_page(authority, errors, form)
+        agents = self._chosen_agents(form, authority, "stagiaires")
+        if form.errors:
+            return await self._site.employer_page(authority, form)
         self._keep_new(agents)
         return self._ask(requests.nomination(session_id, agents, authority), by_employer=True)
 
@@ -139,8 +136,8 @@ class Asking:
         form, authority = await self._of_authority(request)
         trainees = whole_number(form["nombre"])
         if not 1 <= trainees <= requests.MAX_GROUP:
-            errors = {"nombre": "Indiquez un nombre de personnes, de 1 à 500."}
-            return await self._site.employer_page(authority, errors, form)
+            form.errors["nombre"] = "Indiquez un nombre de personnes, de 1 à 500."
+            return await self._site.employer_page(authority, form)
         self._site.exchange.ask(
             requests.bespoke(authority, form["theme"], trainees, form["message"].strip()[:4000])
         )
@@ -163,12 +160,13 @@ class Asking:
             f"/employeurs/{agent.employer.siret}" if by_employer else f"/agents/{agent.agent_id}"
         )
 
-    def _chosen_agents(self, form: Form, authority: Authority, name: str) -> tuple[list[Agent], Errors]:
+    def _chosen_agents(self, form: Form, authority: Authority, name: str) -> list[Agent]:
         chosen = [agent for agent in self._site.staff(authority) if agent.agent_id in form.getlist("agents")]
         more = whole_number(form["inventer"])
         if not 1 <= len(chosen) + more <= requests.MAX_GROUP:
-            return [], {f"{name}-1": _NOBODY}
-        return [*chosen, *invented(authority, more, Random())], {}
+            form.errors[f"{name}-1"] = _NOBODY
+            return []
+        return [*chosen, *invented(authority, more, Random())]
 
     def _keep_new(self, agents: Sequence[Agent]) -> None:
         known = {agent.agent_id for agent in self._site.agents()}

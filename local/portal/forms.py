@@ -1,3 +1,5 @@
+from collections.abc import Sequence
+
 from starlette.datastructures import ImmutableMultiDict
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -6,19 +8,18 @@ from local.people import Agent
 from local.portal import people
 from local.portal.people import AUTHORITIES, FUNCTIONS
 
-Errors = dict[str, str]
-
 NO_ADDRESS = "Indiquez une adresse de la forme prenom.nom@ville.example."
 
 
 class Form(ImmutableMultiDict[str, str]):
-    """The fields of a form. A field that was not sent is empty."""
+    """The fields of a form, and by field what is wrong with it. A field that was not sent is empty."""
+
+    def __init__(self, fields: Sequence[tuple[str, str]] = ()) -> None:
+        super().__init__(fields)
+        self.errors: dict[str, str] = {}
 
     def __getitem__(self, name: str) -> str:
         return self._dict.get(name, "")
-
-
-NOT_SENT = Form()
 
 
 async def sent_form(request: Request) -> Form:
@@ -29,18 +30,20 @@ async def sent_form(request: Request) -> Form:
     return Form([(name, value) for name, value in fields if isinstance(value, str)])
 
 
-def new_agent(form: Form) -> tuple[Agent | None, Errors]:
+def new_agent(form: Form) -> Agent | None:
+    """Return the agent whom the form describes, or None if it has errors."""
     given, family, email = (form[name].strip() for name in ("prenom", "nom", "courriel"))
-    errors: Errors = {}
     if not 0 < len(given) <= 100:
-        errors["prenom"] = "Indiquez un prénom."
+        form.errors["prenom"] = "Indiquez un prénom."
     if not 0 < len(family) <= 100:
-        errors["nom"] = "Indiquez un nom."
+        form.errors["nom"] = "Indiquez un nom."
     if not is_address(email):
-        errors["courriel"] = NO_ADDRESS
-    if errors or form["fonction"] not in FUNCTIONS or form["siret"] not in AUTHORITIES:
-        return None, errors or {"fonction": "Choisissez une fonction et un employeur."}
-    return people.new_agent(given, family, form["fonction"], AUTHORITIES[form["siret"]], email), {}
+        form.errors["courriel"] = NO_ADDRESS
+    if form["fonction"] not in FUNCTIONS or form["siret"] not in AUTHORITIES:
+        form.errors["fonction"] = "Choisissez une fonction et un employeur."
+    if form.errors:
+        return None
+    return people.new_agent(given, family, form["fonction"], AUTHORITIES[form["siret"]], email)
 
 
 def is_address(text: str) -> bool:

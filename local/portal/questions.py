@@ -1,6 +1,6 @@
 from typing import Any
 
-from local.portal.forms import Errors, Form
+from local.portal.forms import Form
 from local.portal.offer import Session
 
 
@@ -12,9 +12,9 @@ def is_asked(question: dict[str, Any], function: str) -> bool:
     return not question["functions"] or function in question["functions"]
 
 
-def answers(session: Session, form: Form, function: str) -> tuple[list[dict[str, Any]], Errors]:
+def answers(session: Session, form: Form, function: str) -> list[dict[str, Any]]:
+    """Return the answers to send. An answer that is missing or wrong is an error of the form."""
     given: list[dict[str, Any]] = []
-    errors: Errors = {}
     for question in session.get("questions", ()):
         if not is_asked(question, function):
             continue
@@ -22,13 +22,13 @@ def answers(session: Session, form: Form, function: str) -> tuple[list[dict[str,
         try:
             value = _value(question, form[name].strip(), form.getlist(name))
         except ValueError as error:
-            errors[name] = str(error)
+            form.errors[name] = str(error)
             continue
         if value is not None:
             given.append({"question_id": question["question_id"], "value": value})
         elif question["required"]:
-            errors[name] = f"Répondez à la question « {question['label']} »."
-    return given, errors
+            form.errors[name] = f"Répondez à la question « {question['label']} »."
+    return given
 
 
 def _value(question: dict[str, Any], text: str, ticked: list[str]) -> Any:

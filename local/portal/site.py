@@ -18,7 +18,7 @@ from local import french
 from local.people import Agent, Authority
 from local.portal import questions
 from local.portal.exchange import Exchange
-from local.portal.forms import NOT_SENT, Errors, Form
+from local.portal.forms import Form
 from local.portal.journal import Journal, Travel
 from local.portal.offer import Offer, Session
 from local.portal.people import AUTHORITIES, FUNCTIONS, STAFF
@@ -57,9 +57,7 @@ class Site:
         self.offer = offer
         self._settings = settings
 
-    async def employer_page(
-        self, authority: Authority, errors: Errors | None = None, form: Form = NOT_SENT
-    ) -> Response:
+    async def employer_page(self, authority: Authority, form: Form | None = None) -> Response:
         sessions = await self.offer.sessions()
         standings = self.standings()
         staff = self.staff(authority)
@@ -68,7 +66,6 @@ class Site:
         return await self.page(
             "employer.html",
             about(known, authority.siret),
-            errors=errors,
             form=form,
             authority=authority,
             staff=staff,
@@ -81,7 +78,7 @@ class Site:
             bespoke=self.bespoke(authority),
         )
 
-    async def agent_page(self, agent: Agent, errors: Errors | None = None, form: Form = NOT_SENT) -> Response:
+    async def agent_page(self, agent: Agent, form: Form | None = None) -> Response:
         sessions = await self.offer.sessions()
         near = [session for session in sessions.values() if is_open(session)]
         near.sort(
@@ -90,7 +87,6 @@ class Site:
         return await self.page(
             "agent.html",
             about({agent.agent_id}),
-            errors=errors,
             form=form,
             agent=agent,
             sessions=sessions,
@@ -104,9 +100,7 @@ class Site:
             offers=offers_of(sessions.values()),
         )
 
-    async def session_page(
-        self, request: Request, errors: Errors | None = None, form: Form = NOT_SENT
-    ) -> Response:
+    async def session_page(self, request: Request, form: Form | None = None) -> Response:
         session_id = request.path_params["session_id"]
         session = await self.offer.session(session_id)
         if session is None:
@@ -114,10 +108,9 @@ class Site:
         return await self.page(
             "session.html",
             lambda travel: travel.envelope.data.get("session_id") == session_id,
-            errors=errors,
             form=form,
             session=session,
-            agent_id=form["agent_id"] or request.query_params.get("agent_id", ""),
+            agent_id=(form or request.query_params).get("agent_id", ""),
             here=[standing for standing in self.standings().all() if standing.session_id == session_id],
         )
 
@@ -127,11 +120,11 @@ class Site:
         concerns: Callable[[Travel], bool] = lambda _: True,
         *,
         status: int = 200,
-        errors: Errors | None = None,
-        form: Form = NOT_SENT,
+        form: Form | None = None,
         **values: Any,
     ) -> Response:
         """`concerns` chooses the events beside the page."""
+        form = Form() if form is None else form
         standings = self.standings()
         travels = [
             travel for travel in reversed(self.journal.travels) if concerns(standings.subject_of(travel))
@@ -146,12 +139,12 @@ class Site:
                 bespoke.session_id: bespoke.request.envelope.data["theme"]
                 for bespoke in standings.bespoke.values()
             },
-            "errors": errors or {},
+            "errors": form.errors,
             "form": form,
             "everything": False,
         }
         text = _environment.get_template(template).render(context | values)
-        return HTMLResponse(text, 422 if errors else status, headers=HEADERS)
+        return HTMLResponse(text, 422 if form.errors else status, headers=HEADERS)
 
     def standings(self) -> Standings:
         return Standings(self.journal.travels)

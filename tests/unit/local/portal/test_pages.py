@@ -185,6 +185,7 @@ async def test_a_button_sends_what_it_says(
         (f"{IN_SESSION}/inscription", {"agent_id": ""}),
         (f"{IN_SESSION}/inscription", {"agent_id": "nobody"}),
         ("/agents", {"prenom": "Léa"}),
+        ("/agents", {}),
         (f"{OF_ZOE}/correction", {"courriel": "zoe"}),
         (f"{OF_EMPLOYER}/groupe", {"session_id": SESSION}),
         (f"{OF_EMPLOYER}/groupe", {"session_id": "", "agents": "EX-101"}),
