@@ -124,7 +124,7 @@ class Child:
         return any(socket.status == psutil.CONN_LISTEN and socket.laddr[1] == port for socket in sockets)
 
     def stop(self, grace_seconds: float = 10.0) -> None:
-        """Kill the process after `grace_seconds`."""
+        """Ask the process to stop, and kill it after `grace_seconds`."""
         if self.running():
             self.process.send_signal(self.stop_signal)
         with contextlib.suppress(subprocess.TimeoutExpired):
