@@ -262,7 +262,7 @@ class Process:
         await self._stopping.wait()
         log.info("%s stops", self.name)
         for server in servers:
-            server.should_exit = True
+            server.stop()
         await asyncio.gather(*serving)
 
     # ------------------------------------------------------------------ what ends the process

@@ -63,7 +63,7 @@ async def served() -> AsyncIterator[tuple[Server, int]]:
     server = Server(an_api(), proxies="127.0.0.1", protocol=Hasty)
     serving = asyncio.create_task(server.serve(sockets=[listener]))
     yield server, listener.getsockname()[1]
-    server.should_exit = True
+    server.stop()
     await serving
 
 
