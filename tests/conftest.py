@@ -115,6 +115,16 @@ def _logging_as_before() -> Iterator[None]:
         logger.handlers[:] = handlers
 
 
+SecurityLines = Callable[[], list[dict[str, Any]]]
+
+
+@pytest.fixture
+def security_lines(caplog: pytest.LogCaptureFixture) -> SecurityLines:
+    """A function that returns the lines of the security log since the test began, as their fields."""
+    caplog.set_level(logging.INFO, logger=security_log.LOGGER)
+    return lambda: [vars(line) for line in caplog.records if line.name == security_log.LOGGER]
+
+
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[PostgresServer]:
     with PostgresServer.temporary() as server:

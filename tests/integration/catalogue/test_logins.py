@@ -3,16 +3,14 @@
 Log-ins themselves are tested in `tests/integration/services`.
 """
 
-import logging
 import re
 from html import unescape
 from uuid import uuid4
 
 import pytest
 
-from shared import security_log
 from shared.guard import Guard, LimitMet
-from tests.conftest import Ask
+from tests.conftest import Ask, SecurityLines
 from tests.integration.catalogue.browsing import (
     HttpBrowser,
     created,
@@ -147,9 +145,8 @@ async def test_a_form_of_a_session_without_the_key_of_the_log_in_does_nothing(
 
 
 async def test_a_delegation_sees_nothing_of_another(
-    ask: Ask, organiser: HttpBrowser, an_empty_offer: str, caplog: pytest.LogCaptureFixture
+    ask: Ask, organiser: HttpBrowser, an_empty_offer: str, security_lines: SecurityLines
 ) -> None:
-    caplog.set_level(logging.INFO, logger=security_log.LOGGER)
     theirs = await published(ask, an_empty_offer)
     await log_out(organiser)
     await log_in(organiser, CORSE)
@@ -161,7 +158,7 @@ async def test_a_delegation_sees_nothing_of_another(
         answers = [await organiser.get(path), await organiser.get(f"{path}/annuler")]
         answers += [await organiser.post(path + action, data=key) for action in ACTIONS]
         assert [answer.status_code for answer in answers] == [404] * 7
-    lines = [vars(record) for record in caplog.records if record.name == security_log.LOGGER]
+    lines = security_lines()
     refused = [line for line in lines if line["event"] == "right"]
     assert len(refused) == 7, "of the one that is another's, not of the one that does not exist"
     assert refused[0]["where"] == "/gestion/sessions/{session_id:uuid}"

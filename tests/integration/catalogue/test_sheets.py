@@ -3,7 +3,6 @@
 import asyncio
 import csv
 import io
-import logging
 import re
 from html import unescape
 from typing import Any
@@ -16,13 +15,12 @@ from sqlalchemy import text
 from services.catalogue.pages.site import FILES
 from services.catalogue.service import sessions
 from services.catalogue.store.sessions import lock
-from shared import security_log
 from shared.database import Database
 from shared.events.catalogue import SessionChanged
 from shared.events.vocabulary import Format
 from shared.limits import Rate
 from shared.web import workbooks
-from tests.conftest import Ask
+from tests.conftest import Ask, SecurityLines
 from tests.integration.catalogue.browsing import HttpBrowser, hidden, organiser, upload
 from tests.integration.catalogue.conftest import (
     ADMIN,
@@ -273,13 +271,12 @@ async def test_nobody_waits_for_a_session_of_others_nor_keeps_it_locked(
 
 
 async def test_a_change_of_anothers_session_stands_in_the_security_log(
-    an_empty_offer: str, ask: Ask, caplog: pytest.LogCaptureFixture
+    an_empty_offer: str, ask: Ask, security_lines: SecurityLines
 ) -> None:
     theirs = await published(ask, an_empty_offer, by=CORSE)
-    caplog.set_level(logging.INFO, logger=security_log.LOGGER)
     for session_id in (theirs, UUID(int=0)):
         problem(await ask("PATCH", f"/sessions/{session_id}", by=BRETAGNE, venue="Brest"), 404)
-    events = [vars(line)["event"] for line in caplog.records if line.name == security_log.LOGGER]
+    events = [line["event"] for line in security_lines()]
     assert events.count("right") == 1
 
 

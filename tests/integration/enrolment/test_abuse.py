@@ -1,9 +1,8 @@
 """Many wrong tokens or links, or too many requests, meet the limit of all processes and leave traces."""
 
-import logging
 import re
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from datetime import timedelta
 from types import SimpleNamespace
 from typing import Any
@@ -16,11 +15,12 @@ from prometheus_client import REGISTRY
 from sqlalchemy import text
 from starlette.requests import HTTPConnection
 
-from shared import clock, security_log
+from shared import clock
 from shared.database import Database
 from shared.guard import LimitMet
 from shared.limits import Rate
 from shared.web.links import Links, Purpose
+from tests.conftest import SecurityLines
 from tests.integration.enrolment.conftest import ToApplication
 from tests.integration.enrolment.sending import PORTAL, attributes
 from tests.support.builders import an_agent, enrolment_request
@@ -28,15 +28,7 @@ from tests.support.guards import a_guard
 
 MARK = "Marquise-Zoe"
 KEY = "a key of links that is for tests only"
-Written = Callable[[], list[dict[str, Any]]]
 A_VISIT = HTTPConnection({"type": "http", "path": "/", "headers": [], "client": ("192.0.2.1", 1)})
-
-
-@pytest.fixture
-def written(caplog: pytest.LogCaptureFixture) -> Written:
-    """A function that returns the lines of the security log."""
-    caplog.set_level(logging.INFO, logger=security_log.LOGGER)
-    return lambda: [vars(line) for line in caplog.records if line.name == security_log.LOGGER]
 
 
 def counted(event: str, outcome: str) -> float:
@@ -63,7 +55,7 @@ async def send(client: httpx.AsyncClient, token: str) -> httpx.Response:
 
 
 async def test_wrong_tokens_leave_traces_and_meet_the_limit_of_all_processes(
-    application: ToApplication, written: Written
+    application: ToApplication, security_lines: SecurityLines
 ) -> None:
     before = counted("token", "refused"), counted("limit", "refused")
     first, second = [application(refused_rate="20/hour") for _ in range(2)]
@@ -74,7 +66,7 @@ async def test_wrong_tokens_leave_traces_and_meet_the_limit_of_all_processes(
     assert {answer.headers["content-type"] for answer in answers} == {"application/problem+json"}
     assert all(0 < int(answer.headers["retry-after"]) <= 3600 for answer in answers[20:])
     assert (counted("token", "refused") - before[0], counted("limit", "refused") - before[1]) == (20, 30)
-    lines = [line for line in written() if line["outcome"] == "refused"]
+    lines = [line for line in security_lines() if line["outcome"] == "refused"]
     assert [line["event"] for line in lines] == ["token"] * 20 + ["limit"] * 2, "one of each process"
     assert {line["where"] for line in lines} == {"/api/v1/events"}
     assert len({line["address"] for line in lines}) == 1
@@ -83,7 +75,7 @@ async def test_wrong_tokens_leave_traces_and_meet_the_limit_of_all_processes(
 
 
 async def test_the_security_log_names_no_person_and_no_secret(
-    client: httpx.AsyncClient, written: Written
+    client: httpx.AsyncClient, security_lines: SecurityLines
 ) -> None:
     secret = MARK.encode().hex()
     await send(client, f"a-wrong-token-{secret}")
@@ -96,7 +88,7 @@ async def test_the_security_log_names_no_person_and_no_secret(
     assert (await client.get(f"/api/v1/requests/{uuid4()}", headers=advisor)).status_code == 403
     await client.get(f"/inscriptions/desistement/{MARK}")
     await client.get("/attestations/attestation")
-    lines = written()
+    lines = security_lines()
     organiser = lines[4]["who"]
     assert organiser.startswith("organiser:")
     assert [(line["event"], line["outcome"], line["who"], line["where"]) for line in lines] == [
@@ -113,7 +105,7 @@ async def test_the_security_log_names_no_person_and_no_secret(
 
 
 async def test_a_right_token_is_a_line_once_an_hour_for_each_address_that_sends_it(
-    application: ToApplication, written: Written, monkeypatch: pytest.MonkeyPatch
+    application: ToApplication, security_lines: SecurityLines, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     app = application()
     for visitor, later in (
@@ -128,7 +120,7 @@ async def test_a_right_token_is_a_line_once_an_hour_for_each_address_that_sends_
             patched.setattr("shared.guard.time", moved)  # and not the time of all that runs in this process
             async with visiting(app, visitor) as client:
                 assert (await send(client, PORTAL)).status_code == 202
-    lines = [line for line in written() if line["event"] == "token"]
+    lines = [line for line in security_lines() if line["event"] == "token"]
     assert [(line["outcome"], line["who"]) for line in lines] == [("ok", f"portal:{PORTAL}")] * 3
 
 

@@ -1,7 +1,6 @@
 """Certificates of attendance: which agents have a certificate, and how it is verified."""
 
 import io
-import logging
 import re
 import zipfile
 from typing import Any
@@ -13,14 +12,13 @@ from services.enrolment.rules.named_agents import NamedAgent
 from services.enrolment.rules.policy import Policy
 from services.enrolment.service import attendance
 from services.enrolment.service.acting import Acting
-from shared import security_log
 from shared.auth import Principal, Role
 from shared.database import Database
 from shared.events.catalogue import SessionState
 from shared.events.enrolment import Attendance
 from shared.events.vocabulary import Agent
 from shared.web.links import Purpose
-from tests.conftest import Ask
+from tests.conftest import Ask, SecurityLines
 from tests.integration.enrolment.conftest import Front, SelectRows
 from tests.integration.enrolment.visiting import KEY, letter
 from tests.support.builders import an_agent
@@ -170,15 +168,14 @@ async def test_an_organiser_gets_the_certificates_of_a_session_as_a_zip_a_part_a
 
 
 async def test_a_zip_stands_in_the_security_log_and_its_purpose_is_not_shown_to_the_person_in_it(
-    front: Front, ask: Ask, database: Database, rows: SelectRows, caplog: pytest.LogCaptureFixture
+    front: Front, ask: Ask, database: Database, rows: SelectRows, security_lines: SecurityLines
 ) -> None:
     session, agent, _ = await attended(front, database)
     enrolment_id = (await front.of(session, agent)).enrolment_id
-    caplog.set_level(logging.INFO, logger=security_log.LOGGER)
     for path in (zip_of(session), f"/api/v1/enrolments/{enrolment_id}/certificate.pdf"):
         answer = await ask("GET", path, by=BRETAGNE, headers={"read-purpose": "appel de Zoe"})
         assert answer.status_code == 200, answer.text
-    events = [vars(record) for record in caplog.records if record.name == security_log.LOGGER]
+    events = security_lines()
     assert [(line["outcome"], line["where"]) for line in events if line["event"] == "export"] == [
         ("ok", "/api/v1/sessions/{session_id}/certificates.zip")
     ]

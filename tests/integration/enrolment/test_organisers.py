@@ -1,16 +1,14 @@
 """What is of another delegation does not exist for an organiser, and each exported sheet is logged."""
 
-import logging
 from typing import Any
 from uuid import uuid4
 
 import pytest
 from starlette.routing import Route
 
-from shared import security_log
 from shared.events.catalogue import SessionState
 from shared.events.vocabulary import Agent
-from tests.conftest import Ask
+from tests.conftest import Ask, SecurityLines
 from tests.integration.enrolment.conftest import Front, SelectRows, ToApplication
 from tests.integration.enrolment.manage import MANAGE, OrganiserClient, hidden, log_in
 from tests.integration.enrolment.organising import ADMIN, BRETAGNE, CORSE, CSV, SUPPORT, of
@@ -46,18 +44,11 @@ async def seated(front: Front) -> tuple[SessionState, Agent]:
     return session, AGENT
 
 
-def logged(caplog: pytest.LogCaptureFixture) -> list[tuple[str, str, str]]:
-    """The lines of the security log: event, outcome and place."""
-    lines = [vars(record) for record in caplog.records if record.name == security_log.LOGGER]
-    return [(line["event"], line["outcome"], line["where"]) for line in lines]
-
-
 async def test_what_is_of_another_delegation_does_not_exist_by_json_or_sheet(
-    front: Front, ask: Ask, caplog: pytest.LogCaptureFixture, seated: tuple[SessionState, Agent]
+    front: Front, ask: Ask, security_lines: SecurityLines, seated: tuple[SessionState, Agent]
 ) -> None:
     enrolment_id = (await front.of(*seated)).enrolment_id
     ids = {"session_id": seated[0].session_id, "enrolment_id": enrolment_id}
-    caplog.set_level(logging.INFO, logger=security_log.LOGGER)
     statuses = {}
     for method, path, body in REQUESTS:
         sent: dict[str, Any] = {"content": body, "headers": CSV} if isinstance(body, str) else {"json": body}
@@ -66,7 +57,9 @@ async def test_what_is_of_another_delegation_does_not_exist_by_json_or_sheet(
         answers = [await ask(method, address, by=by, **sent) for address, by in by_whom]
         statuses[method, path] = [answer.status_code for answer in answers]
     assert statuses == {(method, path): [404, 404, 403, 401] for method, path, _ in REQUESTS}
-    refused = [place for event, outcome, place in logged(caplog) if (event, outcome) == ("right", "refused")]
+    refused = [
+        line["where"] for line in security_lines() if (line["event"], line["outcome"]) == ("right", "refused")
+    ]
     # A refused right is logged if the thing exists, and not if it does not.
     assert refused == [f"/api/v1/{path}" for _, path, _ in REQUESTS for _ in (CORSE, SUPPORT)]
     assert await front.states(*seated) == ["enrolled"]
@@ -138,14 +131,12 @@ async def test_what_is_of_another_delegation_is_on_no_page_and_changes_by_no_for
 
 
 async def test_each_sheet_of_people_that_is_taken_out_stands_in_the_security_log(
-    ask: Ask, caplog: pytest.LogCaptureFixture, seated: tuple[SessionState, Agent]
+    ask: Ask, security_lines: SecurityLines, seated: tuple[SessionState, Agent]
 ) -> None:
     sheets = [of(seated[0], f"{kind}.csv") for kind in ("roster", "selection", "attendance")]
-    caplog.set_level(logging.INFO, logger=security_log.LOGGER)
     for sheet in sheets:
         assert (await ask("GET", sheet, by=BRETAGNE)).status_code == 200
     places = [sheet.replace(str(seated[0].session_id), "{session_id}") for sheet in sheets]
-    exported = [line for line in logged(caplog) if line[0] == "export"]
-    assert exported == [("export", "ok", place) for place in places]
-    who = {vars(record)["who"] for record in caplog.records if record.name == security_log.LOGGER}
-    assert [each.partition(":")[0] for each in who] == ["organiser"]
+    exported = [line for line in security_lines() if line["event"] == "export"]
+    assert [(line["outcome"], line["where"]) for line in exported] == [("ok", place) for place in places]
+    assert {line["who"].partition(":")[0] for line in exported} == {"organiser"}

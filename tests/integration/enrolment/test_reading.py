@@ -1,6 +1,5 @@
 """What a portal reads over HTTP: what became of its own requests and agents to this day, and of no others."""
 
-import logging
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -17,7 +16,7 @@ from services.enrolment.rules.policy import Policy
 from services.enrolment.rules.requests import GroupRequest, OfferAnswer, SeatRequest, Swap, Withdrawal
 from services.enrolment.service import outcomes
 from services.enrolment.store.request_outcomes import ServiceOutcome
-from shared import clock, security_log
+from shared import clock
 from shared.database import Database
 from shared.events.catalogue import BespokeRequestAnswered, SessionState
 from shared.events.cloudevents import Received, Record
@@ -31,7 +30,7 @@ from shared.messaging.dead_letters import Parked
 from shared.messaging.portals.admission import Rejected, admit, admit_by_token
 from shared.messaging.portals.registry import Portal, Portals
 from shared.personal_data import end_rows
-from tests.conftest import Ask
+from tests.conftest import Ask, SecurityLines
 from tests.integration.enrolment.conftest import Front, problem
 from tests.integration.enrolment.sending import accepted, send
 from tests.support.builders import an_agent, as_json, enrolment_request, headers
@@ -74,13 +73,12 @@ def in_production(asking: Callable[..., Ask]) -> Ask:
 
 
 async def test_a_request_of_another_portal_is_as_a_request_that_does_not_exist(
-    front: Front, in_production: Ask, caplog: pytest.LogCaptureFixture
+    front: Front, in_production: Ask, security_lines: SecurityLines
 ) -> None:
     request = seat(await front.open(), of_portal(A, "1"))
     await front.answer(request)
     for by in (A, "siege"):
         assert (await outcome(in_production, request.request_id, by))["outcome"] == "enrolled"
-    caplog.set_level(logging.INFO, logger=security_log.LOGGER)
     for by in (B, A_IN_CORSICA):
         nobodys = uuid4()
         of_other, of_nobody = [
@@ -89,7 +87,7 @@ async def test_a_request_of_another_portal_is_as_a_request_that_does_not_exist(
         problem(of_other, 404)
         assert of_other.headers.keys() == of_nobody.headers.keys()
         assert of_other.text.replace(str(request.request_id), str(nobodys)) == of_nobody.text
-    lines = [vars(line) for line in caplog.records if line.name == security_log.LOGGER]
+    lines = security_lines()
     assert [(line["who"], line["where"]) for line in lines if line["event"] == "right"] == [
         (f"portal:{by}", "/api/v1/requests/{ce_id}") for by in (B, A_IN_CORSICA)
     ]

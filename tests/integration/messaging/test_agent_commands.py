@@ -2,7 +2,6 @@
 
 import getpass
 import json
-import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from datetime import timedelta
@@ -20,7 +19,7 @@ from services.enrolment.service import sessions
 from services.notifier.handlers import router as notifier
 from services.notifier.letters import LetterType, Priority
 from services.notifier.store import claims
-from shared import clock, security_log
+from shared import clock
 from shared.database import Database
 from shared.events.enrolment import AgentDetailsCorrected, AgentEnrolled
 from shared.events.erasure import AgentErased
@@ -33,6 +32,7 @@ from shared.events.portal import (
 )
 from shared.messaging import dead_letters
 from shared.messaging.portals.admission import Rejected
+from tests.conftest import SecurityLines
 from tests.integration.enrolment.conftest import INTAKE_KEY
 from tests.integration.messaging.conftest import RunOperator
 from tests.integration.messaging.test_dead_letters import a_record
@@ -84,20 +84,13 @@ READS = "SELECT actor, kind, issuer, agent_id FROM read_log ORDER BY agent_id"
 LAST_OF_OUTBOX = "SELECT event_id, source, topic, data FROM outbox ORDER BY id DESC LIMIT 1"
 
 
-@pytest.fixture
-def security_lines(caplog: pytest.LogCaptureFixture) -> Callable[[], list[str]]:
-    """Return the lines of the security log."""
-    caplog.set_level(logging.INFO, logger=security_log.LOGGER)
-    return lambda: [record.message for record in caplog.records if record.name == security_log.LOGGER]
-
-
 async def test_what_is_kept_of_an_agent_is_printed_from_all_services_and_the_next_export_tells_of_it(
     *,
     agent: RunCommand,
     enrolled: Database,
     notifier_database: Database,
     tmp_path: Path,
-    security_lines: Callable[[], list[str]],
+    security_lines: SecurityLines,
 ) -> None:
     await take(notifier, notifier_database, [received(a_decision(AgentEnrolled, agent=AGENT))])
     page = tmp_path / "page.html"
@@ -113,7 +106,8 @@ async def test_what_is_kept_of_an_agent_is_printed_from_all_services_and_the_nex
     assert kept["catalogue"] == {}
     assert f"courriel\N{NO-BREAK SPACE}: {AGENT.email}" in page.read_text()
     assert printed.endswith("}\n" + OF_OWNERS)
-    assert security_lines() == ["export ok who=operator where=parcours agent export times=1"]
+    [logged] = security_lines()
+    assert logged["message"] == "export ok who=operator where=parcours agent export times=1"
     _, printed = await agent("export", "iel", "IEL-1", "--page", str(page))
     [line] = read_json(printed)["services"]["enrolment"]["read_log"]
     assert (line["kind"], line["actor"]) == ("export", WHO)
@@ -125,11 +119,12 @@ async def test_an_erasure_is_requested_by_the_outbox_and_followed_by_its_id(
     agent: RunCommand,
     enrolment_database: Database,
     notifier_database: Database,
-    security_lines: Callable[[], list[str]],
+    security_lines: SecurityLines,
 ) -> None:
     code, output = await agent("erase", "cnfpt", "main-1")
     assert (code, output.endswith(OF_OWNERS)) == (0, True)
-    assert security_lines() == ["erasure ok who=operator where=parcours agent erase times=1"]
+    [logged] = security_lines()
+    assert logged["message"] == "erasure ok who=operator where=parcours agent erase times=1"
     assert await execute(enrolment_database, READS) == [(WHO, "erasure", "cnfpt", "main-1")]
     [(event_id, source, topic, data)] = await execute(enrolment_database, LAST_OF_OUTBOX)
     assert f"Requested as {event_id}." in output
@@ -215,7 +210,7 @@ async def test_a_correction_is_requested_by_the_outbox_and_reaches_enrolments_an
     agent: RunCommand,
     enrolled: Database,
     notifier_database: Database,
-    security_lines: Callable[[], list[str]],
+    security_lines: SecurityLines,
 ) -> None:
     await take(notifier, notifier_database, [received(a_decision(AgentEnrolled, agent=AGENT))])
     given = ("--email", "zoe@juste.fr", "--family-name", "Durand-Roy", "--by", "marie")
@@ -223,7 +218,8 @@ async def test_a_correction_is_requested_by_the_outbox_and_reaches_enrolments_an
     assert code == 0
     [(event_id, source, topic, data)] = await execute(enrolled, LAST_OF_OUTBOX)
     assert f"Requested as {event_id}." in output
-    assert security_lines() == ["correction ok who=operator where=parcours agent correct times=1"]
+    [logged] = security_lines()
+    assert logged["message"] == "correction ok who=operator where=parcours agent correct times=1"
     read_log = await execute(enrolled, "SELECT actor, kind, agent_id, about FROM read_log")
     assert read_log == [("marie", "correction", "IEL-1", str(event_id))]
     assert (source, topic) == ("/services/enrolment", "portal.agents")

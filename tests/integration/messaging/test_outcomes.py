@@ -1,6 +1,5 @@
 """What a portal is told of a record that no decision answers: once for each record, whatever happens."""
 
-import logging
 import uuid
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
@@ -14,7 +13,7 @@ from sqlalchemy import text
 from services.catalogue import handlers as catalogue
 from services.enrolment import handlers as enrolment
 from services.notifier import handlers as notifier
-from shared import clock, security_log
+from shared import clock
 from shared.database import Database
 from shared.events import Event, portal
 from shared.events.cloudevents import Received, Record
@@ -28,7 +27,7 @@ from shared.messaging.giving_up import end_undecided
 from shared.messaging.portals.admission import Admission, admit
 from shared.messaging.portals.registry import PortalsFile
 from shared.messaging.router import Router, Tx
-from tests.conftest import opened
+from tests.conftest import SecurityLines, opened
 from tests.support.answers import rows
 from tests.support.builders import an_agent, as_json, enrolment_request, headers
 from tests.support.consuming import a_record
@@ -151,16 +150,15 @@ async def test_a_record_without_an_id_is_named_by_where_it_lies(take: Take, answ
 
 
 async def test_forged_records_are_a_line_of_the_security_log_for_each_sender_and_nobody_else_hears(
-    take: Take, answering: Database, caplog: pytest.LogCaptureFixture
+    take: Take, answering: Database, security_lines: SecurityLines, caplog: pytest.LogCaptureFixture
 ) -> None:
-    caplog.set_level(logging.INFO, logger=security_log.LOGGER)
     forged = [a_request("/portals/Durand", offset=offset) for offset in range(3)]
     await take(*forged, a_request(session_id="x", offset=4))
 
     assert [rejection.offset for rejection in await rejections(answering)] == [4]
     async with answering.quiet_transaction() as tx:
         assert len(await dead_letters.find(tx, state="rejected", limit=10)) == 4
-    [line] = [vars(record) for record in caplog.records if record.name == security_log.LOGGER]
+    [line] = security_lines()
     assert (line["event"], line["outcome"], line["times"]) == ("signature", "refused", 3)
     assert (line["who"], line["where"], line["address"]) == ("", "portal.enrolments", "")
     assert "Durand" not in caplog.text

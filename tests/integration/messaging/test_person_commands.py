@@ -1,7 +1,6 @@
 """``parcours person export | erase``, as an operator types them: of who is no agent and has an address."""
 
 import json
-import logging
 from pathlib import Path
 from uuid import uuid4
 
@@ -18,7 +17,7 @@ from services.notifier.handlers import router as notifier
 from services.notifier.service import mails, subscriptions
 from services.notifier.tables import metadata as notifier_tables
 from services.person import app
-from shared import read_log, security_log
+from shared import read_log
 from shared.auth import Role
 from shared.database import Database
 from shared.events.catalogue import (
@@ -34,6 +33,7 @@ from shared.events.vocabulary import Contact
 from shared.messaging import dead_letters
 from shared.messaging.dead_letters import Parked
 from shared.read_log import Reading, ReadKind
+from tests.conftest import SecurityLines
 from tests.integration.messaging.conftest import RunOperator
 from tests.integration.messaging.test_agent_commands import RunCommand, read_json
 from tests.support.builders import an_agent, open_now
@@ -143,10 +143,9 @@ async def test_a_person_is_forgotten_by_all_services_and_the_proof_names_nobody(
     person: RunCommand,
     operator: RunOperator,
     lived: Stores,
-    caplog: pytest.LogCaptureFixture,
+    security_lines: SecurityLines,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    caplog.set_level(logging.INFO, logger=security_log.LOGGER)
     monkeypatch.setenv("DELEGATION_CONTACTS", '{"bretagne": {"organisers": ["autre@exemple.fr"]}}')
     assert ("enrolment", "outbox") in await left(lived)
 
@@ -157,8 +156,8 @@ async def test_a_person_is_forgotten_by_all_services_and_the_proof_names_nobody(
     assert "DELEGATION_CONTACTS" not in output
     assert output.endswith(OF_AGENTS)
     assert await left(lived) == set()
-    [line] = [record.getMessage() for record in caplog.records if record.name == security_log.LOGGER]
-    assert line == "erasure ok who=operator where=parcours person erase times=1"
+    [line] = security_lines()
+    assert line["message"] == "erasure ok who=operator where=parcours person erase times=1"
     assert await execute(lived["catalogue"], "SELECT actor, purpose FROM read_log") == [("anne", None)]
     reads = await execute(lived["notifier"], "SELECT actor, issuer, agent_id, purpose FROM read_log")
     assert reads == [("ali", None, None, None)] * 2

@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import logging
 import socket
 from collections.abc import AsyncIterator
 
@@ -10,13 +9,12 @@ import pytest
 from fastapi import FastAPI, Request
 from fastapi.responses import PlainTextResponse
 
-from shared import security_log
 from shared.auth import bearer_token
 from shared.http import new_api
 from shared.limits import Rate
 from shared.process.clients import ImpatientProtocol, Patience
 from shared.process.server import Server
-from tests.conftest import Eventually
+from tests.conftest import Eventually, SecurityLines
 from tests.support.guards import a_guard
 
 SOON = Patience(
@@ -118,16 +116,15 @@ BODY = b"5\r\n12345\r\n0\r\n"
 
 
 async def test_a_trailer_names_neither_the_visitor_nor_a_token(
-    port: int, caplog: pytest.LogCaptureFixture
+    port: int, security_lines: SecurityLines
 ) -> None:
-    caplog.set_level(logging.INFO, logger=security_log.LOGGER)
     head = CHUNKED.replace(b"/body", b"/limited")
     forged = b"x-forwarded-for: 198.51.%d.1\r\nauthorization: Bearer secret\r\n\r\n"
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     writer.writelines(head + BODY + forged % number for number in range(3))
     assert (await reader.readuntil(b"HTTP/1.1 429 ")).count(b"\r\n\r\nnull") == 2
     writer.close()
-    [line] = [vars(record) for record in caplog.records if record.name == security_log.LOGGER]
+    [line] = security_lines()
     assert line["address"] == a_guard().digest("network", "127.0.0.0/24").hex()[:16]
 
 

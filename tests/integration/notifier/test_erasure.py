@@ -1,7 +1,6 @@
 """An agent is forgotten by the notifier: after the enrolments, and after the last letters."""
 
 import asyncio
-import logging
 from collections.abc import Callable, Coroutine
 from datetime import datetime, timedelta
 from typing import Any
@@ -16,7 +15,7 @@ from services.notifier.letters.bounces import digest_of
 from services.notifier.service import erasures, fan_outs, lost_links, mails, subscriptions
 from services.notifier.store.erasures import letters_leave
 from services.notifier.tables import metadata
-from shared import clock, security_log
+from shared import clock
 from shared.database import Database
 from shared.events.enrolment import AgentEnrolled, EnrolmentWithdrawn
 from shared.events.erasure import AgentErased
@@ -26,6 +25,7 @@ from shared.events.vocabulary import AgentKey
 from shared.messaging import progress
 from shared.messaging.erasure import Eraser
 from shared.messaging.portals.registry import PortalsFile
+from tests.conftest import SecurityLines
 from tests.integration.notifier.conftest import Notifier
 from tests.integration.notifier.events import a_session_replay, corrected
 from tests.integration.notifier.marked import ADDRESS, live_through_everything
@@ -100,9 +100,8 @@ async def may_be_forgotten(notifier: Notifier) -> None:
 
 
 async def test_nothing_is_left_of_an_agent(
-    notifier: Notifier, forget: Forget, caplog: pytest.LogCaptureFixture
+    notifier: Notifier, forget: Forget, security_lines: SecurityLines
 ) -> None:
-    caplog.set_level(logging.INFO, logger=security_log.LOGGER)
     await live_through_everything(notifier)
     await notifier.change("DELETE FROM mail WHERE issuer = ''")  # to no agent: an officer, a subscriber
     await notifier.change("DELETE FROM subscription_request")
@@ -112,8 +111,8 @@ async def test_nothing_is_left_of_an_agent(
 
     assert await forget()
 
-    lines = [record.getMessage() for record in caplog.records if record.name == security_log.LOGGER]
-    assert lines == ["erasure ok where=agents.erased times=1"]
+    [line] = security_lines()
+    assert line["message"] == "erasure ok where=agents.erased times=1"
     assert await columns_with(notifier.database, metadata) == set()
     for table in ("suppression", "bounce", "subscription", "subscriber", "mail_audit"):
         assert await notifier.query(f"SELECT 1 FROM {table}") == []

@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import logging
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import timedelta
@@ -17,7 +16,7 @@ from sqlalchemy import text
 from typer.testing import CliRunner, Result
 
 from services.logins import app as logins_command
-from shared import clock, security_log
+from shared import clock
 from shared.limits import Rate
 from shared.oidc.provider import Provider
 from shared.process import Process
@@ -26,7 +25,7 @@ from shared.web import logins
 from shared.web.logins import by_issuer
 from shared.web.logins.staff_area import StaffArea
 from shared.web.logins.store import LoginTable
-from tests.conftest import settings_of
+from tests.conftest import SecurityLines, settings_of
 from tests.integration.catalogue.conftest import ADMIN, time_is
 from tests.integration.services.composed import AREAS, SITE, browser_on
 from tests.integration.services.conftest import Compose
@@ -97,10 +96,6 @@ async def key_of(browser: Browser, area: StaffArea) -> str:
     found = re.search('name="cle" value="([^"]+)"', (await browser.get(area.own_logins)).text)
     assert found
     return found[1]
-
-
-def in_security_log(caplog: pytest.LogCaptureFixture) -> list[dict[str, Any]]:
-    return [vars(record) for record in caplog.records if record.name == security_log.LOGGER]
 
 
 # --------------------------------------------------------------------------------------------- by token
@@ -483,15 +478,14 @@ async def test_what_is_kept_of_a_log_in_stands_in_the_register(
 
 
 async def test_log_ins_log_outs_and_forms_of_others_stand_once_each_in_the_security_log(
-    browser: Browser, area: StaffArea, issuer: OidcIssuer, zoe: str, caplog: pytest.LogCaptureFixture
+    browser: Browser, area: StaffArea, issuer: OidcIssuer, zoe: str, security_lines: SecurityLines
 ) -> None:
-    caplog.set_level(logging.INFO, logger=security_log.LOGGER)
     await by_token(browser, area, "nobody")
     await browser.get(f"{area.come_back}?state=x&code=x")
     await at_issuer(browser, issuer, area.begin)
     await browser.post(area.own_logins, data={"cle": "another's"})
     await browser.post(area.log_out, data={"cle": await key_of(browser, area)})
-    lines = in_security_log(caplog)
+    lines = security_lines()
     assert [(line["event"], line["outcome"], line["where"]) for line in lines] == [
         ("log_in", "refused", area.log_in),
         ("log_in", "refused", area.come_back),
@@ -562,9 +556,8 @@ async def test_an_operator_ends_the_log_ins_of_one_person_everywhere(
     issuer: OidcIssuer,
     zoe: str,
     operator: Callable[..., Awaitable[Result]],
-    caplog: pytest.LogCaptureFixture,
+    security_lines: SecurityLines,
 ) -> None:
-    caplog.set_level(logging.INFO, logger=security_log.LOGGER)
     await issuer.know("eve", email="eve@cnfpt.example", groups=["parcours-admin"])
     browsers = [
         (browser_on(compose_service(service, **settings_for(issuer).model_dump())), AREAS[service], subject)
@@ -578,7 +571,7 @@ async def test_an_operator_ends_the_log_ins_of_one_person_everywhere(
     ended = "Ended: 1 in the catalogue, 1 in the enrolment, 1 in the notifier\n"
     assert (done.exit_code, done.output) == (0, ended)
     assert [await is_in(browser, area) for browser, area, _ in browsers] == [False, False, False, True]
-    assert caplog.records[-1].message == "log_out ok who=operator where=parcours logins end times=3"
+    assert security_lines()[-1]["message"] == "log_out ok who=operator where=parcours logins end times=3"
     by_subject = await operator("end", "zoe")
     assert (by_subject.exit_code, by_subject.output) == (1, "parcours: zoe is not logged in anywhere.\n")
     assert "1 in the catalogue" in (await operator("end", "eve")).output
