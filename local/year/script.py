@@ -69,6 +69,6 @@ class Script:
         await self._quiet.wait()
 
     async def start_services_again(self) -> None:
-        """The services do now what they do once an hour."""
+        """The services do their hourly work at once."""
         start_again(self._year.stack.services)
         await self._quiet.wait()

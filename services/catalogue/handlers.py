@@ -18,7 +18,7 @@ router = Router("catalogue")
 
 @router.subscriber(Topic.PORTAL_BESPOKE, accepts=True)
 async def on_bespoke_requests(tx: Tx, requests: list[Received[BespokeTrainingRequested]]) -> None:
-    """Store requests of authorities for their delegation. Only enrolment uses nominations."""
+    """Store requests of authorities for their delegation. Nominations concern enrolment alone."""
     await bespoke.receive(
         tx,
         [
@@ -45,12 +45,13 @@ async def on_bespoke_requests(tx: Tx, requests: list[Received[BespokeTrainingReq
 
 @router.subscriber(Topic.PORTAL_AGENTS, answered_elsewhere=True)
 async def on_agents(tx: Tx, received: list[Received[AgentErasureRequested]]) -> None:
+    """Queue erasure requests for the job."""
     await erasure.keep_requests(tx, received)
 
 
 @router.subscriber(Topic.ENROLMENT_OCCUPANCY)
 async def on_occupancy(tx: Tx, received: list[Received[SessionOccupancyChanged]]) -> None:
-    """Events older than the stored one are dropped."""
+    """Store how full each session is. Events older than the stored one are dropped."""
     await occupancy.record(tx, [record.event for record in received])
 
 

@@ -88,6 +88,7 @@ async def on_outcomes(tx: Tx, received: list[Received[RequestRejected | RequestA
 
 @router.subscriber(Topic.CATALOGUE_BESPOKE)
 async def on_bespoke_requests(tx: Tx, received: list[Received[bespoke_tasks.BespokeEvent]]) -> None:
+    """Update the tasks of organisers, and pass answers on to portals."""
     await bespoke_tasks.record_progress(tx, received)
     await outcomes.pass_on(tx, list(filter(_is_answer, received)))
 

@@ -1,4 +1,4 @@
-"""Time zones: those of delegations, and any by its IANA name."""
+"""Time zones of delegations, and any zone by its IANA name."""
 
 from zoneinfo import ZoneInfo
 

@@ -13,7 +13,7 @@ class NoAnswer(Exception):
 
 
 def resolver(server: str | None, port: int) -> Resolver:
-    """``server`` None is that of the machine. Raises :class:`NoAnswer`."""
+    """``server`` None is the machine's name server. Raises :class:`NoAnswer`."""
     try:
         found = Resolver(configure=server is None)
         if server is not None:

@@ -79,7 +79,7 @@ async def _sender(request: Request, _documented: _OfPortal) -> Portal:
 
 @dataclass(frozen=True, slots=True)
 class Reader:
-    """Whose token reads: a portal for its own agents, staff, or a visitor of a trial.
+    """The owner of the reading token: a portal for its own agents, staff, or a visitor of a trial.
 
     ``reading`` records a read by staff. It is None for a portal.
     """

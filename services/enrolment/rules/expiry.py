@@ -19,7 +19,7 @@ def expire(roster: SessionRoster, until: datetime) -> None:
     """End unanswered offers, undecided pending enrolments, and the loaded part of the waiting list.
 
     At the close of enrolment, notify the organiser of pending decisions. Every reply given before ``until``
-    has been read. Those offers and pending enrolments must be loaded.
+    has been read. The offers and pending enrolments must be loaded.
     """
     over = until - roster.policy.grace
     for offer in roster.in_state(State.OFFERED):

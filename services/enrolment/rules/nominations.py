@@ -65,7 +65,7 @@ def nominate(
 ) -> list[StateAndReason]:
     """Apply the complete list: missing agents leave, new agents get a seat.
 
-    After the close of enrolment the list may not grow. Until the start, each new agent replaces one who
+    After the close of enrolment the list may not grow. Until the start, each new agent replaces an agent who
     leaves now or left since the close.
     """
     session, agents = roster.session, agents_once(request)

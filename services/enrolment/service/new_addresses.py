@@ -54,7 +54,7 @@ async def give(
 
 
 async def state(tx: Transaction, link: AddressLink) -> tuple[LinkState, UUID | None]:
-    """Return also the enrolment from whose page the address was given.
+    """Return also the enrolment whose page gave the address.
 
     The link confirms nothing if the agent's address has changed since.
     """

@@ -17,7 +17,7 @@ class Arrived(NamedTuple):
 
 
 async def mark_bad(tx: Transaction, agents: Mapping[AgentKey, datetime]) -> None:
-    """The moment is that of the last mail that came back."""
+    """Each moment is when the agent's last mail came back."""
     if agents:
         rows = [{**agent._asdict(), "since": since} for agent, since in sorted(agents.items())]
         await insert_many(

@@ -135,7 +135,7 @@ async def known_by_hand(tx: Transaction, agent: Agent) -> str | None:
 
 
 async def live_of_agent(tx: Transaction, agent: AgentKey, until: datetime) -> list[UUID]:
-    """``until`` bounds the request's time. The order is that of the sessions."""
+    """Sorted by session. The enrolments were requested by ``until``."""
     parameters = {**agent._asdict(), "until": until, "live": LIVE}
     return list(await tx.scalars(_LIVE_OF_AGENT, parameters))
 

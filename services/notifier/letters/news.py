@@ -73,7 +73,7 @@ class NewsKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class NewsItem:
-    """Something that has opened. ``url`` is None for a session, whose page is ours.
+    """A session, resource or community that has opened. ``url`` is None for a session, whose page is ours.
 
     ``session_id`` is a recorded or opened session: its participants get another letter.
     """
