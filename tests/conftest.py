@@ -277,12 +277,12 @@ def secured_kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SecuredK
         yield broker
 
 
-def create_topics(broker: Broker, registry_file: Path | None = None) -> None:
-    """Create every topic, as the contract says, with those of the answers to these portals."""
+def create_topics(broker: Broker) -> None:
+    """Create every topic, as the contract says, with that of the answers to the portal of the trial."""
 
     async def create() -> None:
         settings = KafkaSettings(kafka_bootstrap_servers=broker.bootstrap_servers)
-        await topics.create(settings, portals=registry.read(registry_file, trial=True))
+        await topics.create(settings, portals=registry.read(None, trial=True))
         await asyncio.sleep(0.01)  # let the sockets be closed
 
     asyncio.run(create())

@@ -163,16 +163,13 @@ class ServiceProcess:
                 self._process = None
 
 
-def run_cli(
-    name: str, *arguments: str, environment: Mapping[str, str], given: bytes = b"", seconds: float = 60
-) -> "subprocess.CompletedProcess[str]":
-    """``python -m services.<name> …``, with ``given`` on standard input; the result, whatever the code."""
+def run_cli(name: str, *arguments: str, environment: Mapping[str, str]) -> "subprocess.CompletedProcess[str]":
+    """``python -m services.<name> …``; the result, whatever the code."""
     with TemporaryDirectory(prefix="parcours-test-command-") as folder:
-        files = (f"{folder}/given", f"{folder}/output", f"{folder}/errors")
-        Path(files[0]).write_bytes(given)
+        files = (os.devnull, f"{folder}/output", f"{folder}/errors")
         process = Forked(_main, name, arguments, {**inherited(), **environment}, files)
         try:
-            code = process.wait(seconds)
+            code = process.wait(60)
         finally:
             process.clear_away()
         output, errors = (Path(file).read_text() for file in files[1:])

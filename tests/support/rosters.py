@@ -125,11 +125,11 @@ def an_offer_answer(
     roster: SessionRoster,
     agent: Agent,
     *,
-    yes: bool = True,
     version: int | None = None,
     received_at: datetime | None = None,
 ) -> OfferAnswer:
-    return OfferAnswer(*_members(roster, received_at), agent.key, yes, version)
+    """A yes."""
+    return OfferAnswer(*_members(roster, received_at), agent.key, True, version)
 
 
 def a_swap(
