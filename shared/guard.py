@@ -87,7 +87,7 @@ class Guard:
         security_log.record(event, outcome, who=who, where=route_of(visit.scope), address=self.address(visit))
 
     def let_in(self, visit: HTTPConnection, who: str) -> None:
-        """Record a right token once an hour per address. A line would cost as much as the request."""
+        """Record a right token once an hour per address: a line costs as much as a request."""
         used, now = (who, visitor_of(visit)), time.monotonic()
         if self._let_in.get(used, now) <= now:
             if len(self._let_in) >= _MOST_SHARES:

@@ -2,7 +2,7 @@
 
 Requests to correct or erase a person are logged too. A line is written in the transaction that reads, with
 the database's time. The database refuses to delete lines within :data:`KEPT_AT_LEAST` and to change them,
-except for the columns that name a forgotten person. Reads by portals of their own agents are not logged here.
+except for the columns that name a forgotten person.
 """
 
 from collections.abc import Iterable

@@ -150,10 +150,7 @@ class Day:
         bespoke = requests.bespoke(trainees[0].employer, "enjeux-ia", len(trainees))
         await self._publish([bespoke])
         await self._publish(script.crowd())
-        for request in [
-            *script.groups(),
-            *script.waiting_together(),
-        ]:  # in this order for each portal
+        for request in [*script.groups(), *script.waiting_together()]:  # in this order, whatever the portal
             await self._publish([request])
         await self._publish(script.reserved_seats())
         await self._publish_malformed(script.malformed())

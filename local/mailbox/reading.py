@@ -1,6 +1,6 @@
 """Parses one mail into header fields, texts and attachments. It does no I/O and never fails.
 
-The standard library's modern policy raises on headers that only an attacker writes. The old policy does not.
+The standard library's modern policy raises on some headers of attackers, the old policy does not.
 """
 
 import email

@@ -1,7 +1,4 @@
-"""Acts of the year on a running stack: each function is a verb of the situations.
-
-The arguments are the words of the line: agents and sessions by name, moments in the time of Paris.
-"""
+"""Acts of the year on a running stack: each function is a verb of the situations."""
 
 import asyncio
 import json

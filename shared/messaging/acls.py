@@ -1,8 +1,7 @@
 """The rights of each user on a broker with ACLs: no more than the user needs.
 
-Users are ``parcours-<service>``, ``portal-<portal>``, ``parcours-topics`` (creates topics),
-``parcours-console`` (reads only) and ``parcours-keda`` (counts waiting records to scale a service, and reads
-none).
+Users are ``parcours-<service>``, ``portal-<portal>``, ``parcours-topics``, ``parcours-console`` (reads only)
+and ``parcours-keda`` (counts waiting records, and reads none).
 """
 
 from collections.abc import Iterable, Iterator, Sequence

@@ -87,8 +87,8 @@ class Eraser:
     - ``ready``: called next. ``keep``: called last before the rows end; it may keep a number.
     - ``digest`` makes the digest that is kept where addresses are not.
     - ``writes`` returns whether a letter to a person who is no agent is just being sent.
-    - ``leave`` ends the subscriptions of a person who is no agent.
-    - ``sessions`` finds sessions, so that an export can name them.
+    - ``leave`` closes the open requests of a person who is no agent.
+    - ``sessions`` finds the sessions to name in an export.
     """
 
     database: Database
@@ -173,8 +173,8 @@ class Eraser:
     async def forget(self, address: str, request_id: UUID) -> bool:
         """Forget a person who is known by address alone. Returns whether it is done.
 
-        It is not done while a letter to the person is on its way, but the person's subscriptions have ended
-        (:attr:`leave`).
+        Returns False while an event or a mail about the person is on its way. :attr:`leave` has its effect
+        even then.
         """
         async with self.database.transaction() as tx:
             now = clock.now()

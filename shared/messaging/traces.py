@@ -1,6 +1,6 @@
 """Traces of events: a span for each event that is taken in, stored to be published, and published.
 
-A batch has its own trace, with links to the traces of its events. See :mod:`shared.tracing`.
+A batch has its own trace, with links to those of its events.
 """
 
 import contextlib

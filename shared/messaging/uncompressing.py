@@ -1,6 +1,6 @@
 """Uncompresses a batch of records into a bound, so that few bytes never become many in memory.
 
-aiokafka's own decoders have no bound. These decode into memory of a fixed size, and fail when it is full.
+aiokafka's own decoders have no bound. These decode into memory of a fixed size.
 """
 
 import mmap

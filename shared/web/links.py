@@ -142,8 +142,8 @@ class Links:
     ) -> str:
         """Return a link for an agent, valid while the agent has the address of ``mark``.
 
-        ``number`` is a further value for the page. Until ``back_until`` (seconds since 1970), the page links
-        to all enrolments of the agent; 0 means never.
+        Until ``back_until`` (seconds since 1970), the page links to all enrolments of the agent; 0 means
+        never.
         """
         ids = [str(enrolment_id), str(mark), str(number)]
         if back_until:

@@ -1,6 +1,6 @@
 """CSV as spreadsheet programs write and read it.
 
-Reading accepts what Excel and LibreOffice save in France: UTF-8 with or without a byte order mark, UTF-16
+Reading accepts the files of Excel and LibreOffice in France: UTF-8 with or without a byte order mark, UTF-16
 with one, else Windows-1252; semicolons, commas or tabs; any line ending. A written cell never runs as a
 formula.
 """

@@ -1,8 +1,7 @@
 """The offer in files: the format of entries, and the plans made from them.
 
 Times in ``offer/*.yaml`` are wall-clock times of the session's zone, so that a shifted offer still starts at
-9 h 30. An entry comes from the CNFPT's announcement of 26 February 2025 (``communique``) or is made up to
-show the format (``illustrative``). ``choices`` names the fields of an announced entry that the announcement
-does not state, including its dates once they are shifted. Titles and summaries name no date, because shifting
-would not move it.
+9 h 30. An entry comes from the CNFPT's announcement (``communique``) or is made up (``illustrative``).
+``choices`` names the fields of an announced entry that the announcement does not state, including its dates
+once they are shifted. Titles and summaries name no date, because shifting would not move it.
 """

@@ -1,6 +1,6 @@
 """Rows of a form: séances, reserved seats, questions, and towns of a series; without a script.
 
-Fields of a row have names such as ``modules-0-title``. An empty row is removed.
+Fields of a row have names such as ``modules-0-title``.
 """
 
 import re

@@ -104,8 +104,7 @@ class Loaded:
 class ShownSession:
     """``offer_id``, ``format`` and ``organiser`` never change.
 
-    ``version`` is 0 before it is stored, and grows with each change and announcement. ``reference`` is unique
-    among the organiser's sessions.
+    ``version`` is 0 before it is stored. ``reference`` is unique among the organiser's sessions.
     """
 
     session_id: UUID

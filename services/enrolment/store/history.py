@@ -39,7 +39,7 @@ async def of_request(tx: Transaction, request: RequestRow) -> list[EnrolmentHist
         col(EnrolmentRow.request_id) == request.request_id,
         col(EnrolmentRow.request_source) == request.source,
     )
-    # By session too, because the index begins with it.
+    # By session too, because the index of changes begins with it.
     in_sessions = col(EnrolmentRow.session_id).in_(sessions_of_request(request))
     return await _histories(tx, and_(in_sessions, or_(began, col(EnrolmentRow.enrolment_id).in_(changed))))
 
