@@ -9,8 +9,8 @@ from pydantic import TypeAdapter, ValidationError
 from sqlmodel import col, select
 
 from services.notifier.letters import LetterContext
-from services.notifier.tables import MailAttemptRow, MailState
-from shared.database import Transaction, insert_many
+from services.notifier.tables import MailAttemptRow
+from shared.database import Transaction
 
 log = logging.getLogger(__name__)
 
@@ -24,39 +24,6 @@ class WrittenLetter:
     at: datetime
     by: str
     context: LetterContext
-
-
-@dataclass(frozen=True, slots=True)
-class SendAttempt:
-    """``reply`` is the relay's, or why the relay was not asked."""
-
-    mail_id: UUID
-    number: int
-    state: MailState
-    code: int | None
-    reply: str
-    written: WrittenLetter | None
-
-
-async def add(tx: Transaction, attempts: Sequence[SendAttempt]) -> None:
-    """A stored attempt stays: the reply to its commit may have been lost."""
-    if attempts:
-        rows = [_row(attempt) for attempt in attempts]
-        await insert_many(tx, MailAttemptRow, rows, then="ON CONFLICT DO NOTHING")
-
-
-def _row(attempt: SendAttempt) -> dict[str, object]:
-    written = attempt.written
-    return {
-        "mail_id": attempt.mail_id,
-        "number": attempt.number,
-        "state": attempt.state.value,
-        "code": attempt.code,
-        "answer": attempt.reply,
-        "written_by": written and written.by,
-        "written_at": written and written.at,
-        "written_from": None if written is None else as_json(written.context),
-    }
 
 
 def as_json(context: LetterContext) -> str:

@@ -1,5 +1,6 @@
 """The queue's exit: claim, mark, settle, release, expire, by the database's clock."""
 
+import functools
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,11 +8,11 @@ from datetime import datetime, timedelta
 from typing import NamedTuple
 from uuid import UUID
 
-from sqlalchemy import text
+from sqlalchemy import TextClause, text
 
 from services.notifier.letters import LetterContext, LetterDetails, LetterType, Mail, Priority
-from services.notifier.store import attempts, bounces, rate_limiter
-from services.notifier.store.attempts import SendAttempt, WrittenLetter
+from services.notifier.store import bounces, rate_limiter
+from services.notifier.store.attempts import WrittenLetter, as_json
 from services.notifier.store.context import contexts
 from services.notifier.store.events import OUTBOX, PUBLISHED, PublishedMail, bounced, ended
 from services.notifier.tables import MailRow, MailState
@@ -95,11 +96,10 @@ async def claim(
     Returns the mails with their context, and whether no more are due.
     """
     rows = await tx.execute(
-        _CLAIM,
+        _claim_of(most),
         {
             "owner": owner,
             "priorities": sorted(priorities),
-            "most": most,
             "lease": lease,
             "domain": message_domain,
             "templates": _TEMPLATES,
@@ -170,11 +170,12 @@ class Settlement:
 
 
 async def settle(tx: Transaction, owner: UUID, settlements: Sequence[Settlement]) -> None:
-    """Store results, suppress bad addresses, and publish the ends of mails, in this transaction.
+    """Store results and attempts, suppress bad addresses, and publish the ends of mails, in this transaction.
 
     A mail that became ambiguous when its lease ran out is settled too: its owner knows better. A mail that
     was claimed again or decided about is not.
     """
+    letters = [settlement.written for settlement in settlements]
     rows = await tx.execute(
         _SETTLE,
         {
@@ -184,15 +185,18 @@ async def settle(tx: Transaction, owner: UUID, settlements: Sequence[Settlement]
             "codes": [settlement.code for settlement in settlements],
             "answers": [settlement.reply[:500] for settlement in settlements],
             "delays": [settlement.delay for settlement in settlements],
+            "tried": [settlement.was_tried for settlement in settlements],
+            "written_by": [letter and letter.by for letter in letters],
+            "written_at": [letter and letter.at for letter in letters],
+            "written_from": [letter and as_json(letter.context) for letter in letters],
         },
     )
     by_claim = {settlement.claim: settlement for settlement in settlements}
-    settled = [PublishedMail(*row) for row in rows]
-    own = [by_claim[Claim(mail.mail_id, mail.claims)] for mail in settled]
-    await attempts.add(tx, [_attempt(settlement) for settlement in own if settlement.was_tried])
     events: list[Event | None] = []
     bad: dict[str, UUID] = {}
-    for mail, settlement in zip(settled, own, strict=True):
+    for row in rows:
+        mail = PublishedMail(*row)
+        settlement = by_claim[Claim(mail.mail_id, mail.claims)]
         if settlement.bad_address is not None:
             bad[mail.address] = mail.mail_id
             events.append(
@@ -201,18 +205,6 @@ async def settle(tx: Transaction, owner: UUID, settlements: Sequence[Settlement]
         events.append(ended(mail, suppressed=settlement.suppressed or settlement.bad_address is not None))
     await bounces.suppress_bad(tx, bad)
     await OUTBOX.publish(tx, [event for event in events if event is not None])
-
-
-def _attempt(settlement: Settlement) -> SendAttempt:
-    claim = settlement.claim
-    return SendAttempt(
-        claim.mail_id,
-        claim.number,
-        settlement.state,
-        settlement.code,
-        settlement.reply[:500],
-        settlement.written,
-    )
 
 
 async def release(tx: Transaction, owner: UUID, claims: Sequence[Claim] | None = None) -> int:
@@ -260,6 +252,8 @@ def mail_of(row: _ClaimedRow | MailRow, details: LetterDetails) -> Mail:
     )
 
 
+# Arrays are cast in a subquery, which hides their length: to plan for it anew each time costs more than to
+# claim a mail.
 _READER = """
       FROM (SELECT) AS reader
            LEFT JOIN enrolment ON enrolment.enrolment_id = mail.enrolment_id
@@ -267,11 +261,16 @@ _READER = """
 _ADDRESS_NOW = "coalesce(enrolment.address, subscriber.address, mail.address)"
 _ADDRESS_OF = text(f"SELECT (SELECT {_ADDRESS_NOW} {_READER}) FROM mail WHERE mail_id = :mail_id")  # noqa: S608 our own words
 _CALLED_FOR_BY = "coalesce(CAST(mail.details ->> 'session_version' AS bigint), 0)"
-_CLAIM = text(
-    f"""
+
+
+@functools.cache
+def _claim_of(most: int) -> TextClause:
+    """``most`` is part of the statement: for an unknown LIMIT too, it would be planned anew each time."""
+    return text(
+        f"""
     WITH due AS (
         SELECT next.mail_id
-          FROM unnest(CAST(:priorities AS smallint[])) AS first (priority) CROSS JOIN LATERAL (
+          FROM unnest((SELECT CAST(:priorities AS smallint[]))) AS first (priority) CROSS JOIN LATERAL (
                SELECT mail_id FROM mail
                 WHERE mail.priority = first.priority AND state IN ('pending', 'retry') AND due_at <= now()
                   AND template = ANY(CAST(:templates AS varchar[]))
@@ -279,8 +278,8 @@ _CLAIM = text(
                        OR EXISTS (SELECT FROM session WHERE session.session_id = mail.session_id
                                      AND session.version >= {_CALLED_FOR_BY})
                        OR ({_CALLED_FOR_BY} > 0 AND give_up_at <= now()))
-                ORDER BY due_at LIMIT :most FOR UPDATE OF mail SKIP LOCKED) AS next
-         LIMIT :most)
+                ORDER BY due_at LIMIT {most} FOR UPDATE OF mail SKIP LOCKED) AS next
+         LIMIT {most})
     UPDATE mail
        SET state = 'claimed', owner = :owner, lease_until = now() + :lease, attempts = attempts + 1,
            claims = claims + 1,
@@ -293,7 +292,9 @@ _CLAIM = text(
     RETURNING mail.mail_id, template, details::text AS details, message_id, address, given_name, family_name,
               session_id, enrolment_id, version, called_for_at, attempts, claims, priority,
               traceparent, due_at, give_up_at - now() AS time_left"""  # noqa: S608 our own words
-)
+    )
+
+
 # Ordered like the index of due mails, so that Postgres uses it whatever the statistics say.
 _ANY_DUE = text(
     """
@@ -306,27 +307,44 @@ _ANY_DUE = text(
 )
 _MARK_DATA_STARTED = text(
     "UPDATE mail SET state = 'data_started', lease_until = now() + :lease "  # noqa: S608 our own words
-    "FROM unnest(CAST(:ids AS uuid[]), CAST(:numbers AS integer[])) AS claim (mail_id, number) "
+    "FROM unnest((SELECT CAST(:ids AS uuid[])), CAST(:numbers AS integer[])) AS claim (mail_id, number) "
     "WHERE mail.mail_id = claim.mail_id AND mail.claims = claim.number "
-    f"AND owner = :owner AND state = 'claimed' AND mail.address = (SELECT {_ADDRESS_NOW} {_READER}) "
+    # In a CASE: else the planner reads all claimed mails, by the index of leases, and looks up each address.
+    f"AND owner = :owner AND CASE state WHEN 'claimed' "
+    f"THEN mail.address = (SELECT {_ADDRESS_NOW} {_READER}) END "
     "RETURNING mail.mail_id, mail.claims"
 )
+# A stored attempt stays, because the reply to its commit may have been lost.
 _SETTLE = text(
     f"""
-    UPDATE mail
-       SET state = end_.state, smtp_code = end_.code, smtp_answer = end_.answer, lease_until = NULL,
-           attempts = attempts - CASE WHEN end_.state = 'pending' THEN 1 ELSE 0 END,
-           due_at = CASE WHEN end_.state IN ('retry', 'pending') THEN now() + end_.delay ELSE due_at END,
-           give_up_at = CASE WHEN end_.state = 'pending' AND end_.delay > interval '1 hour'
-                        THEN greatest(give_up_at, now() + end_.delay + interval '4 days') ELSE give_up_at END,
-           slot_at = NULL,
-           settled_at = CASE WHEN end_.state IN ('sent', 'failed', 'superseded') THEN clock_timestamp() END
-      FROM unnest(CAST(:ids AS uuid[]), CAST(:numbers AS integer[]), CAST(:states AS varchar[]),
-                  CAST(:codes AS integer[]), CAST(:answers AS varchar[]), CAST(:delays AS interval[]))
-           AS end_ (mail_id, number, state, code, answer, delay)
-     WHERE mail.mail_id = end_.mail_id AND mail.claims = end_.number AND owner = :owner
-       AND mail.state IN ('claimed', 'data_started', 'ambiguous')
-    RETURNING {PUBLISHED}"""  # noqa: S608 our own words
+    WITH end_ AS (
+        SELECT * FROM unnest(
+            (SELECT CAST(:ids AS uuid[])), CAST(:numbers AS integer[]), CAST(:states AS varchar[]),
+            CAST(:codes AS integer[]), CAST(:answers AS varchar[]), CAST(:delays AS interval[]),
+            CAST(:tried AS boolean[]), CAST(:written_by AS varchar[]), CAST(:written_at AS timestamptz[]),
+            CAST(:written_from AS jsonb[])) AS end_ (
+            mail_id, number, state, code, answer, delay, tried, written_by, written_at, written_from)),
+    settled AS (
+        UPDATE mail
+           SET state = end_.state, smtp_code = end_.code, smtp_answer = end_.answer, lease_until = NULL,
+               attempts = attempts - CASE WHEN end_.state = 'pending' THEN 1 ELSE 0 END,
+               due_at = CASE WHEN end_.state IN ('retry', 'pending') THEN now() + end_.delay ELSE due_at END,
+               give_up_at = CASE WHEN end_.state = 'pending' AND end_.delay > interval '1 hour'
+                            THEN greatest(give_up_at, now() + end_.delay + interval '4 days')
+                            ELSE give_up_at END,
+               slot_at = NULL,
+               settled_at = CASE WHEN end_.state IN ('sent', 'failed', 'superseded')
+                            THEN clock_timestamp() END
+          FROM end_
+         WHERE mail.mail_id = end_.mail_id AND mail.claims = end_.number AND owner = :owner
+           AND mail.state IN ('claimed', 'data_started', 'ambiguous')
+        RETURNING {PUBLISHED}),
+    attempt AS (
+        INSERT INTO mail_attempt
+               (mail_id, number, state, code, answer, written_by, written_at, written_from)
+        SELECT mail_id, number, end_.state, code, answer, written_by, written_at, written_from
+          FROM end_ JOIN settled USING (mail_id) WHERE tried ON CONFLICT DO NOTHING)
+    SELECT * FROM settled"""  # noqa: S608 our own words
 )
 _RELEASE = text(
     "UPDATE mail SET state = CASE WHEN attempts > 1 THEN 'retry' ELSE 'pending' END, "
