@@ -11,8 +11,10 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import uuid
 from collections.abc import Awaitable, Callable, Iterator
+from concurrent.futures import Future, wait
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -542,6 +544,36 @@ def test_a_command_that_reads_its_own_mailbox_refuses_another_relay(
     monkeypatch.setenv("SMTP_HOST", "smtp.example")
     with pytest.raises(LocalStackError, match=f"the {name} reads its own mailbox: run it without SMTP_HOST"):
         CliRunner().invoke(cli, [command, "--directory", str(tmp_path)], catch_exceptions=False)
+
+
+def test_the_commands_of_an_interrupted_start_end_before_their_servers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stack = Stack(StackOptions(directory=tmp_path, environment=inherited()))
+    begun, ended = threading.Semaphore(0), list[bool]()
+
+    def command(*_: object, **__: object) -> str:
+        begun.release()
+        assert stack._stopping.wait(60)
+        with contextlib.suppress(LocalStackError):
+            wait_until(lambda: not stack.mailbox.running(), seconds=3, what="the end of the mailbox")
+        ended.append(stack.mailbox.running())
+        return ""
+
+    def interrupted(commands: list[Future[object]]) -> None:
+        if len(commands) == 1 + len(SERVICES):
+            for _ in commands:
+                assert begun.acquire(timeout=60)
+            raise KeyboardInterrupt
+        wait(commands)
+
+    monkeypatch.setattr("local.stack.run_command", command)
+    monkeypatch.setattr("local.stack.wait", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        stack.start()
+    assert ended == [True] * 4
+    assert not any(stack.pids().values())
+    unprivileged.remove_data(tmp_path / "postgres")
 
 
 @pytest.mark.parametrize("command", ["run", "demo"])
