@@ -24,7 +24,7 @@ from shared.messaging import relay
 from shared.messaging.outbox import BUCKETS, Outbox, OutboxEvent
 from shared.messaging.personal_data import ANSWERS, SENT
 from shared.personal_data import days_of, end_rows
-from tests.conftest import Broker, Eventually
+from tests.conftest import Broker, Eventually, opened
 from tests.integration.messaging import relay_that_hangs
 from tests.integration.messaging.conftest import RunOperator
 from tests.integration.messaging.relaying import (
@@ -398,7 +398,7 @@ async def test_after_an_outage_a_pass_reads_no_more_than_it_counts_and_sends(
         await tx.execute(_EVENTS_OF_AN_OUTAGE)
         await tx.execute(text("ANALYZE outbox"))
         await tx.execute(text("UPDATE outbox SET sent_at = now() WHERE id % 5000 < 3000"))
-        await tx.execute(relay._WITHOUT_SORTING)
+        await tx.execute(relay._PLANNED_ONCE)
         explained = text(f"EXPLAIN (ANALYZE, FORMAT JSON) {statement}")
         [plan] = (await tx.scalars(explained, parameters)).one()
     [reading] = [node for node in nodes(plan["Plan"]) if node.get("Alias") == "outbox"]
@@ -406,6 +406,24 @@ async def test_after_an_outage_a_pass_reads_no_more_than_it_counts_and_sends(
     assert reading.get("Rows Removed by Filter", 0) == 0
 
 
+async def test_a_mark_is_planned_once_and_by_the_primary_key_though_the_outbox_was_empty(
+    database: Database,
+) -> None:
+    async with (
+        opened(database.url.render_as_string(hide_password=False)) as unused,
+        unused.transaction() as tx,
+    ):
+        await tx.execute(relay._PLANNED_ONCE)
+        await relay._mark(tx, [])
+        [mark] = [row for row in await tx.execute(_PREPARED) if "portal_feed" in row.statement]
+        assert mark.custom_plans == 0
+        explained = await tx.driver.fetch(f"EXPLAIN EXECUTE {mark.name} (NULL, NULL, NULL, NULL, NULL)")
+    plan = "\n".join(line for [line] in explained)
+    assert "Index Scan using pk_outbox on outbox" in plan
+    assert "Seq Scan" not in plan
+
+
+_PREPARED = text("SELECT name, statement, custom_plans FROM pg_prepared_statements")
 _EVENTS_OF_AN_OUTAGE = text(
     """
     INSERT INTO outbox (bucket, topic, key, event_id, type, source, data)
