@@ -58,6 +58,9 @@ def all_jobs(
 async def fan_out(database: Database) -> float | None:
     """Return the seconds to rest, or None if nothing is left."""
     begun = time.monotonic()
+    async with database.autocommit() as tx:
+        if not await fan_outs.any_waiting(tx):
+            return None
     async with database.quiet_transaction() as tx:
         done = await fan_outs.next_slice(tx, clock.now(), most=SLICE)
     if done is None:

@@ -14,6 +14,10 @@ async def in_progress(tx: Transaction) -> tuple[int, float]:
     return await fan_outs.in_progress(tx)
 
 
+async def any_waiting(tx: Transaction) -> bool:
+    return await fan_outs.any_waiting(tx)
+
+
 async def next_slice(tx: Transaction, now: datetime, *, most: int) -> int | None:
     """Queue the next slice of the oldest fan-out. Returns its size, or None if nothing is left.
 

@@ -66,6 +66,11 @@ async def begin_due(tx: Transaction, session_ids: Collection[UUID]) -> None:
     await tx.execute(_BEGIN_DUE, {"ids": list(session_ids)})
 
 
+async def any_waiting(tx: Transaction) -> bool:
+    """Return whether a fan-out is due, or has begun and is not done."""
+    return bool(await tx.scalar(_ANY_WAITING))
+
+
 async def lock_oldest(tx: Transaction) -> FanOutRow | None:
     """Lock the oldest begun fan-out that no other process works on. News come last."""
     is_news = col(FanOutRow.task) == FanOutTask.NEWS.value
@@ -219,6 +224,10 @@ _NOT_STARTED_IN = "subject_id = ANY(CAST(:ids AS uuid[])) AND begun_at IS NULL"
 _KNOWN_NOT_STARTED = f"{_NOT_STARTED_IN} AND task = ANY(CAST(:known AS varchar[]))"
 _NOT_STARTED = text(f"SELECT subject_id, task FROM fan_out WHERE {_KNOWN_NOT_STARTED}")  # noqa: S608 our own words
 _DROP = text(f"DELETE FROM fan_out WHERE {_KNOWN_NOT_STARTED} RETURNING subject_id, task")  # noqa: S608 our own words
+_ANY_WAITING = text(
+    "SELECT EXISTS (SELECT FROM fan_out WHERE begun_at IS NULL AND due_at <= now()) "
+    "OR EXISTS (SELECT FROM fan_out WHERE begun_at IS NOT NULL AND done_at IS NULL)"
+)
 _DUE = text(
     "SELECT DISTINCT subject_id FROM (SELECT subject_id FROM fan_out WHERE begun_at IS NULL "
     "AND due_at <= now() ORDER BY due_at LIMIT 100) AS due"
