@@ -1,6 +1,6 @@
 """People log in at an issuer of OpenID Connect, if the settings name one.
 
-Without one, the libraries of the protocol are never imported: they take 20 MB.
+Without one, the libraries of the protocol are never imported: they take 15 MB.
 """
 
 from typing import TYPE_CHECKING
