@@ -45,6 +45,10 @@ _MOST_PREPARED = 200
 """For each connection."""
 _STREAMED = 1_000
 """Rows of a stream that are read at once."""
+_PLAN_ONCE = text(
+    "SELECT set_config('plan_cache_mode', 'force_generic_plan', true), "
+    "set_config('enable_seqscan', 'off', true), set_config('enable_sort', 'off', true)"
+)
 
 
 class Row(asyncpg.Record):
@@ -115,6 +119,14 @@ class Transaction:
         counted, self._counted = self._counted, []
         for metric, number in counted:
             metric.inc(number)
+
+    async def plan_once(self) -> None:
+        """Have each connection plan a statement of this transaction once, by indexes and without sorting.
+
+        For statements that run all day: to plan them can cost more than to run them. Their plans must not
+        depend on what the tables held when a connection first used them.
+        """
+        await self.execute(_PLAN_ONCE)
 
     async def execute(self, statement: Executable, params: Mapping[str, Any] | None = None) -> Rows:
         if isinstance(statement, TextClause):

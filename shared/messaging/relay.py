@@ -128,7 +128,7 @@ class Relay:
         """
         producer = self._producer or await self.start()  # before a bucket is locked, because it may take long
         async with self._database.quiet_transaction() as tx:
-            await tx.execute(_PLANNED_ONCE)
+            await tx.plan_once()
             # A separate statement, so that the next one sees the rows that the last owner marked.
             lock = {"space": held.LOCK_SPACE, "buckets": BUCKETS, "most": PASS}
             buckets = list(await tx.scalars(_LOCK, lock))
@@ -247,15 +247,9 @@ async def _mark(
     await tx.execute(_MARK, parameters)
 
 
-# To plan a pass costs more than to run it, so each connection plans it once. A plan that was made on an empty
-# outbox must not read the whole outbox later, so it uses indexes.
 # After an outage the planner believes that most rows are unsent: it would walk the primary key past all sent
 # rows, or sort all unsent rows in every pass. BETWEEN instead of "=", here and below, leaves the index of
 # unsent rows as the only one in the wanted order, and so as the only way without sorting.
-_PLANNED_ONCE = text(
-    "SELECT set_config('plan_cache_mode', 'force_generic_plan', true), "
-    "set_config('enable_seqscan', 'off', true), set_config('enable_sort', 'off', true)"
-)
 # Buckets for one pass that no other process serves: all of them while little waits, else as few as fill the
 # pass, so that replicas share them. The random order keeps replicas from queuing for one bucket. CASE keeps
 # Postgres from locking other buckets.

@@ -1,5 +1,6 @@
 """Statements in text: those of a test, and those that it makes the services run."""
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, NamedTuple
@@ -29,6 +30,20 @@ async def plan_of(
         for way in without:
             await tx.execute(text(f"SET LOCAL enable_{way} = off"))
         return "\n".join(await tx.scalars(text(f"EXPLAIN {statement.text}"), parameters))
+
+
+async def kept_plans(tx: Transaction, about: str) -> list[str]:
+    """Return the plans that the connection keeps for the statements with this text, which it planned once."""
+    prepared = await tx.driver.fetch("SELECT name, statement, custom_plans FROM pg_prepared_statements")
+    plans = []
+    for name, statement, custom_plans in prepared:
+        if about in statement:
+            assert custom_plans == 0, f"planned for its parameters: {statement}"
+            number = max(map(int, re.findall(r"\$(\d+)", statement)))
+            nothing = ", ".join(["NULL"] * number)
+            plan = await tx.driver.fetch(f"EXPLAIN EXECUTE {name} ({nothing})")
+            plans.append("\n".join(line for [line] in plan))
+    return plans
 
 
 class Asked(NamedTuple):

@@ -243,6 +243,7 @@ class Workers:
 
     async def _write_marks(self, marked: Sequence[Claim]) -> set[Claim]:
         async with self._database.quiet_transaction() as tx:
+            await tx.plan_once()
             return await claims.mark_data_started(tx, self._owner, marked, lease=DATA_LEASE)
 
     async def _settle(self, settlements: Sequence[Settlement]) -> None:
@@ -251,6 +252,7 @@ class Workers:
         while True:
             try:
                 async with self._database.quiet_transaction() as tx:
+                    await tx.plan_once()
                     await claims.settle(tx, self._owner, settlements)
             except Exception as error:
                 if not is_temporary(error):

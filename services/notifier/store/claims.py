@@ -1,6 +1,5 @@
 """The queue's exit: claim, mark, settle, release, expire, by the database's clock."""
 
-import functools
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,7 +7,7 @@ from datetime import datetime, timedelta
 from typing import NamedTuple
 from uuid import UUID
 
-from sqlalchemy import TextClause, text
+from sqlalchemy import text
 
 from services.notifier.letters import LetterContext, LetterDetails, LetterType, Mail, Priority
 from services.notifier.store import bounces, rate_limiter
@@ -96,10 +95,11 @@ async def claim(
     Returns the mails with their context, and whether no more are due.
     """
     rows = await tx.execute(
-        _claim_of(most),
+        _CLAIM,
         {
             "owner": owner,
             "priorities": sorted(priorities),
+            "most": most,
             "lease": lease,
             "domain": message_domain,
             "templates": _TEMPLATES,
@@ -252,8 +252,6 @@ def mail_of(row: _ClaimedRow | MailRow, details: LetterDetails) -> Mail:
     )
 
 
-# Arrays are cast in a subquery, which hides their length: to plan for it anew each time costs more than to
-# claim a mail.
 _READER = """
       FROM (SELECT) AS reader
            LEFT JOIN enrolment ON enrolment.enrolment_id = mail.enrolment_id
@@ -261,16 +259,11 @@ _READER = """
 _ADDRESS_NOW = "coalesce(enrolment.address, subscriber.address, mail.address)"
 _ADDRESS_OF = text(f"SELECT (SELECT {_ADDRESS_NOW} {_READER}) FROM mail WHERE mail_id = :mail_id")  # noqa: S608 our own words
 _CALLED_FOR_BY = "coalesce(CAST(mail.details ->> 'session_version' AS bigint), 0)"
-
-
-@functools.cache
-def _claim_of(most: int) -> TextClause:
-    """``most`` is part of the statement: for an unknown LIMIT too, it would be planned anew each time."""
-    return text(
-        f"""
+_CLAIM = text(
+    f"""
     WITH due AS (
         SELECT next.mail_id
-          FROM unnest((SELECT CAST(:priorities AS smallint[]))) AS first (priority) CROSS JOIN LATERAL (
+          FROM unnest(CAST(:priorities AS smallint[])) AS first (priority) CROSS JOIN LATERAL (
                SELECT mail_id FROM mail
                 WHERE mail.priority = first.priority AND state IN ('pending', 'retry') AND due_at <= now()
                   AND template = ANY(CAST(:templates AS varchar[]))
@@ -278,8 +271,8 @@ def _claim_of(most: int) -> TextClause:
                        OR EXISTS (SELECT FROM session WHERE session.session_id = mail.session_id
                                      AND session.version >= {_CALLED_FOR_BY})
                        OR ({_CALLED_FOR_BY} > 0 AND give_up_at <= now()))
-                ORDER BY due_at LIMIT {most} FOR UPDATE OF mail SKIP LOCKED) AS next
-         LIMIT {most})
+                ORDER BY due_at LIMIT :most FOR UPDATE OF mail SKIP LOCKED) AS next
+         LIMIT :most)
     UPDATE mail
        SET state = 'claimed', owner = :owner, lease_until = now() + :lease, attempts = attempts + 1,
            claims = claims + 1,
@@ -292,9 +285,7 @@ def _claim_of(most: int) -> TextClause:
     RETURNING mail.mail_id, template, details::text AS details, message_id, address, given_name, family_name,
               session_id, enrolment_id, version, called_for_at, attempts, claims, priority,
               traceparent, due_at, give_up_at - now() AS time_left"""  # noqa: S608 our own words
-    )
-
-
+)
 # Ordered like the index of due mails, so that Postgres uses it whatever the statistics say.
 _ANY_DUE = text(
     """
@@ -307,7 +298,7 @@ _ANY_DUE = text(
 )
 _MARK_DATA_STARTED = text(
     "UPDATE mail SET state = 'data_started', lease_until = now() + :lease "  # noqa: S608 our own words
-    "FROM unnest((SELECT CAST(:ids AS uuid[])), CAST(:numbers AS integer[])) AS claim (mail_id, number) "
+    "FROM unnest(CAST(:ids AS uuid[]), CAST(:numbers AS integer[])) AS claim (mail_id, number) "
     "WHERE mail.mail_id = claim.mail_id AND mail.claims = claim.number "
     # In a CASE: else the planner reads all claimed mails, by the index of leases, and looks up each address.
     f"AND owner = :owner AND CASE state WHEN 'claimed' "
@@ -319,7 +310,7 @@ _SETTLE = text(
     f"""
     WITH end_ AS (
         SELECT * FROM unnest(
-            (SELECT CAST(:ids AS uuid[])), CAST(:numbers AS integer[]), CAST(:states AS varchar[]),
+            CAST(:ids AS uuid[]), CAST(:numbers AS integer[]), CAST(:states AS varchar[]),
             CAST(:codes AS integer[]), CAST(:answers AS varchar[]), CAST(:delays AS interval[]),
             CAST(:tried AS boolean[]), CAST(:written_by AS varchar[]), CAST(:written_at AS timestamptz[]),
             CAST(:written_from AS jsonb[])) AS end_ (

@@ -119,7 +119,6 @@ _NAMES = text(
     "SELECT enrolment_id, given_name || ' ' || family_name AS name FROM enrolment "
     "WHERE enrolment_id = ANY(CAST(:ids AS uuid[]))"
 )
-# The first array is cast in a subquery, which hides its length: the statement is not planned anew each time.
 _READERS = text(
     """
     SELECT enrolment.version, standing, suppression.address IS NOT NULL AS suppressed,
@@ -137,7 +136,7 @@ _READERS = text(
                       AND NOT EXISTS (SELECT FROM subscriber AS own
                                        WHERE (own.issuer, own.agent_id) = (former.issuer, former.agent_id)
                                          AND lower(own.address) = former.address)) AS former_address
-      FROM unnest((SELECT CAST(:mails AS uuid[])), CAST(:enrolments AS uuid[]), CAST(:addresses AS bytea[]))
+      FROM unnest(CAST(:mails AS uuid[]), CAST(:enrolments AS uuid[]), CAST(:addresses AS bytea[]))
            WITH ORDINALITY AS written (mail_id, enrolment_id, address, place)
            LEFT JOIN mail USING (mail_id)
            LEFT JOIN enrolment ON enrolment.enrolment_id = written.enrolment_id

@@ -41,6 +41,7 @@ from tests.integration.messaging.relaying import (
 from tests.support.kafka import PublishedRecord, collect
 from tests.support.metrics import metric
 from tests.support.processes import Forked
+from tests.support.statements import kept_plans
 
 TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 
@@ -398,7 +399,7 @@ async def test_after_an_outage_a_pass_reads_no_more_than_it_counts_and_sends(
         await tx.execute(_EVENTS_OF_AN_OUTAGE)
         await tx.execute(text("ANALYZE outbox"))
         await tx.execute(text("UPDATE outbox SET sent_at = now() WHERE id % 5000 < 3000"))
-        await tx.execute(relay._PLANNED_ONCE)
+        await tx.plan_once()
         explained = text(f"EXPLAIN (ANALYZE, FORMAT JSON) {statement}")
         [plan] = (await tx.scalars(explained, parameters)).one()
     [reading] = [node for node in nodes(plan["Plan"]) if node.get("Alias") == "outbox"]
@@ -413,17 +414,13 @@ async def test_a_mark_is_planned_once_and_by_the_primary_key_though_the_outbox_w
         opened(database.url.render_as_string(hide_password=False)) as unused,
         unused.transaction() as tx,
     ):
-        await tx.execute(relay._PLANNED_ONCE)
+        await tx.plan_once()
         await relay._mark(tx, [])
-        [mark] = [row for row in await tx.execute(_PREPARED) if "portal_feed" in row.statement]
-        assert mark.custom_plans == 0
-        explained = await tx.driver.fetch(f"EXPLAIN EXECUTE {mark.name} (NULL, NULL, NULL, NULL, NULL)")
-    plan = "\n".join(line for [line] in explained)
+        [plan] = await kept_plans(tx, "portal_feed")
     assert "Index Scan using pk_outbox on outbox" in plan
     assert "Seq Scan" not in plan
 
 
-_PREPARED = text("SELECT name, statement, custom_plans FROM pg_prepared_statements")
 _EVENTS_OF_AN_OUTAGE = text(
     """
     INSERT INTO outbox (bucket, topic, key, event_id, type, source, data)

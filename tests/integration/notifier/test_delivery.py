@@ -12,18 +12,18 @@ from sqlalchemy.dialects import postgresql
 
 from services.notifier.delivery import deliverer as claiming
 from services.notifier.letters import Priority
-from services.notifier.store import claims, context
+from services.notifier.store import claims
 from services.notifier.store.claims import Settlement
 from services.notifier.store.mails import listing
 from services.notifier.tables import MailState
 from shared import clock
-from shared.database import _compiled
 from shared.events.enrolment import AgentEnrolled, EnrolmentWithdrawn
 from shared.events.notifier import EmailSent
-from tests.conftest import Eventually
+from tests.conftest import Eventually, opened
 from tests.integration.notifier.conftest import Notifier, queue_many, running, until_idle
 from tests.integration.notifier.events import ADDRESS
 from tests.support.smtp import Hang, Reply
+from tests.support.statements import kept_plans
 from tests.unit.notifier.builders import a_decision, an_agent
 
 
@@ -150,34 +150,29 @@ async def test_what_is_due_in_weeks_costs_a_claim_nothing(notifier: Notifier) ->
     await queue_many(notifier, 50)
     await notifier.change("UPDATE mail SET due_at = now() + interval '20 days', priority = 1")
     await notifier.change("ANALYZE mail")
-    values = {"owner": uuid4(), "priorities": list(Priority), "lease": timedelta(minutes=1)}
+    values = {"owner": uuid4(), "priorities": list(Priority), "most": 200, "lease": timedelta(minutes=1)}
     values |= {"domain": "x.example", "templates": claims._TEMPLATES}
     async with notifier.database.quiet_transaction() as tx:
         await tx.execute(text("SET LOCAL enable_seqscan = off"))
-        explain = text(f"EXPLAIN (ANALYZE, BUFFERS OFF) {claims._claim_of(200).text}")
+        explain = text(f"EXPLAIN (ANALYZE, BUFFERS OFF) {claims._CLAIM.text}")
         plan = "\n".join((await tx.execute(explain, values)).scalars())
     assert "Index Cond: ((priority = " in plan
     assert "(due_at <= now())" in plan
     assert "Rows Removed" not in plan
 
 
-async def test_a_mail_alone_is_not_planned_for_each_time(known: Notifier) -> None:
-    """Its statements are claimed, marked and settled by plans that Postgres keeps."""
-    await queue_many(known, 7)  # Postgres plans the first five of each for their values
-    await known.change("ANALYZE")
-    owner, lease = uuid4(), timedelta(minutes=1)
-    used = (claims._claim_of(1), context._READERS, claims._MARK_DATA_STARTED, claims._SETTLE)
-    statements = [_compiled(statement)[0] for statement in used]
-    async with known.database.quiet_transaction() as tx:
-        for _ in range(7):
-            [claimed], _ = await claims.claim(
-                tx, owner, list(Priority), most=1, lease=lease, message_domain="x.example", now=clock.now()
-            )
-            await claims.mark_data_started(tx, owner, [claimed.claim], lease=lease)
-            await claims.settle(tx, owner, [Settlement(claimed.claim, MailState.SENT, 250, "ok")])
-        plans = text("SELECT custom_plans FROM pg_prepared_statements WHERE statement = ANY(:statements)")
-        own = list(await tx.scalars(plans, {"statements": statements}))
-    assert own == [5] * 4
+async def test_a_mail_is_sent_by_plans_that_are_made_once_even_on_an_empty_queue(notifier: Notifier) -> None:
+    owner, lease, unknown = uuid4(), timedelta(minutes=1), claims.Claim(uuid4(), 1)
+    url = notifier.database.url.render_as_string(hide_password=False)
+    async with opened(url) as unused, unused.quiet_transaction() as tx:
+        await tx.plan_once()
+        await claims.claim(
+            tx, owner, list(Priority), most=1, lease=lease, message_domain="x.example", now=clock.now()
+        )
+        await claims.mark_data_started(tx, owner, [unknown], lease=lease)
+        await claims.settle(tx, owner, [Settlement(unknown, MailState.SENT, 250, "ok")])
+        plans = await kept_plans(tx, " mail")
+    assert ["Seq Scan on mail" in plan for plan in plans] == [False] * 3
 
 
 async def test_a_mark_looks_up_its_own_mails_and_not_all_that_are_claimed(known: Notifier) -> None:
