@@ -65,7 +65,8 @@ async def fan_out(database: Database) -> float | None:
         done = await fan_outs.next_slice(tx, clock.now(), most=SLICE)
     if done is None:
         return None
-    database.after_commit()
+    if done:
+        database.after_commit()
     FANNED_OUT.inc(done)
     return REST * (time.monotonic() - begun)
 
