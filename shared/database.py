@@ -121,10 +121,10 @@ class Transaction:
             metric.inc(number)
 
     async def plan_once(self) -> None:
-        """Have each connection plan a statement of this transaction once, by indexes and without sorting.
+        """Have each connection plan a statement of this transaction once, without sequential scans and sorts.
 
-        For statements that run all day: to plan them can cost more than to run them. Their plans must not
-        depend on what the tables held when a connection first used them.
+        For statements that run all day: to plan them can cost more than to run them. A statement must leave
+        no other way than its index, because it may be planned while its tables are empty (ADR 0067).
         """
         await self.execute(_PLAN_ONCE)
 

@@ -26,8 +26,6 @@ from shared.messaging.sending import PASS, Sending, SendResult, describe
 log = logging.getLogger(__name__)
 
 POLL_SECONDS = 0.1
-"""The pause after a pass. It doubles with each poll that finds nothing, up to :data:`IDLE_SECONDS`."""
-IDLE_SECONDS = 1.0
 SEND_DEADLINE_SECONDS = 30.0
 LAST_PASS_SECONDS = 5.0
 MAX_BACKOFF_SECONDS = 10.0
@@ -41,7 +39,7 @@ RELAY_UP = Gauge("parcours_outbox_relay_up", "1 when the last pass worked.")
 
 
 class Relay:
-    """Publishes one service's outbox. ``wake`` it after a commit; it polls for events of other processes.
+    """Publishes one service's outbox. ``wake`` it after a commit; it polls otherwise.
 
     ``intake_key`` signs requests that portals sent by HTTP. ``on_published`` is called after each pass that
     sent events.
@@ -86,7 +84,6 @@ class Relay:
     async def run(self) -> None:
         """Publish until :meth:`stop`, then once more: no committed event waits for another process."""
         failures = 0
-        pause = POLL_SECONDS
         while not self._stopping.is_set():
             was_woken = self._woken.is_set()
             self._woken.clear()
@@ -107,8 +104,7 @@ class Relay:
                 continue
             self._pass_began = None
             if published < PASS:  # other processes serve the rest; a commit wakes this one
-                pause = POLL_SECONDS if is_due else min(2 * pause, IDLE_SECONDS)
-                await clock.pause(self._woken, pause)
+                await clock.pause(self._woken, POLL_SECONDS)
         await self._last_pass()
 
     async def stop(self) -> None:

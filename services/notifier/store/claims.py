@@ -1,5 +1,6 @@
 """The queue's exit: claim, mark, settle, release, expire, by the database's clock."""
 
+import functools
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,7 +8,7 @@ from datetime import datetime, timedelta
 from typing import NamedTuple
 from uuid import UUID
 
-from sqlalchemy import text
+from sqlalchemy import TextClause, text
 
 from services.notifier.letters import LetterContext, LetterDetails, LetterType, Mail, Priority
 from services.notifier.store import bounces, rate_limiter
@@ -95,11 +96,10 @@ async def claim(
     Returns the mails with their context, and whether no more are due.
     """
     rows = await tx.execute(
-        _CLAIM,
+        _claim_of(most),
         {
             "owner": owner,
             "priorities": sorted(priorities),
-            "most": most,
             "lease": lease,
             "domain": message_domain,
             "templates": _TEMPLATES,
@@ -259,8 +259,17 @@ _READER = """
 _ADDRESS_NOW = "coalesce(enrolment.address, subscriber.address, mail.address)"
 _ADDRESS_OF = text(f"SELECT (SELECT {_ADDRESS_NOW} {_READER}) FROM mail WHERE mail_id = :mail_id")  # noqa: S608 our own words
 _CALLED_FOR_BY = "coalesce(CAST(mail.details ->> 'session_version' AS bigint), 0)"
-_CLAIM = text(
-    f"""
+
+
+@functools.cache
+def _claim_of(most: int) -> TextClause:
+    """Return the statement for at most ``most`` mails.
+
+    ``most`` is part of the text: for an unknown ``LIMIT`` Postgres assumes a tenth of all mails.
+    ``ANY`` leaves it no plan that reads all mails, here and below.
+    """
+    return text(
+        f"""
     WITH due AS (
         SELECT next.mail_id
           FROM unnest(CAST(:priorities AS smallint[])) AS first (priority) CROSS JOIN LATERAL (
@@ -271,8 +280,8 @@ _CLAIM = text(
                        OR EXISTS (SELECT FROM session WHERE session.session_id = mail.session_id
                                      AND session.version >= {_CALLED_FOR_BY})
                        OR ({_CALLED_FOR_BY} > 0 AND give_up_at <= now()))
-                ORDER BY due_at LIMIT :most FOR UPDATE OF mail SKIP LOCKED) AS next
-         LIMIT :most)
+                ORDER BY due_at LIMIT {most} FOR UPDATE OF mail SKIP LOCKED) AS next
+         LIMIT {most})
     UPDATE mail
        SET state = 'claimed', owner = :owner, lease_until = now() + :lease, attempts = attempts + 1,
            claims = claims + 1,
@@ -281,11 +290,13 @@ _CLAIM = text(
                SELECT {_ADDRESS_NOW},
                       coalesce(enrolment.given_name, subscriber.given_name, mail.given_name),
                       coalesce(enrolment.family_name, subscriber.family_name, mail.family_name) {_READER})
-      FROM due WHERE mail.mail_id = due.mail_id
+     WHERE mail.mail_id = ANY(ARRAY(SELECT mail_id FROM due))
     RETURNING mail.mail_id, template, details::text AS details, message_id, address, given_name, family_name,
               session_id, enrolment_id, version, called_for_at, attempts, claims, priority,
               traceparent, due_at, give_up_at - now() AS time_left"""  # noqa: S608 our own words
-)
+    )
+
+
 # Ordered like the index of due mails, so that Postgres uses it whatever the statistics say.
 _ANY_DUE = text(
     """
@@ -299,7 +310,8 @@ _ANY_DUE = text(
 _MARK_DATA_STARTED = text(
     "UPDATE mail SET state = 'data_started', lease_until = now() + :lease "  # noqa: S608 our own words
     "FROM unnest(CAST(:ids AS uuid[]), CAST(:numbers AS integer[])) AS claim (mail_id, number) "
-    "WHERE mail.mail_id = claim.mail_id AND mail.claims = claim.number "
+    "WHERE mail.mail_id = ANY(CAST(:ids AS uuid[])) AND mail.mail_id = claim.mail_id "
+    "AND mail.claims = claim.number "
     # In a CASE: else the planner reads all claimed mails, by the index of leases, and looks up each address.
     f"AND owner = :owner AND CASE state WHEN 'claimed' "
     f"THEN mail.address = (SELECT {_ADDRESS_NOW} {_READER}) END "
@@ -327,14 +339,16 @@ _SETTLE = text(
                settled_at = CASE WHEN end_.state IN ('sent', 'failed', 'superseded')
                             THEN clock_timestamp() END
           FROM end_
-         WHERE mail.mail_id = end_.mail_id AND mail.claims = end_.number AND owner = :owner
+         WHERE mail.mail_id = ANY(CAST(:ids AS uuid[]))
+           AND mail.mail_id = end_.mail_id AND mail.claims = end_.number AND owner = :owner
            AND mail.state IN ('claimed', 'data_started', 'ambiguous')
         RETURNING {PUBLISHED}),
     attempt AS (
         INSERT INTO mail_attempt
                (mail_id, number, state, code, answer, written_by, written_at, written_from)
         SELECT mail_id, number, end_.state, code, answer, written_by, written_at, written_from
-          FROM end_ JOIN settled USING (mail_id) WHERE tried ON CONFLICT DO NOTHING)
+          FROM end_ JOIN settled USING (mail_id)
+         WHERE settled.claims = end_.number AND tried ON CONFLICT DO NOTHING)
     SELECT * FROM settled"""  # noqa: S608 our own words
 )
 _RELEASE = text(
