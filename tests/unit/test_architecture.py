@@ -37,6 +37,24 @@ def test_rules_may_use_nothing_of_shared_but_the_contracts() -> None:
     assert forbidden == parts - {"shared.events"}
 
 
+RARELY_NEEDED = (
+    "alembic",
+    *("authlib", "httpx", "joserfc"),  # log-in at an issuer
+    *("opentelemetry.exporter", "opentelemetry.sdk"),  # FastStream imports the rest of OpenTelemetry
+    "typst",
+    "xlsxwriter",
+)
+
+
+def test_no_service_imports_at_its_start_what_only_rare_work_needs() -> None:
+    """The contracts of import-linter cannot tell an import at the start from one inside a function."""
+    services = ", ".join(f"services.{service}.__main__" for service in SERVICES)
+    program = f"import sys, {services}\nprint(*sys.modules.keys() & {set(RARELY_NEEDED)})"
+    command = [sys.executable, "-c", program]
+    imported_at_start = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    assert imported_at_start.stdout.split() == []
+
+
 OPENS = ("transaction", "quiet_transaction")
 FORBIDDEN: dict[str, tuple[list[str], Callable[[ast.Attribute], bool]]] = {
     "a service layer opens no transaction": (["service"], lambda node: node.attr in OPENS),
