@@ -1,5 +1,10 @@
-"""Health and metrics have a port of their own where it is set; then the public port has none of them."""
+"""Health and metrics have a port of their own where it is set; then the public port has none of them.
 
+The AsyncAPI document is made once.
+"""
+
+import asyncio
+import threading
 from typing import Any
 
 import httpx
@@ -44,3 +49,20 @@ async def test_without_it_operations_are_on_the_port_of_all() -> None:
     public, operations = served()
     assert public is operations
     assert {await status(public, path) for path in PATHS} == {200}
+
+
+async def test_two_first_readers_of_the_asyncapi_document_make_it_once() -> None:
+    api = FastAPI()
+    made: list[bool] = []
+    second_began = threading.Event()
+
+    def document() -> dict[str, Any]:
+        if made:
+            second_began.set()
+        made.append(True)
+        second_began.wait(0.2)  # time enough for the other reader to begin as well
+        return {}
+
+    add_asyncapi(api, document)
+    assert set(await asyncio.gather(status(api, "/asyncapi"), status(api, "/asyncapi"))) == {200}
+    assert made == [True]
