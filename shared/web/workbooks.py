@@ -212,6 +212,7 @@ def of_csv(content: bytes) -> bytes:
 
     An Excel cell holds 32,767 characters; the rest of a longer text is left out.
     """
+    # A library that cannot be loaded shows only here, so tests/unit/web/test_workbooks.py writes a workbook.
     import xlsxwriter  # noqa: PLC0415 most processes write no workbook
 
     written = io.BytesIO()
