@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
+from alembic.script import ScriptDirectory
 from sqlalchemy import text
 
 from local.failures import LocalStackError
@@ -43,6 +44,13 @@ async def test_a_database_that_a_newer_version_has_migrated_will_do_and_one_with
         assert await tx.scalar(text("SELECT version_num FROM alembic_version")) == "of tomorrow"
     await run(database, "DELETE FROM alembic_version")
     assert "is at revision none, this version needs" in (await revisions.missing(database, REVISIONS) or "")
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_the_known_revisions_are_those_that_alembic_applies(service: str) -> None:
+    folder = ROOT / "services" / service / "migrations"
+    newest_first = ScriptDirectory(str(folder), version_locations=[str(folder)]).walk_revisions()
+    assert revisions.known_revisions(folder) == [script.revision for script in newest_first][::-1]
 
 
 def test_a_migration_that_is_added_has_the_next_number(
