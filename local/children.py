@@ -106,7 +106,7 @@ class Child:
         return self.process.pid
 
     def exit_code(self) -> int | None:
-        """Return None while it runs. Negative: the signal that ended it."""
+        """Return None while the process runs. A negative code is the signal that ended it."""
         code = self.process.poll()
         if code is not None:
             self._forget()

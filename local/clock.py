@@ -1,7 +1,8 @@
 """Moves the clock of this process's children by libfaketime, without changing any program.
 
-Within `MovedClock.lend`, each child and its own children read the time of day from a file. The embedded
-broker is linked statically, so it ignores the file.
+Within `MovedClock.lend`, each child and its own children read the time of day from a file. Waiting, timeouts,
+file times and the clock of this process do not move. The embedded broker is linked statically, so it ignores
+the file.
 """
 
 import contextlib

@@ -26,7 +26,7 @@ _given: set[int] = set()
 
 
 def free_port() -> int:
-    """Random, so that parallel test runs rarely meet. Never returns a port twice."""
+    """Return a random port, so that parallel test runs rarely meet. Never returns a port twice."""
     for _ in range(500):
         port = random.randint(FIRST, LAST)
         if port not in _given and is_free(port):

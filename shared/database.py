@@ -42,7 +42,7 @@ Instance = TypeVar("Instance", bound=SQLModel)
 
 _DIALECT = postgresql.asyncpg.dialect()  # type: ignore[no-untyped-call]  # SQLAlchemy left it untyped
 _MOST_PREPARED = 200
-"""For each connection."""
+"""A connection keeps this many statements prepared."""
 _STREAMED = 1_000
 """Rows of a stream that are read at once."""
 _PLAN_ONCE = text(

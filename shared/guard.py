@@ -107,7 +107,8 @@ class Guard:
         """Raise :class:`LimitMet` if the network has sent too many wrong secrets. Counts nothing.
 
         This is for secrets short enough to be guessed. A right one is refused too: otherwise an attacker
-        would still learn which one is right.
+        would still learn which one is right. A process knows that the limit is met only once it has refused a
+        request itself.
         """
         share = self._share(self.digest("refused", network_of(visit)), self.rates.refused)
         if share.full:
@@ -182,7 +183,7 @@ class Guard:
 
 
 def route_of(scope: MutableMapping[str, Any]) -> str:
-    """For example ``/api/v1/requests/{ce_id}``."""
+    """Return a path such as ``/api/v1/requests/{ce_id}``."""
     route = scope.get("route")
     if route is not None:
         return str(route.path)

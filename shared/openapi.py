@@ -15,7 +15,7 @@ def bearer(file: str, name: str) -> HTTPBearer:
 
 
 PUBLIC_TOO: Document = {"security": [{}]}
-"""For an operation that needs no token and shows more with one."""
+"""Such an operation needs no token and shows more with one."""
 
 
 def problem_response(

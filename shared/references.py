@@ -15,7 +15,7 @@ _MISREAD = str.maketrans("ILO", "110")
 
 
 def reference_of(known_id: UUID) -> str:
-    """For example ``K7QD-2MXA``."""
+    """Return a text such as ``K7QD-2MXA``."""
     number = known_id.int >> _OTHER_BITS
     signs = [_SIGNS[number >> shift & 31] for shift in range(_BITS - 5, -1, -5)]
     return f"{''.join(signs[:4])}-{''.join(signs[4:])}"

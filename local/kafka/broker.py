@@ -43,6 +43,7 @@ _JAVA_OPTIONS = (
 
 
 def missing_tools() -> str | None:
+    """Return None if Apache Kafka can run here."""
     needed = ["java"] if _libraries_are_there() else ["java", "mvn"]
     missing = [tool for tool in needed if shutil.which(tool) is None]
     if not missing and (version := _version(_java_program())) < 17:

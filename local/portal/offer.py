@@ -18,7 +18,7 @@ class Offer:
         self._fresh_until = 0.0
 
     async def sessions(self) -> dict[str, Session]:
-        """Sorted by start. Raises `OfferAway`."""
+        """Return the sessions sorted by start. Raises `OfferAway`."""
         if time.monotonic() > self._fresh_until:
             found: dict[str, Session] = {}
             query = {"limit": "100"}

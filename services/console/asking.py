@@ -21,7 +21,7 @@ from shared.secret_files import FileSettings
 
 DEFINITIONS = (CATALOGUE, ENROLMENT, NOTIFIER)
 BROKER_SECONDS = 30.0
-"""For all answers of the broker together."""
+"""All answers of the broker together may take this long."""
 _NO_SUCH_TABLE = "42P01"
 
 

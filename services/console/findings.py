@@ -17,7 +17,7 @@ class Mark(StrEnum):
     UNKNOWN = "unknown"
     """The question had no answer."""
     SKIPPED = "skipped"
-    """The reason is no fault."""
+    """The check was left out for a reason that is no fault."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,7 +29,8 @@ The line breaks are Postgres's own: Alembic compares the index with this text.
 def plain_sql(first: str, *others: str) -> str:
     """Return the SQL that computes :func:`services.enrolment.rules.roster_lines.plain` of these texts.
 
-    The brackets are Postgres's own, as above. Each text that is not a plain column needs brackets of its own.
+    Its collation sorts as Python does. The brackets are Postgres's own, as above. Each text that is not a
+    plain column needs brackets of its own.
     """
     joined = first
     for other in others:

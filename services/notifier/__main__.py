@@ -280,7 +280,7 @@ def resume_digest(organiser: str, address: str) -> None:
 
 
 def _line(row: MailRow) -> str:
-    """Only identifiers, because lists are pasted into tickets."""
+    """Return only identifiers, because lists are pasted into tickets."""
     return "\t".join(
         [
             str(row.mail_id),

@@ -18,7 +18,7 @@ from aiokafka.errors import KafkaConnectionError, KafkaError
 from shared import certificates, clock
 
 SETUP_SECONDS = 10.0
-"""As in Apache Kafka's clients."""
+"""The set-up may take as long as in Apache Kafka's clients."""
 
 KEPT = timedelta(days=1)
 """The metrics keep the certificate of an unused broker this long."""

@@ -326,7 +326,7 @@ _REFUSALS = {
 
 
 def _describe(error: BaseException) -> str:
-    """Only the first line: further lines of a driver's message quote statement and parameters."""
+    """Return only the first line: further lines of a driver's message quote statement and parameters."""
     cause = getattr(error, "orig", None) or error
     lines = str(cause).splitlines()
     return f"{type(cause).__name__}: {lines[0]}" if lines else type(cause).__name__

@@ -20,7 +20,7 @@ MOST_READABLE = 16 * 1024 * 1024
 """Characters of dead letters in one export. Letters beyond it have place, time and reason."""
 
 IssuerOf = Callable[[str], str | None]
-"""None for an unknown portal."""
+"""Returns None for an unknown portal."""
 
 
 async def about(tx: Transaction, subject: Subject, issuer_of: IssuerOf) -> AsyncIterator[DeadLetter]:

@@ -103,7 +103,7 @@ class Eraser:
     digest: Callable[[str], bytes] | None = None
     sessions: FindSessions | None = None
     _last: dict[str, tuple[datetime, UUID]] = field(init=False, default_factory=dict)
-    """By source with later requests: the last processed request."""
+    """The last processed request of each source that has later ones."""
 
     @property
     def outbox(self) -> Outbox:
@@ -199,7 +199,7 @@ class Eraser:
         return sources
 
     async def _next_requests(self, source: str) -> list[UUID]:
-        """Oldest first. After the last request it begins again."""
+        """Return the oldest first. After the last request it begins again."""
         place = (col(ErasureRow.received_at), col(ErasureRow.request_id))
         open_requests = select(*place).where(
             col(ErasureRow.done_at).is_(None), col(ErasureRow.request_source) == source

@@ -3,17 +3,17 @@
 Source: version 0.7.8; each item names its issue at github.com/ag2ai/faststream.
 
 - It decodes headers outside the handler: a header that is null or not UTF-8 loses the whole batch, whatever
- the acknowledgement policy (2458, open). :func:`_parse` hides the headers from it, and :func:`_decode` gives
- each record to the consumer as it came.
+  the acknowledgement policy (2458, open). :func:`_parse` hides the headers from it, and :func:`_decode` gives
+  each record to the consumer as it came.
 - ``NACK_ON_ERROR`` seeks back at once, without delay or limit (1721, closed). The consumer pauses before it
- raises ``NackMessage``, the one exception that FastStream does not log with its traceback, which quotes
- data.
+  raises ``NackMessage``, the one exception that FastStream does not log with its traceback, which quotes
+  data.
 - A batch cannot be handled in parts. To find a poisonous event, the handler is called again for each record,
- in a transaction of its own. Middlewares around the whole batch cannot do that, so transaction, inbox,
- parking and pause are in :class:`Consumer`, which one middleware calls. A redrive and a rebuild use it
- without a broker.
+  in a transaction of its own. Middlewares around the whole batch cannot do that, so transaction, inbox,
+  parking and pause are in :class:`Consumer`, which one middleware calls. A redrive and a rebuild use it
+  without a broker.
 - The policy must stand on the router: set on the broker (2826), a subscriber that is declared on a router
- before the router is included silently ignores it (not reported).
+  before the router is included silently ignores it (not reported).
 - Subscribers start one after the other, and are kept in a set without order (not reported).
 """
 

@@ -64,7 +64,7 @@ class Watchdog:
     """Watches the consumers of a process.
 
     A consumer without progress for ``limit`` seconds is stalled. While Kafka does not answer, no consumer is:
-    a restart would not help.
+    a restart would not help. ``relay_trouble`` returns None while the outbox is published.
     """
 
     def __init__(

@@ -16,7 +16,7 @@ from sqlalchemy.pool import NullPool
 from shared.database import async_url
 
 LOCK_TIMEOUT = 1_000
-"""In milliseconds. Then a migration gives up the lock of a table and tries again."""
+"""After so many milliseconds a migration gives up the lock of a table and tries again."""
 
 
 def upgrade(url: str, revisions: Path, metadata: MetaData) -> None:

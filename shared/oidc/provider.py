@@ -242,7 +242,7 @@ class Provider:
     # ---------------------------------------------------------------------------------------- what they may
 
     def grant(self, identity: Identity, roles: frozenset[Role]) -> Grant | None:
-        """The first matching rule counts."""
+        """The first matching rule counts. Returns None if no rule matches."""
         grants = (rule.grant(identity.claims) for rule in self._rules if rule.role in roles)
         return next((grant for grant in grants if grant is not None), None)
 

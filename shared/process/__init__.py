@@ -83,7 +83,7 @@ class Process:
     _fault: str | None = None
     _counted: Portals | None = field(default=None, init=False)
     watchdog: Watchdog | None = field(default=None, init=False)
-    """None before the process runs."""
+    """It is None before the process runs."""
 
     def __post_init__(self) -> None:
         """Serve health and metrics on the common port, or on their own."""

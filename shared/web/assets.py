@@ -34,6 +34,8 @@ _FOREVER = "public, max-age=31536000, immutable"
 
 @dataclass(frozen=True, slots=True)
 class Asset:
+    """``compressed`` is None unless it is smaller."""
+
     name: str
     content: bytes
     compressed: bytes | None

@@ -114,6 +114,7 @@ def written(position: PagePosition) -> str:
 
 
 def read_position(text: str | None) -> PagePosition | None:
+    """Return None (the first page) for a position that was not given out."""
     moment, _, item_id = (text or "").partition("~")
     try:
         return datetime.fromtimestamp(int(moment) / 1_000_000, UTC), UUID(item_id)

@@ -27,7 +27,7 @@ NO_PAGE: Mapping[str, str] = {
 """For answers that are no pages: JSON, problems, files."""
 PRIVATE: Mapping[str, str] = {**SECURITY, "Cache-Control": "no-store", "X-Robots-Tag": "noindex, nofollow"}
 BY_LINK: Mapping[str, str] = {**PRIVATE, "Referrer-Policy": "no-referrer"}
-"""For pages that open by their address alone."""
+"""These pages open by their address alone."""
 
 HTML = "text/html; charset=utf-8"
 REVALIDATE = "no-cache"

@@ -35,6 +35,7 @@ def group_of(name: str) -> str | None:
 
 
 def used(form: Mapping[str, str], group: str) -> list[FormRow] | None:
+    """Return None if the form has no rows of the group."""
     every = _every(form, group)
     return [row for row in every if _is_used(row)] if every else None
 

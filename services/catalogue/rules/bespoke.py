@@ -120,6 +120,7 @@ _NEXT = {
 
 
 def next_answer(request: BespokeRequest) -> BespokeAnswer | None:
+    """Return None if nothing is left to answer."""
     return None if request.requester is None else _NEXT.get(request.state)
 
 

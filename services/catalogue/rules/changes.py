@@ -113,6 +113,7 @@ def cancel(session: Session, now: datetime, reason: str | None = None) -> Done |
 
 
 def uncancellable(session: ShownSession, now: datetime) -> RefusedByRule | None:
+    """Return None if the session can be cancelled."""
     if session.status is Status.CANCELLED:
         return refused(RefusalCode.ALREADY_CANCELLED, "the session is cancelled already")
     if session.status is Status.DRAFT:
@@ -134,6 +135,7 @@ def undeletable(session: ShownSession) -> RefusedByRule | None:
 
 
 def without_recording(session: Session, now: datetime) -> RefusedByRule | None:
+    """Return None if the session can have a replay."""
     if session.status is Status.DRAFT:
         return refused(
             RefusalCode.NOT_PUBLISHED, "a draft was never announced, so there is nothing to replay"

@@ -20,6 +20,7 @@ from shared.events.vocabulary import (
 )
 
 NAMESPACE = UUID("5b0f2c56-7f0e-5b6e-8f51-0c1d5a7f2a43")
+"""Ids of loaded things derive from it and their keys, so that a second load finds the first."""
 NEVER = datetime.min.replace(tzinfo=UTC)
 
 

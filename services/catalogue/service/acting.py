@@ -25,6 +25,7 @@ class Acting:
 
     @property
     def delegation(self) -> str | None:
+        """Return None for an organiser of all delegations."""
         return self.who.delegation
 
     @property

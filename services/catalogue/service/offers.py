@@ -65,7 +65,7 @@ async def change(acting: Acting, offer_id: str, change: OfferChange) -> Offer:
 
 
 async def withdraw(acting: Acting, offer_id: str) -> None:
-    """Remove the offer from lists. Sessions that are over stay."""
+    """Remove the offer from lists and stop new sessions of it. Sessions that are over stay."""
     before = await _locked(acting, offer_id)
     violations = withdrawal(before, is_in_use=await offers.is_in_use(acting.tx, offer_id, clock.now()))
     if violations:
@@ -80,6 +80,7 @@ async def restore(acting: Acting, offer_id: str) -> None:
 
 
 async def _locked(acting: Acting, offer_id: str) -> Offer:
+    """The offer is locked until the transaction ends, so nobody can make a session of it."""
     require_all(acting.who)
     offer = (await offers.all_locked(acting.tx)).get(offer_id)
     if offer is None:

@@ -56,6 +56,7 @@ _BATCH = 1_000
 async def write(
     tx: Transaction, search: SessionSearch, after: Position | None
 ) -> tuple[bytes, Position | None]:
+    """Return None instead of a position after the last part."""
     found = await session_lists.page(tx, search, after, _BATCH)
     lines = spreadsheets.lines(tuple(_cells(listed, search.now)) for listed in found)
     heading = b"" if after else spreadsheets.heading((*COLUMNS, *SHOWN))

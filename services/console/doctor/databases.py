@@ -31,6 +31,7 @@ class DiskOptions:
 async def look(
     definition: Definition, settings: ServiceSettings, cluster_id: str | None, disk: DiskOptions
 ) -> list[Finding]:
+    """``cluster_id`` is None if the broker does not answer."""
     name = definition.name
     database = Database(settings.database_url, application_name="doctor", pool_size=1)
     try:

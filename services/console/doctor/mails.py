@@ -67,6 +67,7 @@ async def _look_up(record: DnsRecord, resolver: Resolver) -> Finding:
 
 
 _Judge = Callable[[DnsRecord, Sequence[str]], str | None]
+"""Returns the fault of the published records, or None."""
 
 
 def _judge(record: DnsRecord) -> _Judge:

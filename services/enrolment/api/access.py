@@ -89,6 +89,7 @@ class Reader:
 
     @property
     def source(self) -> str | None:
+        """Return None if all requests may be read."""
         return None if self.portal is None else self.portal.source
 
 

@@ -189,6 +189,7 @@ async def request_outcome(
 
 
 def _together(states: Collection[str]) -> str | None:
+    """Return None without states."""
     different = set(states)
     return "mixed" if len(different) > 1 else next(iter(different), None)
 

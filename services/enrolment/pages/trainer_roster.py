@@ -1,7 +1,7 @@
 """The roster behind the link of a trainer's letter.
 
 It names people, so each read is recorded, and the link works only while the session's newest state names the
-trainer.
+trainer. It shows no address, answer or decision.
 """
 
 from dataclasses import dataclass

@@ -1,6 +1,6 @@
 """The signature sheet as a tagged PDF in French, without a logo.
 
-The template gets the data as JSON, so that a name can have any character.
+The template never evaluates a text as markup, so a name can have any character.
 """
 
 import asyncio

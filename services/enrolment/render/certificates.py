@@ -1,6 +1,6 @@
 """The certificate of attendance as PDF/A-2a (archives) and PDF/UA-1 (accessibility), in French.
 
-The template gets the data as JSON, so that a name can have any character.
+The template never evaluates a text as markup, so a name can have any character.
 """
 
 import asyncio

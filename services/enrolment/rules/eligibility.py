@@ -66,7 +66,7 @@ def judge(
 
     ``received_at`` is when the broker or our HTTP API received it; deadlines use it. ``approved``: the
     employer agreed. ``by_officer``: the training officer named the agent, as a bespoke session requires (rule
-    14). ``by_hand``: an organiser enrols the agent (rule 22).
+    14). ``by_hand``: an organiser enrols the agent, until the session is over (rule 22).
     """
     refused = _judge_status(session)
     if refused is not None:

@@ -200,6 +200,7 @@ def are_one_person(agent: Agent, other: Agent) -> bool:
 def judge_join(
     session: SessionState, stays: Enrolment, ends: Enrolment, now: datetime
 ) -> OrganisingFault | None:
+    """Return None if the two can be joined (rule 22)."""
     if session.status is Status.CANCELLED:
         return OrganisingFault.SESSION_IS_CANCELLED
     if now >= session.ends_at:
@@ -218,6 +219,7 @@ def judge_join(
 def judge_destination(
     session: SessionState, there: SessionState | None, delegation: str | None
 ) -> OrganisingFault | None:
+    """Return None if the move is allowed (rule 18). ``delegation`` None means all delegations."""
     if there is None or there.session_id == session.session_id or there.offer_id != session.offer_id:
         return OrganisingFault.NO_SUCH_SESSION
     if delegation is not None and there.organiser != delegation:

@@ -208,6 +208,7 @@ class SessionRoster:
         return seats
 
     def groups_kept_until(self) -> datetime | None:
+        """Return None if no group keeps seats."""
         ends = (
             group.kept_until
             for group in self.waiting_list.groups.values()
@@ -317,6 +318,7 @@ class SessionRoster:
         self.decisions.append((decision, self.answering))
 
     def publish_outcome(self, request: Request, outcome: PortalOutcome | None) -> None:
+        """An outcome of None publishes nothing: a decision answers the request."""
         if outcome is not None:
             self.outcomes.append((outcome, request))
 

@@ -77,7 +77,7 @@ async def of_agent(
     after: tuple[datetime, UUID] | None,
     limit: int,
 ) -> list[tuple[Enrolment, int | None, datetime]]:
-    """Newest first, with place in line and last change. A portal gets its own agents."""
+    """Return the newest first, with place in line and last change. A portal gets its own agents."""
     found = await enrolments.page_of_agent(tx, agent_id, portal, after, limit)
     if reading is not None:
         about = [enrolment.agent.key for enrolment, _, _ in found]

@@ -43,6 +43,7 @@ class AgentLink(NamedTuple):
     written_to: Callable[[str], bool]
 
     def opens(self, agent: Agent | None) -> LinkState:
+        """``agent`` is None for an unknown enrolment."""
         if agent is None:
             return LinkState.UNKNOWN
         return LinkState.OPEN if self.written_to(agent.email) else LinkState.ADDRESS_CHANGED
@@ -59,6 +60,7 @@ async def _keep_who_corrected(
 
 
 Linked = tuple[LinkState, EnrolmentInSession | None]
+"""The enrolment is None if the link opens nothing."""
 
 
 async def _find(tx: Transaction, link: AgentLink, *, lock: bool = False) -> EnrolmentInSession | LinkState:

@@ -40,7 +40,7 @@ class AttendanceLine:
 
 
 def module_title(session: SessionState, number: int) -> str | None:
-    """The module counts from 0. None for a whole session or a removed module."""
+    """The module counts from 0. Returns None for a whole session or a removed module."""
     return session.modules[number].title if number < len(session.modules) else None
 
 

@@ -40,6 +40,7 @@ async def digests_of(tx: Transaction, portal: str, event_ids: Sequence[UUID]) ->
 
 
 async def accepted_at(tx: Transaction, event_id: UUID, source: str | None) -> datetime | None:
+    """Return None if no such event came by HTTP. ``source`` None means any portal."""
     moments = select(func.min(AcceptedEventRow.accepted_at)).where(col(AcceptedEventRow.event_id) == event_id)
     if source is not None:
         moments = moments.where(col(AcceptedEventRow.portal) == source.removeprefix(SOURCES))

@@ -44,7 +44,7 @@ async def lock_session_of(tx: Transaction, enrolment_id: UUID, others: Collectio
 
 
 async def agent_of(tx: Transaction, enrolment_id: UUID) -> Agent | None:
-    """The agent is returned even if the session is unknown."""
+    """Return None without the enrolment. Its session may be unknown."""
     enrolment = await tx.get(EnrolmentRow, enrolment_id)
     return None if enrolment is None else enrolment_of(enrolment).agent
 
@@ -135,7 +135,7 @@ async def known_by_hand(tx: Transaction, agent: Agent) -> str | None:
 
 
 async def live_of_agent(tx: Transaction, agent: AgentKey, until: datetime) -> list[UUID]:
-    """Sorted by session. The enrolments were requested by ``until``."""
+    """Return the enrolments requested by ``until``, sorted by session."""
     parameters = {**agent._asdict(), "until": until, "live": LIVE}
     return list(await tx.scalars(_LIVE_OF_AGENT, parameters))
 

@@ -64,9 +64,9 @@ async def add(
 async def same_to_come(
     tx: Transaction, session_id: UUID, message: OrganiserMessage, send_at: datetime
 ) -> MessageRow | None:
-    """Return a same message that leaves at most a pause before or after ``send_at``, or None.
+    """Return a same message that has not left and leaves at most a pause before or after ``send_at``.
 
-    After, because the later of two clicks may get the session's lock first.
+    After, because the later of two clicks may get the session's lock first. Returns None if there is none.
     """
     to_come = select(MessageRow).where(
         col(MessageRow.session_id) == session_id,

@@ -49,7 +49,7 @@ async def count(tx: Transaction, enrolment_ids: Sequence[UUID]) -> dict[UUID, in
 
 
 async def of_enrolments(tx: Transaction, enrolment_ids: Sequence[UUID]) -> dict[UUID, list[NoteRow]]:
-    """Oldest first, including removed notes."""
+    """Return the oldest first, including removed notes."""
     found: dict[UUID, list[NoteRow]] = {}
     rows = select(NoteRow).where(col(NoteRow.enrolment_id).in_(enrolment_ids))
     for row in await tx.scalars(rows.order_by(col(NoteRow.written_at), col(NoteRow.note_id))):

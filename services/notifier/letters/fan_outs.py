@@ -15,7 +15,7 @@ class FanOutTask(StrEnum):
     CHANGE = "change"
     REMOVAL = "removal"
     CHANGE_WAITING = "change-waiting"
-    """To each agent without a seat yet: waiting, offered or pending."""
+    """It goes to each agent without a seat yet: waiting, offered or pending."""
     JOINING = "joining"
     REMINDER_WEEK = "reminder-week"
     REMINDER_DAY = "reminder-day"

@@ -65,6 +65,7 @@ class LetterLinks:
         return ArrivalCode(self._links.arrival(mail.enrolment_id), f"code.{mail.mail_id.hex}@parcours")
 
     def enrolments(self, mail: letters.Mail) -> str | None:
+        """Return None if the letter is about no enrolment."""
         return self._to_agent(Purpose.ENROLMENTS, mail, until=self._now() + ENROLMENTS_FOR)
 
     def _to_agent(

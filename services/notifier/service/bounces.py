@@ -49,7 +49,7 @@ async def lift_of(tx: Transaction, agent: AgentKey, reading: Reading, *, seen: s
 
 
 async def lift_for(tx: Transaction, mail_id: UUID, reading: Reading, *, seen: str) -> bool:
-    """Only for mails to no agent. Do nothing if the address is no longer the one ``seen``."""
+    """This is only for mails to no agent. Return False if the address is no longer the one ``seen``."""
     mail = await mails.get(tx, mail_id)
     if mail is None or mail.issuer or not seen or await claims.address_now(tx, mail_id) != seen:
         return False

@@ -44,6 +44,7 @@ async def end_digest(tx: Transaction, organiser: str, address: str, now: datetim
 
 
 async def resume_digest(tx: Transaction, organiser: str, address: str) -> bool:
+    """Return False if the digest was not ended."""
     return await organisers.resume_digest(tx, organiser, address)
 
 

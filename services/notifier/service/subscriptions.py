@@ -225,6 +225,7 @@ async def request(
 
 
 async def requested(tx: Transaction, request_id: UUID) -> frozenset[str] | None:
+    """Return None if the request is unknown."""
     row = await subscriptions.find_request(tx, request_id)
     return frozenset(row.interests) if row is not None else None
 

@@ -36,7 +36,7 @@ class StoryLine:
 
 @dataclass(frozen=True, slots=True)
 class Story:
-    """Newest line first. ``is_whole`` is False if older lines were left out."""
+    """The newest line comes first. ``is_whole`` is False if older lines were left out."""
 
     person: KnownPerson
     enrolments: Sequence[EnrolmentRow]

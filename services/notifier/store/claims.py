@@ -87,8 +87,9 @@ async def claim(
 ) -> tuple[list[Claimed], bool]:
     """Claim up to ``most`` due mails whose session is known, by priority and due time.
 
-    Two processes never get the same mail. A notice waits until the state of the session that called for it is
-    known, or the notice is given up. A letter type that only a newer version knows is left to that version.
+    Two processes never get the same mail. Each priority is looked up by itself, so that mails due in weeks
+    cost nothing. A notice waits until the state of the session that called for it is known, or the notice is
+    given up. A letter type that only a newer version knows is left to that version.
 
     At the first claim the mail gets its Message-ID; at each, the reader's present address and names. Mails of
     a domain above ``domain_rate`` (per second) return to the queue.
@@ -128,7 +129,7 @@ async def claim(
 
 
 async def any_due(tx: Transaction) -> bool:
-    """True even if :func:`claim` would leave the mail to another process."""
+    """Return True even if :func:`claim` would leave the mail to another process."""
     return bool(await tx.scalar(_ANY_DUE, {"priorities": list(Priority)}))
 
 

@@ -42,6 +42,7 @@ def sent(mail: PublishedMail) -> EmailSent:
 
 
 def ended(mail: PublishedMail, *, suppressed: bool = False) -> Event | None:
+    """Return None if the mail has not ended or was never tried."""
     if mail.state == MailState.SENT:
         return sent(mail)
     if mail.state == MailState.FAILED:

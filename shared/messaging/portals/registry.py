@@ -191,6 +191,7 @@ class Portal(_FileEntry):
 
     @cached_property
     def answers_topic(self) -> str | None:
+        """Return None if the portal reads answers by HTTP alone."""
         return answers_topic(self.portal) if "kafka" in self.answers else None
 
     @cached_property
@@ -235,6 +236,7 @@ class Portals:
                 yield portal
 
     def of_token(self, token: str, moment: datetime) -> Portal | None:
+        """Return None if the token is unknown or no longer valid at that moment."""
         portal, found = self._by_digest.get(hashlib.sha256(token.encode()).hexdigest(), (None, None))
         return portal if found is not None and _is_valid(found.not_after, moment) else None
 

@@ -1,7 +1,8 @@
 """Log-ins of staff pages, by token or by an issuer of OpenID Connect.
 
 The cookie is a random secret; the database keeps its digest until the log-in ends. A form carries the key of
-its log-in. Log-ins end with their token in ``API_TOKENS_FILE`` or their rule in ``OIDC_ROLES``.
+its log-in, and if a browser names the form's origin, the origin must be ours. Log-ins end with their token in
+``API_TOKENS_FILE`` or their rule in ``OIDC_ROLES``.
 """
 
 from shared.web.logins.pages import Logins, StaffVisit, VisitHandler

@@ -29,6 +29,8 @@ class OpenLogin:
 
 
 class KeptLogins:
+    """``provider`` is None if people log in by token alone."""
+
     def __init__(
         self,
         area: StaffArea,

@@ -42,5 +42,5 @@ async def history_part(
 
 
 def _entry_number(text: str) -> int | None:
-    """None (the first page) for any other text."""
+    """Return None (the first page) for any other text."""
     return int(text) if text.isascii() and text.isdecimal() and len(text) < 19 else None

@@ -171,7 +171,7 @@ def to_person(enrolment_id: UUID, done: str, came_from: Mapping[str, str] = Mapp
 
 
 def file_name(what: str, session: SessionState, ending: str) -> str:
-    """For example ``participants-saint-malo-2026-11-27.csv``."""
+    """Return a name such as ``participants-saint-malo-2026-11-27.csv``."""
     about = french.town(session.venue) if session.venue else session.title
     day = session.starts_at.astimezone(ZoneInfo(session.timezone)).date()
     kept = re.sub("[^a-z0-9]+", "-", plain(about))[:60].strip("-")
