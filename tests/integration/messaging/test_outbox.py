@@ -41,7 +41,6 @@ from tests.integration.messaging.relaying import (
 from tests.support.kafka import PublishedRecord, collect
 from tests.support.metrics import metric
 from tests.support.processes import Forked
-from tests.support.statements import kept_plans
 
 TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 
@@ -407,17 +406,21 @@ async def test_after_an_outage_a_pass_reads_no_more_than_it_counts_and_sends(
     assert reading.get("Rows Removed by Filter", 0) == 0
 
 
-async def test_a_mark_is_planned_once_and_by_the_primary_key_though_the_outbox_was_empty(
-    database: Database,
+@pytest.mark.parametrize(("events", "planned"), [(relay.FEW, 0), (relay.FEW + 1, 1)])
+async def test_a_mark_of_few_events_is_planned_once_and_a_mark_of_many_each_time(
+    database: Database, events: int, planned: int
 ) -> None:
     async with (
         opened(database.url.render_as_string(hide_password=False)) as unused,
         unused.transaction() as tx,
     ):
+        await tx.execute(_EVENTS_OF_AN_OUTAGE)
+        first = text("SELECT id, portal, cursor FROM outbox ORDER BY id LIMIT :number")
+        rows = await tx.execute(first, {"number": events})
         await tx.plan_once()
-        await relay._mark(tx, [])
-        [plan] = await kept_plans(tx, "portal_feed")
-    assert "Index Cond: (id = marked.id)" in plan
+        await relay._mark(tx, rows)
+        prepared = await tx.execute(text("SELECT statement, custom_plans FROM pg_prepared_statements"))
+    assert [row.custom_plans for row in prepared if "portal_feed" in row.statement] == [planned]
 
 
 _EVENTS_OF_AN_OUTAGE = text(
