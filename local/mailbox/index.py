@@ -79,7 +79,7 @@ class MailIndex:
         return [entry.name for entry in self.entries(self._names[::-1]) if entry.has(wanted)]
 
     def entries(self, names: Sequence[str]) -> list[Entry]:
-        """Mails that no longer exist are left out."""
+        """Leave out mails without a file. A mail that was read before stays until somebody opens it."""
         found = {name: self._entries.get(name) or self._read_entry(name) for name in names}
         self._forget({name for name, entry in found.items() if entry is None})
         return [entry for entry in found.values() if entry is not None]
@@ -97,6 +97,8 @@ class MailIndex:
     def _forget(self, names: Collection[str]) -> None:
         if names:
             self._names = [name for name in self._names if name not in names]
+            for name in names:
+                self._entries.pop(name, None)
 
     def _read_entry(self, name: str) -> Entry | None:
         try:

@@ -46,3 +46,13 @@ def test_a_mail_whose_file_was_deleted_is_listed_no_more(tmp_path: Path) -> None
     (tmp_path / deleted).unlink()
     assert [mail.name for mail in mailbox.entries([newest, deleted])] == [newest]
     assert mailbox.find() == [newest, oldest]
+
+
+def test_a_mail_deleted_after_it_was_read_is_listed_until_it_is_opened(tmp_path: Path) -> None:
+    mailbox = a_mailbox(tmp_path, mails=2)
+    newest, deleted = mailbox.find("convocation")
+    (tmp_path / deleted).unlink()
+    assert mailbox.find("convocation") == [newest, deleted]
+    assert mailbox.read(deleted) is None
+    assert mailbox.find("convocation") == mailbox.find() == [newest]
+    assert [mail.name for mail in mailbox.entries([newest, deleted])] == [newest]
