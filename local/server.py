@@ -42,8 +42,8 @@ class LocalServer(ABC):
 
     def stop(self) -> None:
         """Send the stop signal, and kill the process after `grace_seconds`. Its data on disk stays."""
-        if self._child is not None:
-            self._child.stop(self.grace_seconds)
+        if (child := self._child) is not None:  # another thread may stop it too
+            child.stop(self.grace_seconds)
             self._child = None
 
     def kill(self) -> None:

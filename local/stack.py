@@ -29,8 +29,11 @@ SENDER = f"CNFPT Formations <{CONTACT}>"
 PORTAL, PORTAL_PORT = "exemple", 8004
 KAFKA_PORT, SMTP_PORT, MAILBOX_PORT = 9092, 1025, 8025
 
-_SERVERS = ("portal", "mailbox", "kafka", "postgres")
-"""The parts beside the services, in the order in which they are stopped."""
+_SERVERS = ("mailbox", "kafka", "postgres")
+"""The parts that services, example portal and commands use, in the order in which they are stopped."""
+
+# All parts start at once. `parse_scale` allows 32 processes of each of the three services.
+_THREADS = 128
 
 S = TypeVar("S", bound=LocalServer)
 BrokerKind = Literal["embedded", "kafka"]
@@ -73,7 +76,7 @@ class Stack:
         self._folder = Folder(self.options.directory, self.options.data)
         self._say = say
         self._stopping = threading.Event()
-        self._threads = ThreadPoolExecutor(max_workers=128)
+        self._threads = ThreadPoolExecutor(_THREADS)
         self._watcher: threading.Thread | None = None
 
     # ------------------------------------------------------------------------------------ what is where
@@ -197,12 +200,13 @@ class Stack:
                 for name, server in self._parts.items()
                 if name.split()[0] == part and server.running()
             ]
-            for part in (*_SERVERS, *SERVICES)
+            for part in ("portal", *_SERVERS, *SERVICES)
         }
 
     @property
     def services(self) -> list[LocalService]:
-        return [server for server in self._parts.values() if isinstance(server, LocalService)]
+        # A copy, because a start adds parts in other threads.
+        return [server for server in list(self._parts.values()) if isinstance(server, LocalService)]
 
     def _processes(self, service: str) -> list[LocalService]:
         return [process for process in self.services if process.service == service]
@@ -229,7 +233,10 @@ class Stack:
         return self
 
     def stop(self) -> None:
-        """Stop services, example portal, mailbox, broker, Postgres. Safe to call twice."""
+        """Stop services and example portal, then mailbox, broker, Postgres.
+
+        Safe to call twice, also after an interrupted call.
+        """
         self._stopping.set()
         if self._watcher is not None:
             self._watcher.join()
@@ -237,11 +244,13 @@ class Stack:
         if not self._folder.taken:
             return
         self._folder.description.unlink(missing_ok=True)
-        self._in_parallel(*(process.stop for process in self.services))
+        users = [server for part, server in list(self._parts.items()) if part not in _SERVERS]
+        with ThreadPoolExecutor(_THREADS) as threads:  # an interrupted stop has closed those of the start
+            list(threads.map(lambda server: server.stop(), users))
+        self._threads.shutdown()  # the commands of an interrupted start end while their servers are there
         for part in _SERVERS:
             if part in self._parts:
                 self._parts[part].stop()
-            self._threads.shutdown()  # the commands of an interrupted start end while their servers are there
         self._folder.release()
 
     def __enter__(self) -> Self:
@@ -334,10 +343,14 @@ class Stack:
             return self._start(part, make(free_port()))
 
     def _start(self, part: str, server: S) -> S:
+        """Raises `LocalStackError` if the stack is being stopped."""
+        if not self._stopping.is_set():
+            self._parts[part] = server
+            server.start()
         if self._stopping.is_set():
+            server.stop()  # `Stack.stop` may have come before the process existed
             raise LocalStackError(f"{server.title} is not started any more")
-        self._parts[part] = server
-        return server.start()
+        return server
 
     def _in_parallel(self, *work: Callable[[], object]) -> None:
         """Once all have ended, raise the first error."""

@@ -14,8 +14,8 @@ import sys
 import threading
 import uuid
 from collections.abc import Awaitable, Callable, Iterator
-from concurrent.futures import Future, wait
 from dataclasses import dataclass
+from datetime import date
 from functools import partial
 from pathlib import Path
 from typing import Any, Self
@@ -29,6 +29,7 @@ from typer.testing import CliRunner
 
 from local import unprivileged
 from local.__main__ import cli
+from local.children import Child
 from local.credentials import portals_file
 from local.demo import command as demonstration
 from local.demo.progress import Say
@@ -41,7 +42,7 @@ from local.observing import Mailbox
 from local.places import PROJECT
 from local.ports import free_port
 from local.readiness import kafka_answers, wait_until
-from local.running import links
+from local.running import links, signals_interrupt
 from local.services import SERVICES, STANDARD_PORTS, LocalService
 from local.stack import Stack, StackOptions
 from services.catalogue import tables as catalogue
@@ -512,12 +513,15 @@ def test_sigterm_stops_everything_in_order_and_keeps_the_data(running: Running) 
     assert (running.directory / "logs" / "enrolment-2.log").exists()
 
 
+DATABASES = {f"{name.upper()}_DATABASE_URL": f"postgresql://db.example/{name}" for name in SERVICES}
+"""Addresses of databases that the stack does not start."""
+
+
 def test_servers_that_the_environment_names_are_used_instead_of_started(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("local.stack.run_command", lambda *_, **__: "")
     monkeypatch.setattr(LocalService, "start", lambda process: process)
-    urls = {f"{name.upper()}_DATABASE_URL": f"postgresql://db.example/{name}" for name in SERVICES}
     servers = {
         "KAFKA_BOOTSTRAP_SERVERS": "kafka.example:9092",
         "KAFKA_SECURITY_PROTOCOL": "SSL",
@@ -525,13 +529,13 @@ def test_servers_that_the_environment_names_are_used_instead_of_started(
         "SMTP_PORT": "587",
         "SMTP_TLS": "starttls",
     }
-    with Stack(StackOptions(directory=tmp_path, environment={**servers, **urls})) as stack:
+    with Stack(StackOptions(directory=tmp_path, environment={**servers, **DATABASES})) as stack:
         described = json.loads((tmp_path / "stack.json").read_text())
         assert "smtp.example:587" in links(stack)
     for process in stack.services:
         url = f"{process.service.upper()}_DATABASE_URL"
-        assert process.env.items() >= {**servers, url: urls[url]}.items()
-        assert described[url.lower()] == urls[url]
+        assert process.env.items() >= {**servers, url: DATABASES[url]}.items()
+        assert described[url.lower()] == DATABASES[url]
     assert (described["kafka"], described["smtp"]) == ("kafka.example:9092", "smtp.example:587")
     assert (described["mailbox_url"], described["mailbox_dir"]) == (None, None)
     assert not any(described["pids"].values())
@@ -546,34 +550,58 @@ def test_a_command_that_reads_its_own_mailbox_refuses_another_relay(
         CliRunner().invoke(cli, [command, "--directory", str(tmp_path)], catch_exceptions=False)
 
 
-def test_the_commands_of_an_interrupted_start_end_before_their_servers(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("interruptions", [1, 2])
+def test_an_interrupted_start_ends_its_commands_and_services_before_the_servers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, interruptions: int
 ) -> None:
-    stack = Stack(StackOptions(directory=tmp_path, environment=inherited()))
-    begun, ended = threading.Semaphore(0), list[bool]()
+    """The first Ctrl-C comes before the processes of the services exist, the second while the stop waits."""
+    options = StackOptions(
+        directory=tmp_path,
+        environment={**inherited(), **DATABASES, "KAFKA_BOOTSTRAP_SERVERS": "kafka.example:9092"},
+        offer_day=lambda _: date(2025, 3, 10),
+    )
+    stack = Stack(options)
+    main = threading.get_ident()
+    begun = threading.Barrier(1 + len(SERVICES), lambda: signal.pthread_kill(main, signal.SIGINT))
+    stop_waits = threading.Event()
+    mailbox_ran: list[bool] = []
+    wait_for_threads = stack._threads.shutdown
+    interrupted_waits = iter(range(1, interruptions))
 
-    def command(*_: object, **__: object) -> str:
-        begun.release()
-        assert stack._stopping.wait(60)
-        with contextlib.suppress(LocalStackError):
-            wait_until(lambda: not stack.mailbox.running(), seconds=3, what="the end of the mailbox")
-        ended.append(stack.mailbox.running())
+    def shutdown() -> None:
+        if next(interrupted_waits, None):
+            wait_for_threads(wait=False)
+            raise KeyboardInterrupt
+        stop_waits.set()
+        wait_for_threads()
+
+    def command(_service: str, name: str, *_: str, **__: object) -> str:
+        if name == "load-offer":
+            begun.wait(60)
+            assert stop_waits.wait(60)
+            mailbox_ran.append(stack.mailbox.running())
         return ""
 
-    def interrupted(commands: list[Future[object]]) -> None:
-        if len(commands) == 1 + len(SERVICES):
-            for _ in commands:
-                assert begun.acquire(timeout=60)
-            raise KeyboardInterrupt
-        wait(commands)
+    def start_process(service: LocalService) -> Child:
+        begun.wait(60)
+        assert stop_waits.wait(60)
+        log = tmp_path / f"{service.title}.log"
+        return Child.start(service.title, ["sleep", "300"], log_file=log)
 
+    monkeypatch.setattr(stack._threads, "shutdown", shutdown)
     monkeypatch.setattr("local.stack.run_command", command)
-    monkeypatch.setattr("local.stack.wait", interrupted)
-    with pytest.raises(KeyboardInterrupt):
-        stack.start()
-    assert ended == [True] * 4
-    assert not any(stack.pids().values())
-    unprivileged.remove_data(tmp_path / "postgres")
+    monkeypatch.setattr(LocalService, "start_process", start_process)
+    monkeypatch.setattr(LocalService, "answers", LocalService.running)
+    try:
+        with signals_interrupt(), pytest.raises(KeyboardInterrupt):
+            stack.start()
+        stack.stop()
+        assert mailbox_ran == [True]
+        assert not any(stack.pids().values())
+    finally:
+        stop_waits.set()
+        for process in stack.services:
+            process.stop()
 
 
 @pytest.mark.parametrize("command", ["run", "demo"])
