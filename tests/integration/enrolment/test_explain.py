@@ -116,6 +116,7 @@ def test_an_explanation_reads_no_table_but_that_of_requests_from_end_to_end(
     async def scanned() -> list[str]:
         async with session.world.database.transaction() as tx:
             await tx.execute(text("SET LOCAL enable_seqscan = off"))
+            await tx.driver.execute("DISCARD PLANS")  # those that other tests had made
             before = await _scans(tx)
             for identifier in (request.request_id, agent.agent_id, request.session_id):
                 assert await explain(tx, str(identifier), READING)
