@@ -22,6 +22,7 @@ class FailureLimit:
         self.is_reached = False
         self._now = now
         self._batches: deque[tuple[float, int, int]] = deque()
+        self._failed = self._events = 0
 
     def allows(self, failed: int, events: int) -> bool:
         """Count a batch with ``failed`` of ``events``. Returns whether the failed events may be parked."""
@@ -32,11 +33,16 @@ class FailureLimit:
             return not self.is_reached
         now = self._now()
         self._batches.append((now, failed, events))
+        self._count(failed, events)
         while self._batches[0][0] <= now - WINDOW_SECONDS:
-            self._batches.popleft()
-        all_failed = sum(failed for _, failed, _ in self._batches)
-        all_events = sum(events for _, _, events in self._batches)
-        self.is_reached = all_failed > NUMBER and all_failed > SHARE * all_events
+            _, old_failed, old_events = self._batches.popleft()
+            self._count(-old_failed, -old_events)
+        self.is_reached = self._failed > NUMBER and self._failed > SHARE * self._events
         if self.is_reached:
             self._batches.clear()
+            self._failed = self._events = 0
         return not self.is_reached
+
+    def _count(self, failed: int, events: int) -> None:
+        self._failed += failed
+        self._events += events
