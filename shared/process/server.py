@@ -1,4 +1,3 @@
-import asyncio
 import contextlib
 import socket
 from collections.abc import Iterator
@@ -6,7 +5,6 @@ from collections.abc import Iterator
 import uvicorn
 from fastapi import FastAPI
 
-from shared import clock
 from shared.process.clients import ImpatientProtocol
 
 
@@ -35,17 +33,10 @@ class Server(uvicorn.Server):
                 forwarded_allow_ips=proxies,
             )
         )
-        self._stopped = asyncio.Event()
 
     def stop(self) -> None:
         """Take no more requests, and end once the others are answered."""
         self.should_exit = True
-        self._stopped.set()
-
-    async def main_loop(self) -> None:
-        """Renew the date in the headers each second. uvicorn wakes ten times a second, to see if it stops."""
-        while not await self.on_tick(0):
-            await clock.pause(self._stopped, 1.0)
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
