@@ -184,10 +184,7 @@ def export(
 
 
 def print_export(who: AgentKey | str, named: Mapping[str, str], page: Path | None) -> bool:
-    """Print what is kept of a person, and write the page if one is requested.
-
-    Returns whether anything is kept.
-    """
+    """Return whether anything is kept."""
     kept = {definition.name: _kept_by(definition, who) for definition in SERVICES}
     document = {**named, "exported_at": clock.now().isoformat(), "services": kept}
     typer.echo(json.dumps(document, indent=2, ensure_ascii=False, default=str))

@@ -49,7 +49,7 @@ _DAYS = '{% macro days(number) %}{{ number }} {{ french.plural(number, "jour") }
 
 
 def document() -> str:
-    """Return the document, in French. Its last part has the data that every service keeps."""
+    """The last part has the data that every service keeps."""
     parts = {title: [_item(held) for held in held_here] for title, held_here in _parts()}
     everywhere = [item for item in parts["Catalogue"] if all(item in parts[title] for title in PARTS)]
     lines = [_HEAD]

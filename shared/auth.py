@@ -158,8 +158,7 @@ _ENTRIES = TypeAdapter(list[TokenEntry])
 def requires(*roles: Role, documented: str = "API_TOKENS_FILE") -> Callable[[Request], Awaitable[Principal]]:
     """Return a FastAPI dependency: the owner of the token, with one of ``roles`` or admin.
 
-    The tokens are ``app.state.tokens``. ``documented`` describes them in OpenAPI. Raises a 401 or 403
-    :class:`~shared.http.Problem`.
+    ``documented`` describes the tokens in OpenAPI. Raises a 401 or 403 :class:`~shared.http.Problem`.
     """
     token_of_staff = bearer(documented, "StaffToken")
 

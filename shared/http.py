@@ -168,8 +168,8 @@ def new_api(
 ) -> FastAPI:
     """Return a service's application, documented at ``/docs``.
 
-    ``guard`` counts requests and writes the security log. ``schemas`` are added to the components of the
-    documentation, ``examples`` to the schemas of their names.
+    ``guard`` counts requests and writes the security log. ``schemas`` and ``examples`` are as in
+    :func:`shared.openapi.document`.
     """
     api = FastAPI(
         title=f"Parcours – {service}",

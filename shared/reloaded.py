@@ -38,7 +38,6 @@ class ReloadedFile(Generic[T]):
 
     @property
     def content(self) -> T:
-        """A changed file is read again after a second at most."""
         now = time.monotonic()
         if now - self._checked_at >= _RELOAD_SECONDS:
             self._checked_at = now

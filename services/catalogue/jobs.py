@@ -15,7 +15,7 @@ BATCH = 200
 
 
 async def announce_due(database: Database) -> float:
-    """Return the seconds until the next announcement is due. Replicas skip each other's rows."""
+    """Return the seconds until the next announcement is due."""
     now = clock.now()
     async with database.quiet_transaction() as tx:
         announced, next_at = await sessions.announce_due(tx, now, most=BATCH)

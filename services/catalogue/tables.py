@@ -51,8 +51,6 @@ def _searchable(row: _R) -> _R:
 
 @_searchable
 class OfferRow(_Row, table=True):
-    """``loaded`` is the offer as its files last gave it, so that a load undoes no later change."""
-
     __tablename__ = "offer"
 
     offer_id: str = Field(primary_key=True)
@@ -211,8 +209,6 @@ class ResourceRow(_Row, table=True):
 
 
 class BespokeRequestRow(_Row, table=True):
-    """The request names people until they are erased."""
-
     __tablename__ = "bespoke_request"
     __table_args__ = (
         CheckConstraint(

@@ -34,7 +34,7 @@ class _Time:
 async def find(
     settings: KafkaSettings, topics: Collection[str], ids: Collection[str], since: datetime, until: datetime
 ) -> list[RecordPlace]:
-    """Find records with these ids and time stamps in this range. Raises ``KafkaError``, ``TimeoutError``."""
+    """Raises ``KafkaError``, ``TimeoutError``."""
     partitions = await groups.partitions_at(settings, topics)
     if not partitions or not ids:
         return []

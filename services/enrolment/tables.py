@@ -419,7 +419,7 @@ class QuestionAnswerRow(EnrolmentTable, table=True):
 
 
 class ArrivalRow(EnrolmentTable, table=True):
-    """An arrival at a module. It becomes attendance when the organiser records it."""
+    """An arrival at a module."""
 
     __tablename__ = "arrival"
 

@@ -74,7 +74,6 @@ def dead_letter_commands(definition: Definition) -> typer.Typer:
 
 
 async def _read(process: Process, dead_letter_id: int, by: str) -> DeadLetter | None:
-    """The read is recorded with the persons named in the dead letter."""
     async with process.database.quiet_transaction() as tx:
         for letter in await dead_letters.find(tx, ids=[dead_letter_id], limit=1):
             issuer = None if letter.portal is None else process.eraser.issuer_of(letter.portal)

@@ -30,7 +30,6 @@ from shared.oidc.identities import Attempt, Identity, LogInRejected, ProviderAwa
 from shared.oidc.settings import Claims, Grant, OidcSettings, RoleRule, is_safe
 
 FRESH = timedelta(hours=1)
-"""Metadata and keys are fetched again after this time."""
 SPARED = timedelta(seconds=5)
 """After a failure, the issuer is not asked again for this long, so that no caller waits for it."""
 SECONDS = 5.0
@@ -98,10 +97,9 @@ class Provider:
     async def authorization_address(
         self, attempt: Attempt, *, state: str, return_to: str, as_somebody_else: bool = False
     ) -> str:
-        """Return the address where the browser logs in, before it comes to ``return_to``.
+        """With ``as_somebody_else`` the issuer asks for a log-in, even if it knows the person.
 
-        With ``as_somebody_else`` the issuer asks for a log-in, even if it knows the person. Raises
-        :class:`ProviderAway`.
+        Raises :class:`ProviderAway`.
         """
         metadata = (await self._known()).metadata
         address: str = prepare_grant_uri(
@@ -119,10 +117,7 @@ class Provider:
         return address
 
     async def log_out_address(self, id_token: str, *, return_to: str) -> str | None:
-        """Return the address where the browser logs out (OpenID Connect RP-Initiated Logout 1.0).
-
-        Returns None if the issuer has none, or is away.
-        """
+        """Return None if the issuer has none, or is away (OpenID Connect RP-Initiated Logout 1.0)."""
         try:
             place = (await self._known()).metadata.end_session_endpoint
         except ProviderAway:
@@ -140,7 +135,7 @@ class Provider:
     # ----------------------------------------------------------------------------------------- the way back
 
     async def identify(self, attempt: Attempt, answer: Mapping[str, str], *, return_to: str) -> Identity:
-        """Return the person who logged in, by the query with which the browser returned.
+        """``answer`` is the query with which the browser returned.
 
         Raises :class:`LogInRejected` for an answer that must not be believed, :class:`ProviderAway`.
         """
@@ -200,10 +195,7 @@ class Provider:
             raise ProviderAway("what the issuer gives for a code is no token") from error
 
     async def _userinfo(self, metadata: Metadata, access_token: str, subject: str) -> Claims:
-        """Return the issuer's further claims about the person.
-
-        Some issuers put no claims into the ID token. Some sign this answer.
-        """
+        """Some issuers put no claims into the ID token. Some sign this answer."""
         if metadata.userinfo_endpoint is None:
             return {}
         response = await self._ask(
@@ -242,7 +234,7 @@ class Provider:
     # ---------------------------------------------------------------------------------------- what they may
 
     def grant(self, identity: Identity, roles: frozenset[Role]) -> Grant | None:
-        """The first matching rule counts. Returns None if no rule matches."""
+        """The first matching rule counts."""
         grants = (rule.grant(identity.claims) for rule in self._rules if rule.role in roles)
         return next((grant for grant in grants if grant is not None), None)
 

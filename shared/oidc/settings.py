@@ -42,10 +42,7 @@ class RoleRule(BaseModel):
         return self
 
     def grant(self, claims: Claims) -> "Grant | None":
-        """Return what the rule gives to a person with these claims, or None if it gives nothing.
-
-        An address counts only if the issuer says that it has verified it.
-        """
+        """Return None if the rule gives nothing. An address counts only if the issuer has verified it."""
         if self.claim == "email" and claims.get("email_verified") is not True:
             return None
         pattern = re.escape(self.value).replace(re.escape(_ANY_DELEGATION), "(?P<delegation>[a-z-]+)", 1)

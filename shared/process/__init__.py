@@ -86,7 +86,6 @@ class Process:
     """It is None before the process runs."""
 
     def __post_init__(self) -> None:
-        """Serve health and metrics on the common port, or on their own."""
         export_build(self.name, self.settings.parcours_commit)
         self.database.export_pool()
         self.operations = self.api if self.settings.operations_port is None else operations_api()
@@ -125,7 +124,6 @@ class Process:
             )
 
     def _listen(self) -> list[socket.socket]:
-        """Return the public socket, and that of operations if it has its own port."""
         host, operations = self.settings.http_host, self.settings.operations_port
         listeners = [listen(host, self.settings.port, f"{self.name.upper()}_PORT")]
         if operations is not None:

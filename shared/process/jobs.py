@@ -41,7 +41,7 @@ class Job:
 
 
 async def repeat(job: Job, stopping: asyncio.Event) -> None:
-    """Run a job until ``stopping`` is set. A failed run is counted, logged, and followed by the next."""
+    """A failed run is counted, logged, and followed by the next."""
     failures = FAILURES.labels(job.name)  # starts at 0, so that an alert sees the first failure
     while not stopping.is_set():
         wanted: float | None = None

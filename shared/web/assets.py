@@ -72,10 +72,7 @@ def place_of(service: str) -> str:
 
 
 def address_of(place: str, name: str) -> str:
-    """The address changes with the file.
-
-    The name of the typeface contains its version, because the style sheet refers to it.
-    """
+    """The name of the typeface contains its version, because the style sheet refers to it."""
     return f"{place}/{name}" if name.endswith(_VERSIONED) else f"{place}/{name}?{ASSETS[name].fingerprint}"
 
 

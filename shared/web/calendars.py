@@ -1,8 +1,4 @@
-"""iCalendar (RFC 5545) for feeds, letters and the agent's page.
-
-It is written line by line, because the library icalendar takes half a millisecond per entry: a feed has a
-thousand sessions, and a fan-out writes a hundred thousand letters.
-"""
+"""iCalendar (RFC 5545) for feeds, letters and the agent's page, written line by line (ADR 0019)."""
 
 import functools
 import re
@@ -164,10 +160,7 @@ def _person(person: Person) -> str:
 
 @functools.lru_cache(maxsize=200)
 def timezone(name: str, first_year: int, last_year: int) -> bytes:
-    """Return the VTIMEZONE for these years: its first offset, and each change of clock.
-
-    A change is dated by the local time before it (3.6.5).
-    """
+    """A change of clock is dated by the local time before it (3.6.5)."""
     zone = ZoneInfo(name)
     day = datetime(first_year, 1, 1, tzinfo=zone).astimezone(UTC)
     end = datetime(last_year + 1, 1, 1, tzinfo=zone).astimezone(UTC)

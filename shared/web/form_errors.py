@@ -29,10 +29,7 @@ def shown_errors(rendering: Rendering, errors: FormErrors, order: Sequence[str])
 
 
 def _listed(errors: Mapping[str, str], order: Sequence[str]) -> list[tuple[str | None, str]]:
-    """Sort errors by field, errors of no field first.
-
-    The field of a row (``modules-0-title``) has the place of its rows.
-    """
+    """Errors of no field come first. The field of a row (``modules-0-title``) has the place of its rows."""
     ranks = {name: number for number, name in enumerate(order)}
 
     def rank(name: str) -> int:

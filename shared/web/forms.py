@@ -43,7 +43,6 @@ class Form(Mapping[str, str]):
         return self._fields.get(name, "").strip()
 
     def number(self, name: str, most: int) -> int | None:
-        """Return None unless the text is a whole number from 0 to ``most``."""
         return number_in(self.typed(name), most)
 
     def every(self, name: str) -> list[str]:
@@ -55,8 +54,8 @@ async def read_form(
 ) -> Form:
     """Read at most ``most`` fields, and the file if ``with_file``.
 
-    Raises a 400 for a malformed form, and a 413 for one that is too large. If ``address`` is our public
-    address, a form of another site raises a 403.
+    Raises a 400 for a malformed form, a 413 for one that is too large, and, with our public ``address``, a
+    403 for a form of another site.
     """
     if address is not None and not is_from_here(request.headers, address):
         raise HTTPException(403)

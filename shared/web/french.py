@@ -42,13 +42,11 @@ def tile(instant: datetime, timezone: str) -> tuple[str, str, str]:
 
 
 def day_and_month(instant: datetime, timezone: str) -> str:
-    """Return ``17 mars``."""
     local = instant.astimezone(ZoneInfo(timezone)).date()
     return format_date(local, "'1er' MMMM" if local.day == 1 else "d MMMM", locale=_FRENCH)
 
 
 def short_month(day: date) -> str:
-    """Return ``févr.``."""
     return format_date(day, "MMM", locale=_FRENCH)
 
 
@@ -138,7 +136,6 @@ def deadline(instant: datetime, timezone: str) -> str:
 
 @functools.lru_cache(maxsize=10_000)
 def local_day(instant: datetime, timezone: str) -> str:
-    """Return ``mardi 11 mars 2025``."""
     return day(instant.astimezone(ZoneInfo(timezone)))
 
 

@@ -518,7 +518,7 @@ DELEGATIONS: Mapping[str, str] = {code.value: delegation(code) for code in Deleg
 
 
 def enrolment_field(name: str) -> str | None:
-    """Return the label, such as ``Rang, K7QD-2MXA``, or None if no form has the field."""
+    """Return a label such as ``Rang, K7QD-2MXA``, or None for an unknown field."""
     group, _, whose = name.partition("-")
     label = ENROLMENT_FIELDS.get(group)
     if label is None or not whose or group == "question":

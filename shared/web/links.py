@@ -38,7 +38,7 @@ _SESSIONS_MOVE = timedelta(days=365)
 
 
 class Purpose(StrEnum):
-    """What a link is for. The value is the path of its page."""
+    """The value is the path of the link's page."""
 
     WITHDRAW = "/inscriptions/desistement"
     OFFER = "/inscriptions/offre"
@@ -114,10 +114,7 @@ def _keys(value: str) -> list[str]:
 
 
 class Links:
-    """Writes and reads links.
-
-    The last of ``keys`` signs; all are accepted. ``bases`` are the sites' addresses.
-    """
+    """The last of ``keys`` signs; all are accepted. ``bases`` are the sites' addresses."""
 
     def __init__(self, keys: list[str], bases: dict[Purpose, str]) -> None:
         sha256 = {"digest_method": hashlib.sha256}  # the default of itsdangerous is SHA-1
@@ -140,7 +137,7 @@ class Links:
         until: datetime,
         back_until: int = 0,
     ) -> str:
-        """Return a link for an agent, valid while the agent has the address of ``mark``.
+        """``mark`` is that of the letter's address.
 
         Until ``back_until`` (seconds since 1970), the page links to all enrolments of the agent; 0 means
         never.
@@ -155,10 +152,9 @@ class Links:
         return f"{self._bases[Purpose.ENROLMENTS]}{ARRIVAL}/{enrolment_id}"
 
     def to_trainer(self, trainer_id: UUID, session_id: UUID, ends_at: datetime) -> str:
-        """Return a link to the roster for a trainer.
+        """A trainer's id belongs to one address, so the link needs no mark.
 
-        A trainer's id belongs to one address, so the link needs no mark. The page decides when the link
-        expires, because sessions are postponed.
+        The page decides when the link expires, because sessions are postponed.
         """
         until = ends_at + _SESSIONS_MOVE
         return self.url(Purpose.ROSTER, str(trainer_id), "0", str(session_id.int), until=until)

@@ -37,10 +37,10 @@ class Closed(Exception):
 
 
 class OpenedLink(NamedTuple):
-    """A signed link that was opened: its id, and its end.
+    """A signed link that was opened.
 
-    A link to an agent also has the mark of the address and a number (:meth:`Links.to_agent`). A link to a
-    subscriber has the mark. A link to a trainer has the session's id as its number. Otherwise both are 0.
+    A link to an agent has the mark of the address and a number (:meth:`Links.to_agent`). A link to a
+    subscriber has the mark, a link to a trainer the session's id as its number. Otherwise both are 0.
     ``back_until`` belongs to a page that another page led to.
     """
 

@@ -277,7 +277,6 @@ class _OperationsPages:
         return see_other(f"{self._incidents}/{number}?{urlencode({'fait': decision})}")
 
     async def _read(self, visit: StaffVisit, number: int) -> Response:
-        """The read is recorded with the persons named in the content."""
         purpose = purpose_in(visit.form.get("motif", ""))
         if purpose is None:
             return await self._page(visit, number, wrong=["motif"], status=422)

@@ -1,8 +1,4 @@
-"""Templates over one layout and one style sheet, with labels and dates.
-
-Templates of a service extend ``layout.html`` (blocks: title, description, head, navigation, account, area,
-hero, main, footer), or ``staff.html`` behind a log-in. See docs/look.md.
-"""
+"""Templates over one layout and one style sheet, with labels and dates: docs/look.md."""
 
 import logging
 from collections.abc import Awaitable, Callable, Mapping
@@ -194,8 +190,6 @@ class Rendering:
         return [Route("/", first), Route(f"{place}/{{rest:path}}", self.guarded(unknown))]
 
     def guarded(self, endpoint: Endpoint) -> Endpoint:
-        """Show pages for HTTP errors, closed forms and a database that is away."""
-
         async def guarded(request: Request) -> Response:
             try:
                 if any("\0" in value for value in (request.scope["path"], *request.query_params.values())):

@@ -24,7 +24,6 @@ T = TypeVar("T")
 
 
 def sender_of(who: Principal) -> str:
-    """The sheets of a delegation count together. A person of all delegations counts alone."""
     return who.delegation or who.name
 
 
@@ -39,11 +38,7 @@ class Busy(LimitMet):
 
 
 class SheetQueue:
-    """One sheet of each organiser may wait.
-
-    A sheet gets its place before any database connection, so a waiting sheet holds neither a connection nor a
-    lock.
-    """
+    """A sheet takes its place before any database connection: while it waits it holds none, and no lock."""
 
     def __init__(self) -> None:
         self._reading = asyncio.Lock()

@@ -17,13 +17,13 @@ from shared.web.spreadsheets import Code, Column, Fault, Sheet, UnreadableSheet
 
 MEDIA_TYPE = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 _LARGEST_DIRECTORY = 64 * 1024
-"""The limit is in bytes. Each file in a ZIP takes at least 46 bytes of the directory."""
+"""Bytes of the directory, in which each file of the ZIP takes at least 46."""
 _LARGEST = 10 * 1024 * 1024
-"""The limit for the bytes of one unpacked part, and for the characters of all cells together."""
+"""Bytes of one unpacked part, and characters of all cells together."""
 _LARGEST_TOGETHER = 2 * _LARGEST
-"""All unpacked parts together may have this many bytes."""
+"""Bytes of all unpacked parts together."""
 _MOST_TAGS = 1_000_000
-"""The limit is for all parts together. A sheet of 20,000 rows of 12 cells has about as many."""
+"""Tags of all parts together. A sheet of 20,000 rows of 12 cells has about as many."""
 _TOO_LONG = re.compile(rb"<[^<]{262144}")
 """Matches a tag that, with the text after it, exceeds 256 KiB. The parser blocks all threads during a tag."""
 _MOST_NAMES = 1_000

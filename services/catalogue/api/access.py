@@ -45,10 +45,10 @@ def _if_match(
         ),
     ] = None,
 ) -> frozenset[str] | None:
-    """Return the tags that may be changed, or None for any. A weak tag matches nothing (RFC 9110, 13.1.1).
+    """Return the tags of the versions that may be changed, or None for any.
 
-    The part after the dot is left out: it changes without a decision (occupancy, clock), and must not prevent
-    one.
+    A weak tag matches nothing (RFC 9110, 13.1.1). The part after the dot is left out: it changes without a
+    decision (occupancy, clock).
     """
     if if_match is None or if_match.strip() == "*":
         return None

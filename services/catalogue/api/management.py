@@ -57,7 +57,7 @@ async def create_offer(offer: OfferRequest, acting: ActingOrganiser, response: R
 async def change_offer(
     offer_id: Slug, change: OfferChange, acting: ChangingOrganiser, response: Response
 ) -> OfferBody:
-    """Sessions keep the terms that they were made with. A later load of the offer's files undoes nothing."""
+    """A later load of the offer's files undoes nothing."""
     return tags.offer(await offers.change(acting, offer_id, change), response)
 
 

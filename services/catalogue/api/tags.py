@@ -23,7 +23,7 @@ Body = TypeVar("Body", bound=BaseModel)
 
 
 def session(listed: ListedSession, response: Response) -> SessionBody:
-    """Return the body. Its tag is the session's version and, after a dot, a digest of the body."""
+    """The tag is the session's version and, after a dot, a digest of the body."""
     body = session_body(listed, clock.now())
     digest = hashlib.blake2b(body.model_dump_json().encode(), digest_size=6).hexdigest()
     response.headers["ETag"] = f'"{sessions.tag_of(listed.session)}.{digest}"'
@@ -41,7 +41,6 @@ def resource(resource: Resource, response: Response) -> ResourceBody:
 
 
 def unless_matched(body: Body, response: Response, if_none_match: str | None) -> Body | Response:
-    """A client that has the body gets a 304."""
     response.headers["Cache-Control"] = "no-cache"
     if not etag_matches(if_none_match, response.headers["etag"]):
         return body

@@ -47,7 +47,7 @@ def read(directory: Path, *, shift: timedelta = timedelta(0)) -> OfferFiles:
 
 
 def whole_weeks_since(day: date) -> timedelta:
-    """Return the shift of ``day`` into the seven days that end today in Paris. A Tuesday stays a Tuesday."""
+    """Return the whole weeks that move ``day`` into the seven days that end today in Paris."""
     today = clock.now().astimezone(ZoneInfo(PARIS)).date()
     return timedelta(weeks=(today - day).days // 7)
 

@@ -43,7 +43,7 @@ class MoreResults:
 
 
 class KnownWords:
-    """Caches the words that sessions contain for five minutes, because finding them is expensive."""
+    """For five minutes, keeps the words that sessions contain."""
 
     _KEPT = timedelta(minutes=5)
 

@@ -73,7 +73,7 @@ _BOXES: Mapping[str, Mapping[Any, str]] = {"functions": AUDIENCES, "delegations"
 
 
 def form_field(name: str) -> str | None:
-    """Return the label with its row or box, such as ``Séance 2, fin``, or None for an unknown name."""
+    """Return a label such as ``Séance 2, fin``, or None for an unknown name."""
     group, _, rest = name.partition("-")
     middle, _, last = rest.partition("-")
     if name in FORM_FIELDS:

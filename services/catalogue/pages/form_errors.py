@@ -35,7 +35,7 @@ def command(kind: type[_Command], fields: Mapping[str, Any], errors: Mapping[str
 
 
 def of(error: Exception) -> Mapping[str, FormError]:
-    """Raise an error that no form can cause."""
+    """Raises ``error`` again if no form can cause it."""
     match error:
         case WrongForm():
             return error.errors

@@ -100,7 +100,6 @@ def acknowledged(request: BespokeRequest) -> BespokeRequestReceived | None:
 
 
 def closed(request: BespokeRequest) -> BespokeRequestClosed:
-    """The requester asked to be erased, so no answer is possible."""
     return BespokeRequestClosed(
         request_id=request.request_id, request_source=request.source, siret=request.siret
     )
@@ -120,7 +119,6 @@ _NEXT = {
 
 
 def next_answer(request: BespokeRequest) -> BespokeAnswer | None:
-    """Return None if nothing is left to answer."""
     return None if request.requester is None else _NEXT.get(request.state)
 
 

@@ -17,10 +17,7 @@ from shared.events.vocabulary import Phase, Status
 
 
 def publish(session: Session, now: datetime) -> Done | RefusedByRule:
-    """Publish a draft, and announce the events that are already due.
-
-    It needs a place or a link, and must not be over.
-    """
+    """Publish a draft that has a place or link and is not over, and announce the events already due."""
     if session.status is Status.CANCELLED:
         return refused(RefusalCode.ALREADY_CANCELLED, "the session is cancelled, which is final")
     if session.status is Status.PUBLISHED:
@@ -40,12 +37,11 @@ def schedule(session: Session, now: datetime) -> Done:
 
 
 def change(session: Session, plan: Plan, now: datetime) -> Done | RefusedByRule:
-    """Give the session another plan.
+    """A draft may become anything consistent, without an event.
 
-    A draft may become anything consistent, without an event. Once published, the past stays: no past date
-    moves, no date moves into the past, no module that has begun changes, nor released seats, nor the approval
-    once enrolment is open, nor anything once the session is over or cancelled. Capacity may go down:
-    enrolment evicts nobody.
+    Once published, the past stays: no past date moves, no date moves into the past, no module that has begun
+    changes, nor released seats, nor the approval once enrolment is open, nor anything once the session is
+    over or cancelled. Capacity may go down: enrolment evicts nobody.
     """
     if session.status is Status.CANCELLED:
         return refused(RefusalCode.ALREADY_CANCELLED, "the session is cancelled, which is final")
@@ -78,7 +74,7 @@ def unchangeable(session: ShownSession, now: datetime) -> frozenset[str]:
 
 
 def amend(session: Session, plan: Plan, now: datetime) -> Done:
-    """Give the session another plan without any check.
+    """Change the plan without any check.
 
     Announcements due before the change come before it. An announced instant that moves into the future (only
     a load can move it) is announced again when it comes.
@@ -113,7 +109,6 @@ def cancel(session: Session, now: datetime, reason: str | None = None) -> Done |
 
 
 def uncancellable(session: ShownSession, now: datetime) -> RefusedByRule | None:
-    """Return None if the session can be cancelled."""
     if session.status is Status.CANCELLED:
         return refused(RefusalCode.ALREADY_CANCELLED, "the session is cancelled already")
     if session.status is Status.DRAFT:

@@ -27,10 +27,7 @@ class SeatConsequences:
 
 
 def of_capacity(plan: Plan, occupancy: Occupancy | None, capacity: int | None) -> SeatConsequences:
-    """Return the consequences of another capacity (None: no limit), for the known seats.
-
-    Reservations, quotas and groups may leave fewer agents served.
-    """
+    """``capacity`` None is no limit. Reservations, quotas and groups may leave fewer agents served."""
     taken = 0 if occupancy is None else occupancy.enrolled + occupancy.offered
     waiting = 0 if occupancy is None else occupancy.waiting
     free = waiting if capacity is None else max(0, capacity - taken)

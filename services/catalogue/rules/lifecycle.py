@@ -76,14 +76,12 @@ def shifted(plan: Plan, starts_at: datetime) -> Plan:
 
 
 def phase_at(plan: Plan, now: datetime) -> Phase:
-    """The session is over at ``ends_at``."""
     if now >= plan.ends_at:
         return Phase.OVER
     return Phase.RUNNING if now >= plan.starts_at else Phase.UPCOMING
 
 
 def enrolment_at(plan: Plan, now: datetime) -> EnrolmentWindow:
-    """Enrolment is closed at ``enrolment_closes_at``."""
     if now >= plan.enrolment_closes_at:
         return EnrolmentWindow.CLOSED
     return EnrolmentWindow.OPEN if now >= plan.enrolment_opens_at else EnrolmentWindow.NOT_YET_OPEN
@@ -146,14 +144,12 @@ def due_announcements(session: Session, now: datetime) -> tuple[Announcement, ..
 
 
 def next_announcement_at(session: Session) -> datetime | None:
-    """Return None if no announcement is left."""
     if session.status is not Status.PUBLISHED or session.announced is Announcement.COMPLETED:
         return None
     return instant_of(session.plan, Announcement(session.announced + 1))
 
 
 def announce(session: Session, now: datetime) -> Done:
-    """Each announcement is one event with its own version."""
     events: list[SessionState] = []
     for announcement in due_announcements(session, now):
         session = replace(session, version=session.version + 1, announced=announcement)

@@ -13,10 +13,9 @@ _FIXED = ("offer_id", "format", "organiser")
 
 
 def load(planned: Session, known: Session | None, now: datetime) -> Done | RefusedByRule:
-    """Return the result of a load for a session of the files. ``known`` is None for a new session.
+    """Publish a new session (``known`` is None), or change what changed in the files since the last load.
 
-    A new session is published. Fields that changed in the files since the last load are changed; organisers'
-    changes stay. A cancelled session stays as it is.
+    Organisers' changes stay. A cancelled session stays as it is.
     """
     if known is None:
         return schedule(planned, now)
@@ -51,7 +50,7 @@ def load_offer(given: Offer, known: Offer | None) -> Offer:
 
 
 def with_choices(offer: Offer) -> Offer:
-    """Fields that a person changed here are no statement of the announcement: add them to ``choices``."""
+    """Add to ``choices`` the fields that a person changed here: the announcement does not state them."""
     given = offer.loaded
     if given is None:
         return offer

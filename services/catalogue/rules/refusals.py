@@ -41,7 +41,7 @@ class RefusalCode(StrEnum):
 
     @property
     def of_the_moment(self) -> bool:
-        """Otherwise the request itself is wrong."""
+        """False means that the request itself is wrong."""
         return self in _OF_THE_MOMENT
 
 

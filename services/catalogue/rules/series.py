@@ -40,7 +40,7 @@ def placed(
 
 
 def each_once(series: Sequence[SeriesSession | RefusedByRule]) -> list[SeriesSession | RefusedByRule]:
-    """An equal session means that its row was typed twice: refuse it."""
+    """Refuse a session equal to an earlier one: its row was typed twice."""
     seen: set[UUID] = set()
     found: list[SeriesSession | RefusedByRule] = []
     for session in series:

@@ -45,7 +45,6 @@ class Trainer:
     email: str | None = None
 
     def is_still(self, other: "Trainer") -> bool:
-        """The address is the same, or both have no address and the same name."""
         if self.email is None or other.email is None:
             return self.email is other.email and self.name == other.name
         return self.email.lower() == other.email.lower()

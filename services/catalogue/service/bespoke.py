@@ -35,7 +35,6 @@ async def receive(tx: Transaction, requests: Sequence[BespokeRequest]) -> None:
 async def answer(
     acting: Acting, bespoke_id: UUID, answer: BespokeAnswerRequest, reading: Reading
 ) -> BespokeRequest:
-    """An agreement publishes the private session in the same transaction."""
     before = await show(acting, bespoke_id, reading, lock=True)
     acting.require_seen(tag_of(before), "bespoke request")
     session = None if answer.session is None else await _session(acting.tx, before, answer.session)

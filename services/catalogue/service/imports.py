@@ -1,7 +1,7 @@
 """Sessions from a sheet: each line changes a session or drafts one; all lines count, or none.
 
-A line names a session by ``session_id``, or by the organiser's own ``reference``. An empty cell changes
-nothing. A line without a name is recognised by its content: a second import of it drafts nothing (ADR 0041).
+A line without ``session_id`` and ``reference`` is recognised by its content: a second import of it drafts
+nothing (ADR 0041).
 """
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -34,8 +34,6 @@ class SheetContent:
 
 @dataclass(frozen=True, slots=True)
 class Imported:
-    """With any fault, nothing is changed."""
-
     rows: int
     faults: tuple[Fault, ...]
     lines: tuple[SheetLine, ...] = ()
@@ -48,7 +46,7 @@ Background = Callable[[Callable[[], SheetLines]], Awaitable[SheetLines]]
 
 
 def read(content: bytes, *, may_be_workbook: bool = False) -> SheetContent:
-    """Read a CSV file, or a workbook if it may be one. The largest takes some seconds."""
+    """The largest file takes some seconds."""
     read_sheet = workbooks.read if may_be_workbook else spreadsheets.read
     try:
         sheet = read_sheet(content, COLUMNS, unless=NAMING)
@@ -123,7 +121,7 @@ async def _without_known(tx: Transaction, lines: Sequence[SheetLine]) -> list[Sh
 
 
 async def _count_changes(tx: Transaction, lines: Sequence[SheetLine], *, dry_run: bool) -> tuple[Fault, ...]:
-    """Return a fault for each change too many. Then nothing is counted."""
+    """Return a fault for each change too many."""
     announced = [line for line in lines if line.is_announced and line.done is not None and line.done.events]
     session_ids = [line.session.session_id for line in announced]
     too_often = await count_changes(tx, session_ids, dry_run=dry_run)

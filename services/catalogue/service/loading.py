@@ -88,7 +88,6 @@ async def load(tx: Transaction, files: OfferFiles) -> Summary:
 
 
 async def has_been_done(tx: Transaction) -> bool:
-    """Another load waits until this transaction ends."""
     return bool(await offers.all_locked(tx))
 
 

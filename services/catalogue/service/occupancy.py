@@ -9,7 +9,6 @@ from shared.messaging.projections import Compared
 
 
 async def record(tx: Transaction, events: Sequence[SessionOccupancyChanged]) -> None:
-    """An event older than the stored one is dropped."""
     await occupancy.save(tx, events)
 
 

@@ -42,7 +42,6 @@ async def create(acting: Acting, request: OfferRequest) -> Offer:
 
 
 async def change(acting: Acting, offer_id: str, change: OfferChange) -> Offer:
-    """Sessions keep their terms, but follow the days on which letters leave."""
     require_all(acting.who)
     before = (await offers.all_locked(acting.tx)).get(offer_id)
     if before is None:
@@ -80,7 +79,7 @@ async def restore(acting: Acting, offer_id: str) -> None:
 
 
 async def _locked(acting: Acting, offer_id: str) -> Offer:
-    """The offer is locked until the transaction ends, so nobody can make a session of it."""
+    """Until the transaction ends, nobody can make a session of the offer."""
     require_all(acting.who)
     offer = (await offers.all_locked(acting.tx)).get(offer_id)
     if offer is None:
@@ -156,12 +155,11 @@ async def themes(tx: Transaction) -> dict[str, str]:
 
 
 async def hold(tx: Transaction, ids: Collection[str]) -> dict[str, Offer]:
-    """Withdrawn offers are left out. The offers cannot change until the transaction ends."""
     return await offers.hold(tx, ids)
 
 
 async def without_sessions(tx: Transaction, search: SessionSearch, most: int) -> list[Offer]:
-    """Find offers of bespoke training, which has no public session, without a text too."""
+    """Return the matching offers without a listed session, for a text or for bespoke training."""
     if search.text is None and search.format is not Format.BESPOKE:
         return []
     listed = await session_lists.offer_ids(tx, search)

@@ -41,7 +41,6 @@ async def publish(acting: Acting, request: ReplayRequest | ResourceRequest) -> t
 
 
 async def correct(acting: Acting, resource_id: UUID, change: ResourceChange) -> Resource:
-    """Publish a new version. Nobody is notified again."""
     before = await _lock_own(acting, resource_id)
     if before.source is not None:
         raise Impossible(_OF_THE_FILES)
@@ -130,7 +129,6 @@ async def page_of_own(
     organiser: str | None = None,
     text: str | None = None,
 ) -> list[Resource]:
-    """Include withdrawn resources."""
     return await resources.page(
         acting.tx,
         after,

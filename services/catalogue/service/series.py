@@ -30,10 +30,7 @@ class Series:
 
 
 async def plan(acting: Acting, rows: Sequence[SeriesRow], *, key: UUID, published: bool) -> Series:
-    """Return the sessions that the rows would make, or why a row makes none. Store nothing.
-
-    Sessions already made by the form ``key`` are not made again.
-    """
+    """Return the sessions that the rows would make, or why a row makes none. Store nothing."""
     now = clock.now()
     drafts = [await _drafted(acting, key, row) for row in rows]
     existing = await sessions.existing(

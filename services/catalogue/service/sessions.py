@@ -88,7 +88,7 @@ async def change(
     *,
     dry_run: bool = False,
 ) -> ListedSession:
-    """If the session is published, an event has the new version. A dry run stores nothing."""
+    """A dry run stores nothing."""
     if change.prerequisite is not None:
         offer_id = (await show_own(acting, session_id)).session.offer_id
         change = await with_prerequisite(acting.tx, change, offer_id)
@@ -151,13 +151,10 @@ async def publish(
     *,
     dry_run: bool = False,
 ) -> ListedSession:
-    """Final: a published session can only be cancelled."""
     return await _decide(acting, session_id, action=Action.PUBLISHED, rule=changes.publish, dry_run=dry_run)
 
 
 async def cancel(acting: Acting, session_id: UUID, cancellation: Cancellation) -> ListedSession:
-    """Final: enrolment ends every enrolment and notifies everybody."""
-
     def rule(session: Session, now: datetime) -> Done | RefusedByRule:
         return changes.cancel(session, now, cancellation.reason)
 
@@ -227,10 +224,7 @@ async def follow_letter_days(acting: Acting, offer: Offer) -> None:
 
 
 async def announce_due(tx: Transaction, now: datetime, *, most: int) -> tuple[int, datetime | None]:
-    """Return the number of sessions, and when the next announcement is due.
-
-    At most ``most`` sessions. Replicas skip each other's sessions.
-    """
+    """Return the number of announced sessions (at most ``most``), and when the next announcement is due."""
     due = await sessions.claim_due(tx, now, most=most)
     await sessions.save_announced(tx, [announce(session, now) for session in due])
     return len(due), await sessions.next_announcement_after(tx, now)
@@ -263,7 +257,7 @@ async def _decide(
     rule: Rule,
     dry_run: bool = False,
 ) -> ListedSession:
-    """Lock the session, apply the rule, store the decision. A dry run counts and stores nothing."""
+    """A dry run counts and stores nothing."""
     before = await lock_own(acting, session_id)
     acting.require_seen(tag_of(before), "session")
     done = unless_refused(rule(before, clock.now()))
@@ -279,10 +273,9 @@ async def _decide(
 
 
 async def count_changes(tx: Transaction, session_ids: Collection[UUID], *, dry_run: bool) -> set[UUID]:
-    """Count a change of each of these published sessions.
+    """Count a change of each published session, and return the sessions with a change too many.
 
-    Returns the sessions with one change too many. If there is one, or in a dry run, no change is counted. The
-    order of ids keeps two transactions from a deadlock.
+    If there is such a session, or in a dry run, no change is counted. The order of ids prevents deadlocks.
     """
     too_often = set()
     counts = tx.savepoint()

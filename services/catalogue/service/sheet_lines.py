@@ -162,7 +162,6 @@ class SheetLines:
         return SheetLine(row.line, Outcome.CHANGED, done.session, before, done, differing)
 
     def _take_names(self, row: SheetRow, session: Session) -> None:
-        """Raises if an earlier line is about the same session."""
         if session.session_id in self._sessions:
             raise _Wrong(Fault(row.line, "session_twice", "a line before it names the same session", None))
         if session.reference is not None and row.cells["reference"]:

@@ -166,9 +166,9 @@ async def save_announced(tx: Transaction, announced: Sequence[Done]) -> None:
 async def save(
     tx: Transaction, changes: Sequence[tuple[Session | None, Done]], *, actor: str, action: Action
 ) -> None:
-    """Store sessions that ``actor`` changed, each with its former state (None if it is new), with events.
+    """``changes`` have the former state, None for a new session.
 
-    Each has an audit entry, unless only the copy of the files differs.
+    Each session has an audit entry, unless only the copy of the files differs.
     """
     added = [_columns(done.session) for before, done in changes if before is None]
     if added:

@@ -58,7 +58,7 @@ class FeedWatch:
         return waiter.woken.is_set() and not self._stopped
 
     async def run(self, stopping: asyncio.Event) -> None:
-        """Wake clients that have news. When the service stops, wake all."""
+        """When the service stops, wake all clients."""
         stopped = asyncio.create_task(stopping.wait())
         try:
             while not stopping.is_set():
@@ -76,7 +76,7 @@ class FeedWatch:
                 waiter.woken.set()
 
     async def _wake(self) -> float:
-        """Wake clients that have news. Returns the seconds until the next read."""
+        """Return the seconds until the next read."""
         try:
             async with self._database.quiet_transaction() as tx:
                 last = await answers.last_numbers(tx)

@@ -90,7 +90,7 @@ def add_to(
     signature: Signature,
     sites: Sites,
 ) -> None:
-    """Serve the pages beside the API. Without a signing key ``links`` is None and every link is unknown."""
+    """Without a signing key ``links`` is None and every link is unknown."""
     rendering = rendering_for(sites)
     pages = _Pages(database, guard, links, policy, signature, rendering)
     for purpose, endpoint, methods in (

@@ -40,8 +40,8 @@ _STATES = {
 class Availability:
     """``seat_is_free``: the agent may take a seat that nobody on the waiting list may take.
 
-    ``is_live``: the agent has a live enrolment in the session. ``line_is_over``: the waiting list has ended.
-    ``lacks_prerequisite``: the agent has no certificate of the required offer.
+    ``is_live``: the agent has a live enrolment in the session. ``lacks_prerequisite``: the agent has no
+    certificate of the required offer.
     """
 
     seat_is_free: bool
@@ -62,11 +62,11 @@ def judge(
     by_officer: bool = False,
     by_hand: bool = False,
 ) -> Granted | Refused:
-    """Grant or refuse a request for a seat.
+    """``received_at`` is when the broker or our HTTP API received the request; deadlines use it.
 
-    ``received_at`` is when the broker or our HTTP API received it; deadlines use it. ``approved``: the
-    employer agreed. ``by_officer``: the training officer named the agent, as a bespoke session requires (rule
-    14). ``by_hand``: an organiser enrols the agent, until the session is over (rule 22).
+    ``approved``: the employer agreed. ``by_officer``: the training officer named the agent, as a bespoke
+    session requires (rule 14). ``by_hand``: an organiser enrols the agent, until the session is over (rule
+    22).
     """
     refused = _judge_status(session)
     if refused is not None:

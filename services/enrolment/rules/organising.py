@@ -55,11 +55,10 @@ def candidates(roster: SessionRoster) -> Mapping[AgentKey, Enrolment]:
 def rank(
     roster: SessionRoster, ranked: Sequence[AgentKey], not_selected: Sequence[AgentKey], author: str
 ) -> RankingFault | OrganisingFault | None:
-    """Decide about all candidates at once (rule 5).
+    """``ranked`` agents fill the seats in this order, then the waiting list (rule 5).
 
-    The agents of ``ranked`` fill the seats in this order, then the waiting list. The agents of
-    ``not_selected`` are refused. Together they must be all candidates, each once; otherwise nothing changes.
-    All candidates and all places in line must be loaded.
+    The agents of ``not_selected`` are refused. Together they must be all candidates, each once; otherwise
+    nothing changes. All candidates and all places in line must be loaded.
     """
     if roster.session.status is Status.CANCELLED:
         return OrganisingFault.SESSION_IS_CANCELLED
@@ -98,7 +97,7 @@ def rank_named(
 def prioritise(
     roster: SessionRoster, agent: AgentKey, priority: int | None, author: str, reason: str
 ) -> OrganisingFault | None:
-    """Change the priority of a waiting agent (rule 2). 0 is the default; None puts the agent first.
+    """0 is the default priority; None puts the agent first (rule 2).
 
     All places in line must be loaded, and the agent's group, which moves together. No event is published. A
     seat that time has freed goes by the new order.

@@ -30,12 +30,12 @@ _RECORDED = frozenset({State.ATTENDED, State.ABSENT, State.ABSENT_JUSTIFIED, Sta
 
 
 def apply_state(roster: SessionRoster, session: SessionState) -> None:
-    """Apply a newer state of the session.
+    """A cancellation ends every live enrolment and is final.
 
-    A cancellation ends every live enrolment and is final. Otherwise free seats go to the waiting list. A
-    lowered capacity takes no seat away. Every offer must be loaded; for a cancellation every live enrolment
-    and its attendance; for the end of approvals the pending enrolments and all places in line. If the
-    session's row was lost, a new roster may have enrolments: their agents get the overdue decisions.
+    Otherwise free seats go to the waiting list. A lowered capacity takes no seat away. Every offer must be
+    loaded; for a cancellation every live enrolment and its attendance; for the end of approvals the pending
+    enrolments and all places in line. If the session's row was lost, a new roster may have enrolments: their
+    agents get the overdue decisions.
     """
     if roster.session.status is Status.CANCELLED and not roster.is_new:
         return

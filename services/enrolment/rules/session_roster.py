@@ -208,7 +208,6 @@ class SessionRoster:
         return seats
 
     def groups_kept_until(self) -> datetime | None:
-        """Return None if no group keeps seats."""
         ends = (
             group.kept_until
             for group in self.waiting_list.groups.values()

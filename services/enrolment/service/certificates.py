@@ -75,7 +75,7 @@ class Verified:
 
 
 async def verify(tx: Transaction, code: str, name: str | None = None) -> Verified | None:
-    """Return None for an unknown code. A matching ``name`` is confirmed."""
+    """Return None for an unknown code."""
     enrolment_id = await certificates.enrolment_of(tx, code)
     found = None if enrolment_id is None else await enrolments.find(tx, enrolment_id)
     if found is None:

@@ -73,11 +73,10 @@ async def correct_by_organiser(
     seen: Mapping[str, str] = _NOTHING,
     version: int | None = None,
 ) -> LineInSession:
-    """Correct an agent's address and names in all enrolments.
+    """``seen`` and ``version`` are what the organiser saw.
 
-    ``seen`` and ``version`` are what the organiser saw. All letters to an agent go to one address, so an
-    organiser of only some of the agent's sessions may not change it. Raises ``NotFound``,
-    ``ChangedMeanwhile``, ``NotPossible``.
+    All letters to an agent go to one address, so an organiser of only some of the agent's sessions may not
+    change it. Raises ``NotFound``, ``ChangedMeanwhile``, ``NotPossible``.
     """
     own = await find_own(acting.tx, enrolment_id, acting.who)
     if own is None:

@@ -170,7 +170,7 @@ async def join(
     version: int | None = None,
     other_version: int | None = None,
 ) -> LineInSession:
-    """End the other enrolment of a person enrolled under two issuers. Returns the line that stays."""
+    """Return the line that stays."""
     found = await own_as_seen(acting, enrolment_id, version)
     other = await find_own(acting.tx, command.enrolment_id, acting.who)
     if other is None:
@@ -207,7 +207,7 @@ async def _processed(
 async def move(
     acting: Acting, enrolment_id: UUID, command: MoveByOrganiser, *, version: int | None = None
 ) -> LineInSession:
-    """The rules of the other session decide. Returns the line there."""
+    """Return the line in the other session."""
     # Lock both sessions in order: otherwise two moves in opposite directions would deadlock.
     await enrolments.lock_session_of(acting.tx, enrolment_id, [command.to_session_id])
     found = await own_as_seen(acting, enrolment_id, version)

@@ -64,7 +64,7 @@ async def of_session(tx: Transaction, session_id: UUID, organiser: Principal) ->
 
 
 async def take_back(acting: Acting, message_id: UUID) -> MessageRow:
-    """Stop a message before it leaves. Returns the message. Raises ``NotFound``, ``MessageHasLeft``."""
+    """Raises ``NotFound``, ``MessageHasLeft``."""
     row = await messages.lock(acting.tx, message_id)
     if row is None or await find_own(acting.tx, row.session_id, acting.who) is None:
         raise NotFound(f"message {message_id}")

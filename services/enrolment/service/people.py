@@ -191,7 +191,7 @@ class Destination:
 async def destination(
     tx: Transaction, enrolment_id: UUID, to_session_id: UUID, organiser: Principal
 ) -> Destination | None:
-    """Return the destination, or None if the organiser cannot move the agent there."""
+    """Return None if the organiser cannot move the agent there."""
     found = await find_own(tx, enrolment_id, organiser)
     there = await sessions.find(tx, to_session_id)
     if found is None or there is None:

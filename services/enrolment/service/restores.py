@@ -55,10 +55,7 @@ class LostDecision:
 
 
 async def reconcile(tx: Transaction, published: Sequence[PublishedDecision]) -> list[LostDecision]:
-    """Return the decisions that are missing here.
-
-    Stored versions rise to the published ones, so that consumers accept the next decisions as newer.
-    """
+    """Stored versions rise to the published ones, so that consumers accept the next decisions as newer."""
     versions = {decision.enrolment_id: decision.version for decision in published}
     found = await enrolments.states(tx, versions)
     await enrolments.raise_versions(tx, versions)

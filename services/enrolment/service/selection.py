@@ -28,7 +28,7 @@ async def select(
     *,
     dry_run: bool = False,
 ) -> Selection:
-    """Decide about all candidates at once. ``dry_run`` counts the result without storing it.
+    """``dry_run`` counts the result without storing it.
 
     Raises ``NotFound``, ``NotPossible``, ``InvalidRanking``.
     """

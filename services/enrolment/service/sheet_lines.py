@@ -45,7 +45,7 @@ def module_title(session: SessionState, number: int) -> str | None:
 
 
 def roster_heading(session: SessionState, asked_before: Mapping[str, str]) -> bytes:
-    """Return the heading. Its last columns are the modules, the questions, and removed questions."""
+    """The last columns are the modules, the questions, and removed questions."""
     modules = [Column(f"module_{n}", f"Séance {n} : {m.title}") for n, m in enumerate(session.modules, 1)]
     removed = [
         Column(f"question_{question_id}", f"Question retirée : {label}")

@@ -123,7 +123,7 @@ class Logins:
         return routes
 
     def guarded(self, handler: VisitHandler, *, with_file: bool = False) -> Endpoint:
-        """Other visitors are led to the log-in. A form of another site gets a 403."""
+        """Without a log-in, lead the visitor to it. A form of another site gets a 403."""
 
         async def answer(request: Request) -> Response:
             login = await self._kept.of(request)

@@ -78,7 +78,7 @@ async def show(visit: StaffVisit, listed: ListedSession, state: FormState) -> Re
 
 
 def form_name(form: Mapping[str, str]) -> UUID:
-    """Return the id given to the form when it was first shown. Sent twice, the form creates one session."""
+    """Return the form's id, so that a form sent twice creates one session."""
     try:
         return UUID(form.get("formulaire", ""))
     except ValueError:

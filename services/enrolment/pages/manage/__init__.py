@@ -47,10 +47,7 @@ def add_to(
     provider: "Provider | None",
     sites: Sites,
 ) -> None:
-    """Serve the pages beside the API.
-
-    Without ``provider`` staff log in by token.
-    """
+    """Without ``provider`` staff log in by token."""
     rendering = Rendering(TEMPLATES, service="enrolment", sites=sites, notice="message.html")
     logins = Logins(
         STAFF_AREA, database, tokens, guard, address=address, rendering=rendering, provider=provider
