@@ -6,7 +6,7 @@ import functools
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, TypeVar, cast, overload
+from typing import TYPE_CHECKING, Any, Self, TypeVar, cast, overload
 
 import asyncpg
 from asyncpg.prepared_stmt import PreparedStatement
@@ -45,9 +45,9 @@ _MOST_PREPARED = 200
 """A connection keeps this many statements prepared."""
 _STREAMED = 1_000
 """Rows of a stream that are read at once."""
-_PLAN_ONCE = text(
-    "SELECT set_config('plan_cache_mode', 'force_generic_plan', true), "
-    "set_config('enable_seqscan', 'off', true), set_config('enable_sort', 'off', true)"
+_BEGIN_AND_PLAN_ONCE = (
+    "BEGIN; SET LOCAL plan_cache_mode = force_generic_plan; "
+    "SET LOCAL enable_seqscan = off; SET LOCAL enable_sort = off"
 )
 
 
@@ -120,14 +120,6 @@ class Transaction:
         for metric, number in counted:
             metric.inc(number)
 
-    async def plan_once(self) -> None:
-        """Have each connection plan a statement of this transaction once, without sequential scans and sorts.
-
-        For statements that run all day: to plan them can cost more than to run them. A statement must leave
-        no other way than its index, because it may be planned while its tables are empty (ADR 0067).
-        """
-        await self.execute(_PLAN_ONCE)
-
     async def execute(self, statement: Executable, params: Mapping[str, Any] | None = None) -> Rows:
         if isinstance(statement, TextClause):
             return await self._fetch(statement, params or {})
@@ -189,12 +181,8 @@ class Transaction:
         if self._orm_session is not None:
             await self._orm_session.flush()
 
-    def savepoint(self) -> "asyncpg.transaction.Transaction":
-        """Return a part of this transaction that can be rolled back alone.
-
-        Instances that were read or added in the part stay in the session after a rollback.
-        """
-        return self.driver.transaction()
+    def savepoint(self) -> "Savepoint":
+        return Savepoint(self.driver)
 
     async def close(self) -> None:
         """Return the connection to the pool, or drop it if it is closed or still in a transaction."""
@@ -244,6 +232,28 @@ class Transaction:
             prepared = await self.driver.prepare(sql, record_class=Row)
         self._prepared[sql] = prepared
         return prepared
+
+
+class Savepoint:
+    """A part of a transaction that an error, or :meth:`roll_back`, undoes alone.
+
+    Instances that were read or added in the part stay in the session after a rollback.
+    """
+
+    def __init__(self, driver: "asyncpg.Connection[Row]") -> None:
+        self._driver = driver
+
+    async def __aenter__(self) -> Self:
+        await self._driver.execute("SAVEPOINT part")
+        return self
+
+    async def __aexit__(self, error: type[BaseException] | None, *_: object) -> None:
+        if error is not None:
+            await self.roll_back()
+        await self._driver.execute("RELEASE part")
+
+    async def roll_back(self) -> None:
+        await self._driver.execute("ROLLBACK TO part")
 
 
 @functools.lru_cache(maxsize=4096)
@@ -309,7 +319,7 @@ class Database:
             # The last used connection comes first: its statements are prepared, and no unneeded one is
             # opened.
             pool_use_lifo=True,
-            # asyncpg begins and ends transactions, not SQLAlchemy.
+            # This class begins and ends transactions, not SQLAlchemy.
             isolation_level="AUTOCOMMIT",
             hide_parameters=True,  # parameters are names and addresses, and errors are logged
             pool_timeout=30,
@@ -358,14 +368,18 @@ class Database:
         self.after_commit()
 
     @asynccontextmanager
-    async def quiet_transaction(self) -> AsyncIterator[Transaction]:
-        """Do not call ``after_commit``: the transaction publishes nothing."""
+    async def quiet_transaction(self, *, plan_once: bool = False) -> AsyncIterator[Transaction]:
+        """Do not call ``after_commit``: the transaction publishes nothing.
+
+        With ``plan_once`` each connection plans the statements once, without sequential scans and sorts. For
+        statements that run all day: to plan them can cost more than to run them. A statement must leave no
+        other way than its index, because it may be planned while its tables are empty (ADR 0067).
+        """
         async with self.autocommit() as tx:
-            transaction = tx.driver.transaction()
             try:
-                await transaction.start()
+                await tx.driver.execute(_BEGIN_AND_PLAN_ONCE if plan_once else "BEGIN")
             except BaseException:
-                # asyncpg believes that the transaction began, and would make the next one a savepoint.
+                # The server may have begun it all the same, and the next statements would join it.
                 await asyncio.shield(tx.connection.invalidate())
                 raise
             try:
@@ -376,9 +390,9 @@ class Database:
             except BaseException:
                 # A lost connection cannot roll back, and need not.
                 with contextlib.suppress(*_DRIVER, OSError):
-                    await transaction.rollback()
+                    await tx.driver.execute("ROLLBACK")
                 raise
-            await transaction.commit()
+            await tx.driver.execute("COMMIT")
 
     @asynccontextmanager
     async def autocommit(self) -> AsyncIterator[Transaction]:

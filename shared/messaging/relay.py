@@ -125,8 +125,7 @@ class Relay:
         Raises the error that ended the pass too soon.
         """
         producer = self._producer or await self.start()  # before a bucket is locked, because it may take long
-        async with self._database.quiet_transaction() as tx:
-            await tx.plan_once()
+        async with self._database.quiet_transaction(plan_once=True) as tx:
             # A separate statement, so that the next one sees the rows that the last owner marked.
             lock = {"space": held.LOCK_SPACE, "buckets": BUCKETS, "most": PASS}
             buckets = list(await tx.scalars(_LOCK, lock))

@@ -278,13 +278,13 @@ async def count_changes(tx: Transaction, session_ids: Collection[UUID], *, dry_r
     If there is such a session, or in a dry run, no change is counted. The order of ids prevents deadlocks.
     """
     too_often = set()
-    counts = tx.savepoint()
-    await counts.start()
-    for session_id in sorted(session_ids):
-        counted = hashlib.blake2b(b"changes" + session_id.bytes, digest_size=32).digest()
-        if not await limits.take(tx, counted, CHANGES):
-            too_often.add(session_id)
-    await (counts.rollback() if too_often or dry_run else counts.commit())
+    async with tx.savepoint() as counts:
+        for session_id in sorted(session_ids):
+            counted = hashlib.blake2b(b"changes" + session_id.bytes, digest_size=32).digest()
+            if not await limits.take(tx, counted, CHANGES):
+                too_often.add(session_id)
+        if too_often or dry_run:
+            await counts.roll_back()
     return too_often
 
 

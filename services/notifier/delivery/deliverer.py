@@ -142,8 +142,7 @@ class Deliverer:
 
     async def _claim(self, priorities: Sequence[Priority]) -> tuple[list[Claimed], bool]:
         """Return mails to send now, and whether no more of these priorities are due."""
-        async with self._database.quiet_transaction() as tx:
-            await tx.plan_once()
+        async with self._database.quiet_transaction(plan_once=True) as tx:
             return await claims.claim(
                 tx,
                 self.owner,

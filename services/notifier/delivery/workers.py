@@ -242,8 +242,7 @@ class Workers:
     # ------------------------------------------------------------------------------------- to the database
 
     async def _write_marks(self, marked: Sequence[Claim]) -> set[Claim]:
-        async with self._database.quiet_transaction() as tx:
-            await tx.plan_once()
+        async with self._database.quiet_transaction(plan_once=True) as tx:
             return await claims.mark_data_started(tx, self._owner, marked, lease=DATA_LEASE)
 
     async def _settle(self, settlements: Sequence[Settlement]) -> None:
@@ -251,8 +250,7 @@ class Workers:
         failures = 0
         while True:
             try:
-                async with self._database.quiet_transaction() as tx:
-                    await tx.plan_once()
+                async with self._database.quiet_transaction(plan_once=True) as tx:
                     await claims.settle(tx, self._owner, settlements)
             except Exception as error:
                 if not is_temporary(error):

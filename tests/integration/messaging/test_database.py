@@ -138,7 +138,7 @@ async def test_a_connection_that_the_server_ended_in_the_pool_is_not_used(
 async def test_a_connection_whose_transaction_could_not_begin_is_not_used_again(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """asyncpg would begin a savepoint on it, and what was committed would be lost."""
+    """The server may have begun it, and would undo the next statements with it."""
     used = []
 
     async def time_out(connection: object, *_: object) -> None:
@@ -152,6 +152,26 @@ async def test_a_connection_whose_transaction_could_not_begin_is_not_used_again(
                 pass
     async with database.quiet_transaction() as tx:
         assert tx.driver not in used
+
+
+async def test_a_part_of_a_transaction_is_undone_alone(database: Database) -> None:
+    async with database.quiet_transaction() as tx:
+        await tx.execute(text("CREATE TEMPORARY TABLE scratch (n integer PRIMARY KEY) ON COMMIT DROP"))
+
+        async def insert(*numbers: int) -> None:
+            async with tx.savepoint():
+                for number in numbers:
+                    await tx.execute(text("INSERT INTO scratch VALUES (:number)"), {"number": number})
+
+        async with tx.savepoint():
+            await insert(1)
+            with pytest.raises(DBAPIError):
+                await insert(2, 1)
+        async with tx.savepoint() as part:
+            await insert(3)
+            await part.roll_back()
+            await insert(4)
+        assert await tx.scalars(text("SELECT n FROM scratch ORDER BY n")) == [1, 4]
 
 
 async def test_an_exit_within_a_transaction_leaves_none_open(database: Database) -> None:

@@ -394,11 +394,10 @@ async def test_after_an_outage_a_pass_reads_no_more_than_it_counts_and_sends(
     database: Database, statement: TextClause, parameters: dict[str, Any], number: int
 ) -> None:
     """The planner believes then that most rows are unsent; what was sent since it does not know."""
-    async with database.transaction() as tx:
+    async with database.quiet_transaction(plan_once=True) as tx:
         await tx.execute(_EVENTS_OF_AN_OUTAGE)
         await tx.execute(text("ANALYZE outbox"))
         await tx.execute(text("UPDATE outbox SET sent_at = now() WHERE id % 5000 < 3000"))
-        await tx.plan_once()
         explained = text(f"EXPLAIN (ANALYZE, FORMAT JSON) {statement}")
         [plan] = (await tx.scalars(explained, parameters)).one()
     [reading] = [node for node in nodes(plan["Plan"]) if node.get("Alias") == "outbox"]
@@ -412,12 +411,11 @@ async def test_a_mark_of_few_events_is_planned_once_and_a_mark_of_many_each_time
 ) -> None:
     async with (
         opened(database.url.render_as_string(hide_password=False)) as unused,
-        unused.transaction() as tx,
+        unused.quiet_transaction(plan_once=True) as tx,
     ):
         await tx.execute(_EVENTS_OF_AN_OUTAGE)
         first = text("SELECT id, portal, cursor FROM outbox ORDER BY id LIMIT :number")
         rows = await tx.execute(first, {"number": events})
-        await tx.plan_once()
         await relay._mark(tx, rows)
         prepared = await tx.execute(text("SELECT statement, custom_plans FROM pg_prepared_statements"))
     assert [row.custom_plans for row in prepared if "portal_feed" in row.statement] == [planned]

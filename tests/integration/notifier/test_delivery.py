@@ -153,8 +153,7 @@ async def test_what_is_due_in_weeks_costs_a_claim_nothing(notifier: Notifier) ->
     await notifier.change("ANALYZE mail")
     values = {"owner": uuid4(), "priorities": list(Priority), "lease": timedelta(minutes=1)}
     values |= {"domain": "x.example", "templates": claims._TEMPLATES}
-    async with notifier.database.quiet_transaction() as tx:
-        await tx.plan_once()
+    async with notifier.database.quiet_transaction(plan_once=True) as tx:
         explain = text(f"EXPLAIN (ANALYZE, BUFFERS OFF) {claims._claim_of(200).text}")
         plan = "\n".join((await tx.execute(explain, values)).scalars())
     assert "Index Cond: ((priority = " in plan
@@ -170,8 +169,7 @@ async def test_plans_that_were_made_once_on_an_empty_queue_read_no_whole_queue_l
     async with opened(url) as unused:
         async with unused.autocommit() as alone:
             await alone.driver.execute("VACUUM ANALYZE mail")
-        async with unused.quiet_transaction() as tx:
-            await tx.plan_once()
+        async with unused.quiet_transaction(plan_once=True) as tx:
             await claims.claim(
                 tx, owner, list(Priority), most=100, lease=lease, message_domain="x.example", now=clock.now()
             )
@@ -196,8 +194,7 @@ async def test_a_mark_looks_up_its_own_mails_and_not_all_that_are_claimed(known:
     )
     marked = [claims.Claim(row.mail_id, row.claims) for row in await known.rows(where="recipient < 'A-2'")]
     values = {"owner": owner, "lease": timedelta(minutes=15), **claims._columns(marked)}
-    async with known.database.quiet_transaction() as tx:
-        await tx.plan_once()
+    async with known.database.quiet_transaction(plan_once=True) as tx:
         explain = text(f"EXPLAIN (ANALYZE, BUFFERS OFF) {claims._MARK_DATA_STARTED.text}")
         plan = "\n".join((await tx.execute(explain, values)).scalars())
     assert "rows=12.00" in plan
