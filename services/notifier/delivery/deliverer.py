@@ -19,7 +19,8 @@ log = logging.getLogger(__name__)
 CLAIM = 100
 CLAIM_LEASE = timedelta(minutes=1)
 """Short, so that mails of a killed process are soon free. A longer delivery costs a second claim."""
-POLL_SECONDS = 0.1
+POLL_SECONDS = 0.2
+"""A mail that is due later, or that another process has queued, is found within this time."""
 STOP_SECONDS = 8.0
 """A stop waits this long for mails that the relay is taking."""
 
@@ -127,6 +128,8 @@ class Deliverer:
                 await asyncio.wait([stop, woken], timeout=POLL_SECONDS, return_when=asyncio.FIRST_COMPLETED)
                 if stop.done() or woken.done() or await self._any_due():
                     return
+                if self._workers.idle.is_set():
+                    self.idle.set()
         finally:
             woken.cancel()
 

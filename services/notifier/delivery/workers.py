@@ -49,8 +49,8 @@ for _template in letters.LetterType:
 class Workers:
     """Sends ``number`` mails at once, at most ``per_domain`` of them to one domain (0: no limit).
 
-    ``on_capacity`` is called when no mail is in progress, and when a priority that
-    :meth:`priorities_with_capacity` left out has capacity again.
+    ``on_capacity`` is called when a priority that :meth:`priorities_with_capacity` left out has capacity
+    again.
     """
 
     def __init__(
@@ -172,7 +172,6 @@ class Workers:
         self._in_hand -= 1
         if not self._in_hand:
             self.idle.set()
-            self._on_capacity()
 
     def _report_capacity(self) -> None:
         if self._refused is not None and self._has_capacity_for(self._refused):

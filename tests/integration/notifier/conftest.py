@@ -15,6 +15,7 @@ from sqlalchemy import text
 from typer.testing import CliRunner, Result
 
 from services.notifier import __main__, handlers, jobs
+from services.notifier.delivery import deliverer as claiming
 from services.notifier.delivery.deliverer import Deliverer
 from services.notifier.delivery.pool import SmtpPool
 from services.notifier.delivery.results import Timeouts
@@ -48,6 +49,12 @@ def by_day(monkeypatch: pytest.MonkeyPatch) -> None:
     """No letter waits for the morning, at whatever hour the tests run."""
     monkeypatch.setattr(timing, "MORNING", time.min)
     monkeypatch.setattr(timing, "NIGHT", time.max)
+
+
+@pytest.fixture(autouse=True)
+def without_delay(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A deliverer looks often for mails."""
+    monkeypatch.setattr(claiming, "POLL_SECONDS", 0.01)
 
 
 @asynccontextmanager

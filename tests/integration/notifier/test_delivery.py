@@ -24,7 +24,7 @@ from tests.conftest import Eventually, opened
 from tests.integration.notifier.conftest import Notifier, queue_many, running, until_idle
 from tests.integration.notifier.events import ADDRESS
 from tests.support.smtp import Hang, Reply
-from tests.support.statements import kept_plans
+from tests.support.statements import kept_plans, statements
 from tests.unit.notifier.builders import a_decision, an_agent
 
 
@@ -40,6 +40,20 @@ async def test_a_mail_is_sent_once_and_published(queued: Notifier) -> None:
     assert (event["message_id"], event["template"]) == (row.message_id, "enrolment-confirmed")
     assert "zoe" not in str(event).lower()
     assert await queued.deliver() == 0
+
+
+async def test_only_a_mail_that_is_due_makes_the_queue_claimed(
+    queued: Notifier, eventually: Eventually
+) -> None:
+    later = "UPDATE mail SET state = 'retry', due_at = now() + interval '0.3 seconds'"
+    with statements() as asked:
+        async with running(queued.deliverer()) as idle:
+            await idle()
+            await queued.change(later)
+            await eventually(lambda: queued.are(["sent"]), "sent again once it is due")
+            await idle()
+    assert len(queued.relay.taken) == 2
+    assert sum("SKIP LOCKED" in statement.sql for statement in asked) == 2
 
 
 async def test_a_confirmation_that_failed_until_the_withdrawal_is_never_sent(queued: Notifier) -> None:
