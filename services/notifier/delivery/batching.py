@@ -4,6 +4,8 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Generic, TypeVar
 
+from shared import clock
+
 T = TypeVar("T")
 R = TypeVar("R")
 
@@ -11,12 +13,13 @@ R = TypeVar("R")
 class Batcher(Generic[T, R]):
     """Collects items while a write is in progress; the next write takes all of them.
 
-    Each write first waits ``linger`` seconds for more items.
+    Each write first waits ``linger`` seconds for more items, unless :meth:`hurry` ends the wait.
     """
 
     def __init__(self, write: Callable[[Sequence[T]], Awaitable[R]], *, linger: float = 0) -> None:
         self._write = write
         self._linger = linger
+        self._hurried = asyncio.Event()
         self._waiting: list[tuple[T, asyncio.Future[R]]] = []
         self._writing: asyncio.Task[None] | None = None
 
@@ -28,7 +31,13 @@ class Batcher(Generic[T, R]):
             self._writing = asyncio.create_task(self._write_all())
         return future
 
+    def hurry(self, result: "asyncio.Future[R]") -> None:
+        """Write at once what is collected, if this result is of it. A write in progress is not concerned."""
+        if any(future is result for _, future in self._waiting):
+            self._hurried.set()
+
     async def flush(self) -> None:
+        self._hurried.set()
         while self._writing is not None:
             await asyncio.wait([self._writing])
 
@@ -36,7 +45,8 @@ class Batcher(Generic[T, R]):
         try:
             while self._waiting:
                 if self._linger:
-                    await asyncio.sleep(self._linger)
+                    await clock.pause(self._hurried, self._linger)
+                    self._hurried.clear()
                 batch, self._waiting = self._waiting, []
                 try:
                     result = await self._write([item for item, _ in batch])

@@ -34,8 +34,8 @@ log = logging.getLogger(__name__)
 
 DATA_LEASE = timedelta(minutes=15)
 """Longer than the relay may take for DATA and the final dot together."""
-SETTLE_LINGER_SECONDS = 0.005
-"""Results wait this long for others, because a commit is expensive. A kill leaves them ambiguous."""
+SETTLE_LINGER_SECONDS = 0.05
+"""Results wait this long for others, because a transaction is expensive. A kill leaves them ambiguous."""
 ENOUGH = 50
 """If this many mails are claimed, the next ones stay in the queue for other processes."""
 
@@ -153,8 +153,7 @@ class Workers:
                     await self._give_back(following)
                     self._finish(None)
                 else:
-                    if written is not None:
-                        await written
+                    await self._stored(written)
                     written = self._settlements.put(settlement) if settlement is not None else None
                     self._finish(written)
                 self._queue.finished(following)
@@ -162,7 +161,11 @@ class Workers:
                 if following is not None:
                     self._queue.begun(following)
                 self._report_capacity()
+        await self._stored(written)
+
+    async def _stored(self, written: "asyncio.Future[None] | None") -> None:
         if written is not None:
+            self._settlements.hurry(written)
             await written
 
     def _finish(self, written: "asyncio.Future[None] | None") -> None:

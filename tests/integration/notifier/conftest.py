@@ -16,6 +16,7 @@ from typer.testing import CliRunner, Result
 
 from services.notifier import __main__, handlers, jobs
 from services.notifier.delivery import deliverer as claiming
+from services.notifier.delivery import workers
 from services.notifier.delivery.deliverer import Deliverer
 from services.notifier.delivery.pool import SmtpPool
 from services.notifier.delivery.results import Timeouts
@@ -53,8 +54,9 @@ def by_day(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(autouse=True)
 def without_delay(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A deliverer looks often for mails."""
+    """A deliverer looks often for mails, and gathers results only as long as it does under load."""
     monkeypatch.setattr(claiming, "POLL_SECONDS", 0.01)
+    monkeypatch.setattr(workers, "SETTLE_LINGER_SECONDS", 0.005)
 
 
 @asynccontextmanager
