@@ -5,7 +5,7 @@ import re
 from collections.abc import Sequence
 from datetime import timedelta
 from itertools import pairwise
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 from sqlalchemy import text
@@ -18,6 +18,7 @@ from services.notifier.store.claims import Settlement
 from services.notifier.store.mails import listing
 from services.notifier.tables import MailState
 from shared import clock
+from shared.database import Transaction
 from shared.events.enrolment import AgentEnrolled, EnrolmentWithdrawn
 from shared.events.notifier import EmailSent
 from tests.conftest import Eventually, opened
@@ -54,6 +55,28 @@ async def test_only_a_mail_that_is_due_makes_the_queue_claimed(
             await idle()
     assert len(queued.relay.taken) == 2
     assert sum("SKIP LOCKED" in statement.sql for statement in asked) == 2
+
+
+async def test_a_kill_leaves_at_most_two_mails_of_a_worker_ambiguous(
+    known: Notifier, eventually: Eventually, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    may_store, settle = asyncio.Event(), claims.settle
+
+    async def settle_later(tx: Transaction, owner: UUID, settlements: Sequence[Settlement]) -> None:
+        await may_store.wait()
+        await settle(tx, owner, settlements)
+
+    async def two_are_taken() -> bool:
+        return len(known.relay.taken) == 2
+
+    monkeypatch.setattr(claims, "settle", settle_later)
+    await queue_many(known, 4)
+    async with running(known.deliverer(workers=1)):
+        await eventually(two_are_taken, "the second is sent while the result of the first is stored")
+        for _ in range(20):  # enough for a third
+            assert sorted(await known.states()) == ["claimed"] * 2 + ["data_started"] * 2
+        may_store.set()
+        await eventually(lambda: known.are(["sent"] * 4), "all sent")
 
 
 async def test_a_confirmation_that_failed_until_the_withdrawal_is_never_sent(queued: Notifier) -> None:
