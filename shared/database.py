@@ -3,10 +3,11 @@
 import asyncio
 import contextlib
 import functools
+import re
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Self, TypeVar, cast, overload
+from typing import TYPE_CHECKING, Any, NamedTuple, Self, TypeVar, cast, overload
 
 import asyncpg
 from asyncpg.prepared_stmt import PreparedStatement
@@ -41,6 +42,7 @@ T = TypeVar("T")
 Instance = TypeVar("Instance", bound=SQLModel)
 
 _DIALECT = postgresql.asyncpg.dialect()  # type: ignore[no-untyped-call]  # SQLAlchemy left it untyped
+_PARAMETER = re.compile(r"(?<![:\w]):(\w+)")
 _MOST_PREPARED = 200
 """A connection keeps this many statements prepared."""
 _STREAMED = 1_000
@@ -94,6 +96,11 @@ class Rows(list[Any]):
         return self.one()[0]
 
 
+class Statement(NamedTuple):
+    text: TextClause
+    params: Mapping[str, Any]
+
+
 class Transaction:
     """A transaction that the edge commits (ADR 0016), on one connection.
 
@@ -127,6 +134,20 @@ class Transaction:
         if not isinstance(result, CursorResult):
             return Rows(result)
         return Rows(result if result.returns_rows else (), result.rowcount)
+
+    async def execute_together(self, statements: Sequence[Statement]) -> Rows:
+        """Execute statements that write, in one round trip. Return the result of the last one.
+
+        No statement sees what another one writes, and no two may write the same row.
+        """
+        if len(statements) < 2:
+            return await self.execute(*statements[0]) if statements else Rows(())
+        params = {
+            f"{name}_{number}": value
+            for number, statement in enumerate(statements)
+            for name, value in statement.params.items()
+        }
+        return await self.execute(_together(tuple(statement.text for statement in statements)), params)
 
     @overload
     async def scalars(self, statement: TextClause, params: Mapping[str, Any] | None = None) -> Rows: ...
@@ -254,6 +275,16 @@ class Savepoint:
 
     async def roll_back(self) -> None:
         await self._driver.execute("ROLLBACK TO part")
+
+
+@functools.lru_cache(maxsize=4096)
+def _together(statements: tuple[TextClause, ...]) -> TextClause:
+    """Return one statement. The names of the parameters end in the number of their part."""
+    *first, last = (
+        _PARAMETER.sub(rf":\1_{number}", statement.text) for number, statement in enumerate(statements)
+    )
+    parts = ", ".join(f"part_{number} AS ({part})" for number, part in enumerate(first))
+    return text(f"WITH {parts} {last}")
 
 
 @functools.lru_cache(maxsize=4096)
@@ -505,9 +536,14 @@ async def insert_columns(
 
     A column is a list with a value for each row. Any other value is the same in every row and is sent once.
     """
+    return await tx.execute(*insertion(table, columns, then=then))
+
+
+def insertion(table: type[SQLModel], columns: Mapping[str, Any], *, then: str = "") -> Statement:
+    """Return the statement of :func:`insert_columns`."""
     lists = tuple(name for name, values in columns.items() if isinstance(values, list))
     constants = tuple(name for name in columns if name not in lists)
-    return await tx.execute(_insert_statement(table, lists, then, constants), dict(columns))
+    return Statement(_insert_statement(table, lists, then, constants), columns)
 
 
 def once(values: list[Any]) -> Any:

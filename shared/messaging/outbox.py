@@ -13,7 +13,7 @@ from uuid import UUID, uuid4, uuid5
 
 from sqlalchemy import text
 
-from shared.database import Transaction
+from shared.database import Statement, Transaction
 from shared.events import Event
 from shared.events.catalogue import BespokeRequestAnswered
 from shared.events.cloudevents import Received
@@ -64,6 +64,14 @@ class Outbox:
         """
         if not events:
             return []
+        ids, statement = self.insertion(tx, events)
+        await tx.execute(*statement)
+        return ids
+
+    def insertion(
+        self, tx: Transaction, events: Sequence[Event | OutboxEvent]
+    ) -> tuple[list[UUID], Statement]:
+        """Return the ids of the events, and the statement of :meth:`publish`."""
         registry: PortalsFile | None = tx.info.get(REGISTRY)
         portals = None if registry is None else registry.portals
         outgoing = [event if isinstance(event, OutboxEvent) else OutboxEvent(event) for event in events]
@@ -81,8 +89,7 @@ class Outbox:
             "data": [out.event.model_dump_json() for out in outgoing],
             "route": [routes.setdefault(self._route(out, portals), len(routes)) for out in outgoing],
         }
-        await tx.execute(_INSERT, columns | _columns_of(routes))
-        return ids
+        return ids, Statement(_INSERT, columns | _columns_of(routes))
 
     async def remember(self, tx: Transaction, published: Sequence[Received[Event]]) -> None:
         """Store events that this service has published and lost, as after a restore."""

@@ -96,16 +96,18 @@ async def refuse_unknown(tx: Transaction, waiting_since: datetime, now: datetime
         if isinstance(request, RequestForSeats)
         for agent in request.agents
     ]
-    await enrolments.save(tx, [enrolment for enrolment, _ in refused], now)
     results = [RequestResult(request, State.REFUSED, reason, {}) for request in requests]
-    await store.save_results(tx, results, now)
     decisions = [(refusal_event(enrolment, 0, request.key), request) for enrolment, request in refused]
     outcomes = [
         (outcome, request)
         for request in requests
         if not isinstance(request, RequestForSeats) and (outcome := no_session(request)) is not None
     ]
-    await outbox.publish(tx, [*decisions, *outcomes])
+    statements = [
+        *enrolments.insertions([enrolment for enrolment, _ in refused], now),
+        *outbox.insertions(tx, [*decisions, *outcomes]),
+    ]
+    await store.save_results(tx, results, now, statements)
 
 
 @dataclass(frozen=True, slots=True)

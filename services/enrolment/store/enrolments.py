@@ -14,7 +14,7 @@ from services.enrolment.rules.states import State
 from services.enrolment.store import changes, sessions
 from services.enrolment.store.sessions import session_of
 from services.enrolment.tables import EnrolmentRow, RequestRow, SessionRow
-from shared.database import Row, Transaction, insert_columns, once
+from shared.database import Row, Statement, Transaction, insertion, once
 from shared.events.reasons import Reason
 from shared.events.vocabulary import LATEST, Agent, AgentKey, Employer
 from shared.messaging.portals.registry import OWN_ISSUER, Portal
@@ -160,11 +160,11 @@ async def raise_versions(tx: Transaction, versions: Mapping[UUID, int]) -> None:
     await tx.execute(_RAISE_VERSIONS, {"ids": list(versions), "versions": list(versions.values())})
 
 
-async def save(tx: Transaction, enrolments: Sequence[Enrolment], now: datetime) -> None:
+def insertions(enrolments: Sequence[Enrolment], now: datetime) -> list[Statement]:
+    """Return the statement that inserts or updates the enrolments, if there are any."""
     if not enrolments:
-        return
-    await insert_columns(
-        tx,
+        return []
+    statement = insertion(
         EnrolmentRow,
         {
             "enrolment_id": [enrolment.enrolment_id for enrolment in enrolments],
@@ -190,6 +190,7 @@ async def save(tx: Transaction, enrolments: Sequence[Enrolment], now: datetime) 
         "ticket = excluded.ticket, priority = excluded.priority, hold_until = excluded.hold_until, "
         "updated_at = excluded.updated_at",
     )
+    return [statement]
 
 
 def enrolment_of(row: EnrolmentRow | Row) -> Enrolment:

@@ -9,7 +9,7 @@ from sqlalchemy import text
 
 from services.enrolment.rules.outcomes import PortalOutcome
 from services.enrolment.rules.requests import Request
-from shared.database import Transaction
+from shared.database import Statement, Transaction
 from shared.events import Event
 from shared.events.enrolment import (
     Decision,
@@ -36,13 +36,17 @@ DecisionOrOutcome = tuple[Decision | PortalOutcome, Request | None]
 """The request is None for an event caused by the clock."""
 
 
-async def publish(
+def insertions(
     tx: Transaction, answers: Sequence[DecisionOrOutcome], others: Sequence[Event] = ()
-) -> None:
-    await OUTBOX.publish(tx, [*(answer_event(*answer) for answer in answers), *others])
+) -> list[Statement]:
+    """Return the statement that publishes the events, if there are any. Count the decisions."""
+    if not answers and not others:
+        return []
     decided = Count(_labels(event) for event, _ in answers if isinstance(event, Decision))
     for labels, number in decided.items():
         tx.count(DECISIONS.labels(*labels), number)
+    _, statement = OUTBOX.insertion(tx, [*(answer_event(*answer) for answer in answers), *others])
+    return [statement]
 
 
 def _labels(decision: Decision) -> tuple[str, str]:

@@ -27,7 +27,7 @@ from services.enrolment.rules.requests import (
 )
 from services.enrolment.store import corrections
 from services.enrolment.tables import ERASED, RequestRow
-from shared.database import Transaction, insert_columns, insert_many, once
+from shared.database import Statement, Transaction, insert_many, insertion, once
 from shared.events.vocabulary import AgentKey
 
 
@@ -122,14 +122,19 @@ async def waits(tx: Transaction, agent: AgentKey, moment: datetime) -> bool:
     return bool(await tx.scalar(_WAITS, {**agent._asdict(), "moment": moment}))
 
 
-async def save_results(tx: Transaction, results: Sequence[RequestResult], now: datetime) -> None:
-    """A request that waited has a row already, which is updated."""
+async def save_results(
+    tx: Transaction, results: Sequence[RequestResult], now: datetime, beside: Sequence[Statement]
+) -> None:
+    """Execute what is ``beside`` in the same round trip.
+
+    A request that waited has a row already, which is updated.
+    """
     if not results:
+        await tx.execute_together(beside)
         return
     requests = [result.request for result in results]
     agents = [request.agent_key for request in requests]
-    saved = await insert_columns(
-        tx,
+    own = insertion(
         RequestRow,
         {
             "request_id": [request.request_id for request in requests],
@@ -150,6 +155,7 @@ async def save_results(tx: Transaction, results: Sequence[RequestResult], now: d
         "kind = excluded.kind, outcome = excluded.outcome, reason = excluded.reason, "
         "facts = excluded.facts, body = NULL WHERE request.decided_at IS NULL",
     )
+    saved = await tx.execute_together([*beside, own])
     if saved.rowcount != len(results):
         raise AnsweredMeanwhile(f"{len(results) - saved.rowcount} requests were answered meanwhile")
 

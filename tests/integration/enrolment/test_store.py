@@ -27,6 +27,7 @@ from shared.events.vocabulary import Agent, Status
 from tests.support.builders import CLOSES, DURING, STARTS, a_session, an_agent
 from tests.support.enrolment_on_postgres import New, PostgresSession
 from tests.support.rosters import NANTES, RENNES, agents, an_agent_of
+from tests.support.statements import statements
 
 FAR = {"starts_at": STARTS + timedelta(days=60), "ends_at": STARTS + timedelta(days=61)}
 FOR_RENNES: dict[str, Any] = {"format": "bespoke", "capacity": 12, "audience": {"sirets": [RENNES]}}
@@ -380,3 +381,15 @@ async def test_occupancies_of_sessions_that_nobody_published_restore_nothing(dat
     async with database.transaction() as tx:
         await sessions.restore(tx, {}, {occupancy.session_id: occupancy}, Policy(), DURING)
         assert await tx.scalar(text("SELECT count(*) FROM session")) == 0
+
+
+async def test_the_decisions_of_a_batch_are_written_in_one_round_trip(database: Database) -> None:
+    session = a_session()
+    asking = [SeatRequest(uuid4(), DURING, session.session_id, an_agent(), False) for _ in range(3)]
+    async with database.transaction() as tx:
+        await sessions.apply_states(tx, {session.session_id: session}, Policy(), DURING)
+        with statements() as asked:
+            await requests.process(tx, asking, Policy(), DURING)
+    [written] = [statement.sql for statement in asked if "INSERT" in statement.sql]
+    for write in ("INSERT INTO enrolment", "INSERT INTO request", "INSERT INTO outbox", "UPDATE session"):
+        assert write in written

@@ -12,9 +12,10 @@ from sqlalchemy import text
 from sqlalchemy.dialects.postgresql.asyncpg import AsyncAdapt_asyncpg_dbapi
 from sqlalchemy.exc import DBAPIError
 
-from shared.database import Database, DatabaseUnreachable, is_temporary
+from shared.database import Database, DatabaseUnreachable, Statement, is_temporary
 from tests.conftest import Eventually, opened
 from tests.support.metrics import metric
+from tests.support.statements import execute, statements
 
 
 async def test_days_of_an_interval_have_24_hours_wherever_the_server_is(
@@ -237,3 +238,20 @@ async def test_an_error_of_the_database_quotes_no_parameters(database: Database)
     with pytest.raises(DBAPIError, match="parameters hidden"):
         async with database.transaction() as tx:
             await tx.execute(text("SELECT CAST(:name AS text)"), {"name": "Zoé Durand\0"})
+
+
+@pytest.mark.parametrize("portals", [[], ["a"], ["a", "b", "c"]])
+async def test_statements_that_write_go_together_in_one_round_trip(
+    database: Database, portals: list[str]
+) -> None:
+    add = text("INSERT INTO portal_feed (portal, last) VALUES (:portal, :last) RETURNING portal")
+    with statements() as asked:
+        async with database.transaction() as tx:
+            result = await tx.execute_together(
+                [Statement(add, {"portal": portal, "last": last}) for last, portal in enumerate(portals)]
+            )
+    assert len(asked) == min(len(portals), 1)
+    assert result.scalars() == portals[-1:]
+    assert await execute(database, "SELECT portal, last FROM portal_feed ORDER BY portal") == [
+        (portal, last) for last, portal in enumerate(portals)
+    ]

@@ -16,7 +16,7 @@ from services.enrolment.store import (
     sessions,
 )
 from services.enrolment.store import requests as requests_store
-from shared.database import Transaction
+from shared.database import Statement, Transaction
 
 
 async def save(tx: Transaction, rosters: Collection[SessionRoster]) -> None:
@@ -24,8 +24,6 @@ async def save(tx: Transaction, rosters: Collection[SessionRoster]) -> None:
         return
     now = next(iter(rosters)).now
     changed = [enrolment for roster in rosters for enrolment in roster.changed.values()]
-    await enrolments.save(tx, changed, now)
-    await requests_store.save_results(tx, [result for roster in rosters for result in roster.results], now)
     await changes.save(tx, [change for roster in rosters for change in roster.changes], now)
     recorded = {key: mark for roster in rosters for key, mark in roster.recorded.items()}
     await attendance.save(tx, recorded, now)
@@ -33,17 +31,22 @@ async def save(tx: Transaction, rosters: Collection[SessionRoster]) -> None:
     await question_answers.save(tx, answered)
     await last_nominations.save(tx, rosters)
     occupancies = [event for roster in rosters if (event := roster.occupancy()) is not None]
-    await _save_sessions(tx, rosters)
     await session_changes.add(
         tx, {roster.session.session_id: roster.parts_changed for roster in rosters if roster.parts_changed}
     )
     decisions = [decision for roster in rosters for decision in roster.decisions]
     outcomes = [outcome for roster in rosters for outcome in roster.outcomes]
     notices = [notice for roster in rosters for notice in roster.notices]
-    await outbox.publish(tx, [*decisions, *outcomes], [*occupancies, *notices])
+    statements = [
+        *enrolments.insertions(changed, now),
+        _update_of_sessions(rosters),
+        *outbox.insertions(tx, [*decisions, *outcomes], [*occupancies, *notices]),
+    ]
+    results = [result for roster in rosters for result in roster.results]
+    await requests_store.save_results(tx, results, now, statements)
 
 
-async def _save_sessions(tx: Transaction, rosters: Collection[SessionRoster]) -> None:
+def _update_of_sessions(rosters: Collection[SessionRoster]) -> Statement:
     columns = {
         "session_id": [roster.session.session_id for roster in rosters],
         "version": [roster.session.version for roster in rosters],
@@ -71,7 +74,7 @@ async def _save_sessions(tx: Transaction, rosters: Collection[SessionRoster]) ->
             for roster in rosters
         ],
     }
-    await tx.execute(_SAVE_SESSIONS, columns)
+    return Statement(_SAVE_SESSIONS, columns)
 
 
 _SAVE_SESSIONS = text(
