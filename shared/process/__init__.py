@@ -214,7 +214,7 @@ class Process:
             await broker.stop()
 
     def _asyncapi(self) -> dict[str, Any]:
-        """Make the document from a broker that never runs: FastStream would rebuild the handlers of ours."""
+        """Use a broker that never runs: FastStream would rebuild the handlers of the running one."""
         broker, _ = faststream.new_broker(self.settings, self.router, self.database, self.context, self.admit)
         return asyncapi.document(broker, self.router)
 

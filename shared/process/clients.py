@@ -123,7 +123,7 @@ class ImpatientProtocol(HttpToolsProtocol):
         return cycle is None or cycle.response_complete
 
     def _may_say_why(self) -> bool:
-        """An answer now would belong to the late head or body."""
+        """Return whether an answer sent now would belong to the late head or body."""
         if self._in_head:
             return self._is_answered()
         cycle = self._cycle()

@@ -13,7 +13,7 @@ class CannotListen(Exception):
 
 
 class Server(uvicorn.Server):
-    """uvicorn without its signal handlers, because the process stops its parts in order.
+    """uvicorn without signal handlers, because the process stops its parts in order.
 
     ``proxies`` are trusted to name the visitor in X-Forwarded-For.
     """

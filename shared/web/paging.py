@@ -86,7 +86,7 @@ async def part_around(
 ) -> Part[ListedRow]:
     """Return rows after ``after``, else before ``before``, else the first ones.
 
-    ``load`` gives, in order, at most ``limit`` rows next after ``after``, or last before ``before``.
+    ``load`` gives, in order, at most ``limit`` rows after ``after``, or the last before ``before``.
     """
     if after is None and before is not None:
         found = await load(after=None, before=before, limit=size + 1)

@@ -48,7 +48,8 @@ def cacheable(
     """Return the body with its validators, or 304.
 
     The ETag is weak because the page may be compressed on its way. Give ``modified`` only if it is exact,
-    never for a list that time shortens. HTTP dates have seconds, so it is sent once that second is over.
+    never for a list that time shortens. HTTP dates count whole seconds, so ``modified`` is sent only once its
+    second is over.
     """
     content = body.encode() if isinstance(body, str) else body
     etag = f'W/"{hashlib.blake2b(content, digest_size=12).hexdigest()}"'

@@ -23,7 +23,7 @@ from local.people import Agent, Authority, plain
 from local.year.acts import VERBS, Year, iso, whole_days
 
 MARK = "an25"
-"""Each identifier and address of the year contains it, so other rows are about nobody of the year."""
+"""Each identifier and address of the year contains it. A row without it is about nobody of the year."""
 PUBLISHED = "2025-02-27 10:00"
 OPENS = "2025-03-03 09:00"
 _OPTION = re.compile(r"([a-z_]+)=(.*)")

@@ -17,7 +17,7 @@ from shared.web.form_errors import FormError
 from shared.web.forms import moment_in
 
 TOWN = "{ville}"
-"""The town replaces it in a title; without it the town follows the title."""
+"""The town replaces this in a title. A title without it ends with the town."""
 PUBLISHED = "publier"
 TICKED = "oui"
 _ROW_FIELDS = {

@@ -39,7 +39,7 @@ DEFAULT_KEPT_DAYS = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Publisher:
-    """Who publishes and hosts the pages, or None (loi n° 2004-575 du 21 juin 2004)."""
+    """The publisher and the host of the pages (loi n° 2004-575 du 21 juin 2004)."""
 
     name: str | None = None
     address: str | None = None

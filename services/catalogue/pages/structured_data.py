@@ -25,7 +25,7 @@ _CNFPT = {
 
 
 def event(site: Site, listed: ListedSession, offer: Offer, now: datetime) -> Markup:
-    """The offer does not say that the session is free, so the event does not either."""
+    """The offer does not say that the session is free of charge, so the event does not either."""
     session, plan = listed.session, listed.session.plan
     known = availability(session, listed.occupancy, now)
     data = _instance(site, session) | {

@@ -78,7 +78,7 @@ _FROM = {
     BespokeAnswer.AGREED: (BespokeState.QUALIFIED, BespokeState.PROPOSED),
     BespokeAnswer.DECLINED: (BespokeState.RECEIVED, BespokeState.QUALIFIED, BespokeState.PROPOSED),
 }
-"""An agreement and a refusal are final; a proposal is not."""
+"""An agreement or a refusal is final; a proposal is not."""
 
 
 def acknowledged(request: BespokeRequest) -> BespokeRequestReceived | None:

@@ -39,7 +39,7 @@ LETTER_DAYS = ("joining_days_before", "reminder_days_before", "last_reminder_day
 class Terms(ContractModel):
     """The defaults of an offer's sessions.
 
-    The formats' rules of DOMAIN are data here: code decides none of them.
+    The rules of each format (docs/domain.md) are data here: no code decides them.
     """
 
     timezone: Timezone = "Europe/Paris"

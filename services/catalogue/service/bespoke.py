@@ -65,7 +65,7 @@ async def hand_over(acting: Acting, bespoke_id: UUID, advisor: Contact, reading:
 async def close_of(tx: Transaction, addresses: Collection[str], until: datetime) -> None:
     """Close the open requests of a person to be erased, because they can have no answer.
 
-    Requests erased because their time is over end without an event.
+    Requests that are erased because their retention is over end without an event.
     """
     await OUTBOX.publish(
         tx, [rules.closed(request) for request in await bespoke.open_of(tx, addresses, until)]
@@ -81,7 +81,7 @@ async def show(acting: Acting, bespoke_id: UUID, reading: Reading, *, lock: bool
 
 
 async def find(tx: Transaction, bespoke_id: UUID) -> BespokeRequest | None:
-    """The caller shows no person, so no read is recorded."""
+    """No person is shown, so no read is recorded."""
     return await bespoke.by_id(tx, bespoke_id)
 
 
@@ -124,7 +124,7 @@ class BespokeColumn:
 
 
 async def board(acting: Acting, most: int) -> list[BespokeColumn]:
-    """The board shows no requester, so no read is recorded."""
+    """No requester is shown, so no read is recorded."""
     viewer = acting.viewer
     numbers = await bespoke.counts(acting.tx, viewer)
     return [

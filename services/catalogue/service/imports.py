@@ -58,10 +58,7 @@ def read(content: bytes, *, may_be_workbook: bool = False) -> SheetContent:
 async def apply(
     tx: Transaction, who: Principal, content: SheetContent, background: Background, *, dry_run: bool
 ) -> Imported:
-    """A dry run locks no session.
-
-    ``background`` runs the decision about all lines, which may take some seconds.
-    """
+    """A dry run locks no session. ``background`` runs the decision, which may take some seconds."""
     known = {offer.offer_id: offer for offer in await offers.every(tx)}
     targets = await _targets(tx, who, content.lines)
 

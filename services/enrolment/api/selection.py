@@ -30,7 +30,7 @@ router = APIRouter(prefix="/api/v1", tags=["organisers"], route_class=TokenFirst
 
 @router.put("/sessions/{session_id}/selection", summary="Decide the selection")
 async def select(session_id: UUID, ranking: Ranking, by: ActingOrganiser) -> Selected:
-    """Final, for all candidates at once: the ranked fill the seats in order, then the waiting list."""
+    """Final, for all candidates at once: ranked candidates fill the seats in order, then the waiting list."""
     ranked = [named_agent(candidate) for candidate in ranking.ranked]
     not_selected = [named_agent(candidate) for candidate in ranking.not_selected]
     try:

@@ -25,8 +25,8 @@ log = logging.getLogger(__name__)
 async def withdraw(tx: Transaction, received: Sequence[Received[Event]], policy: Policy) -> None:
     """Withdraw agents to be erased from all their sessions.
 
-    The job (:func:`give_up`) withdraws from earlier requests that are read later, and from sessions that fail
-    here.
+    The job (:func:`give_up`) does the rest: enrolments by earlier requests that are read later, and sessions
+    that fail here.
     """
     until = {
         agent: record.received_at for record in received if (agent := erasure.agent_of(record)) is not None

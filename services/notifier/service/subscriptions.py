@@ -140,7 +140,7 @@ async def _has_room(tx: Transaction, agent: AgentKey, address: str, moment: date
 
 
 async def _end(tx: Transaction, agent: AgentKey, interests: Collection[str] | None, moment: datetime) -> None:
-    """End subscriptions requested by that moment. None ends all. Forget a subscriber without any."""
+    """End subscriptions (None: all) that were requested by ``moment``. Forget a subscriber without any."""
     found = await subscriptions.find_agent(tx, agent)
     if found is not None:
         older = await subscriptions.asked_for_by(tx, found, moment)

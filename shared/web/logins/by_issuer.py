@@ -98,7 +98,7 @@ class IssuerPages:
         return response
 
     async def come_back(self, request: Request) -> Response:
-        """The page redirects itself: browsers send no same-site cookie on a redirect from another site."""
+        """A page leads on: browsers send no same-site cookie on a redirect from another site."""
         attempt = await self._kept.take(request)
         if attempt is None:
             await self._guard.refuse(request, SecurityEvent.LOG_IN)

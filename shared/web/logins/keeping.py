@@ -103,7 +103,7 @@ class KeptLogins:
     async def _open(self, request: Request, row: LoginRow) -> None:
         """Replace the browser's former log-in, so that its cookie becomes worthless.
 
-        If the same person was logged in, the forms of other tabs stay valid.
+        Forms of the same person in other tabs stay valid.
         """
         former = await self.of(request)
         if former is not None and former.row.owner == row.owner:
