@@ -12,6 +12,7 @@ import aiosmtplib
 import httpx
 import pytest
 
+from local.mailbox.reception import MAX_MAIL_BYTES
 from local.mailbox.server import MailboxServer
 
 HOSTILE = (
@@ -105,6 +106,32 @@ def test_a_line_that_real_servers_refuse_is_refused(mailbox: MailboxServer) -> N
     with smtplib.SMTP(mailbox.smtp_host, mailbox.smtp_port) as client:
         with pytest.raises(smtplib.SMTPDataError, match="Line too long"):
             client.sendmail("a@b.fr", ["c@d.fr"], "Subject: x\r\n\r\n" + "x" * 1_500)
+        client.sendmail("a@b.fr", ["c@d.fr"], "Subject: la suite\r\n\r\nx")
+
+
+def test_commands_may_be_sent_at_once_and_after_a_mail(mailbox: MailboxServer) -> None:
+    before = len(mailbox.mails())
+    transaction = b"MAIL FROM:<a@b.fr>\r\nRCPT TO:<c@d.fr>\r\nDATA\r\n"
+    with smtplib.SMTP(mailbox.smtp_host, mailbox.smtp_port, timeout=10) as client:
+        client.ehlo()
+        assert client.has_extn("PIPELINING")
+
+        def codes(sent: bytes, replies: int) -> list[int]:
+            client.send(sent)
+            return [client.getreply()[0] for _ in range(replies)]
+
+        assert codes(transaction, 3) == [250, 250, 354]
+        assert codes(b"un\r\n.\r\n" + transaction, 4) == [250, 250, 250, 354]
+        assert codes(b".\r\n" + transaction.replace(b"<c@d.fr>", b""), 4) == [250, 250, 501, 503]
+    head = b"Return-Path: <a@b.fr>\r\nDelivered-To: c@d.fr\r\n"
+    assert [mail.read_bytes() for mail in mailbox.mails()[before:]] == [head + b"un\r\n", head]
+
+
+def test_a_mail_that_is_too_large_is_refused_and_the_next_one_taken(mailbox: MailboxServer) -> None:
+    with smtplib.SMTP(mailbox.smtp_host, mailbox.smtp_port) as client:
+        client.helo()  # without EHLO the client does not say the size before
+        with pytest.raises(smtplib.SMTPDataError, match="too much mail data"):
+            client.sendmail("a@b.fr", "c@d.fr", b"x" * MAX_MAIL_BYTES)
         client.sendmail("a@b.fr", ["c@d.fr"], "Subject: la suite\r\n\r\nx")
 
 
