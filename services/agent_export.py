@@ -44,7 +44,7 @@ class ServicePart:
 
     @property
     def kept(self) -> list[KeptTable]:
-        """Return the tables, enrolments first and technical ones last.
+        """Enrolments come first, technical tables last.
 
         The register may have several entries for one table. Each row is shown, without our own numbers.
         """

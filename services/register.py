@@ -65,10 +65,7 @@ def document() -> str:
 
 
 def page() -> str:
-    """Return the part of ``/donnees-personnelles`` about kept data, in French.
-
-    The installation's settings give the periods.
-    """
+    """The installation's settings give the periods."""
     lines = ["{# Written by make contracts from services/*/personal_data.py. #}", _DAYS]
     for title, held_here in _parts():
         lines += ["<section>", f"<h3>{title}</h3>"]

@@ -328,8 +328,7 @@ def add_operations(api: FastAPI, probes: Probes) -> None:
 def add_asyncapi(api: FastAPI, document: Callable[[], dict[str, Any]]) -> None:
     """Make the document for its first reader: it would take a tenth of each start, and 5 MB.
 
-    An annotation that FastStream cannot describe would fail only then, so the contract tests make the
-    documents of all services.
+    An annotation that FastStream cannot describe fails only then: the contract tests find it.
     """
     document = functools.cache(document)
     being_made = threading.Lock()

@@ -75,10 +75,10 @@ class ThemeRow(_Row, table=True):
 
 @_searchable
 class SessionRow(_Row, table=True):
-    """A session: its plan, its decision (``status``) and the clock's announcements.
+    """Phase and enrolment are never stored.
 
-    Phase and enrolment are never stored. ``loaded`` is the plan and presentation as the files last gave them,
-    so that a load undoes no later change. ``search_vector`` also has the words of the offer.
+    ``loaded`` is the plan and presentation as the files last gave them, so that a load undoes no later
+    change. ``search_vector`` also has the words of the offer.
     """
 
     __tablename__ = "session"

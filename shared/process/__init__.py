@@ -53,7 +53,7 @@ Worker = Callable[[asyncio.Event], Awaitable[None]]
 
 @dataclass
 class Process:
-    """One service, wired but not yet running. ``app.py`` of each service builds one.
+    """One service, wired but not yet running.
 
     ``admit`` reads the records of ``portals``; ``context`` has values of handlers' parameters. Every
     ``follow_seconds`` it stores until when the topics that it ``follows`` are read; ``on_published`` is

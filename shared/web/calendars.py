@@ -21,7 +21,7 @@ class Person:
 
 @dataclass(frozen=True)
 class Details:
-    """The part of an event that is the same for all attendees. Its lines are written once.
+    """The part that is the same for all attendees. Its lines are written once.
 
     ``busy``: the reader has a seat, so the time is taken; never for a MOOC, which agents follow at their own
     pace. ``tentative``: the reader has no seat yet. A field that is None is not written.

@@ -93,10 +93,10 @@ def beginning(instant: datetime, timezone: str) -> str:
 
 @functools.lru_cache(maxsize=10_000)
 def period(start: datetime, end: datetime, timezone: str) -> str:
-    """Return a period; ``end`` is exclusive.
+    """``end`` is exclusive.
 
-    Whole days are written as days: midnight of 17 March to midnight of 12 April is ``du lundi 17 mars 2025
-    au vendredi 11 avril 2025``.
+    Whole days are written as days: midnight of 17 March to midnight of 12 April is ``du lundi 17 mars 2025 au
+    vendredi 11 avril 2025``.
     """
     first, last = start.astimezone(ZoneInfo(timezone)), end.astimezone(ZoneInfo(timezone))
     if _is_midnight(first) and _is_midnight(last) and last > first:

@@ -15,7 +15,7 @@ from shared.limits import Rate
 MOST_WAITING = 5
 """A sheet of 20,000 lines takes some seconds."""
 SENT = Rate(64 * 1024, 3600)
-"""The limit is in KiB for an organiser, trials included: some forty sheets of 20,000 short lines."""
+"""KiB of an organiser, trials included: some forty sheets of 20,000 short lines."""
 _BUSY_SECONDS = 10
 _THREAD = ThreadPoolExecutor(max_workers=1, thread_name_prefix="sheets")
 """Several sheets at once are no faster, and the shared threads are for short work."""

@@ -31,11 +31,10 @@ class BespokeState(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BespokeRequest:
-    """An authority's request to a delegation, by a portal.
+    """``bespoke_id`` is the ``request_id``, unless another portal's request has it.
 
-    ``bespoke_id`` is the ``request_id``, unless another portal's request has it. ``requester`` and
-    ``message`` are None once they are erased: then no answer is possible. ``answer`` is the last message to
-    the authority; ``messages`` are all, by the version of the request.
+    ``requester`` and ``message`` are None once they are erased: then no answer is possible. ``answer`` is the
+    last message to the authority; ``messages`` are all, by the version of the request.
     """
 
     bespoke_id: UUID

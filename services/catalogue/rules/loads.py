@@ -32,10 +32,7 @@ def load(planned: Session, known: Session | None, now: datetime) -> Done | Refus
 
 
 def load_offer(given: Offer, known: Offer | None) -> Offer:
-    """Change the fields and terms that changed in the files since the last load.
-
-    ``known`` is None for a new offer.
-    """
+    """Change what changed in the files since the last load. ``known`` is None for a new offer."""
     if known is None:
         return replace(given, loaded=given)
     before = known.loaded or known

@@ -58,10 +58,7 @@ async def correct(acting: Acting, resource_id: UUID, change: ResourceChange) -> 
 
 
 async def withdraw(acting: Acting, resource_id: UUID) -> Resource:
-    """Empty title and summary, which may be the mistake.
-
-    A load of the offer's files leaves the resource withdrawn.
-    """
+    """Empty title and summary, which may be the mistake."""
     before = await _lock_own(acting, resource_id)
     after = replace(before, title="", summary=None, withdrawn_at=clock.now(), version=before.version + 1)
     await resources.publish(acting.tx, [(before, after)], actor=acting.name)

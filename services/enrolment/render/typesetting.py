@@ -1,7 +1,7 @@
 """Typesets texts as PDF/A-2a (archives) and PDF/UA-1 (accessibility). Equal texts give equal bytes.
 
-Import it only where a PDF is made: its library takes 7 MB. A library that cannot be loaded shows only then,
-so ``tests/unit/enrolment/test_certificates.py`` makes a PDF with the locked version.
+Import it only where a PDF is made: its library takes 7 MB. So only
+``tests/unit/enrolment/test_certificates.py`` shows that the locked version can be loaded.
 """
 
 import functools

@@ -36,7 +36,7 @@ from shared.events.reasons import Reason
 
 
 def decide(rosters: Mapping[UUID, SessionRoster], requests: Sequence[Request]) -> None:
-    """Process ``requests``, given in order of receipt, at the time ``now`` of their rosters.
+    """Process ``requests`` (in order of receipt) at the ``now`` of their rosters.
 
     Expired offers are not ended here: a reply that was sent in time may still be unread.
     """

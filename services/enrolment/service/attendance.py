@@ -21,9 +21,9 @@ async def record(
     session_id: UUID,
     records: Sequence[tuple[NamedAgent, int | None, Attendance]],
 ) -> None:
-    """Record all attendance records, or none.
+    """All records count, or none. Modules count from 1; None is the only module.
 
-    Modules count from 1; None is the only module. Raises ``NotFound``, ``InvalidRecords``.
+    Raises ``NotFound``, ``InvalidRecords``.
     """
     session = await lock_own(acting.tx, session_id, acting.who)
     only_module = 0 if len(session.modules) <= 1 else -1  # with several modules the record must name one

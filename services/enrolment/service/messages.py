@@ -35,7 +35,7 @@ async def plan(
     *,
     dry_run: bool,
 ) -> PlannedMessage:
-    """Store a message to be sent at ``send_at``. With ``dry_run`` only check it.
+    """With ``dry_run`` only check the message.
 
     The same message sent twice within a minute, as by two clicks, is stored once. Raises ``NotFound``,
     ``MessageNotTaken``.

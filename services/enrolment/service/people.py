@@ -94,7 +94,7 @@ class PersonInSession:
 
 
 async def find(tx: Transaction, typed: str, organiser: Principal, reading: Reading) -> FoundPeople:
-    """Find people, the last session first.
+    """The last session comes first.
 
     The read is recorded for each person found, or as a read of nobody. The search text is not stored.
     """

@@ -13,7 +13,7 @@ async def oldest(tx: Transaction) -> UUID | None:
 
 
 async def next_slice(tx: Transaction, *, most: int) -> int | None:
-    """Notify the next agents of the oldest change. Returns their number, or None if no change is left."""
+    """Return the number of notified agents, or None if no change is left."""
     session_id = await session_changes.oldest(tx)
     if session_id is None:
         return None

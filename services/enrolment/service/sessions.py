@@ -26,10 +26,7 @@ async def apply_states(
     now: datetime,
     published: Mapping[UUID, SessionOccupancyChanged] = _NOTHING,
 ) -> None:
-    """Apply newer states, and decide the consequences for enrolments and waiting requests.
-
-    ``published`` has the last published occupancies of sessions that may have lost their row.
-    """
+    """``published`` has the last published occupancies of sessions that may have lost their row."""
     rows = {
         session_id: row
         for session_id, row in (await sessions.lock_new(tx, newest)).items()

@@ -1,7 +1,7 @@
-"""A form sent after its log-in ended: the browser carries it through the next log-in, then sends it again.
+"""A form sent after its log-in ended: the browser carries it through the next log-in.
 
-Nothing of it is stored. Only our own pages carry it. The person logged in then sends it by a button. The page
-of a final act shows its consequences again.
+Nothing of it is stored. Only our own pages carry it. The person then sends it by a button. The page of a
+final act shows its consequences again.
 """
 
 from collections.abc import Callable, Sequence
