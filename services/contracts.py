@@ -1,4 +1,4 @@
-"""The contracts as documents: JSON Schemas and AsyncAPI 3.0 in ``docs/asyncapi``, and the refusal reasons.
+"""Documents made from the code: JSON Schemas, AsyncAPI 3.0, refusal reasons and permissions.
 
 ``python -m services.contracts write`` writes them, and refuses if a v1 contract would break. ``check`` fails
 if a stored document differs from the code.
@@ -21,6 +21,7 @@ from shared.events.reasons import Reason
 from shared.messaging import asyncapi
 from shared.messaging.broker import KafkaSettings
 from shared.messaging.faststream import new_broker
+from shared.permissions import Caller, Permission, Role
 from shared.web.french import capitalised
 
 ROUTERS = {router.service: router for router in (catalogue.router, enrolment.router, notifier.router)}
@@ -37,6 +38,26 @@ French and English.
 | code | meaning | decided by | in French | since |
 |---|---|---|---|---|"""
 
+PERMISSIONS = FOLDER.parent / "permissions.md"
+
+_PERMISSIONS_HEAD = """# Permissions
+
+`make contracts` writes this table from `shared/permissions.py`. Each page and each operation names a row,
+and lets in only the callers of that row. A cell says where:
+
+- *everywhere*;
+- *delegation*: in the delegation of the token or log-in, or everywhere if it names none;
+- *all delegations*: only with a token or log-in that names no delegation;
+- *own*: a portal for the agents of its issuer, a reader for what the link is about;
+- *trial*: only with `PARCOURS_TRIAL=1`.
+
+What belongs to another delegation or portal is answered like what does not exist. A *reader* has the signed
+link of a letter.
+
+| permission | action | anybody | reader | portal | organiser | support | admin |
+|---|---|---|---|---|---|---|---|"""
+_CALLERS = (*Caller, Role.ORGANISER, Role.SUPPORT, Role.ADMIN)
+
 _NO_DATABASE = "postgresql://nobody@localhost/nowhere"
 _ANY_KAFKA = KafkaSettings(kafka_bootstrap_servers="kafka:9092")
 
@@ -45,7 +66,16 @@ def documents(folder: Path = FOLDER) -> dict[Path, str]:
     schemas = {folder / "schemas" / f"{event.TYPE}.json": _text(schema(event)) for event in EVENTS}
     services = {folder / f"{service}.json": _text(asyncapi_of(service)) for service in ROUTERS}
     portal = {folder / "portal.json": _text(asyncapi.portal_document(_examples()))}
-    return schemas | services | portal | {REASONS: _reasons(), PORTAL_REASONS: _portal_reasons()}
+    return (
+        schemas
+        | services
+        | portal
+        | {
+            REASONS: _reasons(),
+            PORTAL_REASONS: _portal_reasons(),
+            PERMISSIONS: _permissions(),
+        }
+    )
 
 
 def _reasons() -> str:
@@ -55,6 +85,16 @@ def _reasons() -> str:
         for reason in Reason
     ]
     return "\n".join([_REASONS_HEAD, *rows, ""])
+
+
+def _permissions() -> str:
+    rows = [
+        f"| `{permission.name.lower()}` | {permission.value.action} {permission.value.object} | "
+        + " | ".join(permission.value.callers.get(caller, "") for caller in _CALLERS)
+        + " |"
+        for permission in Permission
+    ]
+    return "\n".join([_PERMISSIONS_HEAD, *rows, ""])
 
 
 def _portal_reasons() -> str:

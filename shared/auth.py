@@ -6,7 +6,6 @@ Only hashes are stored. A token is 32 random bytes, so a plain SHA-256 is safe.
 import hashlib
 import json
 from collections.abc import Awaitable, Callable, Coroutine, Iterator
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, Self
 
@@ -30,6 +29,7 @@ from shared.events.vocabulary import Delegation
 from shared.guard import Guard
 from shared.http import Problem
 from shared.openapi import bearer
+from shared.permissions import WITHIN_DELEGATION, Permission, Role, names
 from shared.published_secrets import is_published_digest
 from shared.reloaded import ReloadedFile
 from shared.security_log import SecurityEvent, is_anothers
@@ -41,14 +41,6 @@ FILE_IS_VALID = Gauge(
 
 ID = 12
 """The security log tells tokens and log-ins apart by this many characters of a digest."""
-
-
-class Role(StrEnum):
-    """An admin may do what every other role may, everywhere."""
-
-    ADMIN = "admin"
-    ORGANISER = "organiser"
-    SUPPORT = "support"
 
 
 class _Owner(BaseModel):
@@ -69,6 +61,9 @@ class Principal(_Owner):
     def in_security_log(self) -> str:
         """Name a role and a token, never a person."""
         return f"{self.role}:{self.token_id}"
+
+    def may(self, permission: Permission) -> bool:
+        return permission.allows(self.role, self.delegation)
 
     def may_act_for(self, delegation: str) -> bool:
         return self.delegation is None or self.delegation == delegation
@@ -94,9 +89,9 @@ class TokenEntry(_Owner):
     @model_validator(mode="after")
     def _says_where(self) -> Self:
         """Refuse a delegation that is missing, misspelt or not enforced: its owner would act everywhere."""
-        if self.role is Role.ORGANISER and "delegation" not in self.model_fields_set:
-            raise ValueError("an organiser's token names its delegation (null: of all)")
-        if self.role is not Role.ORGANISER and self.delegation is not None:
+        if self.role in WITHIN_DELEGATION and "delegation" not in self.model_fields_set:
+            raise ValueError(f"a token of role {self.role} names its delegation (null: of all)")
+        if self.role not in WITHIN_DELEGATION and self.delegation is not None:
             raise ValueError(f"a token of role {self.role} acts everywhere, and cannot have a delegation")
         if self.delegation is not None and self.delegation not in set(Delegation):
             raise ValueError(f"there is no delegation {self.delegation!r}")
@@ -155,29 +150,41 @@ class Tokens:
 _ENTRIES = TypeAdapter(list[TokenEntry])
 
 
-def requires(*roles: Role, documented: str = "API_TOKENS_FILE") -> Callable[[Request], Awaitable[Principal]]:
-    """Return a FastAPI dependency: the owner of the token, with one of ``roles`` or admin.
+def requires(
+    permission: Permission, *, documented: str = "API_TOKENS_FILE"
+) -> Callable[[Request], Awaitable[Principal]]:
+    """Return a FastAPI dependency: the owner of the token, who has the permission.
 
     ``documented`` describes the tokens in OpenAPI. Raises a 401 or 403 :class:`~shared.http.Problem`.
     """
     token_of_staff = bearer(documented, "StaffToken")
 
+    @names(permission)
     async def authenticated(
         request: Request,
         _documented: Annotated[HTTPAuthorizationCredentials | None, Depends(token_of_staff)] = None,
     ) -> Principal:
-        tokens: Tokens = request.app.state.tokens
-        token = bearer_token(request)
-        principal = None if token is None else tokens.owner_of(token)
-        if principal is None:
-            await refuse_token(request)
-            raise token_needed("API_TOKENS_FILE")
-        let_in(request, principal.in_security_log)
-        if principal.role is not Role.ADMIN and principal.role not in roles:
-            raise not_for_role(principal)
+        principal = await owner_of_token(request)
+        if not principal.may(permission):
+            raise not_allowed(principal, permission)
         return principal
 
     return authenticated
+
+
+async def owner_of_token(request: Request, file: str = "API_TOKENS_FILE") -> Principal:
+    """Return the member of staff who has the request's token. The tokens are ``app.state.tokens``.
+
+    Raises a 401 :class:`~shared.http.Problem`.
+    """
+    tokens: Tokens = request.app.state.tokens
+    token = bearer_token(request)
+    principal = None if token is None else tokens.owner_of(token)
+    if principal is None:
+        await refuse_token(request)
+        raise token_needed(file)
+    let_in(request, principal.in_security_log)
+    return principal
 
 
 MOST_NAMES = 100_000
@@ -249,5 +256,8 @@ def token_needed(file: str) -> Problem:
     )
 
 
-def not_for_role(principal: Principal) -> Problem:
+def not_allowed(principal: Principal, permission: Permission) -> Problem:
+    if principal.delegation is not None and permission.allows(principal.role, None):
+        detail = f"This token acts for {principal.delegation}; a token of all delegations may do this."
+        return Problem(403, "Not your delegation", detail)
     return Problem(403, "Not for this role", f"A token of role {principal.role} may not do this.")

@@ -19,10 +19,11 @@ from pydantic_settings import BaseSettings
 from sqlalchemy import BigInteger, Column, Identity, Index, MetaData, select, text
 from sqlmodel import Field, SQLModel, col
 
-from shared.auth import Principal, Role
+from shared.auth import Principal
 from shared.database import Timestamp, Transaction, insert_many, new_registry
 from shared.events.vocabulary import AgentKey
 from shared.http import Problem
+from shared.permissions import Role
 from shared.personal_data import BY_ADDRESS, PersonalData, Register, Retention, Whose
 
 KEPT_AT_LEAST = timedelta(days=180)

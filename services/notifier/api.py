@@ -12,12 +12,13 @@ from services.notifier.render import Renderer
 from services.notifier.service import mails as mails_service
 from services.notifier.service import notices
 from services.notifier.tables import MailRow, MailState
-from shared.auth import Principal, Role, TokenFirst, Tokens, requires
+from shared.auth import Principal, TokenFirst, Tokens, requires
 from shared.database import Database
 from shared.events.enrolment import MessageAudience
 from shared.events.vocabulary import Instant, IssuerName, MessageText, Url
 from shared.guard import Guard
 from shared.http import PROBLEMS, Problem, add_routers, new_api
+from shared.permissions import Permission
 from shared.read_log import PurposeHeader, Reading, reading_of
 from shared.web.paging import page_of, position
 
@@ -30,9 +31,12 @@ def _database(request: Request) -> Database:
 
 
 NotifierDatabase = Annotated[Database, Depends(_database)]
-Staff = Annotated[Principal, Depends(requires(Role.SUPPORT, documented="API_TOKENS_FILE: support or admin"))]
+_SUPPORT = "API_TOKENS_FILE: support or admin"
+Support = Annotated[Principal, Depends(requires(Permission.READ_MAILS, documented=_SUPPORT))]
+SendingAgain = Annotated[Principal, Depends(requires(Permission.SEND_AGAIN, documented=_SUPPORT))]
 Organiser = Annotated[
-    Principal, Depends(requires(Role.ORGANISER, documented="API_TOKENS_FILE: organiser or admin"))
+    Principal,
+    Depends(requires(Permission.MANAGE_ENROLMENTS, documented="API_TOKENS_FILE: organiser or admin")),
 ]
 
 
@@ -195,7 +199,7 @@ def build(database: Database, tokens: Tokens, guard: Guard, renderer: Renderer) 
 @router.get("/mails", tags=["mails"], summary="All mails, or those in a state")
 async def mails(
     database: NotifierDatabase,
-    staff: Staff,
+    staff: Support,
     *,
     agent_id: Annotated[
         str | None, Query(deprecated=True, description="Refused here: use POST /api/v1/mails/search.")
@@ -218,21 +222,21 @@ async def mails(
 
 @router.post("/mails/search", tags=["mails"], summary="The mails of an agent, or those in a state")
 async def search(
-    database: NotifierDatabase, staff: Staff, search: MailSearch, purpose: PurposeHeader = None
+    database: NotifierDatabase, staff: Support, search: MailSearch, purpose: PurposeHeader = None
 ) -> MailPage:
     """The newest mail comes first."""
     return await _found(database, search, reading_of(staff, purpose))
 
 
 @router.get("/mails/counts", tags=["mails"], summary="How many mails are in each state")
-async def counts(database: NotifierDatabase, _staff: Staff) -> MailCounts:
+async def counts(database: NotifierDatabase, _staff: Support) -> MailCounts:
     async with database.quiet_transaction() as tx:
         return MailCounts(states=await mails_service.counts(tx))
 
 
 @router.get("/mails/{mail_id}", tags=["mails"], summary="One mail, with its decisions")
 async def mail(
-    database: NotifierDatabase, staff: Staff, mail_id: UUID, purpose: PurposeHeader = None
+    database: NotifierDatabase, staff: Support, mail_id: UUID, purpose: PurposeHeader = None
 ) -> MailDetail:
     """The answer has neither the address nor the text."""
     reading = reading_of(staff, purpose)
@@ -250,7 +254,9 @@ async def mail(
     status_code=201,
     summary="Send a letter once more on purpose, as a new mail",
 )
-async def resend(database: NotifierDatabase, staff: Staff, request: Request, mail_id: UUID) -> MailResent:
+async def resend(
+    database: NotifierDatabase, staff: SendingAgain, request: Request, mail_id: UUID
+) -> MailResent:
     """Only a mail that has ended can be sent again. An ambiguous mail keeps its id."""
     guard: Guard = request.app.state.guard
     await guard.take(request, "resend", mails_service.RESENDS, staff.name)

@@ -16,8 +16,9 @@ from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings
 
 from shared import clock
-from shared.auth import Role, TokenEntry, UnreadableTokens, read_tokens
+from shared.auth import TokenEntry, UnreadableTokens, read_tokens
 from shared.cli import load, run, stop
+from shared.permissions import Role
 
 app = typer.Typer(
     help="The tokens of people and machines (API_TOKENS_FILE).",

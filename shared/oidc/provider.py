@@ -25,9 +25,9 @@ from joserfc.jwt import Token
 from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
 
 from shared import clock
-from shared.auth import Role
 from shared.oidc.identities import Attempt, Identity, LogInRejected, ProviderAway
 from shared.oidc.settings import Claims, Grant, OidcSettings, RoleRule, is_safe
+from shared.permissions import Role
 
 FRESH = timedelta(hours=1)
 SPARED = timedelta(seconds=5)

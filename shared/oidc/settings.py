@@ -7,8 +7,8 @@ from urllib.parse import urlsplit
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 from pydantic_settings import BaseSettings
 
-from shared.auth import Role
 from shared.events.vocabulary import Delegation
+from shared.permissions import WITHIN_DELEGATION, Role
 
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 Claims = Mapping[str, object]
@@ -35,9 +35,9 @@ class RoleRule(BaseModel):
         by_value = _ANY_DELEGATION in self.value
         if by_value and self.delegation is not None:
             raise ValueError(f"has both a delegation and {_ANY_DELEGATION} in its value")
-        if self.role is Role.ORGANISER and not by_value and "delegation" not in self.model_fields_set:
+        if self.role in WITHIN_DELEGATION and not by_value and "delegation" not in self.model_fields_set:
             raise ValueError(f"names no delegation (null: all) and has no {_ANY_DELEGATION} in its value")
-        if self.role is not Role.ORGANISER and (by_value or self.delegation is not None):
+        if self.role not in WITHIN_DELEGATION and (by_value or self.delegation is not None):
             raise ValueError(f"names a delegation, but the role {self.role} acts everywhere")
         return self
 

@@ -18,7 +18,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from shared import read_log
-from shared.auth import Role, Tokens
+from shared.auth import Tokens
 from shared.database import Transaction
 from shared.events import BY_TYPE
 from shared.events.outcomes import RejectionCode
@@ -29,6 +29,7 @@ from shared.messaging.dead_letter_decisions import DeadLetterDecisions
 from shared.messaging.dead_letters import NEWER, DeadLetter
 from shared.messaging.lag import LATE
 from shared.messaging.mentions import agents_in
+from shared.permissions import Permission
 from shared.process import Process
 from shared.read_log import ReadKind, purpose_in
 from shared.web import labels
@@ -122,7 +123,7 @@ def area_of(service: str) -> StaffArea:
     return StaffArea(
         home=home,
         cookie=f"exploitation-{service}",
-        roles=frozenset((Role.SUPPORT, Role.ADMIN)),
+        permission=Permission.DECIDE_DEAD_LETTERS,
         title=f"{labels.AREAS['operations']}, {labels.SERVICES[service].lower()}",
         lead=labels.LOG_IN_LEADS["exploitation"],
         label=labels.SUPPORT_FIELDS.get,
@@ -171,7 +172,7 @@ class _OperationsPages:
         self._decisions = DeadLetterDecisions(process.database, process.router, process.consumer)
 
     async def status(self, visit: StaffVisit) -> Response:
-        if visit.who.role is not Role.ADMIN:
+        if not visit.who.may(Permission.READ_STATE):
             return see_other(self._incidents)
         watchdog = self._process.watchdog
         async with visit.database.quiet_transaction() as tx:

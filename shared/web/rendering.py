@@ -20,6 +20,7 @@ from starlette.routing import Route
 from shared import clock
 from shared.database import is_temporary
 from shared.events.zones import zone_of
+from shared.permissions import Permission, names
 from shared.references import reference_of
 from shared.web import assets, french, labels
 from shared.web.links import DELEGATION_FIGURES, LOST_LINK, MAIL_LOG, NEWS, OPERATIONS, ORGANISING
@@ -184,12 +185,19 @@ class Rendering:
         async def unknown(_request: Request) -> Response:
             raise HTTPException(404)
 
+        @names(Permission.READ_OFFER)
         async def first(_request: Request) -> Response:
             return see_other(f"{self._catalogue}/")
 
-        return [Route("/", first), Route(f"{place}/{{rest:path}}", self.guarded(unknown))]
+        return [
+            Route("/", first),
+            Route(f"{place}/{{rest:path}}", self.guarded(unknown, Permission.READ_OFFER)),
+        ]
 
-    def guarded(self, endpoint: Endpoint) -> Endpoint:
+    def guarded(self, endpoint: Endpoint, permission: Permission) -> Endpoint:
+        """``permission`` is the row of the page. The endpoint checks it."""
+
+        @names(permission)
         async def guarded(request: Request) -> Response:
             try:
                 if any("\0" in value for value in (request.scope["path"], *request.query_params.values())):

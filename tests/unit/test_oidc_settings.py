@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from shared.auth import Role
 from shared.oidc.settings import OidcSettings, RoleRule
+from shared.permissions import Role
 
 ISSUER = "https://identite.example/realms/agents"
 RULE = {"claim": "groups", "value": "admin", "role": "admin"}

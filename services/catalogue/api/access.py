@@ -8,15 +8,15 @@ from fastapi.security import HTTPAuthorizationCredentials
 from services.catalogue.rules.searching import PUBLIC, Viewer
 from services.catalogue.service.access import viewer_of
 from services.catalogue.service.acting import Acting
-from shared.auth import Principal, Role, requires
+from shared.auth import Principal, owner_of_token, requires
 from shared.database import Database as SharedDatabase
 from shared.database import Transaction
 from shared.guard import Guard
 from shared.openapi import bearer
+from shared.permissions import Permission, names
 from shared.read_log import PurposeHeader, Reading, reading_of
 
 _STAFF = "API_TOKENS_FILE: organiser or admin"
-_known = requires(*Role)
 
 
 def _database(request: Request) -> SharedDatabase:
@@ -30,8 +30,8 @@ async def _viewer(
 ) -> Viewer:
     if "authorization" not in request.headers:
         return PUBLIC
-    principal = await _known(request)
-    return viewer_of(principal) if principal.role in (Role.ORGANISER, Role.ADMIN) else PUBLIC
+    principal = await owner_of_token(request)
+    return viewer_of(principal) if principal.may(Permission.MANAGE_OFFER) else PUBLIC
 
 
 def _if_match(
@@ -62,7 +62,8 @@ IfNoneMatch = Annotated[
 ]
 NOT_MODIFIED: dict[int | str, dict[str, Any]] = {304: {"description": "What you have is what there is."}}
 Database = Annotated[SharedDatabase, Depends(_database)]
-Organiser = Annotated[Principal, Depends(requires(Role.ORGANISER, documented=_STAFF))]
+ChangesOffers = Depends(requires(Permission.CHANGE_OFFERS, documented=_STAFF))
+Organiser = Annotated[Principal, Depends(requires(Permission.MANAGE_OFFER, documented=_STAFF))]
 
 
 async def _reader(database: Database) -> AsyncIterator[Transaction]:
@@ -102,6 +103,7 @@ def _organiser_reading(organiser: Organiser, purpose: PurposeHeader = None) -> R
 OrganiserReading = Annotated[Reading, Depends(_organiser_reading)]
 
 
+@names(Permission.READ_OFFER)
 def limit_reading(request: Request) -> None:
     guard: Guard = request.app.state.guard
     guard.take_here(request, "read", guard.rates.read)

@@ -11,7 +11,7 @@ from fastapi import APIRouter, Query, Response
 from pydantic import Field, TypeAdapter
 
 from services.catalogue.api import tags
-from services.catalogue.api.access import ActingOrganiser, ChangingOrganiser, LookingOrganiser
+from services.catalogue.api.access import ActingOrganiser, ChangesOffers, ChangingOrganiser, LookingOrganiser
 from services.catalogue.api.bodies import (
     HistoryBody,
     OfferBody,
@@ -45,7 +45,7 @@ _KNOWN: dict[int | str, dict[str, Any]] = {
 }
 
 
-@router.post("/offers", status_code=201, summary="Make an offer")
+@router.post("/offers", status_code=201, dependencies=[ChangesOffers], summary="Make an offer")
 async def create_offer(offer: OfferRequest, acting: ActingOrganiser, response: Response) -> OfferBody:
     """Everyone finds the offer at once; any delegation may draft sessions of it. 409: the id is taken."""
     made = await offers.create(acting, offer)
@@ -53,7 +53,7 @@ async def create_offer(offer: OfferRequest, acting: ActingOrganiser, response: R
     return tags.offer(made, response)
 
 
-@router.patch("/offers/{offer_id}", summary="Change an offer")
+@router.patch("/offers/{offer_id}", dependencies=[ChangesOffers], summary="Change an offer")
 async def change_offer(
     offer_id: Slug, change: OfferChange, acting: ChangingOrganiser, response: Response
 ) -> OfferBody:

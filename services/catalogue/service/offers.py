@@ -17,6 +17,7 @@ from shared import clock
 from shared.auth import Principal
 from shared.database import Transaction
 from shared.events.vocabulary import Format
+from shared.permissions import Permission
 
 _MOST = 1_000
 
@@ -26,12 +27,8 @@ def tag_of(offer: Offer) -> str:
     return hashlib.blake2b(shown.encode(), digest_size=8).hexdigest()
 
 
-def may_change(who: Principal) -> bool:
-    return who.delegation is None
-
-
 async def create(acting: Acting, request: OfferRequest) -> Offer:
-    require_all(acting.who)
+    _require_all(acting.who)
     offer = request.offer()
     if offer.offer_id in await offers.all_locked(acting.tx):
         detail = f"there is an offer {offer.offer_id} already"
@@ -42,7 +39,7 @@ async def create(acting: Acting, request: OfferRequest) -> Offer:
 
 
 async def change(acting: Acting, offer_id: str, change: OfferChange) -> Offer:
-    require_all(acting.who)
+    _require_all(acting.who)
     before = (await offers.all_locked(acting.tx)).get(offer_id)
     if before is None:
         raise Missing(f"offer {offer_id}")
@@ -80,7 +77,7 @@ async def restore(acting: Acting, offer_id: str) -> None:
 
 async def _locked(acting: Acting, offer_id: str) -> Offer:
     """Until the transaction ends, nobody can make a session of the offer."""
-    require_all(acting.who)
+    _require_all(acting.who)
     offer = (await offers.all_locked(acting.tx)).get(offer_id)
     if offer is None:
         raise Missing(f"offer {offer_id}")
@@ -95,8 +92,8 @@ async def _check(tx: Transaction, offer: Offer) -> None:
         raise Impossible(*violations)
 
 
-def require_all(who: Principal) -> None:
-    if not may_change(who):
+def _require_all(who: Principal) -> None:
+    if not who.may(Permission.CHANGE_OFFERS):
         raise NotYours(f"This token acts for {who.delegation}; offers are changed by who acts for all.")
 
 

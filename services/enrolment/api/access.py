@@ -9,21 +9,12 @@ from fastapi.security import HTTPAuthorizationCredentials
 from services.enrolment.rules.policy import Policy
 from services.enrolment.service.acting import Acting
 from shared import clock
-from shared.auth import (
-    Principal,
-    Role,
-    Tokens,
-    bearer_token,
-    let_in,
-    not_for_role,
-    refuse_token,
-    requires,
-    token_needed,
-)
+from shared.auth import Principal, bearer_token, let_in, not_allowed, owner_of_token, requires
 from shared.database import Database as SharedDatabase
 from shared.http import Problem
 from shared.messaging.portals.registry import SOURCES, TRIAL_PORTAL, Portal, Portals
 from shared.openapi import bearer
+from shared.permissions import Permission, names
 from shared.read_log import PurposeHeader, Reading, reading_of
 
 _OfPortal = Annotated[
@@ -49,31 +40,27 @@ def portals_of(request: Request) -> Portals:
     return portals
 
 
-async def _portal_or_admin(request: Request) -> Portal | Principal:
+async def _portal_or_admin(request: Request, permission: Permission) -> Portal | Principal:
     token = bearer_token(request) or ""
     portal = portals_of(request).of_token(token, clock.now())
     if portal is not None:
         let_in(request, f"portal:{portal.portal}")
         return portal
-    tokens: Tokens = request.app.state.tokens
-    principal = tokens.owner_of(token)
-    if principal is None:
-        await refuse_token(request)
-        raise token_needed("PORTALS_FILE")
-    let_in(request, principal.in_security_log)
-    if principal.role is not Role.ADMIN:
-        raise not_for_role(principal)
+    principal = await owner_of_token(request, "PORTALS_FILE")
+    if not principal.may(permission):
+        raise not_allowed(principal, permission)
     return principal
 
 
+@names(Permission.SEND_EVENTS)
 async def _sender(request: Request, _documented: _OfPortal) -> Portal:
     """Return the portal of the request's token. In a trial, an admin acts for the trial portal."""
-    owner = await _portal_or_admin(request)
+    owner = await _portal_or_admin(request, Permission.SEND_EVENTS)
     if isinstance(owner, Portal):
         return owner
     portal = portals_of(request).of_source(SOURCES + TRIAL_PORTAL)
     if portal is None:
-        raise not_for_role(owner)
+        raise not_allowed(owner, Permission.SEND_EVENTS)
     return portal
 
 
@@ -93,23 +80,29 @@ class Reader:
         return None if self.portal is None else self.portal.source
 
 
+@names(Permission.READ_ANSWERS)
 async def _reader(request: Request, _documented: _OfPortal, purpose: PurposeHeader = None) -> Reader:
-    owner = await _portal_or_admin(request)
+    return await _reader_by_token(request, Permission.READ_ANSWERS, purpose)
+
+
+async def _reader_by_token(request: Request, permission: Permission, purpose: str | None) -> Reader:
+    owner = await _portal_or_admin(request, permission)
     return Reader(owner) if isinstance(owner, Portal) else Reader(None, reading_of(owner, purpose))
 
 
+@names(Permission.READ_REQUEST)
 async def _anybody_in_a_trial(
-    request: Request, documented: _OfPortal, purpose: PurposeHeader = None
+    request: Request, _documented: _OfPortal, purpose: PurposeHeader = None
 ) -> Reader:
     if request.app.state.trial and "authorization" not in request.headers:
         return Reader(None)
-    return await _reader(request, documented, purpose)
+    return await _reader_by_token(request, Permission.READ_REQUEST, purpose)
 
 
 Database = Annotated[SharedDatabase, Depends(_database)]
 PolicyInForce = Annotated[Policy, Depends(_policy)]
 PortalOfToken = Annotated[Portal, Depends(_sender)]
-Organiser = Annotated[Principal, Depends(requires(Role.ORGANISER))]
+Organiser = Annotated[Principal, Depends(requires(Permission.MANAGE_ENROLMENTS))]
 AnyReader = Annotated[Reader, Depends(_reader)]
 ReaderOrTrial = Annotated[Reader, Depends(_anybody_in_a_trial)]
 

@@ -35,6 +35,7 @@ from shared.database import Database
 from shared.events.fields import is_address
 from shared.events.reasons import Reason
 from shared.guard import Guard
+from shared.permissions import Permission
 from shared.web.form_errors import FormError, sentences
 from shared.web.forms import Form, read_form
 from shared.web.links import Links, Purpose
@@ -104,7 +105,11 @@ def add_to(
         (Purpose.CONFIRM_ADDRESS, pages.confirm_address, ["GET", "POST"]),
     ):
         api.router.routes.append(
-            Route(f"{purpose.value}/{{token}}", rendering.guarded(endpoint), methods=methods)
+            Route(
+                f"{purpose.value}/{{token}}",
+                rendering.guarded(endpoint, Permission.FOLLOW_LINK),
+                methods=methods,
+            )
         )
     problems = Rendering(TEMPLATES, service="enrolment", sites=sites, headers=SECURITY)
     explained = problems.module("problems.html", reasons=Reason).problems
@@ -115,7 +120,7 @@ def add_to(
             raise HTTPException(404)
         return cacheable(request, problems.text("problem.html", code=code, problem=explained[code]))
 
-    api.router.routes.append(Route("/problems/{code}", problems.guarded(problem)))
+    api.router.routes.append(Route("/problems/{code}", problems.guarded(problem, Permission.READ_OFFER)))
 
 
 def _uuid(text: str | None) -> UUID | None:

@@ -19,6 +19,7 @@ from services.enrolment.service import trainer_rosters
 from shared import clock
 from shared.database import Database
 from shared.guard import Guard
+from shared.permissions import Permission
 from shared.web.links import Links, Purpose
 from shared.web.notices import read_link
 from shared.web.rendering import Rendering, Sites
@@ -34,7 +35,9 @@ def add_to(api: FastAPI, database: Database, guard: Guard, links: Links | None, 
     rendering = rendering_for(sites)
     page = _RosterPage(database, guard, links, rendering)
     path = f"{Purpose.ROSTER.value}/{{token}}"
-    api.router.routes.append(Route(path, rendering.guarded(page.show), methods=["GET"]))
+    api.router.routes.append(
+        Route(path, rendering.guarded(page.show, Permission.FOLLOW_LINK), methods=["GET"])
+    )
 
 
 @dataclass(frozen=True, slots=True)

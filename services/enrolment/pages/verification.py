@@ -16,6 +16,7 @@ from services.enrolment.rules.certificates import read_code, written
 from services.enrolment.service import certificates
 from shared.database import Database
 from shared.guard import Guard
+from shared.permissions import Permission
 from shared.security_log import SecurityEvent
 from shared.web.forms import read_form
 from shared.web.rendering import Rendering, Sites
@@ -33,7 +34,9 @@ def add_to(api: FastAPI, database: Database, guard: Guard, *, sites: Sites) -> N
     rendering = rendering_for(sites)
     pages = _VerificationPages(database, guard, rendering)
     for path, endpoint in ((PATH, pages.ask), (f"{PATH}/{{code}}", pages.show)):
-        api.router.routes.append(Route(path, rendering.guarded(endpoint), methods=["GET", "POST"]))
+        api.router.routes.append(
+            Route(path, rendering.guarded(endpoint, Permission.VERIFY_CERTIFICATE), methods=["GET", "POST"])
+        )
 
 
 @dataclass(frozen=True, slots=True)

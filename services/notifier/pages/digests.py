@@ -12,6 +12,7 @@ from services.notifier.service import organisers
 from shared import clock
 from shared.database import Database
 from shared.guard import Guard
+from shared.permissions import Permission
 from shared.web.links import Links, Purpose
 from shared.web.notices import Closed, OpenedLink, read_link
 from shared.web.rendering import Rendering
@@ -34,7 +35,9 @@ def add_to(
 ) -> None:
     page = _DigestPage(database, guard, links, rendering, wanted)
     path = f"{Purpose.DIGEST.value}/{{token}}"
-    api.router.routes.append(Route(path, rendering.guarded(page.end), methods=["GET", "POST"]))
+    api.router.routes.append(
+        Route(path, rendering.guarded(page.end, Permission.FOLLOW_LINK), methods=["GET", "POST"])
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,7 @@ from shared.database import Database
 from shared.events.fields import is_address
 from shared.guard import Guard, LimitMet
 from shared.limits import Rate
+from shared.permissions import Permission
 from shared.web.form_errors import FormError, sentences
 from shared.web.forms import read_form
 from shared.web.links import LOST_LINK
@@ -36,7 +37,9 @@ def add_to(
     api: FastAPI, database: Database, guard: Guard, rendering: Rendering, *, rate: Rate, signs: bool
 ) -> None:
     page = _LostLinkPage(database, guard, rendering, rate, signs)
-    api.router.routes.append(Route(LOST_LINK, rendering.guarded(page.form), methods=["GET", "POST"]))
+    api.router.routes.append(
+        Route(LOST_LINK, rendering.guarded(page.form, Permission.ASK_FOR_LETTER), methods=["GET", "POST"])
+    )
 
 
 @dataclass(frozen=True, slots=True)

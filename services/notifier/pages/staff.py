@@ -20,6 +20,7 @@ from services.notifier.render import Renderer
 from shared.auth import Tokens
 from shared.database import Database
 from shared.guard import Guard
+from shared.permissions import Permission
 from shared.web.links import DELEGATION_FIGURES, MAIL_LOG
 from shared.web.logins import Logins, StaffArea, VisitHandler
 from shared.web.rendering import Rendering
@@ -45,18 +46,18 @@ def add_to(
     people = PeoplePages(guard, signs_requests)
     erasure = ErasurePage(guard, signs_requests)
     read, write = ["GET"], ["GET", "POST"]
-    pages: tuple[tuple[StaffArea, str, VisitHandler, list[str]], ...] = (
-        (SUPPORT_AREA, MAIL_LOG, log.search, write),
-        (SUPPORT_AREA, PEOPLE, people.show, write),
-        (SUPPORT_AREA, CORRECTION, people.correct, write),
-        (SUPPORT_AREA, WRITTEN_AGAIN, people.write_again, write),
-        (SUPPORT_AREA, FIGURES, figures.show, read),
-        (SUPPORT_AREA, f"{FIGURES}.csv", figures.sheet, read),
-        (SUPPORT_AREA, ERASURE, erasure.show, write),
-        (SUPPORT_AREA, f"{MAIL_LOG}/{{mail_id:uuid}}", log.one_mail, write),
-        (SUPPORT_AREA, f"{MAIL_LOG}/{{mail_id:uuid}}/lettre", log.letter, read),
-        (FIGURES_AREA, DELEGATION_FIGURES, figures.show, read),
-        (FIGURES_AREA, f"{DELEGATION_FIGURES}.csv", figures.sheet, read),
+    pages: tuple[tuple[StaffArea, str, VisitHandler, Permission, list[str]], ...] = (
+        (SUPPORT_AREA, MAIL_LOG, log.search, Permission.READ_MAILS, write),
+        (SUPPORT_AREA, PEOPLE, people.show, Permission.READ_MAILS, write),
+        (SUPPORT_AREA, CORRECTION, people.correct, Permission.CORRECT_ADDRESS, write),
+        (SUPPORT_AREA, WRITTEN_AGAIN, people.write_again, Permission.SEND_AGAIN, write),
+        (SUPPORT_AREA, FIGURES, figures.show, Permission.READ_MAILS, read),
+        (SUPPORT_AREA, f"{FIGURES}.csv", figures.sheet, Permission.READ_MAILS, read),
+        (SUPPORT_AREA, ERASURE, erasure.show, Permission.ERASE, write),
+        (SUPPORT_AREA, f"{MAIL_LOG}/{{mail_id:uuid}}", log.one_mail, Permission.READ_MAILS, write),
+        (SUPPORT_AREA, f"{MAIL_LOG}/{{mail_id:uuid}}/lettre", log.letter, Permission.READ_MAILS, read),
+        (FIGURES_AREA, DELEGATION_FIGURES, figures.show, Permission.READ_FIGURES, read),
+        (FIGURES_AREA, f"{DELEGATION_FIGURES}.csv", figures.sheet, Permission.READ_FIGURES, read),
     )
     for area in (SUPPORT_AREA, FIGURES_AREA):
         logins = Logins(
@@ -65,8 +66,8 @@ def add_to(
         api.router.routes += [
             *logins.routes(),
             *(
-                Route(path, logins.guarded(handler), methods=methods)
-                for area_of_page, path, handler, methods in pages
+                Route(path, logins.guarded(handler, permission), methods=methods)
+                for area_of_page, path, handler, permission, methods in pages
                 if area_of_page is area
             ),
         ]

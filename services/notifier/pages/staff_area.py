@@ -1,4 +1,4 @@
-from shared.auth import Role
+from shared.permissions import Permission
 from shared.web import labels
 from shared.web.links import DELEGATION_FIGURES, MAIL_LOG
 from shared.web.logins import StaffArea
@@ -13,7 +13,7 @@ ERASURE = f"{MAIL_LOG}/effacement"
 SUPPORT_AREA = StaffArea(
     home=MAIL_LOG,
     cookie="courriels",
-    roles=frozenset((Role.SUPPORT, Role.ADMIN)),
+    permission=Permission.READ_MAILS,
     title=labels.AREAS["support"],
     lead=labels.LOG_IN_LEADS["courriels"],
     pages=((PEOPLE, "people"), (MAIL_LOG, "mails"), (FIGURES, "figures"), (ERASURE, "erasure")),
@@ -21,4 +21,4 @@ SUPPORT_AREA = StaffArea(
     shows_what_follows=("/effacement",),
     same_site="strict",
 )
-FIGURES_AREA = organiser_area(DELEGATION_FIGURES, "chiffres", lambda _: None)
+FIGURES_AREA = organiser_area(DELEGATION_FIGURES, "chiffres", Permission.READ_FIGURES, lambda _: None)

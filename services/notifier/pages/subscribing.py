@@ -26,6 +26,7 @@ from shared.database import Database, Transaction
 from shared.events.fields import is_address
 from shared.guard import Guard, LimitMet
 from shared.limits import Rate
+from shared.permissions import Permission
 from shared.web import labels
 from shared.web.form_errors import FormError, FormErrors, sentences
 from shared.web.forms import read_form
@@ -67,14 +68,16 @@ def add_to(
     """Serve the pages beside the API. Without ``links`` nobody can subscribe."""
     pages = _SubscriptionPages(database, guard, links, rendering, rates)
     routes = (
-        (FORM, pages.form),
-        (f"{Purpose.CONFIRM.value}/{{token}}", pages.confirmation),
-        (f"{Purpose.SUBSCRIPTIONS.value}/{{token}}", pages.subscriptions),
-        (f"{Purpose.PREFERENCES.value}/{{token}}", pages.preferences),
-        (f"{Purpose.UNSUBSCRIBE.value}/{{token}}", pages.unsubscribe),
+        (FORM, pages.form, Permission.ASK_FOR_LETTER),
+        (f"{Purpose.CONFIRM.value}/{{token}}", pages.confirmation, Permission.FOLLOW_LINK),
+        (f"{Purpose.SUBSCRIPTIONS.value}/{{token}}", pages.subscriptions, Permission.FOLLOW_LINK),
+        (f"{Purpose.PREFERENCES.value}/{{token}}", pages.preferences, Permission.FOLLOW_LINK),
+        (f"{Purpose.UNSUBSCRIBE.value}/{{token}}", pages.unsubscribe, Permission.FOLLOW_LINK),
     )
-    for path, endpoint in routes:
-        api.router.routes.append(Route(path, rendering.guarded(endpoint), methods=["GET", "POST"]))
+    for path, endpoint, permission in routes:
+        api.router.routes.append(
+            Route(path, rendering.guarded(endpoint, permission), methods=["GET", "POST"])
+        )
 
 
 @dataclass(frozen=True, slots=True)

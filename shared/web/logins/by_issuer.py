@@ -14,6 +14,7 @@ from shared.guard import Guard
 from shared.http import is_from_here
 from shared.limits import Rate
 from shared.oidc.identities import Identity, LogInRejected, ProviderAway
+from shared.permissions import Permission
 from shared.security_log import SecurityEvent
 from shared.web.logins.keeping import KeptLogins
 from shared.web.logins.staff_area import StaffArea
@@ -63,8 +64,8 @@ class IssuerPages:
 
     def routes(self) -> list[Route]:
         return [
-            Route(self._area.begin, self._rendering.guarded(self.begin)),
-            Route(self._area.come_back, self._rendering.guarded(self.come_back)),
+            Route(self._area.begin, self._rendering.guarded(self.begin, Permission.LOG_IN)),
+            Route(self._area.come_back, self._rendering.guarded(self.come_back, Permission.LOG_IN)),
         ]
 
     async def begin(self, request: Request) -> Response:
@@ -114,7 +115,7 @@ class IssuerPages:
         return await self._log_in(request, identity, attempt.towards)
 
     async def _log_in(self, request: Request, identity: Identity, towards: str) -> Response:
-        grant = self._provider.grant(identity, self._area.roles)
+        grant = self._provider.grant(identity, self._area.permission.roles)
         if grant is None:
             log.warning("A log-in at the issuer gave no role for %s", self._area.home)
             await self._guard.refuse(request, SecurityEvent.LOG_IN)

@@ -7,11 +7,12 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from shared import clock
-from shared.auth import ID, Principal, Role, Tokens
+from shared.auth import ID, Principal, Tokens
 from shared.database import Database
 from shared.guard import Guard
 from shared.oidc.identities import Identity
 from shared.oidc.settings import Grant
+from shared.permissions import Role
 from shared.security_log import SecurityEvent, SecurityOutcome
 from shared.web.logins import store
 from shared.web.logins.browsers import browser_of
@@ -81,7 +82,7 @@ class KeptLogins:
         )
 
     def _for_these_pages(self, who: Principal | None) -> Principal | None:
-        return who if who is not None and who.role in self._area.roles else None
+        return who if who is not None and who.may(self._area.permission) else None
 
     # -------------------------------------------------------------------------------------- opened, ended
 

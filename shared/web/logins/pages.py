@@ -13,6 +13,7 @@ from shared import clock
 from shared.auth import ID, Principal, Tokens
 from shared.database import Database
 from shared.guard import Guard, LimitMet
+from shared.permissions import Permission
 from shared.read_log import Reading
 from shared.security_log import SecurityEvent, SecurityOutcome
 from shared.web.forms import MAX_FIELDS, Form, read_form
@@ -105,7 +106,9 @@ class Logins:
     def routes(self) -> list[Route]:
         area = self._area
         routes = [
-            Route(area.log_in, self._rendering.guarded(self.log_in), methods=["GET", "POST"]),
+            Route(
+                area.log_in, self._rendering.guarded(self.log_in, Permission.LOG_IN), methods=["GET", "POST"]
+            ),
             Route(area.log_out, self.guarded(self.log_out), methods=["POST"]),
             Route(area.own_logins, self.guarded(self.own_logins), methods=["GET", "POST"]),
             Route(area.stay, self.guarded(self.stay)),
@@ -122,14 +125,22 @@ class Logins:
             routes += pages.routes()
         return routes
 
-    def guarded(self, handler: VisitHandler, *, with_file: bool = False) -> Endpoint:
-        """Without a log-in, lead the visitor to it. A form of another site gets a 403."""
+    def guarded(
+        self, handler: VisitHandler, permission: Permission | None = None, *, with_file: bool = False
+    ) -> Endpoint:
+        """Without a log-in, lead the visitor to it. A form of another site gets a 403.
+
+        ``permission`` is by default that of the area.
+        """
+        needed = permission or self._area.permission
 
         async def answer(request: Request) -> Response:
             login = await self._kept.of(request)
             if login is None:
                 return await self._lead_to_log_in(request, with_file=with_file)
             request.state.who = login.who.in_security_log
+            if not login.who.may(needed):
+                raise HTTPException(403)
             form = Form()
             if request.method == "POST":
                 form = await read_form(request, self._address, with_file=with_file)
@@ -139,7 +150,7 @@ class Logins:
                 StaffVisit(request, self._area, login.who, login.row, form, self._database, self._rendering)
             )
 
-        return self._rendering.guarded(answer)
+        return self._rendering.guarded(answer, needed)
 
     async def log_in(self, request: Request) -> Response:
         if request.method != "POST":

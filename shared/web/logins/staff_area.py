@@ -3,7 +3,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
-from shared.auth import Role
+from shared.permissions import Permission
 from shared.web import labels
 from shared.web.links import DELEGATION_FIGURES, ORGANISING
 
@@ -24,14 +24,15 @@ _LONGEST = 2000
 class StaffArea:
     """Pages behind a log-in, all under the path ``home``.
 
-    ``pages`` are the links of the head: address, and name in `labels.STAFF_PAGES`. ``label`` returns None for
-    a field that nobody types. ``only_posted`` are ends of addresses that cannot be visited.
-    ``shows_what_follows`` are parts of addresses of final acts, whose page shows the consequences first.
+    ``permission`` opens the pages that name no other. ``pages`` are the links of the head: address, and name
+    in `labels.STAFF_PAGES`. ``label`` returns None for a field that nobody types. ``only_posted`` are ends of
+    addresses that cannot be visited. ``shows_what_follows`` are parts of addresses of final acts, whose page
+    shows the consequences first.
     """
 
     home: str
     cookie: str
-    roles: frozenset[Role]
+    permission: Permission
     title: str
     lead: str
     label: Callable[[str], str | None]
@@ -79,6 +80,7 @@ class StaffArea:
 def organiser_area(
     home: str,
     cookie: str,
+    permission: Permission,
     label: Callable[[str], str | None],
     *,
     only_posted: tuple[str, ...] = (),
@@ -87,7 +89,7 @@ def organiser_area(
     return StaffArea(
         home=home,
         cookie=cookie,
-        roles=frozenset((Role.ORGANISER, Role.ADMIN)),
+        permission=permission,
         title=labels.AREAS["organisers"],
         lead=labels.LOG_IN_LEADS[cookie],
         label=label,

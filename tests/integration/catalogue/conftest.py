@@ -23,11 +23,12 @@ from services.catalogue.service import occupancy
 from services.catalogue.service.acting import Acting
 from services.catalogue.service.loading import Summary
 from services.catalogue.tables import OfferRow, ThemeRow
-from shared.auth import Principal, Role, Tokens
+from shared.auth import Principal, Tokens
 from shared.database import Database, Transaction
 from shared.events import BY_TYPE, Event
 from shared.events.enrolment import SessionOccupancyChanged
 from shared.events.vocabulary import Format
+from shared.permissions import Role
 from shared.web.rendering import Sites
 from tests.conftest import Ask, opened, pooled
 from tests.support.catalogue import load

@@ -13,10 +13,11 @@ from services.enrolment.service import corrections
 from services.enrolment.service.acting import Acting
 from services.enrolment.service.commands import AgentCorrection
 from shared import clock
-from shared.auth import Principal, Role
+from shared.auth import Principal
 from shared.database import Database, Row, Transaction
 from shared.events.catalogue import SessionState
 from shared.events.vocabulary import Agent
+from shared.permissions import Role
 from tests.conftest import Ask
 from tests.integration.enrolment.conftest import Front, SelectRows, ToApplication, problem
 from tests.integration.enrolment.manage import MANAGE, OrganiserClient, hidden, page_of

@@ -10,10 +10,11 @@ from sqlalchemy import text
 from services.enrolment.handlers import router
 from services.enrolment.personal_data import BESPOKE_TASKS
 from services.enrolment.service import overview
-from shared.auth import Principal, Role
+from shared.auth import Principal
 from shared.database import Database
 from shared.events import Event
 from shared.events.catalogue import BespokeRequestClosed
+from shared.permissions import Role
 from tests.integration.enrolment.bespoke import answered, requested
 from tests.integration.enrolment.conftest import SelectRows
 from tests.support.consuming import received, take

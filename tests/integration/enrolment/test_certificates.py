@@ -12,11 +12,12 @@ from services.enrolment.rules.named_agents import NamedAgent
 from services.enrolment.rules.policy import Policy
 from services.enrolment.service import attendance
 from services.enrolment.service.acting import Acting
-from shared.auth import Principal, Role
+from shared.auth import Principal
 from shared.database import Database
 from shared.events.catalogue import SessionState
 from shared.events.enrolment import Attendance
 from shared.events.vocabulary import Agent
+from shared.permissions import Role
 from shared.web.links import Purpose
 from tests.conftest import Ask, SecurityLines
 from tests.integration.enrolment.conftest import Front, SelectRows

@@ -22,7 +22,6 @@ from services.enrolment.service import messages, requests
 from services.enrolment.store import messages as message_store
 from services.enrolment.tables import metadata
 from shared import clock, read_log
-from shared.auth import Role
 from shared.database import Database, Transaction
 from shared.events import Event
 from shared.events.catalogue import SessionState
@@ -44,6 +43,7 @@ from shared.messaging.dead_letters import DeadLetter, Parked
 from shared.messaging.erasure import Eraser
 from shared.messaging.outbox import OutboxEvent
 from shared.messaging.portals.registry import PortalsFile
+from shared.permissions import Role
 from shared.read_log import Reading, ReadKind
 from tests.conftest import opened
 from tests.integration.enrolment.conftest import Front, SelectRows

@@ -15,11 +15,12 @@ from services.enrolment.service import ranking_drafts
 from services.enrolment.service.acting import Acting
 from services.enrolment.service.sessions import lock_own
 from shared import clock
-from shared.auth import Principal, Role
+from shared.auth import Principal
 from shared.database import Database
 from shared.events.catalogue import SessionState
 from shared.events.vocabulary import Agent
 from shared.limits import Rate
+from shared.permissions import Role
 from shared.web import sheet_queue, workbooks
 from tests.conftest import Ask
 from tests.integration.enrolment.conftest import Front

@@ -11,11 +11,11 @@ from services.enrolment.rules.requests import GroupRequest, SeatRequest
 from services.enrolment.service import answers
 from services.enrolment.service.explain import explain
 from shared import clock
-from shared.auth import Role
 from shared.database import Database
 from shared.events.catalogue import SessionState
 from shared.events.vocabulary import Agent
 from shared.messaging.erasure import Eraser
+from shared.permissions import Role
 from shared.personal_data import Subject
 from shared.read_log import Reading
 from tests.conftest import Ask

@@ -18,7 +18,6 @@ from services.notifier.service import mails, subscriptions
 from services.notifier.tables import metadata as notifier_tables
 from services.person import app
 from shared import read_log
-from shared.auth import Role
 from shared.database import Database
 from shared.events.catalogue import (
     BespokeAnswer,
@@ -32,6 +31,7 @@ from shared.events.portal import BespokeTrainingRequested, EnrolmentRequested
 from shared.events.vocabulary import Contact
 from shared.messaging import dead_letters
 from shared.messaging.dead_letters import Parked
+from shared.permissions import Role
 from shared.read_log import Reading, ReadKind
 from tests.conftest import SecurityLines
 from tests.integration.messaging.conftest import RunOperator

@@ -9,10 +9,10 @@ import pytest
 from services.notifier.app import eraser
 from services.notifier.service import mails, people, timeline
 from shared import clock, read_log
-from shared.auth import Role
 from shared.events.enrolment import AgentEnrolled, AgentWaitlisted, AttendanceRecorded
 from shared.events.portal import SubscriptionChanged
 from shared.messaging.portals.registry import PortalsFile
+from shared.permissions import Role
 from shared.personal_data import Subject
 from shared.read_log import Reading, ReadKind
 from shared.references import reference_of

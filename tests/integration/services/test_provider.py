@@ -10,12 +10,12 @@ from urllib.parse import parse_qsl, urlsplit
 import pytest
 
 from shared import clock
-from shared.auth import Role
 from shared.oidc import provider as provider_module
 from shared.oidc import provider_of
 from shared.oidc.identities import Identity, LogInRejected, ProviderAway
 from shared.oidc.provider import Provider
 from shared.oidc.settings import OidcSettings
+from shared.permissions import Role
 from tests.support.oidc import Claims, Header, OidcIssuer, Tamper
 
 BACK = "https://parcours.example/gestion/connexion/retour"

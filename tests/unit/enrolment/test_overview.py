@@ -17,7 +17,8 @@ from services.enrolment.rules.overview import (
     SessionNumbers,
     week_ahead,
 )
-from shared.auth import Principal, Role
+from shared.auth import Principal
+from shared.permissions import Role
 from shared.web.rendering import Rendering
 from tests.support.builders import CLOSES, ENDS, OPENS, STARTS, a_session
 

@@ -9,11 +9,11 @@ import pytest
 from services.notifier.letters import EnrolmentState, InterestKind, LetterType, NewsKind
 from services.notifier.letters.happenings import Happening
 from services.notifier.tables import MailState
-from shared.auth import Role
 from shared.events.enrolment import Attendance
 from shared.events.notifier import BounceKind
 from shared.events.reasons import Reason
 from shared.events.vocabulary import ApprovalPolicy, Delegation, Format, Function, Status, WaitingList
+from shared.permissions import Role
 from shared.read_log import ReadKind
 from shared.web import labels
 

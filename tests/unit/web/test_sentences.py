@@ -38,7 +38,7 @@ SOURCES = [
 """Where the sentences are that a portal reads over HTTP."""
 
 NOT_TO_PORTALS = {
-    "an organiser's token names its delegation (null: of all)",
+    "a token of role {} names its delegation (null: of all)",
     "there is no delegation {}",
     "a token of role {} acts everywhere, and cannot have a delegation",
 }

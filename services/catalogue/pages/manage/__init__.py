@@ -23,6 +23,7 @@ from services.catalogue.pages.manage.resources import (
 )
 from services.catalogue.pages.manage.series import new_series
 from services.catalogue.pages.manage.sheets import export, export_workbook, import_sheet
+from shared.permissions import Permission
 from shared.web.logins import Logins
 
 __all__ = ["routes"]
@@ -46,11 +47,23 @@ def routes(logins: Logins) -> list[Route]:
         Route(f"{session}/modele", logins.guarded(name_template), methods=["POST"]),
         Route(f"{session}/replay", logins.guarded(replay), methods=["POST"]),
         Route("/gestion/offres", logins.guarded(all_offers)),
-        Route("/gestion/offres/nouvelle", logins.guarded(new_offer), methods=["GET", "POST"]),
+        Route(
+            "/gestion/offres/nouvelle",
+            logins.guarded(new_offer, Permission.CHANGE_OFFERS),
+            methods=["GET", "POST"],
+        ),
         Route("/gestion/offres/{offer_id}", logins.guarded(show_offer), methods=["GET", "POST"]),
         Route("/gestion/offres/{offer_id}/historique", logins.guarded(offer_history)),
-        Route("/gestion/offres/{offer_id}/retirer", logins.guarded(withdraw_offer), methods=["GET", "POST"]),
-        Route("/gestion/offres/{offer_id}/remettre", logins.guarded(restore_offer), methods=["POST"]),
+        Route(
+            "/gestion/offres/{offer_id}/retirer",
+            logins.guarded(withdraw_offer, Permission.CHANGE_OFFERS),
+            methods=["GET", "POST"],
+        ),
+        Route(
+            "/gestion/offres/{offer_id}/remettre",
+            logins.guarded(restore_offer, Permission.CHANGE_OFFERS),
+            methods=["POST"],
+        ),
         Route("/gestion/ressources", logins.guarded(own_resources)),
         Route("/gestion/ressources/nouvelle", logins.guarded(new_resource), methods=["GET", "POST"]),
         Route(

@@ -10,6 +10,7 @@ from services.catalogue.rules.searching import SessionSearch
 from services.catalogue.service import offers, session_lists
 from services.catalogue.service.acting import Acting
 from shared import clock
+from shared.permissions import Permission
 from shared.web.form_errors import sentences
 from shared.web.forms import Form
 from shared.web.logins import StaffVisit
@@ -43,7 +44,7 @@ async def all_offers(visit: StaffVisit) -> Response:
         used={"recherche": chosen.text or None, "format": chosen.format},
         part=part,
         counts={offer_id: group.sessions for offer_id, group in counts.items()},
-        may_change=offers.may_change(visit.who),
+        may_change=visit.who.may(Permission.CHANGE_OFFERS),
     )
 
 
@@ -54,18 +55,13 @@ async def offer_history(visit: StaffVisit) -> Response:
     return visit.page("gestion-offre-historique.html", offer=offer, part=part)
 
 
-async def _none(visit: StaffVisit) -> None:
-    offers.require_all(visit.who)
+async def _none(_visit: StaffVisit) -> None:
+    pass
 
 
 async def _offer(visit: StaffVisit) -> Offer:
     async with looking(visit) as organiser:
         return await offers.show(organiser.tx, visit.request.path_params["offer_id"])
-
-
-async def _offer_to_withdraw(visit: StaffVisit) -> Offer:
-    offers.require_all(visit.who)
-    return await _offer(visit)
 
 
 async def _create(acting: Acting, _none: None, form: Form) -> str:
@@ -98,7 +94,7 @@ async def _show(visit: StaffVisit, offer: Offer | None, state: FormState) -> Res
         offer=offer,
         values=values,
         themes=themes,
-        may_change=offers.may_change(visit.who),
+        may_change=visit.who.may(Permission.CHANGE_OFFERS),
         unfolded={"audience"} if any(name.startswith("audience-") for name in state.errors) else (),
         differing=offer_form.differing(values, stored),
         **state.shown(visit, "" if offer is None else offers.tag_of(offer), offer_form.ORDER),
@@ -113,5 +109,5 @@ async def _ask_to_withdraw(visit: StaffVisit, offer: Offer, state: FormState) ->
 
 new_offer = FormPage(_none, _create, _show, field_of=offer_form.field_of)
 show_offer = FormPage(_offer, _change, _show, field_of=offer_form.field_of)
-withdraw_offer = FormPage(_offer_to_withdraw, _withdraw, _ask_to_withdraw, field_of=offer_form.field_of)
+withdraw_offer = FormPage(_offer, _withdraw, _ask_to_withdraw, field_of=offer_form.field_of)
 restore_offer = FormPage(_offer, _restore, _show)

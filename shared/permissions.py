@@ -1,0 +1,115 @@
+"""Who may do what. Each route names a row of this table, and docs/permissions.md shows it."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from enum import Enum, StrEnum
+from typing import Any, TypeVar
+
+Endpoint = TypeVar("Endpoint", bound=Callable[..., Any])
+
+
+class Role(StrEnum):
+    ADMIN = "admin"
+    ORGANISER = "organiser"
+    SUPPORT = "support"
+
+
+class Caller(StrEnum):
+    """A caller without a role."""
+
+    ANYBODY = "anybody"
+    READER = "reader"
+    """Has the signed link of a letter."""
+    PORTAL = "portal"
+
+
+class Scope(StrEnum):
+    EVERYWHERE = "everywhere"
+    DELEGATION = "delegation"
+    """A grant that names a delegation counts there alone."""
+    ALL_DELEGATIONS = "all delegations"
+    """A grant that names a delegation does not count."""
+    OWN = "own"
+    """The agents of a portal's issuer, or the enrolment, address or session of a link."""
+    TRIAL = "trial"
+    """Only in a trial (``PARCOURS_TRIAL=1``), where everybody may be the trial's portal."""
+
+
+_Callers = Mapping[Role | Caller, Scope]
+
+
+@dataclass(frozen=True, slots=True)
+class _Rule:
+    action: str
+    object: str
+    callers: _Callers
+
+
+_ANYBODY: _Callers = {Caller.ANYBODY: Scope.EVERYWHERE}
+_ORGANISERS: _Callers = {Role.ORGANISER: Scope.DELEGATION, Role.ADMIN: Scope.EVERYWHERE}
+_ALL_ORGANISERS: _Callers = {Role.ORGANISER: Scope.ALL_DELEGATIONS, Role.ADMIN: Scope.EVERYWHERE}
+_PORTALS: _Callers = {Caller.PORTAL: Scope.OWN, Role.ADMIN: Scope.EVERYWHERE}
+_SUPPORT: _Callers = {Role.SUPPORT: Scope.EVERYWHERE, Role.ADMIN: Scope.EVERYWHERE}
+
+
+class Permission(Enum):
+    READ_OFFER = _Rule("read", "the published offer, and the documents of the API", _ANYBODY)
+    READ_HEALTH = _Rule("read", "health and metrics, where the gateway lets them through", _ANYBODY)
+    ASK_FOR_LETTER = _Rule(
+        "ask for", "a subscription, or the letter with a link to one's enrolments", _ANYBODY
+    )
+    VERIFY_CERTIFICATE = _Rule("verify", "a certificate by its code", _ANYBODY)
+    LOG_IN = _Rule("log in to", "an area of pages", _ANYBODY)
+    FOLLOW_LINK = _Rule("see and do", "what the link of a letter is for", {Caller.READER: Scope.OWN})
+    SEND_EVENTS = _Rule("send", "requests of agents", {Caller.PORTAL: Scope.OWN, Role.ADMIN: Scope.TRIAL})
+    READ_ANSWERS = _Rule(
+        "read",
+        "answers to requests, and enrolments of an agent",
+        {Caller.PORTAL: Scope.OWN, Role.ADMIN: Scope.EVERYWHERE},
+    )
+    READ_REQUEST = _Rule(
+        "read",
+        "what became of a request",
+        {**_PORTALS, Caller.ANYBODY: Scope.TRIAL},
+    )
+    MANAGE_OFFER = _Rule(
+        "create, change, publish, cancel", "sessions, resources, answers to authorities", _ORGANISERS
+    )
+    CHANGE_OFFERS = _Rule("create, change, withdraw", "offers", _ALL_ORGANISERS)
+    MANAGE_ENROLMENTS = _Rule(
+        "read and change", "enrolments, attendance, certificates, messages of a session", _ORGANISERS
+    )
+    READ_FIGURES = _Rule("read", "figures without names", {**_ORGANISERS, Role.ORGANISER: Scope.EVERYWHERE})
+    READ_MAILS = _Rule("find and read", "people, their story and their letters", _SUPPORT)
+    SEND_AGAIN = _Rule("send again", "a letter", _SUPPORT)
+    CORRECT_ADDRESS = _Rule("correct", "the address of a person", _SUPPORT)
+    ERASE = _Rule("ask for", "the erasure of a person", _SUPPORT)
+    DECIDE_DEAD_LETTERS = _Rule("read and decide about", "dead letters", _SUPPORT)
+    READ_STATE = _Rule("read", "the state of a service", {Role.ADMIN: Scope.EVERYWHERE})
+
+    def allows(self, role: Role, delegation: str | None) -> bool:
+        scope = self.value.callers.get(role)
+        return scope is not None and (scope is not Scope.ALL_DELEGATIONS or delegation is None)
+
+    @property
+    def roles(self) -> frozenset[Role]:
+        return frozenset(caller for caller in self.value.callers if isinstance(caller, Role))
+
+
+WITHIN_DELEGATION = frozenset(
+    caller
+    for permission in Permission
+    for caller, scope in permission.value.callers.items()
+    if scope in (Scope.DELEGATION, Scope.ALL_DELEGATIONS)
+)
+"""Only these roles can be limited to a delegation, because the table enforces no other limit."""
+
+
+def names(permission: Permission) -> Callable[[Endpoint], Endpoint]:
+    """Name the row of an endpoint, or of the dependency that checks it."""
+
+    def named(endpoint: Endpoint) -> Endpoint:
+        vars(endpoint)["permission"] = permission
+        return endpoint
+
+    return named
