@@ -125,7 +125,7 @@ class StackLoad:
         return figures | await self._backlog(sessions) | await self._beside_mails(sessions)
 
     async def _at_rest(self) -> dict[str, float]:
-        await asyncio.sleep(1)
+        await self._sessions_are_announced()
         used, seconds = await self._used(asyncio.sleep(SECONDS))
         figures = {f"percent_of_a_core_idle_{part}": spent / seconds * 100 for part, spent in used.items()}
         memory = {
@@ -134,6 +134,13 @@ class StackLoad:
             if service in SERVICES
         }
         return figures | memory
+
+    async def _sessions_are_announced(self) -> None:
+        """The notifier is not at rest while it looks for the subscribers of new sessions."""
+        open_ = "SELECT count(*) FROM fan_out WHERE begun_at IS NOT NULL AND done_at IS NULL"
+        async with asyncio.timeout(WORK_SECONDS), self._database("parcours_notifier") as database:
+            while await database.fetchval(open_):  # noqa: ASYNC110 another process ends them
+                await asyncio.sleep(1)
 
     async def _at_rate(self, rate: int, seconds: int, sessions: Sequence[SessionState]) -> dict[str, float]:
         """Cores used, and milliseconds from a portal's record to its decision's record."""
