@@ -21,6 +21,8 @@ CLAIM_LEASE = timedelta(minutes=1)
 """Short, so that mails of a killed process are soon free. A longer delivery costs a second claim."""
 POLL_SECONDS = 0.2
 """A mail that is due later, or that another process has queued, is found within this time."""
+GATHER_SECONDS = 0.02
+"""A claim waits this long for the mails of other commits: it costs as much for one mail as for several."""
 STOP_SECONDS = 8.0
 """A stop waits this long for mails that the relay is taking."""
 
@@ -126,6 +128,8 @@ class Deliverer:
         try:
             while not self._workers.have_died():
                 await asyncio.wait([stop, woken], timeout=POLL_SECONDS, return_when=asyncio.FIRST_COMPLETED)
+                if woken.done():
+                    await asyncio.wait([stop], timeout=GATHER_SECONDS)
                 if stop.done() or woken.done() or await self._any_due():
                     return
                 if self._workers.idle.is_set():

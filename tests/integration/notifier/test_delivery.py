@@ -57,6 +57,23 @@ async def test_only_a_mail_that_is_due_makes_the_queue_claimed(
     assert sum("SKIP LOCKED" in statement.sql for statement in asked) == 2
 
 
+async def test_mails_of_commits_shortly_after_one_another_are_claimed_together(
+    known: Notifier, eventually: Eventually, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(claiming, "GATHER_SECONDS", 0.5)
+    await queue_many(known, 3)
+    await known.change("UPDATE mail SET due_at = now() + interval '1 hour'")
+    async with running(known.deliverer()) as idle:
+        await idle()
+        with statements() as asked:
+            for number in range(3):
+                async with known.database.transaction() as tx:
+                    due = text("UPDATE mail SET due_at = now() WHERE recipient = :agent")
+                    await tx.execute(due, {"agent": f"A-{number}"})
+            await eventually(lambda: known.are(["sent"] * 3), "all sent")
+    assert sum("SKIP LOCKED" in statement.sql for statement in asked) == 1
+
+
 async def test_a_kill_leaves_at_most_two_mails_of_a_worker_ambiguous(
     known: Notifier, eventually: Eventually, monkeypatch: pytest.MonkeyPatch
 ) -> None:
