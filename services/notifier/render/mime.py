@@ -22,7 +22,6 @@ _CONTROLS = re.compile(
 )
 
 _SPACES = re.compile(r"\s+")
-_BLANKS = b" \t"
 _PLAIN = re.compile(r"[ -~]*")
 _WORD_BYTES = 45
 """Bytes in one encoded-word, so that it stays under 75 characters (RFC 2047, 2)."""
@@ -194,12 +193,15 @@ def _base64_part(attachment: Attachment) -> bytes:
 
 
 def _quoted_printable(text: str) -> bytes:
-    octets = text.encode(errors="replace").replace(b"\r\n", b"\n").replace(b"\r", b"\n")
-    octets = octets.removesuffix(b"\n") + b"\n"
-    if b" \n" in octets or b"\t\n" in octets:
-        # Strip blanks at line ends: b2a_qp would make lines of 77 characters of them.
-        octets = b"\n".join([line.rstrip(_BLANKS) for line in octets.split(b"\n")])
-    return binascii.b2a_qp(octets, istext=True).replace(b"\n", b"\r\n")
+    lines = text.replace("\r\n", "\n").replace("\r", "\n").removesuffix("\n").split("\n")
+    return b"".join(map(_quoted_line, lines))
+
+
+@functools.lru_cache(maxsize=2_000)  # most lines of a letter are the same for many readers
+def _quoted_line(line: str) -> bytes:
+    """Strip blanks at the end: b2a_qp would make lines of 77 characters of them."""
+    octets = line.rstrip(" \t").encode(errors="replace")
+    return binascii.b2a_qp(octets, istext=True).replace(b"\n", b"\r\n") + b"\r\n"
 
 
 def _fold(tokens: Sequence[str]) -> str:
