@@ -8,9 +8,8 @@ from services.notifier.render import mime
 from services.notifier.render.calendar import CalendarPart, CalendarWriter
 from services.notifier.render.letter_links import LetterLinks
 from services.notifier.render.sender import Sender
-from services.notifier.render.typography import squeeze
 from services.notifier.render.variables import LetterVariables
-from services.notifier.render.writing import templates_of
+from services.notifier.render.writing import LetterTexts
 from shared import clock, qr_codes
 from shared.web.calendars import Person
 from shared.web.links import Links
@@ -49,12 +48,13 @@ class Renderer:
         self._from = mime.mailbox(mime.Mailbox(sender.name, self._from_address))
         self._calendar = CalendarWriter(self._from_address, keep=keep)
         self._variables = LetterVariables(sender, self._links, now, keep=keep)
+        self._texts = LetterTexts(keep=keep)
 
     def render(self, mail: letters.Mail, context: letters.LetterContext) -> Outgoing:
         """Raises :class:`mime.UnsendableAddress`."""
         address = mime.wire_address(mail.address)
         variables = self._variables.of(mail, context)
-        text, html = templates_of(mail.template)
+        text, page = self._texts.of(mail, variables)
         calendars = self._calendar.of_letter(mail, context, Person(mail.name, address), self._now())
         headers = [
             ("From", self._from),
@@ -69,11 +69,11 @@ class Renderer:
             headers.insert(2, ("Reply-To", f"<{self._reply_to(variables['contact'])}>"))
         if letters.KINDS[mail.template].subscribed:
             headers += self._ways_out(mail)
-        code = variables["code"]
+        code = self._links.code(mail, context.session) if variables["code"] else None
         content = mime.message(
             headers,
-            text=squeeze(text.render(variables)),
-            html=html.render(variables),
+            text=text,
+            html=page,
             calendars=[_attached(part) for part in calendars],
             boundary=f"=_{mail.mail_id.hex}",
             image=None if code is None else mime.InlineImage(code.content_id, qr_codes.png(code.address)),
@@ -88,7 +88,7 @@ class Renderer:
         return Renderer(self._sender, self._link_signer, now=lambda: moment, return_path=self._return_path)
 
     def text(self, mail: letters.Mail, context: letters.LetterContext) -> str:
-        return squeeze(templates_of(mail.template)[0].render(self._variables.of(mail, context)))
+        return self._texts.of(mail, self._variables.of(mail, context))[0]
 
     def subject(self, mail: letters.Mail, context: letters.LetterContext) -> str:
         return str(self._variables.of(mail, context)["subject"])
@@ -98,7 +98,7 @@ class Renderer:
         return [_FILES[part.method] for part in calendars]
 
     def page(self, mail: letters.Mail, context: letters.LetterContext) -> str:
-        return templates_of(mail.template)[1].render(self._variables.of(mail, context))
+        return self._texts.of(mail, self._variables.of(mail, context))[1]
 
     def _reply_to(self, address: str) -> str:
         """Use our contact address unless every relay accepts the given one."""

@@ -42,6 +42,7 @@ class LetterVariables:
         view = self._view(session) if session is not None else None
         phase = self._phase(mail, session)
         convokes = phase["includes_joining"] or mail.template is letters.LetterType.JOINING
+        code = self._links.code(mail, session) if convokes else None
         variables: dict[str, Any] = {
             "label": labels.LETTERS[mail.template],
             "name": mail.name,
@@ -60,11 +61,13 @@ class LetterVariables:
             "tone": kind.tone,
             "link": self._links.button(kind.link, mail, session),
             "enrolments": self._links.enrolments(mail),
-            "code": self._links.code(mail, session) if convokes else None,
+            "code": code and code.content_id,
             "called_for": french.moment(_to_the_minute(mail.called_for_at), _zone(view)),
             **phase,
         }
         variables |= self._variables_of_some(mail, context, view)
+        if "position" in details:
+            variables |= _in_line(details)
         if "until" in details:
             until = datetime.fromisoformat(str(details["until"]))
             variables["until"] = french.moment(_to_the_minute(until), _zone(view))
@@ -282,6 +285,12 @@ def _about(variables: Mapping[str, Any], headline: str) -> str | None:
         return None if item is None else quoted(str(item.title))
     says_day = not session.day or f" {session.day} " in headline
     return str(session.named) if says_day else f"{session.named}, {session.day}"
+
+
+def _in_line(details: letters.LetterDetails) -> dict[str, Any]:
+    """Without their position in line, the letters about a session are the same."""
+    position = french.ordinal(int(str(details["position"])))
+    return {"position": position, "together": details.get("together"), "details": {}}
 
 
 def _zone(view: SessionView | None) -> str:

@@ -1,15 +1,17 @@
 import functools
 import hashlib
+import secrets
+from collections import OrderedDict
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 from jinja2.runtime import Macro
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from services.notifier import letters
-from services.notifier.render.typography import quoted
+from services.notifier.render.typography import quoted, squeeze
 from services.notifier.render.views import ChangeKind
 from shared import VERSION
 from shared.events.catalogue import BespokeAnswer
@@ -73,7 +75,6 @@ def _environment(kind: str) -> Environment:
             "layout": f"base.{kind}",
             "labels": labels,
             "style_of": style_of,
-            "ordinal": french.ordinal,
             "ChangeKind": ChangeKind,
             "NewsKind": letters.NewsKind,
             "WaitingList": WaitingList,
@@ -107,6 +108,41 @@ def templates_of(name: letters.LetterType) -> tuple[Template, Template]:
     for template in (text, html):
         template.globals = dict(template.globals)  # a copy of Jinja's ChainMap would be slow
     return text, html
+
+
+_MARKS = {
+    name: f"{name}-{secrets.token_hex(8)}"
+    for name in ("name", "link", "enrolments", "code", "reference", "called_for", "position")
+}
+"""The variables that differ between readers, each with a mark that no text from outside contains."""
+
+
+class LetterTexts:
+    """The text and the page of letters.
+
+    Templates show the variables of :data:`_MARKS` as they are, or ask whether they are empty. So the letters
+    about a session are rendered once, with marks, and again when another variable has changed.
+    """
+
+    def __init__(self, *, keep: int) -> None:
+        self._rendered: OrderedDict[tuple[letters.LetterType, Any], tuple[Any, str, str]] = OrderedDict()
+        self._keep = keep
+
+    def of(self, mail: letters.Mail, variables: Mapping[str, Any]) -> tuple[str, str]:
+        marks = {name: mark for name, mark in _MARKS.items() if variables.get(name)}
+        marked = {**variables, **marks}
+        key = (mail.template, mail.session_id)
+        known, text, page = self._rendered.get(key, (None, "", ""))
+        if known != marked:
+            text, page = (template.render(marked) for template in templates_of(mail.template))
+            text = squeeze(text)
+            self._rendered[key] = marked, text, page
+            if len(self._rendered) > self._keep:
+                self._rendered.popitem(last=False)
+        for name, mark in marks.items():
+            text = text.replace(mark, variables[name])
+            page = page.replace(mark, escape(variables[name]))
+        return text, page
 
 
 def headline_of(name: letters.LetterType, variables: Mapping[str, Any]) -> str:

@@ -32,6 +32,23 @@ def test_every_letter_is_accessible_and_asks_nothing_of_other_hosts(template: Le
     assert "@import" not in html
 
 
+def test_a_letter_tells_what_has_changed_since_the_one_before_it() -> None:
+    session, moved = a_session(), a_session(version=2, venue="Le Dôme, 14000 Caen")
+    written = []
+    now = session.enrolment_opens_at
+    renderer = Renderer(SENDER, now=lambda: now)
+    for now, known, trainers in [
+        (session.enrolment_opens_at, session, ()),
+        (session.ends_at, session, ()),
+        (session.enrolment_opens_at, moved, ()),
+        (session.enrolment_opens_at, moved, ("Anne Dupont",)),
+    ]:
+        mail, context = a_mail(LetterType.CONFIRMED), LetterContext(known, trainers=trainers)
+        written.append(renderer.text(mail, context))
+        assert written[-1] == renderer.at(now).text(mail, context)
+    assert len(set(written)) == len(written)
+
+
 @pytest.mark.parametrize("theme", THEMES.values(), ids=THEMES)
 def test_every_text_colour_has_a_contrast_of_4_5(theme: Mapping[str, str]) -> None:
     def luminance(colour: str) -> float:
