@@ -135,8 +135,7 @@ class EnrolmentRow(EnrolmentTable, table=True):
             postgresql_where=text(f"state IN ({LIVE_SQL})"),
         ),
         # The identifier comes first, because organisers and operators may know only the identifier.
-        Index("ix_enrolment_session_agent", "session_id", "agent_id", "issuer"),
-        Index("ix_enrolment_agent", "agent_id", "issuer"),
+        Index("ix_enrolment_agent_session", "agent_id", "session_id", "issuer"),
         # Finds an agent enrolled by hand by address.
         Index(
             "ix_enrolment_by_hand",
@@ -487,8 +486,8 @@ class AcceptedEventRow(EnrolmentTable, table=True):
 
 metadata = EnrolmentTable.metadata
 messaging.add_to(metadata)
-# Finds the events about an agent. Only this service needs the index.
-Index("ix_outbox_key", metadata.tables["outbox"].c.key)
+# Finds the events about an agent. Only this service needs the index. A portal's copies are found by no key.
+Index("ix_outbox_key", metadata.tables["outbox"].c.key, postgresql_where=text("portal IS NULL"))
 limits.add_to(metadata)
 read_log.add_to(metadata)
 logins.add_to(metadata)

@@ -15,7 +15,7 @@ depends_on: str | Sequence[str] | None = None
 
 def upgrade() -> None:
     build_index("ix_request_agent", "request", ["agent_id"], where=sa.text("agent_id IS NOT NULL"))
-    build_index("ix_outbox_key", "outbox", ["key"])
+    build_index("ix_outbox_key", "outbox", ["key"], where=sa.text("portal IS NULL"))
 
 
 def downgrade() -> None:
