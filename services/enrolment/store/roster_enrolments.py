@@ -18,7 +18,7 @@ async def latest(tx: Transaction, pairs: Collection[tuple[UUID, AgentKey]]) -> I
         return ()
     return await read(
         tx,
-        _LATEST,
+        LATEST_OF_AGENTS,
         sessions=[session_id for session_id, _ in pairs],
         issuers=[agent.issuer for _, agent in pairs],
         agents=[agent.agent_id for _, agent in pairs],
@@ -75,12 +75,14 @@ async def certified(
     )
 
 
-_LATEST = text(
-    "SELECT DISTINCT ON (session_id, agent_id, issuer) enrolment.* "
+# LATERAL with LIMIT leaves no other way than to look up each agent: a join might read the whole table.
+LATEST_OF_AGENTS = text(
+    "SELECT latest.* "
     "FROM unnest(CAST(:sessions AS uuid[]), CAST(:issuers AS text[]), CAST(:agents AS text[])) "
-    "AS wanted (session_id, issuer, agent_id) JOIN enrolment USING (session_id, agent_id, issuer) "
-    "ORDER BY session_id, agent_id, issuer, (state = ANY(CAST(:live AS text[]))) DESC, updated_at DESC, "
-    "ticket DESC NULLS LAST"
+    "AS wanted (session_id, issuer, agent_id), LATERAL (SELECT * FROM enrolment "
+    "WHERE session_id = wanted.session_id AND agent_id = wanted.agent_id AND issuer = wanted.issuer "
+    "ORDER BY (state = ANY(CAST(:live AS text[]))) DESC, updated_at DESC, ticket DESC NULLS LAST LIMIT 1"
+    ") AS latest"
 )
 _VACANCIES = text(
     "SELECT session_id, agent->'employer'->>'siret' AS siret, "

@@ -1,12 +1,12 @@
-"""The plan of the search for a person. Its database is its own: what other tests leave changes the plan."""
+"""Plans of looks for persons. Their database is their own: what other tests leave changes a plan."""
 
 from collections.abc import Callable
 
 import pytest
 
-from services.enrolment.store import people
+from services.enrolment.store import people, roster_enrolments
 from shared.database import Database
-from tests.integration.enrolment.test_manage_finding import filled
+from tests.integration.enrolment.test_manage_finding import Filled, filled
 from tests.support.statements import execute, plan_of
 
 __all__ = ["filled"]
@@ -36,3 +36,20 @@ async def test_a_search_goes_by_the_indexes_of_rosters_and_reads_no_table(databa
     for index in ("ix_enrolment_name", "ix_enrolment_address", "ix_enrolment_agent_session"):
         assert plan.count(index) == 1
     assert "Seq Scan on enrolment" not in plan
+
+
+async def test_the_enrolments_of_a_batch_are_looked_up_agent_by_agent(
+    database: Database, filled: Filled
+) -> None:
+    sessions, agents = filled
+    await execute(database, COPIES)
+    await execute(database, "ANALYZE enrolment")
+    pairs = {
+        "sessions": [sessions[0].session_id] * 500,
+        "issuers": [agents[0].issuer] * 500,
+        "agents": [f"{agents[0].agent_id}-{number}" for number in range(500)],
+    }
+    plan = await plan_of(
+        database, roster_enrolments.LATEST_OF_AGENTS, pairs | {"live": ["enrolled"]}, without=()
+    )
+    assert "Index Scan using ix_enrolment_agent_session" in plan
