@@ -112,6 +112,7 @@ def mailbox(box: Mailbox) -> str:
     return f"{quoted}\r\n <{box.address}>"
 
 
+@functools.lru_cache(maxsize=100)  # many mails are written in one second
 def date(moment: datetime) -> str:
     return email.utils.format_datetime(moment)
 

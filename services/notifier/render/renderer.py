@@ -60,7 +60,7 @@ class Renderer:
             ("From", self._from),
             ("To", mime.mailbox(mime.Mailbox(mail.name, address))),
             ("Subject", mime.unstructured(variables["subject"])),
-            ("Date", mime.date(self._now())),
+            ("Date", mime.date(self._now().replace(microsecond=0))),
             ("Message-ID", mail.message_id),
             ("Auto-Submitted", "auto-generated"),
             ("Content-Language", "fr"),
