@@ -41,7 +41,7 @@ async def process(tx: Transaction, received: Sequence[Received[EventOfAgent]], n
             if "email" not in newer.since(agent, moment):
                 await new_addresses.write(tx, record)
         elif _is_decision(record):
-            decisions.append(_as_corrected(record, newer))
+            decisions.append(_as_corrected(record, newer) if newer else record)
     await _process_decisions(tx, decisions, now)
     await kept_corrections.keep(tx, Topic.ENROLMENT_DECISIONS, made)
 
