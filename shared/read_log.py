@@ -20,11 +20,12 @@ from sqlalchemy import BigInteger, Column, Identity, Index, MetaData, select, te
 from sqlmodel import Field, SQLModel, col
 
 from shared.auth import Principal
-from shared.database import Timestamp, Transaction, insert_many, new_registry
+from shared.database import Timestamp, Transaction, new_registry
 from shared.events.vocabulary import AgentKey
 from shared.http import Problem
 from shared.permissions import Role
 from shared.personal_data import BY_ADDRESS, PersonalData, Register, Retention, Whose
+from shared.statements import insert_many
 
 KEPT_AT_LEAST = timedelta(days=180)
 """CNIL, recommandation sur la journalisation (2021): six months to a year."""

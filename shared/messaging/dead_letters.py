@@ -12,11 +12,12 @@ from uuid import UUID
 from sqlalchemy import String, TextClause, cast, func, insert, or_, text, update
 from sqlmodel import col, select
 
-from shared.database import Row, Transaction, in_order, insert_many, next_to
+from shared.database import Row, Transaction
 from shared.events import Event
 from shared.events.cloudevents import Received, Record
 from shared.messaging.portals.admission import MAX_BYTES, Rejected
 from shared.messaging.tables import REJECTED_WITH_CONTENT, DeadLetterAuditRow, DeadLetterRow
+from shared.statements import in_order, insert_many, next_to
 
 MAX_REJECTED = 1_000
 """The newest rejected records of a portal keep their content. Older ones keep place and reason only."""

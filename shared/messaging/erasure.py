@@ -16,7 +16,7 @@ from sqlalchemy import text, tuple_
 from sqlmodel import col, select
 
 from shared import clock, security_log
-from shared.database import Database, Transaction, insert_many, is_temporary
+from shared.database import Database, Transaction, is_temporary
 from shared.events import Event
 from shared.events.cloudevents import Received
 from shared.events.erasure import AgentErased
@@ -35,6 +35,7 @@ from shared.messaging.session_names import FindSessions, add_sessions
 from shared.messaging.tables import DeadLetterRow, ErasureRow, OutboxRow
 from shared.personal_data import Register, Subject, addresses_of, erase_rows, rows_of
 from shared.security_log import SecurityEvent, SecurityOutcome
+from shared.statements import insert_many
 
 log = logging.getLogger(__name__)
 

@@ -11,10 +11,11 @@ from uuid import UUID
 from sqlalchemy import text
 from sqlmodel import col, select
 
-from shared.database import Transaction, insert_columns, once
+from shared.database import Transaction
 from shared.events import Event
 from shared.events.cloudevents import Received
 from shared.messaging.tables import InboxRow
+from shared.statements import insert_columns, once
 
 KEPT = timedelta(days=90)
 """A second delivery is recognised this long; the topics keep records for seven days."""

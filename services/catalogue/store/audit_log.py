@@ -11,7 +11,8 @@ from sqlalchemy import select
 from sqlmodel import col
 
 from services.catalogue.tables import AuditLogRow
-from shared.database import Transaction, in_order, insert_many, next_to
+from shared.database import Transaction
+from shared.statements import in_order, insert_many, next_to
 
 
 class Action(StrEnum):

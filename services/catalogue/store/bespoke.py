@@ -13,10 +13,11 @@ from services.catalogue.store import audit_log
 from services.catalogue.store.audit_log import Action, AuditEntry
 from services.catalogue.store.outbox import OUTBOX
 from services.catalogue.tables import BespokeRequestRow
-from shared.database import Transaction, in_order, insert_many, next_to
+from shared.database import Transaction
 from shared.events.catalogue import BespokeRequestAnswered
 from shared.events.vocabulary import Contact
 from shared.references import ids_of
+from shared.statements import in_order, insert_many, next_to
 
 _SAME = tuple(
     field.name for field in fields(BespokeRequest) if field.name not in ("state", "requester", "advisor")

@@ -4,8 +4,9 @@ from uuid import UUID
 from sqlalchemy import select
 
 from services.catalogue.tables import OccupancyRow
-from shared.database import Transaction, insert_many
+from shared.database import Transaction
 from shared.events.enrolment import SessionOccupancyChanged
+from shared.statements import insert_many
 
 FIELDS = {"session_id", "version", "capacity", "enrolled", "waiting", "offered"}
 _REPLACE_IF_NEWER = (

@@ -13,8 +13,9 @@ from services.catalogue.store import audit_log
 from services.catalogue.store.audit_log import Action, AuditEntry
 from services.catalogue.store.search import matches
 from services.catalogue.tables import AuditLogRow, OfferRow, SessionRow, ThemeRow
-from shared.database import Transaction, in_order, insert_many, next_to
+from shared.database import Transaction
 from shared.events.vocabulary import Format, Status
+from shared.statements import in_order, insert_many, next_to
 
 _LOCK_LOADS = text("SELECT pg_advisory_xact_lock(hashtextextended('load-offer', 0))")
 _REPLACE = (

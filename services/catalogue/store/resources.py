@@ -14,7 +14,7 @@ from services.catalogue.store.audit_log import Action, AuditEntry
 from services.catalogue.store.outbox import OUTBOX
 from services.catalogue.store.search import matches
 from services.catalogue.tables import ResourceRow
-from shared.database import Transaction, in_order, insert_many, next_to
+from shared.database import Transaction
 from shared.events.catalogue import (
     ReplayPublished,
     ResourceEvent,
@@ -22,6 +22,7 @@ from shared.events.catalogue import (
     ResourcePublished,
     ResourceWithdrawn,
 )
+from shared.statements import in_order, insert_many, next_to
 
 _LOCK_ADDRESS = text("SELECT pg_advisory_xact_lock(hashtextextended(:address, 0))")
 _REPLACE_IF_NEWER = (

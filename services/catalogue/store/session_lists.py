@@ -36,8 +36,9 @@ from services.catalogue.rules.sessions import CalendarSession, ListedSession, Oc
 from services.catalogue.store.search import matches
 from services.catalogue.store.sessions import modules_of, shown, with_trainers
 from services.catalogue.tables import OccupancyRow, OfferRow, SessionRow
-from shared.database import Timestamp, Transaction, in_order, next_to
+from shared.database import Timestamp, Transaction
 from shared.events.vocabulary import EnrolmentWindow, Format, Status
+from shared.statements import in_order, next_to
 
 _SESSION_ID: Mapped[UUID] = col(SessionRow.session_id)
 _STARTS_AT: Mapped[datetime] = col(SessionRow.starts_at)

@@ -25,9 +25,10 @@ from services.catalogue.store import audit_log
 from services.catalogue.store.audit_log import Action, AuditEntry
 from services.catalogue.store.outbox import OUTBOX
 from services.catalogue.tables import SessionRow, TrainerRow
-from shared.database import Transaction, insert_many, update_many
+from shared.database import Transaction
 from shared.events.catalogue import Module
 from shared.events.vocabulary import Format, Status
+from shared.statements import insert_many, update_many
 
 _PLAN = TypeAdapter(Plan)
 _LOADED = TypeAdapter(Loaded)

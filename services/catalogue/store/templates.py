@@ -5,7 +5,8 @@ from sqlmodel import col
 
 from services.catalogue.rules.sessions import SessionTemplate
 from services.catalogue.tables import SessionRow, SessionTemplateRow
-from shared.database import Transaction, insert_many
+from shared.database import Transaction
+from shared.statements import insert_many
 
 _RENAME = "ON CONFLICT (session_id) DO UPDATE SET name = excluded.name"
 

@@ -5,8 +5,9 @@ from uuid import UUID
 from sqlmodel import col, func, select
 
 from services.enrolment.tables import AcceptedEventRow
-from shared.database import Transaction, insert_many
+from shared.database import Transaction
 from shared.messaging.portals.registry import SOURCES
+from shared.statements import insert_many
 
 KEPT = timedelta(days=30)
 

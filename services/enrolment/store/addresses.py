@@ -7,8 +7,9 @@ from sqlalchemy import text
 
 from services.enrolment.store.enrolments import LIVE
 from services.enrolment.tables import BadAddressRow
-from shared.database import Transaction, insert_many
+from shared.database import Transaction
 from shared.events.vocabulary import AgentKey
+from shared.statements import insert_many
 
 
 class Arrived(NamedTuple):

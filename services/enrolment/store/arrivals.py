@@ -7,8 +7,9 @@ from sqlmodel import col
 from services.enrolment.rules.roster_lines import SeatedPerson
 from services.enrolment.rules.states import SEATED
 from services.enrolment.tables import EMPLOYER, NAME_SQL, ArrivalRow
-from shared.database import Transaction, insert_many
+from shared.database import Transaction
 from shared.events.enrolment import Attendance
+from shared.statements import insert_many
 
 
 async def note(tx: Transaction, enrolment_id: UUID, module: int, author: str, now: datetime) -> None:

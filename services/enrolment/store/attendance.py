@@ -6,8 +6,9 @@ from sqlalchemy import text
 from sqlmodel import col, select
 
 from services.enrolment.tables import BEFORE_SQL, AttendanceRow, ErasedAttendanceRow
-from shared.database import Transaction, insert_many
+from shared.database import Transaction
 from shared.events.vocabulary import AgentKey
+from shared.statements import insert_many
 
 
 async def rows_of(tx: Transaction, enrolment_ids: Sequence[UUID]) -> dict[UUID, list[AttendanceRow]]:

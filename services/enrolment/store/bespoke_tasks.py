@@ -6,7 +6,8 @@ from sqlmodel import col, select
 
 from services.enrolment.rules.overview import BespokeStep, BespokeTask
 from services.enrolment.tables import BespokeTaskRow
-from shared.database import Transaction, insert_many
+from shared.database import Transaction
+from shared.statements import insert_many
 
 _WAITS = text(f"bespoke_task.step < {BespokeStep.DONE.value}")
 """A parameter instead of this literal would not use the index."""

@@ -12,7 +12,8 @@ from services.enrolment.rules.requests import RequestKey
 from services.enrolment.rules.roster_lines import ChangeKey
 from services.enrolment.rules.states import Cause, State
 from services.enrolment.tables import EnrolmentChangeRow, RequestRow
-from shared.database import Transaction, in_order, insert_many, next_to
+from shared.database import Transaction
+from shared.statements import in_order, insert_many, next_to
 
 _MOST = 1000
 

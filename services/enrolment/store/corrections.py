@@ -10,11 +10,12 @@ from sqlmodel import col
 from services.enrolment.rules.requests import Request, RequestForSeats, SeatRequest
 from services.enrolment.rules.roster_lines import sought_of
 from services.enrolment.tables import BadAddressRow, CorrectionRow, EnrolmentRow
-from shared.database import Transaction, update_many
+from shared.database import Transaction
 from shared.events.corrections import Correction, Corrections
 from shared.events.enrolment import CorrectedBy
 from shared.events.vocabulary import Agent, AgentKey
 from shared.messaging.portals.registry import OWN_SOURCES
+from shared.statements import update_many
 
 THE_AGENT = "agent"
 

@@ -14,10 +14,11 @@ from services.enrolment.rules.states import State
 from services.enrolment.store import changes, sessions
 from services.enrolment.store.sessions import session_of
 from services.enrolment.tables import EnrolmentRow, RequestRow, SessionRow
-from shared.database import Row, Statement, Transaction, insertion, once
+from shared.database import Row, Statement, Transaction
 from shared.events.reasons import Reason
 from shared.events.vocabulary import LATEST, Agent, AgentKey, Employer
 from shared.messaging.portals.registry import OWN_ISSUER, Portal
+from shared.statements import insertion, once
 
 LIVE = [state.value for state in State if state.is_live]
 

@@ -7,7 +7,8 @@ from sqlmodel import col
 from services.enrolment.rules.groups import ReceivedList
 from services.enrolment.rules.session_roster import SessionRoster
 from services.enrolment.tables import EMPLOYER, LastNominationRow
-from shared.database import Transaction, insert_many
+from shared.database import Transaction
+from shared.statements import insert_many
 
 
 async def load(tx: Transaction, rosters: Collection[SessionRoster]) -> None:

@@ -6,7 +6,8 @@ from sqlalchemy import func, update
 from sqlmodel import col, select
 
 from services.enrolment.tables import NoteRow
-from shared.database import Transaction, insert_many
+from shared.database import Transaction
+from shared.statements import insert_many
 
 
 async def add(tx: Transaction, enrolment_id: UUID, text: str, author: str, now: datetime) -> None:

@@ -8,8 +8,9 @@ from sqlalchemy import text
 
 from services.enrolment.rules.questions import KeptAnswer
 from services.enrolment.tables import QuestionAnswerRow
-from shared.database import Transaction, insert_many
+from shared.database import Transaction
 from shared.events.catalogue import SessionState
+from shared.statements import insert_many
 
 
 async def asked_before(tx: Transaction, session: SessionState) -> dict[str, str]:

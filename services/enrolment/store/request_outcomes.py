@@ -6,10 +6,11 @@ from uuid import UUID
 from sqlmodel import col, select
 
 from services.enrolment.tables import RequestOutcomeRow
-from shared.database import Transaction, insert_many
+from shared.database import Transaction
 from shared.events.catalogue import BespokeRequestAnswered
 from shared.events.cloudevents import Received
 from shared.events.outcomes import RequestAccepted, RequestRejected
+from shared.statements import insert_many
 
 ServiceOutcome = RequestRejected | RequestAccepted | BespokeRequestAnswered
 

@@ -27,8 +27,9 @@ from services.enrolment.rules.requests import (
 )
 from services.enrolment.store import corrections
 from services.enrolment.tables import ERASED, RequestRow
-from shared.database import Statement, Transaction, insert_many, insertion, once
+from shared.database import Statement, Transaction
 from shared.events.vocabulary import AgentKey
+from shared.statements import insert_many, insertion, once
 
 
 class AnsweredMeanwhile(Exception):

@@ -19,9 +19,10 @@ from services.enrolment.rules.roster_lines import (
 from services.enrolment.rules.states import SEATED, State
 from services.enrolment.store.enrolments import enrolment_of
 from services.enrolment.tables import BEFORE_SQL, LIVE_SQL, NAME_SQL, SOUGHT_SQL
-from shared.database import Row, Transaction, in_order
+from shared.database import Row, Transaction
 from shared.events.enrolment import Attendance
 from shared.events.vocabulary import EARLIEST, LATEST
+from shared.statements import in_order
 
 _BEGINNING = (-(2**31), -1, EARLIEST, UUID(int=0))
 _END = (2**31 - 1, 2**63 - 1, LATEST, UUID(int=2**128 - 1))

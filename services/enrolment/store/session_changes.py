@@ -11,8 +11,9 @@ from sqlalchemy import text
 from services.enrolment.rules.enrolments import Enrolment
 from services.enrolment.store.enrolments import enrolment_of
 from services.enrolment.tables import LIVE_SQL, SessionChangeRow
-from shared.database import Transaction, insert_many
+from shared.database import Transaction
 from shared.events.enrolment import SessionPart
+from shared.statements import insert_many
 
 
 @dataclass(frozen=True, slots=True)

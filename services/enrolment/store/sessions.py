@@ -14,10 +14,11 @@ from services.enrolment.rules.seats import Seats
 from services.enrolment.rules.states import SEATED, State
 from services.enrolment.rules.waiting_list import WaitingGroup
 from services.enrolment.tables import SessionRow
-from shared.database import Row, Transaction, insert_many
+from shared.database import Row, Transaction
 from shared.events.catalogue import SessionState
 from shared.events.seances import NumberedSession
 from shared.events.vocabulary import AgentKey, Employer
+from shared.statements import insert_many
 
 
 async def find(tx: Transaction, session_id: UUID) -> SessionState | None:

@@ -10,11 +10,12 @@ from typing import Any
 from sqlalchemy import text
 
 from services.notifier.tables import AgentDetailRow
-from shared.database import Row, Transaction, insert_many
+from shared.database import Row, Transaction
 from shared.events.corrections import Correction, Corrections
 from shared.events.enrolment import AgentDetailsCorrected
 from shared.events.topics import Topic
 from shared.events.vocabulary import AgentKey
+from shared.statements import insert_many
 
 
 async def lock(tx: Transaction, *, exclusive: bool) -> None:

@@ -6,10 +6,11 @@ from sqlmodel import col, select
 
 from services.notifier.letters import EnrolmentState, KnownEnrolment
 from services.notifier.tables import EnrolmentRow
-from shared.database import Transaction, insert_many
+from shared.database import Transaction
 from shared.events.cloudevents import Received
 from shared.events.enrolment import Decision
 from shared.events.vocabulary import AgentKey
+from shared.statements import insert_many
 
 
 async def lock(tx: Transaction, ids: Collection[UUID]) -> dict[UUID, KnownEnrolment]:

@@ -5,11 +5,12 @@ from sqlalchemy import text
 from sqlmodel import col, select
 
 from services.notifier.tables import ErasureAnswerRow
-from shared.database import Transaction, insert_many
+from shared.database import Transaction
 from shared.events.erasure import AgentErased
 from shared.events.vocabulary import AgentKey
 from shared.messaging.tables import ErasureRow
 from shared.read_log import ReadKind
+from shared.statements import insert_many
 
 
 async def save(tx: Transaction, answers: Sequence[AgentErased]) -> None:

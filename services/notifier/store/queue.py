@@ -12,9 +12,10 @@ from sqlalchemy import text
 from services.notifier.letters import KINDS, Letter, LetterType
 from services.notifier.tables import MailRow
 from shared import tracing
-from shared.database import Transaction, insert_many
+from shared.database import Transaction
 from shared.events.cloudevents import Received
 from shared.events.enrolment import Decision
+from shared.statements import insert_many
 from shared.tracing import Attributes
 
 if TYPE_CHECKING:

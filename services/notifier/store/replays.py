@@ -11,9 +11,10 @@ from services.notifier.letters import FanOut, FanOutTask, Letter, LetterType
 from services.notifier.store.fan_outs import of
 from services.notifier.store.queue import MAIL_COLUMNS, ONCE
 from services.notifier.tables import ReplayRow
-from shared.database import Transaction, insert_many
+from shared.database import Transaction
 from shared.events.catalogue import ReplayPublished
 from shared.events.cloudevents import Received
+from shared.statements import insert_many
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,8 @@ from sqlmodel import select
 
 from services.notifier.letters import NumberedSession
 from services.notifier.tables import SessionRow
-from shared.database import Transaction, insert_many
+from shared.database import Transaction
+from shared.statements import insert_many
 
 
 async def lock(tx: Transaction, ids: Collection[UUID], *, exclusive: bool) -> None:

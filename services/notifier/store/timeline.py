@@ -5,12 +5,13 @@ from sqlmodel import col, select
 
 from services.notifier.letters.happenings import Happening
 from services.notifier.tables import TimelineRow
-from shared.database import Transaction, insert_many
+from shared.database import Transaction
 from shared.events import Event
 from shared.events.cloudevents import Received
 from shared.events.enrolment import AgentDetailsCorrected, Decision, NewAddressGiven
 from shared.events.vocabulary import AgentKey
 from shared.read_log import ReadKind, ReadLogRow
+from shared.statements import insert_many
 
 Happened = tuple[Received[Event], Happening, str | None]
 

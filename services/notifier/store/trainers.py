@@ -5,8 +5,9 @@ from sqlalchemy import delete, select
 from sqlmodel import col
 
 from services.notifier.tables import TrainerRow
-from shared.database import Transaction, insert_many
+from shared.database import Transaction
 from shared.events.catalogue import SessionTrainersChanged
+from shared.statements import insert_many
 
 
 async def save(tx: Transaction, lists: Collection[SessionTrainersChanged]) -> None:
