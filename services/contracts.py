@@ -43,7 +43,8 @@ PERMISSIONS = FOLDER.parent / "permissions.md"
 _PERMISSIONS_HEAD = """# Permissions
 
 `make contracts` writes this table from `shared/permissions.py`. Each page and each operation names a row,
-and lets in only the callers of that row. A cell says where:
+and lets in only the callers of that row. Three pages check another row for an act: to change an offer on its
+page, to send a mail again on its page, and to see the state of a service. A cell says where:
 
 - *everywhere*;
 - *delegation*: in the delegation of the token or log-in, or everywhere if it names none;

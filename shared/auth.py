@@ -29,7 +29,7 @@ from shared.events.vocabulary import Delegation
 from shared.guard import Guard
 from shared.http import Problem
 from shared.openapi import bearer
-from shared.permissions import WITHIN_DELEGATION, Permission, Role, names
+from shared.permissions import WITHIN_DELEGATION, Permission, Role, has_row
 from shared.published_secrets import is_published_digest
 from shared.reloaded import ReloadedFile
 from shared.security_log import SecurityEvent, is_anothers
@@ -62,8 +62,8 @@ class Principal(_Owner):
         """Name a role and a token, never a person."""
         return f"{self.role}:{self.token_id}"
 
-    def may(self, permission: Permission) -> bool:
-        return permission.allows(self.role, self.delegation)
+    def may(self, permission: Permission, *, trial: bool = False) -> bool:
+        return permission.allows(self.role, self.delegation, trial=trial)
 
     def may_act_for(self, delegation: str) -> bool:
         return self.delegation is None or self.delegation == delegation
@@ -159,7 +159,7 @@ def requires(
     """
     token_of_staff = bearer(documented, "StaffToken")
 
-    @names(permission)
+    @has_row(permission)
     async def authenticated(
         request: Request,
         _documented: Annotated[HTTPAuthorizationCredentials | None, Depends(token_of_staff)] = None,
@@ -257,7 +257,7 @@ def token_needed(file: str) -> Problem:
 
 
 def not_allowed(principal: Principal, permission: Permission) -> Problem:
-    if principal.delegation is not None and permission.allows(principal.role, None):
+    if principal.delegation is not None and permission.allows(principal.role, None, trial=False):
         detail = f"This token acts for {principal.delegation}; a token of all delegations may do this."
         return Problem(403, "Not your delegation", detail)
     return Problem(403, "Not for this role", f"A token of role {principal.role} may not do this.")

@@ -1,4 +1,4 @@
-"""Postgres: one engine per process, transactions that survive cancellation, writes of many rows."""
+"""Postgres: one engine per process, and transactions that survive cancellation."""
 
 import asyncio
 import contextlib
@@ -39,7 +39,7 @@ T = TypeVar("T")
 Instance = TypeVar("Instance", bound=SQLModel)
 
 _DIALECT = postgresql.asyncpg.dialect()  # type: ignore[no-untyped-call]  # SQLAlchemy left it untyped
-_PARAMETER = re.compile(r"(?<![:\w]):(\w+)")
+_PARAMETER = re.compile(r"(?<![:\w\\]):(\w+)(?!:)")
 _MOST_PREPARED = 200
 """A connection keeps this many statements prepared."""
 _STREAMED = 1_000
@@ -135,7 +135,8 @@ class Transaction:
     async def execute_together(self, statements: Sequence[Statement]) -> Rows:
         """Execute statements that write, in one round trip. Return the result of the last one.
 
-        No statement sees what another one writes, and no two may write the same row.
+        Each is an INSERT, UPDATE or DELETE without WITH and without bound values. No statement sees what
+        another one writes, and no two may write the same row.
         """
         if len(statements) < 2:
             return await self.execute(*statements[0]) if statements else Rows(())
@@ -280,7 +281,7 @@ def _together(statements: tuple[TextClause, ...]) -> TextClause:
     *first, last = (
         _PARAMETER.sub(rf":\1_{number}", statement.text) for number, statement in enumerate(statements)
     )
-    parts = ", ".join(f"part_{number} AS ({part})" for number, part in enumerate(first))
+    parts = ", ".join(f"part_{number} AS ({part}\n)" for number, part in enumerate(first))
     return text(f"WITH {parts} {last}")
 
 
@@ -400,8 +401,8 @@ class Database:
         """Do not call ``after_commit``: the transaction publishes nothing.
 
         With ``plan_once`` each connection plans the statements once, without sequential scans and sorts. For
-        statements that run all day: to plan them can cost more than to run them. A statement must leave no
-        other way than its index, because it may be planned while its tables are empty (ADR 0067).
+        statements that run all day: to plan them can cost more than to run them. Postgres must be able to run
+        each statement only by an index, because it may plan it while the tables are empty (ADR 0067).
         """
         async with self.autocommit() as tx:
             try:

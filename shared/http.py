@@ -28,7 +28,7 @@ from shared.events.vocabulary import FieldProblem
 from shared.guard import Guard, LimitMet
 from shared.middleware import Counted, HeadIsGet, NoPageUnlessItSays, RefusedRights
 from shared.openapi import PROBLEM_JSON
-from shared.permissions import Permission, names
+from shared.permissions import Permission, has_row
 from shared.web import api_docs, assets
 from shared.web.responses import NO_PAGE
 from shared.web.revalidation import Revalidated
@@ -306,12 +306,12 @@ def operations_api() -> FastAPI:
 
 def add_operations(api: FastAPI, probes: Probes) -> None:
     @api.get("/health/live", tags=["operations"], summary="Whether the process should go on living")
-    @names(Permission.READ_HEALTH)
+    @has_row(Permission.READ_HEALTH)
     async def live() -> Response:
         return _health(probes.live())
 
     @api.get("/health/ready", tags=["operations"], summary="Whether the process can do its work")
-    @names(Permission.READ_HEALTH)
+    @has_row(Permission.READ_HEALTH)
     async def ready() -> Response:
         return _health(await probes.ready())
 
@@ -320,12 +320,12 @@ def add_operations(api: FastAPI, probes: Probes) -> None:
         tags=["operations"],
         summary="Whether all that Kafka has for this service is read",
     )
-    @names(Permission.READ_HEALTH)
+    @has_row(Permission.READ_HEALTH)
     async def consuming() -> Response:
         return _health(probes.consuming())
 
     @api.get("/metrics", tags=["operations"], summary="Prometheus metrics")
-    @names(Permission.READ_HEALTH)
+    @has_row(Permission.READ_HEALTH)
     async def metrics() -> Response:
         return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
 
@@ -339,7 +339,7 @@ def add_asyncapi(api: FastAPI, document: Callable[[], dict[str, Any]]) -> None:
     being_made = threading.Lock()
 
     @api.get("/asyncapi", tags=["operations"], summary="The events of this service (AsyncAPI 3.0)")
-    @names(Permission.READ_OFFER)
+    @has_row(Permission.READ_OFFER)
     def asyncapi() -> JSONResponse:
         with being_made:  # without it, two first readers at once would build two brokers
             made = document()

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from enum import Enum, StrEnum
+from enum import Enum, StrEnum, unique
 from typing import Any, TypeVar
 
 Endpoint = TypeVar("Endpoint", bound=Callable[..., Any])
@@ -52,6 +52,7 @@ _PORTALS: _Callers = {Caller.PORTAL: Scope.OWN, Role.ADMIN: Scope.EVERYWHERE}
 _SUPPORT: _Callers = {Role.SUPPORT: Scope.EVERYWHERE, Role.ADMIN: Scope.EVERYWHERE}
 
 
+@unique
 class Permission(Enum):
     READ_OFFER = _Rule("read", "the published offer, and the documents of the API", _ANYBODY)
     READ_HEALTH = _Rule("read", "health and metrics, where the gateway lets them through", _ANYBODY)
@@ -65,7 +66,7 @@ class Permission(Enum):
     READ_ANSWERS = _Rule(
         "read",
         "answers to requests, and enrolments of an agent",
-        {Caller.PORTAL: Scope.OWN, Role.ADMIN: Scope.EVERYWHERE},
+        _PORTALS,
     )
     READ_REQUEST = _Rule(
         "read",
@@ -79,17 +80,26 @@ class Permission(Enum):
     MANAGE_ENROLMENTS = _Rule(
         "read and change", "enrolments, attendance, certificates, messages of a session", _ORGANISERS
     )
-    READ_FIGURES = _Rule("read", "figures without names", {**_ORGANISERS, Role.ORGANISER: Scope.EVERYWHERE})
+    READ_FIGURES = _Rule("read", "figures of a delegation, without names", _ORGANISERS)
+    READ_ALL_FIGURES = _Rule("read", "figures of all delegations, without names", _SUPPORT)
     READ_MAILS = _Rule("find and read", "people, their story and their letters", _SUPPORT)
-    SEND_AGAIN = _Rule("send again", "a letter", _SUPPORT)
+    SEND_AGAIN = _Rule("send again, or settle", "a letter", _SUPPORT)
     CORRECT_ADDRESS = _Rule("correct", "the address of a person", _SUPPORT)
     ERASE = _Rule("ask for", "the erasure of a person", _SUPPORT)
     DECIDE_DEAD_LETTERS = _Rule("read and decide about", "dead letters", _SUPPORT)
     READ_STATE = _Rule("read", "the state of a service", {Role.ADMIN: Scope.EVERYWHERE})
 
-    def allows(self, role: Role, delegation: str | None) -> bool:
-        scope = self.value.callers.get(role)
-        return scope is not None and (scope is not Scope.ALL_DELEGATIONS or delegation is None)
+    def allows(self, role: Role, delegation: str | None, *, trial: bool) -> bool:
+        """``DELEGATION`` is checked where the data is read (``Principal.finds``)."""
+        match self.value.callers.get(role):
+            case Scope.EVERYWHERE | Scope.DELEGATION:
+                return True
+            case Scope.ALL_DELEGATIONS:
+                return delegation is None
+            case Scope.TRIAL:
+                return trial
+            case _:
+                return False
 
     @property
     def roles(self) -> frozenset[Role]:
@@ -102,14 +112,14 @@ WITHIN_DELEGATION = frozenset(
     for caller, scope in permission.value.callers.items()
     if scope in (Scope.DELEGATION, Scope.ALL_DELEGATIONS)
 )
-"""Only these roles can be limited to a delegation, because the table enforces no other limit."""
+"""Only these roles can be limited to a delegation. All their rows say so, and the services enforce it."""
 
 
-def names(permission: Permission) -> Callable[[Endpoint], Endpoint]:
+def has_row(permission: Permission) -> Callable[[Endpoint], Endpoint]:
     """Name the row of an endpoint, or of the dependency that checks it."""
 
     def named(endpoint: Endpoint) -> Endpoint:
-        vars(endpoint)["permission"] = permission
+        setattr(endpoint, "permission", permission)  # noqa: B010 mypy knows no attributes of functions
         return endpoint
 
     return named

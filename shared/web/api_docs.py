@@ -16,7 +16,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from shared.permissions import Permission, names
+from shared.permissions import Permission, has_row
 from shared.web.rendering import TEMPLATES, Rendering
 from shared.web.responses import cacheable
 
@@ -74,7 +74,7 @@ class DocumentedSchema:
 def add_to(api: FastAPI, service: str) -> None:
     made = functools.cache(lambda: page(api.openapi(), service))
 
-    @names(Permission.READ_OFFER)
+    @has_row(Permission.READ_OFFER)
     async def docs(request: Request) -> Response:
         return cacheable(request, made())
 

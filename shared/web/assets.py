@@ -17,7 +17,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from shared.permissions import Permission, names
+from shared.permissions import Permission, has_row
 from shared.web import tokens
 from shared.web.responses import REVALIDATE, cacheable
 
@@ -82,7 +82,7 @@ def routes(place: str) -> list[Route]:
 
 
 def serving(asset: Asset) -> Callable[[Request], Awaitable[Response]]:
-    @names(Permission.READ_OFFER)
+    @has_row(Permission.READ_OFFER)
     async def serve(request: Request) -> Response:
         named = asset.name.endswith(_VERSIONED) or request.url.query == asset.fingerprint
         response = cacheable(

@@ -20,7 +20,7 @@ from starlette.routing import Route
 from shared import clock
 from shared.database import is_temporary
 from shared.events.zones import zone_of
-from shared.permissions import Permission, names
+from shared.permissions import Permission, has_row
 from shared.references import reference_of
 from shared.web import assets, french, labels
 from shared.web.links import DELEGATION_FIGURES, LOST_LINK, MAIL_LOG, NEWS, OPERATIONS, ORGANISING
@@ -185,7 +185,7 @@ class Rendering:
         async def unknown(_request: Request) -> Response:
             raise HTTPException(404)
 
-        @names(Permission.READ_OFFER)
+        @has_row(Permission.READ_OFFER)
         async def first(_request: Request) -> Response:
             return see_other(f"{self._catalogue}/")
 
@@ -195,9 +195,12 @@ class Rendering:
         ]
 
     def guarded(self, endpoint: Endpoint, permission: Permission) -> Endpoint:
-        """``permission`` is the row of the page. The endpoint checks it."""
+        """Show pages for HTTP errors, closed forms and a database that is away.
 
-        @names(permission)
+        ``permission`` is the row of the page. The endpoint checks it.
+        """
+
+        @has_row(permission)
         async def guarded(request: Request) -> Response:
             try:
                 if any("\0" in value for value in (request.scope["path"], *request.query_params.values())):

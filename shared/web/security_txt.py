@@ -9,7 +9,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from shared import clock
-from shared.permissions import Permission, names
+from shared.permissions import Permission, has_row
 from shared.web import responses
 
 PATH = "/.well-known/security.txt"
@@ -67,7 +67,7 @@ def add_to(api: Starlette, settings: SecuritySettings) -> None:
     if not settings.security_contact:
         return
 
-    @names(Permission.READ_OFFER)
+    @has_row(Permission.READ_OFFER)
     async def security_txt(request: Request) -> Response:
         return responses.cacheable(
             request, write(settings, clock.now()), media_type="text/plain; charset=utf-8"

@@ -38,7 +38,11 @@ class Busy(LimitMet):
 
 
 class SheetQueue:
-    """A sheet takes its place before any database connection: while it waits it holds none, and no lock."""
+    """One sheet of each organiser may wait.
+
+    A sheet gets its place before any database connection, so a waiting sheet holds neither a connection nor a
+    lock.
+    """
 
     def __init__(self) -> None:
         self._reading = asyncio.Lock()

@@ -13,7 +13,7 @@ from shared.database import Database as SharedDatabase
 from shared.database import Transaction
 from shared.guard import Guard
 from shared.openapi import bearer
-from shared.permissions import Permission, names
+from shared.permissions import Permission, has_row
 from shared.read_log import PurposeHeader, Reading, reading_of
 
 _STAFF = "API_TOKENS_FILE: organiser or admin"
@@ -103,7 +103,7 @@ def _organiser_reading(organiser: Organiser, purpose: PurposeHeader = None) -> R
 OrganiserReading = Annotated[Reading, Depends(_organiser_reading)]
 
 
-@names(Permission.READ_OFFER)
+@has_row(Permission.READ_OFFER)
 def limit_reading(request: Request) -> None:
     guard: Guard = request.app.state.guard
     guard.take_here(request, "read", guard.rates.read)

@@ -15,7 +15,7 @@ from services.catalogue.pages.site import FILES, Site, rendering_in, rendering_o
 from services.catalogue.pages.staff_area import STAFF_AREA
 from services.catalogue.service.failures import Missing, NotYours, Withdrawn
 from shared.guard import Guard
-from shared.permissions import Permission, names
+from shared.permissions import Permission, has_row
 from shared.web import assets, responses
 from shared.web.logins import Logins
 
@@ -57,7 +57,7 @@ def build(site: Site) -> Starlette:
 
 
 def _limited(route: Route, guard: Guard) -> Route:
-    @names(Permission.READ_OFFER)
+    @has_row(Permission.READ_OFFER)
     async def limited(request: Request) -> Response:
         guard.take_here(request, "read", guard.rates.read)
         response: Response = await route.endpoint(request)

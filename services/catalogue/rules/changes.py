@@ -37,11 +37,12 @@ def schedule(session: Session, now: datetime) -> Done:
 
 
 def change(session: Session, plan: Plan, now: datetime) -> Done | RefusedByRule:
-    """A draft may become anything consistent, without an event.
+    """Give the session another plan.
 
-    Once published, the past stays: no past date moves, no date moves into the past, no module that has begun
-    changes, nor released seats, nor the approval once enrolment is open, nor anything once the session is
-    over or cancelled. Capacity may go down: enrolment evicts nobody.
+    A draft may become anything consistent, without an event. Once published, the past stays: no past date
+    moves, no date moves into the past, no module that has begun changes, nor released seats, nor the approval
+    once enrolment is open, nor anything once the session is over or cancelled. Capacity may go down:
+    enrolment evicts nobody.
     """
     if session.status is Status.CANCELLED:
         return refused(RefusalCode.ALREADY_CANCELLED, "the session is cancelled, which is final")

@@ -27,7 +27,10 @@ class SeatConsequences:
 
 
 def of_capacity(plan: Plan, occupancy: Occupancy | None, capacity: int | None) -> SeatConsequences:
-    """``capacity`` None is no limit. Reservations, quotas and groups may leave fewer agents served."""
+    """Return the consequences of another capacity (None: no limit), for the known seats.
+
+    Reservations, quotas and groups may leave fewer agents served.
+    """
     taken = 0 if occupancy is None else occupancy.enrolled + occupancy.offered
     waiting = 0 if occupancy is None else occupancy.waiting
     free = waiting if capacity is None else max(0, capacity - taken)

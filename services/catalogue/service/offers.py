@@ -94,7 +94,7 @@ async def _check(tx: Transaction, offer: Offer) -> None:
 
 def _require_all(who: Principal) -> None:
     if not who.may(Permission.CHANGE_OFFERS):
-        raise NotYours(f"This token acts for {who.delegation}; offers are changed by who acts for all.")
+        raise NotYours(f"This token acts for {who.delegation}; a token of all delegations may do this.")
 
 
 async def history(

@@ -117,7 +117,7 @@ async def themes(tx: Transaction) -> dict[str, str]:
 async def save(
     tx: Transaction, changes: Sequence[tuple[Offer | None, Offer]], *, actor: str, action: Action
 ) -> None:
-    """``changes`` have the former state, None for a new offer.
+    """Store offers, each with its former state (None if it is new), with audit entries.
 
     A change of only the copy of the files has no audit entry.
     """

@@ -99,7 +99,7 @@ async def at(tx: Transaction, kind: Kind, organiser: str, url: str) -> Resource 
 async def publish(
     tx: Transaction, changes: Sequence[tuple[Resource | None, Resource]], *, actor: str
 ) -> None:
-    """``changes`` have the former state, None for a new resource.
+    """Store resources, each with its former state (None if it is new), with events and audit entries.
 
     A resource is left out if another replica has stored this version or a later one.
     """

@@ -167,7 +167,7 @@ async def save_announced(tx: Transaction, announced: Sequence[Done]) -> None:
 async def save(
     tx: Transaction, changes: Sequence[tuple[Session | None, Done]], *, actor: str, action: Action
 ) -> None:
-    """``changes`` have the former state, None for a new session.
+    """Store sessions that ``actor`` changed, each with its former state (None if it is new), with events.
 
     Each session has an audit entry, unless only the copy of the files differs.
     """

@@ -14,7 +14,7 @@ from shared.database import Database as SharedDatabase
 from shared.http import Problem
 from shared.messaging.portals.registry import SOURCES, TRIAL_PORTAL, Portal, Portals
 from shared.openapi import bearer
-from shared.permissions import Permission, names
+from shared.permissions import Permission, has_row
 from shared.read_log import PurposeHeader, Reading, reading_of
 
 _OfPortal = Annotated[
@@ -47,12 +47,12 @@ async def _portal_or_admin(request: Request, permission: Permission) -> Portal |
         let_in(request, f"portal:{portal.portal}")
         return portal
     principal = await owner_of_token(request, "PORTALS_FILE")
-    if not principal.may(permission):
+    if not principal.may(permission, trial=request.app.state.trial):
         raise not_allowed(principal, permission)
     return principal
 
 
-@names(Permission.SEND_EVENTS)
+@has_row(Permission.SEND_EVENTS)
 async def _sender(request: Request, _documented: _OfPortal) -> Portal:
     """Return the portal of the request's token. In a trial, an admin acts for the trial portal."""
     owner = await _portal_or_admin(request, Permission.SEND_EVENTS)
@@ -80,7 +80,7 @@ class Reader:
         return None if self.portal is None else self.portal.source
 
 
-@names(Permission.READ_ANSWERS)
+@has_row(Permission.READ_ANSWERS)
 async def _reader(request: Request, _documented: _OfPortal, purpose: PurposeHeader = None) -> Reader:
     return await _reader_by_token(request, Permission.READ_ANSWERS, purpose)
 
@@ -90,7 +90,7 @@ async def _reader_by_token(request: Request, permission: Permission, purpose: st
     return Reader(owner) if isinstance(owner, Portal) else Reader(None, reading_of(owner, purpose))
 
 
-@names(Permission.READ_REQUEST)
+@has_row(Permission.READ_REQUEST)
 async def _anybody_in_a_trial(
     request: Request, _documented: _OfPortal, purpose: PurposeHeader = None
 ) -> Reader:

@@ -10,7 +10,7 @@ from shared.events import ANSWERS, BY_TYPE, portal
 from shared.events.documents import schema
 from shared.http import PROBLEMS
 from shared.messaging.asyncapi import portal_document
-from shared.permissions import Permission, names
+from shared.permissions import Permission, has_row
 
 router = APIRouter(tags=["contracts"], responses=PROBLEMS)
 
@@ -20,14 +20,14 @@ _MAX_QUOTED = 80
 
 
 @router.get("/asyncapi/portal", summary="The events that a portal sends and receives by Kafka (AsyncAPI 3.0)")
-@names(Permission.READ_OFFER)
+@has_row(Permission.READ_OFFER)
 async def asyncapi_of_portals() -> dict[str, Any]:
     """The events with their topics, keys, headers and schemas, the same for every portal."""
     return _portal_document()
 
 
 @router.get("/schemas/{event_type}.json", summary="The JSON Schema of an event's data")
-@names(Permission.READ_OFFER)
+@has_row(Permission.READ_OFFER)
 async def schema_of_event(event_type: str, response: Response) -> dict[str, Any]:
     """The schema of an event type such as `fr.cnfpt.portal.EnrolmentRequested.v1`.
 

@@ -97,7 +97,7 @@ def rank_named(
 def prioritise(
     roster: SessionRoster, agent: AgentKey, priority: int | None, author: str, reason: str
 ) -> OrganisingFault | None:
-    """0 is the default priority; None puts the agent first (rule 2).
+    """Change the priority of a waiting agent (rule 2). 0 is the default; None puts the agent first.
 
     All places in line must be loaded, and the agent's group, which moves together. No event is published. A
     seat that time has freed goes by the new order.

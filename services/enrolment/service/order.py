@@ -38,10 +38,11 @@ class CheckedRequests:
 
 
 class PartitionCheck:
-    """Partitions may have been added a moment ago, so the broker is asked before a refusal.
+    """Knows the partition count of the request topic.
 
-    Otherwise the number stored by another process is read once a minute, and the broker is asked at most once
-    a minute about misplaced requests of a trial.
+    Partitions may have been added a moment ago, so the broker is asked before a refusal. Otherwise the number
+    stored by another process is read once a minute, and the broker is asked at most once a minute about
+    misplaced requests of a trial.
     """
 
     def __init__(self, ask_broker: Callable[[], Awaitable[int]]) -> None:

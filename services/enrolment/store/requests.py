@@ -126,7 +126,7 @@ async def waits(tx: Transaction, agent: AgentKey, moment: datetime) -> bool:
 async def save_results(
     tx: Transaction, results: Sequence[RequestResult], now: datetime, beside: Sequence[Statement]
 ) -> None:
-    """Execute what is ``beside`` in the same round trip.
+    """Store the results, and execute the statements ``beside`` in the same round trip.
 
     A request that waited has a row already, which is updated.
     """

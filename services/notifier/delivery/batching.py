@@ -32,7 +32,7 @@ class Batcher(Generic[T, R]):
         return future
 
     def hurry(self, result: "asyncio.Future[R]") -> None:
-        """Write at once what is collected, if this result is of it. A write in progress is not concerned."""
+        """End the wait for more items if this result is still waiting to be written."""
         if any(future is result for _, future in self._waiting):
             self._hurried.set()
 

@@ -130,9 +130,10 @@ class Deliverer:
                 await asyncio.wait([stop, woken], timeout=POLL_SECONDS, return_when=asyncio.FIRST_COMPLETED)
                 if woken.done():
                     await asyncio.wait([stop], timeout=GATHER_SECONDS)
+                were_idle = self._workers.idle.is_set()
                 if stop.done() or woken.done() or await self._any_due():
                     return
-                if self._workers.idle.is_set():
+                if were_idle:
                     self.idle.set()
         finally:
             woken.cancel()

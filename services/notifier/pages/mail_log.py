@@ -13,6 +13,7 @@ from urllib.parse import urlencode
 from uuid import UUID
 
 from pydantic import TypeAdapter
+from starlette.exceptions import HTTPException
 from starlette.responses import HTMLResponse, Response
 
 from services.notifier.letters import NumberedSession
@@ -24,6 +25,7 @@ from services.notifier.tables import MailRow, MailState
 from shared.database import Transaction
 from shared.events.fields import is_issuer, is_valid
 from shared.guard import Guard
+from shared.permissions import Permission
 from shared.read_log import ReadKind, purpose_in
 from shared.security_log import SecurityEvent, SecurityOutcome
 from shared.web.form_errors import FormError, sentences
@@ -112,6 +114,8 @@ class MailLogPages:
         mail_id: UUID = visit.request.path_params["mail_id"]
         is_late = False
         if visit.request.method == "POST":
+            if not visit.who.may(Permission.SEND_AGAIN):
+                raise HTTPException(403)
             seen = visit.form.typed("vues")
             after = int(seen) if seen.isascii() and seen.isdecimal() and len(seen) < 6 else 0
             decision = visit.form.typed("decision")

@@ -61,7 +61,7 @@ class LetterVariables:
             "tone": kind.tone,
             "link": self._links.button(kind.link, mail, session),
             "enrolments": self._links.enrolments(mail),
-            "code": code and code.content_id,
+            "code": None if code is None else code.content_id,
             "called_for": french.moment(_to_the_minute(mail.called_for_at), _zone(view)),
             **phase,
         }
@@ -288,9 +288,12 @@ def _about(variables: Mapping[str, Any], headline: str) -> str | None:
 
 
 def _in_line(details: letters.LetterDetails) -> dict[str, Any]:
-    """Without their position in line, the letters about a session are the same."""
-    position = french.ordinal(int(str(details["position"])))
-    return {"position": position, "together": details.get("together"), "details": {}}
+    """Return the place in line, and the details without it: the letters about a session share their text."""
+    return {
+        "position": french.ordinal(int(str(details["position"]))),
+        "together": details.get("together"),
+        "details": {name: value for name, value in details.items() if name not in ("position", "together")},
+    }
 
 
 def _zone(view: SessionView | None) -> str:

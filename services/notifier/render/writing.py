@@ -136,9 +136,11 @@ class LetterTexts:
         if known != marked:
             text, page = (template.render(marked) for template in templates_of(mail.template))
             text = squeeze(text)
-            self._rendered[key] = marked, text, page
-            if len(self._rendered) > self._keep:
-                self._rendered.popitem(last=False)
+            if mail.session_id is not None:  # other letters differ in more than the marks
+                self._rendered[key] = marked, text, page
+                self._rendered.move_to_end(key)
+                if len(self._rendered) > self._keep:
+                    self._rendered.popitem(last=False)
         for name, mark in marks.items():
             text = text.replace(mark, variables[name])
             page = page.replace(mark, escape(variables[name]))

@@ -1,8 +1,12 @@
 """Every route names a row of the table of permissions, and lets in only the callers of that row."""
 
+import hashlib
+import json
 import re
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
 from uuid import UUID
 
 import httpx
@@ -14,24 +18,58 @@ from starlette.routing import BaseRoute, Route
 from services.catalogue import pages as catalogue_pages
 from services.notifier.pages.staff_area import FIGURES_AREA
 from shared.auth import Tokens
-from shared.permissions import Caller, Permission, Role, Scope
+from shared.messaging.portals.registry import TRIAL_PORTAL
+from shared.permissions import WITHIN_DELEGATION, Caller, Permission, Role, Scope
 from shared.process import Process
 from shared.web.logins.staff_area import StaffArea
 from shared.web.operations import area_of
-from tests.integration.catalogue.conftest import ADMIN, BRETAGNE, PORTAL
+from tests.integration.catalogue.conftest import ADMIN, BRETAGNE, PORTAL, TOKENS
 from tests.integration.services.composed import AREAS, SITE, browser_on
 from tests.integration.services.conftest import Compose
 from tests.support.guards import NOWHERE, a_guard
 from tests.support.processes import SERVICES
 
 BY_FRAMEWORK = "/openapi.json"
-TOKEN_OF = {Role.ADMIN: ADMIN, Role.ORGANISER: BRETAGNE, Role.SUPPORT: PORTAL}
+NATIONAL = "national"
+STAFF: dict[str, tuple[Role, str | None]] = {
+    ADMIN: (Role.ADMIN, None),
+    BRETAGNE: (Role.ORGANISER, "bretagne"),
+    NATIONAL: (Role.ORGANISER, None),
+    PORTAL: (Role.SUPPORT, None),
+}
+"""The role and the delegation of each token."""
+PLACES = [*((service, True) for service in SERVICES), ("enrolment", False)]
+"""Each service in a trial, and the one that portals ask outside a trial."""
 
 
-@pytest.fixture(params=SERVICES)
-def process(request: pytest.FixtureRequest, compose_service: Compose) -> Process:
-    rates = dict.fromkeys(("refused_rate", "link_rate", "log_in_rate"), "100000/day")
-    return compose_service(request.param, **rates)
+@pytest.fixture
+def tokens_file(tmp_path: Path) -> Path:
+    entries: list[dict[str, Any]] = [*TOKENS, {"name": NATIONAL, "role": "organiser", "delegation": None}]
+    path = tmp_path / "tokens.json"
+    path.write_text(json.dumps([entry | {"sha256": _digest(entry["name"])} for entry in entries]))
+    return path
+
+
+def _digest(secret: str) -> str:
+    return hashlib.sha256(secret.encode()).hexdigest()
+
+
+@pytest.fixture(params=PLACES, ids=[f"{service}-{trial}" for service, trial in PLACES])
+def process(request: pytest.FixtureRequest, compose_service: Compose, tmp_path: Path) -> Process:
+    """Outside a trial too a portal may be called like that of a trial, for which an admin acts there."""
+    service, trial = request.param
+    settings: dict[str, Any] = dict.fromkeys(("refused_rate", "link_rate", "log_in_rate"), "100000/day")
+    if not trial:
+        portal = {
+            "portal": TRIAL_PORTAL,
+            "contact": "a@b.example",
+            "tokens": [{"sha256": _digest("a portal")}],
+        }
+        settings["portals_file"] = tmp_path / "own-portals.json"
+        settings["portals_file"].write_text(
+            json.dumps([portal | {"issuer": TRIAL_PORTAL, "delegations": None}])
+        )
+    return compose_service(service, parcours_trial=trial, **settings)
 
 
 def routes_of(process: Process) -> list[BaseRoute]:
@@ -63,26 +101,35 @@ def address_of(route: Route) -> str:
     return re.sub(r"\{(\w+)[^}]*\}", str(UUID(int=0)), route.path)
 
 
-def is_open_to(permissions: set[Permission], role: Role | None) -> bool:
-    """Whether a visitor without a token may, or a token of the role (an organiser's is of one delegation)."""
+def is_open_to(permissions: set[Permission], token: str | None, *, trial: bool) -> bool:
     return all(
         permission.value.callers.get(Caller.ANYBODY) is Scope.EVERYWHERE
-        or (Caller.ANYBODY in permission.value.callers and role is None)
-        or (role is not None and permission.allows(role, "bretagne" if role is Role.ORGANISER else None))
+        or _may(permission.value.callers, token, trial=trial)
         for permission in permissions
     )
 
 
-@pytest.mark.parametrize("role", [None, *Role])
-async def test_an_operation_answers_only_the_callers_of_its_row(process: Process, role: Role | None) -> None:
-    headers = {} if role is None else {"authorization": f"Bearer {TOKEN_OF[role]}"}
+def _may(callers: Mapping[Role | Caller, Scope], token: str | None, *, trial: bool) -> bool:
+    caller, delegation = (Caller.ANYBODY, None) if token is None else STAFF[token]
+    scope = callers.get(caller)
+    if scope in (None, Scope.TRIAL):
+        return scope is not None and trial
+    return scope is not Scope.ALL_DELEGATIONS or delegation is None
+
+
+@pytest.mark.parametrize("token", [None, *STAFF])
+async def test_an_operation_answers_only_the_callers_of_its_row(process: Process, token: str | None) -> None:
+    headers = {} if token is None else {"authorization": f"Bearer {token}"}
+    trial = process.settings.parcours_trial
     wrong = {}
     async with browser_on(process) as client:
         for route in routes_of(process):
             if isinstance(route, APIRoute):
                 method = min(route.methods or ())
                 answer = await client.request(method, address_of(route), headers=headers)
-                if (answer.status_code not in (401, 403)) != is_open_to(permissions_of(route), role):
+                if (answer.status_code not in (401, 403)) != is_open_to(
+                    permissions_of(route), token, trial=trial
+                ):
                     wrong[method, route.path] = answer.status_code
     assert wrong == {}
 
@@ -93,12 +140,12 @@ def areas_of(process: Process) -> list[StaffArea]:
 
 
 @asynccontextmanager
-async def logged_in(process: Process, role: Role) -> AsyncIterator[tuple[httpx.AsyncClient, dict[str, str]]]:
+async def logged_in(process: Process, token: str) -> AsyncIterator[tuple[httpx.AsyncClient, dict[str, str]]]:
     """A browser that is logged in wherever the role may, and the keys of its forms."""
     keys: dict[str, str] = {}
     async with browser_on(process) as browser:
         for area in areas_of(process):
-            await browser.post(area.log_in, data={"jeton": TOKEN_OF[role]})
+            await browser.post(area.log_in, data={"jeton": token})
             page = await browser.get(area.own_logins)
             if found := re.search('name="cle" value="([^"]+)"', page.text):
                 keys[area.home] = found[1]
@@ -112,11 +159,17 @@ def has_opened(answer: httpx.Response, permissions: set[Permission]) -> bool:
     return answer.status_code != 403 and not led_to_log_in
 
 
-@pytest.mark.parametrize("role", Role)
-async def test_a_page_opens_only_to_the_roles_of_its_row(process: Process, role: Role) -> None:
+def test_a_role_that_a_delegation_can_limit_has_no_row_everywhere() -> None:
+    scopes = {permission.value.callers.get(role) for permission in Permission for role in WITHIN_DELEGATION}
+    assert Scope.EVERYWHERE not in scopes
+
+
+@pytest.mark.parametrize("token", STAFF)
+async def test_a_page_opens_only_to_the_roles_of_its_row(process: Process, token: str) -> None:
     wrong = {}
+    trial = process.settings.parcours_trial
     homes = sorted((area.home for area in areas_of(process)), key=len, reverse=True)
-    async with logged_in(process, role) as (browser, keys):
+    async with logged_in(process, token) as (browser, keys):
         for route in routes_of(process):
             permissions = permissions_of(route)
             if (
@@ -131,6 +184,6 @@ async def test_a_page_opens_only_to_the_roles_of_its_row(process: Process, role:
                 answer = await browser.get(path)
             else:
                 answer = await browser.post(path, data={"cle": keys.get(home, "")})
-            if permissions and has_opened(answer, permissions) != is_open_to(permissions, role):
+            if permissions and has_opened(answer, permissions) != is_open_to(permissions, token, trial=trial):
                 wrong[route.path] = answer.status_code
     assert wrong == {}
