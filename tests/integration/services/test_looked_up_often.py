@@ -71,7 +71,7 @@ async def test_no_job_of_every_ten_seconds_reads_a_table_whole_that_grows_with_t
 
     async def look(tx: Transaction, statement: TextClause, params: Mapping[str, Any]) -> Rows:
         """In the transaction of the statement: Postgres counts the scans of a transaction."""
-        async with tx.savepoint():
+        async with tx.savepoint() if tx.driver.is_in_transaction() else tx.driver.transaction():
             rows = await fetch(tx, statement, params)
             found = await tx.driver.fetch("SELECT relname FROM pg_stat_xact_user_tables WHERE seq_scan > 0")
         looked_at.add(running)
