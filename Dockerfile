@@ -7,34 +7,36 @@ ARG PYTHON_IMAGE=python:3.13-slim
 # ------------------------------------------------------------------------------------------- packages
 FROM ${PYTHON_IMAGE} AS packages
 ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
+# Compiled files name the hash of their source instead of its time, so that two builds give the same files.
+ENV COMPILE="/venv/bin/python -m compileall -q --invalidation-mode unchecked-hash"
 RUN python -m venv /venv
 
 FROM packages AS catalogue-packages
 COPY requirements/catalogue.txt /requirements.txt
-RUN /venv/bin/pip install --quiet --require-hashes -r /requirements.txt && /venv/bin/pip uninstall --quiet --yes pip
+RUN /venv/bin/pip install --quiet --no-compile --require-hashes -r /requirements.txt && /venv/bin/pip uninstall --quiet --yes pip && $COMPILE /venv/lib
 
 FROM packages AS enrolment-packages
 COPY requirements/enrolment.txt /requirements.txt
-RUN /venv/bin/pip install --quiet --require-hashes -r /requirements.txt && /venv/bin/pip uninstall --quiet --yes pip
+RUN /venv/bin/pip install --quiet --no-compile --require-hashes -r /requirements.txt && /venv/bin/pip uninstall --quiet --yes pip && $COMPILE /venv/lib
 
 FROM packages AS notifier-packages
 COPY requirements/notifier.txt /requirements.txt
-RUN /venv/bin/pip install --quiet --require-hashes -r /requirements.txt && /venv/bin/pip uninstall --quiet --yes pip
+RUN /venv/bin/pip install --quiet --no-compile --require-hashes -r /requirements.txt && /venv/bin/pip uninstall --quiet --yes pip && $COMPILE /venv/lib
 
 FROM packages AS console-packages
 COPY requirements/catalogue.txt requirements/enrolment.txt requirements/notifier.txt /
-RUN /venv/bin/pip install --quiet --require-hashes -r /catalogue.txt -r /enrolment.txt -r /notifier.txt && /venv/bin/pip uninstall --quiet --yes pip
+RUN /venv/bin/pip install --quiet --no-compile --require-hashes -r /catalogue.txt -r /enrolment.txt -r /notifier.txt && /venv/bin/pip uninstall --quiet --yes pip && $COMPILE /venv/lib
 
 FROM packages AS local-packages
 COPY requirements/local.txt /requirements.txt
-RUN /venv/bin/pip install --quiet --require-hashes -r /requirements.txt && /venv/bin/pip uninstall --quiet --yes pip
+RUN /venv/bin/pip install --quiet --no-compile --require-hashes -r /requirements.txt && /venv/bin/pip uninstall --quiet --yes pip && $COMPILE /venv/lib
 
 # ----------------------------------------------------------------------------------------------- code
 FROM packages AS code
 COPY services /code/services
 COPY shared /code/shared
 COPY local /code/local
-RUN /venv/bin/python -m compileall -q /code
+RUN $COMPILE /code
 
 # -------------------------------------------------------------------------------------------- runtime
 FROM ${PYTHON_IMAGE} AS runtime

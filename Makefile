@@ -17,7 +17,9 @@ COMPOSE = $(shell docker compose version >/dev/null 2>&1 && echo docker compose 
 SERVICES := catalogue enrolment notifier
 SBOMS := $(SERVICES:%=.local/sbom/%.cdx.json)
 VERSION = $(shell sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)
-IMAGE = docker build --build-arg COMMIT=$(shell git rev-parse HEAD) --label org.opencontainers.image.version=$(VERSION)
+PYTHON_IMAGE = $(shell sed -n 's/^x-python: //p' deploy/pinned-images.yml)
+IMAGE = docker build --build-arg PYTHON_IMAGE=$(PYTHON_IMAGE) --build-arg COMMIT=$(shell git rev-parse HEAD) \
+    --label org.opencontainers.image.version=$(VERSION)
 
 # What `make run`, `make demo` and `make year` hand on.
 BROKER ?=

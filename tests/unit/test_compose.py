@@ -28,6 +28,18 @@ def test_each_container_has_a_limit_of_memory_and_time_to_stop() -> None:
     assert {stay[name] for name in set(CONTAINERS) - ONCE} == {longest}
 
 
+def test_each_image_of_others_is_pinned_at_its_tag() -> None:
+    pinned = yaml.safe_load((ROOT / "deploy" / "pinned-images.yml").read_text())
+    used = {name: container["image"] for name, container in CONTAINERS.items() if "image" in container}
+    of_others = {name: image for name, image in used.items() if not image.startswith("parcours-")}
+    images = {name: container["image"] for name, container in pinned["services"].items()}
+    base = re.search("(?m)^ARG PYTHON_IMAGE=(.+)$", (ROOT / "Dockerfile").read_text())
+    assert base
+    of_others["python"], images["python"] = base[1], pinned["x-python"]
+    assert {name: image.partition("@")[0] for name, image in images.items()} == of_others
+    assert [image for image in images.values() if not re.fullmatch(r".+@sha256:[0-9a-f]{64}", image)] == []
+
+
 @pytest.mark.parametrize("service", SERVICES)
 def test_a_service_has_its_own_secrets_alone_and_each_as_a_file(service: str) -> None:
     container = CONTAINERS[service]

@@ -22,6 +22,13 @@ def test_both_forges_run_the_same_in_the_same_image_for_as_long_as_it_may_take()
     assert f"{github['timeout-minutes']} minutes" == gitlab["timeout"]
 
 
+def test_what_a_forge_runs_is_pinned() -> None:
+    check = read(GITHUB)["jobs"]["check"]
+    actions = [step["uses"] for step in check["steps"] if "uses" in step]
+    assert [action for action in actions if not re.fullmatch(r"[\w/-]+@[0-9a-f]{40}", action)] == []
+    assert re.fullmatch(r"[\w./:-]+@sha256:[0-9a-f]{64}", check["container"])
+
+
 def test_what_runs_before_a_commit_is_what_make_check_runs() -> None:
     makefile = (ROOT / "Makefile").read_text()
     recipe = re.search(r"(?m)^check:.*\n((?:\t.*\n)+)", makefile)
