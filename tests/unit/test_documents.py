@@ -60,7 +60,7 @@ def code() -> dict[str, str]:
 
 
 def missing_names(document: str, files: dict[str, str]) -> Iterator[str]:
-    """Yield the paths and `path.py: function` of a document that do not exist."""
+    """Yield the paths, tests and `path.py: function` of a document that do not exist."""
     for name in set(re.findall(r"`([^`\n]+)`", document)):
         path, _, function = name.partition(": ")
         is_path = re.match(r"(shared|services|tests|docs|deploy)/\S+$", path)
@@ -71,6 +71,8 @@ def missing_names(document: str, files: dict[str, str]) -> Iterator[str]:
             contents = [content for file, content in files.items() if file.endswith(f"/{path}")]
             if not any(re.search(rf"\b{last}\b", content) for content in contents):
                 yield name
+        elif name.startswith("test_") and not any(f"def {name}(" in content for content in files.values()):
+            yield name
 
 
 def test_files_and_functions_that_documents_name_exist() -> None:

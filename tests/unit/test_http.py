@@ -123,6 +123,8 @@ async def test_no_browser_takes_an_answer_for_a_page_or_shows_it_in_one(
     assert answer.headers["x-content-type-options"] == "nosniff"
     assert "frame-ancestors 'none'" in answer.headers["content-security-policy"]
     assert answer.headers["referrer-policy"] == "no-referrer"
+    assert not [name for name in answer.headers if name.startswith("access-control-")]
+    assert "RuntimeError" not in answer.text
     assert (await client.get("/docs")).headers["content-security-policy"] == POLICY, "that of pages"
 
 
