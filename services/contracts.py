@@ -15,8 +15,8 @@ from services.catalogue import handlers as catalogue
 from services.enrolment import handlers as enrolment
 from services.notifier import handlers as notifier
 from shared.database import Database
-from shared.events import EVENTS
 from shared.events.documents import FOLDER, broken_promises, schema
+from shared.events.index import EVENTS
 from shared.events.reasons import Reason
 from shared.messaging import asyncapi
 from shared.messaging.broker import KafkaSettings

@@ -10,7 +10,8 @@ from starlette.requests import HTTPConnection
 
 from shared import security_log
 from shared.database import Database, Transaction
-from shared.limits import TAKE, Rate, parameters
+from shared.limits import TAKE, parameters
+from shared.rates import Rate, Rates
 from shared.security_log import SecurityEvent, SecurityOutcome
 from shared.web.networks import network_of, visitor_of
 
@@ -20,20 +21,6 @@ _MOST_SHARES = 10_000
 """A process that remembers more counts forgets the ended ones."""
 
 _LET_IN_SECONDS = 3600.0
-
-
-@dataclass(frozen=True, slots=True)
-class Rates:
-    """``refused`` counts wrong tokens, log-ins and links of a network.
-
-    ``log_in`` counts log-ins with a token, ``link`` uses of a link. ``read`` counts reads of public pages by
-    a network, per process.
-    """
-
-    refused: Rate
-    log_in: Rate
-    link: Rate
-    read: Rate
 
 
 class LimitMet(HTTPException):

@@ -3,35 +3,14 @@
 A count is a row that ends with its window. A service may count in its own transaction.
 """
 
-import re
-from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Self
 
 from sqlalchemy import MetaData, text
 from sqlmodel import Field, SQLModel
 
 from shared.database import Timestamp, Transaction, new_registry
 from shared.personal_data import PersonalData, Register, Retention, Whose
-
-_RATE = re.compile(r"([1-9]\d{0,8})/(?:(\d{1,4}) ?)?(second|minute|hour|day)s?")
-_SECONDS = {"second": 1, "minute": 60, "hour": 3600, "day": 86_400}
-
-
-@dataclass(frozen=True, slots=True)
-class Rate:
-    """``most`` acts within ``seconds`` from the first one on."""
-
-    most: int
-    seconds: int
-
-    @classmethod
-    def parse(cls, written: str) -> Self:
-        """Parse ``600/minute`` or ``30/10 minutes``. Raises ``ValueError``."""
-        found = _RATE.fullmatch(written.strip())
-        if found is None or found[2] == "0":
-            raise ValueError(f"{written!r} is not a rate such as 600/minute or 30/10 minutes")
-        return cls(int(found[1]), int(found[2] or 1) * _SECONDS[found[3]])
+from shared.rates import Rate
 
 
 class _Table(SQLModel, registry=new_registry()):

@@ -1,21 +1,19 @@
 """The log of reads: which member of staff, or trainer, read whose data, and why.
 
 Requests to correct or erase a person are logged too. A line is written in the transaction that reads, with
-the database's time. The database refuses to delete lines within :data:`KEPT_AT_LEAST` and to change them,
-except for the columns that name a forgotten person.
+the database's time. The database refuses to delete lines within half a year
+(``shared.retention_settings``) and to change them, except for the columns that name a forgotten person.
 """
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from enum import StrEnum
 from typing import Annotated
 from urllib.parse import unquote
 from uuid import UUID
 
 from fastapi import Header
-from pydantic import Field as SettingField
-from pydantic_settings import BaseSettings
 from sqlalchemy import BigInteger, Column, Identity, Index, MetaData, select, text
 from sqlmodel import Field, SQLModel, col
 
@@ -27,8 +25,6 @@ from shared.permissions import Role
 from shared.personal_data import BY_ADDRESS, PersonalData, Register, Retention, Whose
 from shared.statements import insert_many
 
-KEPT_AT_LEAST = timedelta(days=180)
-"""CNIL, recommandation sur la journalisation (2021): six months to a year."""
 LONGEST_PURPOSE = 200
 _USUAL = {Role.ORGANISER: "organisation de la session", Role.ADMIN: "administration"}
 _COMMAND = "ligne de commande"
@@ -221,14 +217,6 @@ def reading_of(who: Principal, purpose: str | None) -> Reading:
 
 
 # ------------------------------------------------------------------------------------------- for how long
-
-
-class ReadLogSettings(BaseSettings):
-    read_log_kept_days: int = SettingField(
-        default=365,
-        ge=KEPT_AT_LEAST.days + 3,  # the clocks of services and databases differ
-        description="Days that it is known who of the staff has read what is kept of whom.",
-    )
 
 
 _OVER = Retention(table=ReadLogRow, days="read_log_kept_days", since="la consultation", over="at < :before")

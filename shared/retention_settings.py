@@ -1,12 +1,16 @@
-"""How long enrolments and letters are stored.
+"""How long enrolments, letters and the log of reads are stored.
 
 The catalogue publishes these settings too. Set them to the same values in all services.
 """
 
 from collections.abc import Mapping
+from datetime import timedelta
 
 from pydantic import Field
 from pydantic_settings import BaseSettings
+
+READS_KEPT_AT_LEAST = timedelta(days=180)
+"""CNIL, recommandation sur la journalisation (2021): six months to a year."""
 
 
 class EnrolmentRetention(BaseSettings):
@@ -35,6 +39,14 @@ class NotifierRetention(BaseSettings):
         default=365,
         ge=1,
         description="Days that an address, as a digest, stays known for mails that came back.",
+    )
+
+
+class ReadLogRetention(BaseSettings):
+    read_log_kept_days: int = Field(
+        default=365,
+        ge=READS_KEPT_AT_LEAST.days + 3,  # the clocks of services and databases differ
+        description="Days that it is known who of the staff has read what is kept of whom.",
     )
 
 

@@ -12,15 +12,14 @@ from pydantic import Field, ValidationInfo, field_validator, model_validator
 from sqlalchemy.engine import URL
 
 from shared.database import async_url
-from shared.guard import Rates
-from shared.limits import Rate
 from shared.messaging.broker import KafkaSettings
 from shared.messaging.portals.registry import PortalSettings
 from shared.oidc.settings import LOOPBACK
 from shared.published_secrets import is_published
+from shared.rates import Rate, Rates
 from shared.secret_files import FileSettings
 from shared.tracing import TracingSettings
-from shared.web.security_txt import SecuritySettings
+from shared.web.security_settings import SecuritySettings
 
 UNPROTECTED = frozenset(("kafka", "database", "mails"))
 

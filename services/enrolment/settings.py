@@ -4,13 +4,12 @@ from pydantic import Field
 
 from services.enrolment.rules.policy import Policy
 from shared.oidc.settings import OidcSettings
-from shared.read_log import ReadLogSettings
-from shared.retention_settings import EnrolmentRetention
+from shared.retention_settings import EnrolmentRetention, ReadLogRetention
 from shared.settings import ServiceSettings
 from shared.web.links import LinkSettings
 
 
-class Settings(ServiceSettings, LinkSettings, OidcSettings, ReadLogSettings, EnrolmentRetention):
+class Settings(ServiceSettings, LinkSettings, OidcSettings, ReadLogRetention, EnrolmentRetention):
     enrolment_database_url: str = Field(description="postgresql://user:password@host:port/name")
     enrolment_port: int = Field(default=8002, description="The port that enrolment listens on.")
     enrolment_operations_port: int | None = Field(

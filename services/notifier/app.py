@@ -20,12 +20,12 @@ from shared.database import Database
 from shared.events.topics import Topic
 from shared.guard import Guard
 from shared.http import explain_problems
-from shared.limits import Rate
 from shared.messaging.erasure import Eraser
 from shared.messaging.portals.admission import Admission
 from shared.messaging.portals.registry import PortalsFile
 from shared.oidc import provider_of
 from shared.process import Process
+from shared.rates import Rate
 from shared.web import operations
 from shared.web.links import Links, Purpose
 from shared.web.rendering import Sites

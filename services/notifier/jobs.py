@@ -10,7 +10,7 @@ from prometheus_client import Counter, Gauge
 
 from services.notifier.delivery.returns import ReturnMailbox
 from services.notifier.letters import day_of
-from services.notifier.letters.bounces import ReturnPath
+from services.notifier.return_path import ReturnPath
 from services.notifier.service import bounces, fan_outs, figures, organisers, queue
 from services.notifier.settings import DelegationContacts
 from shared import clock

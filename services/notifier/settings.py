@@ -5,11 +5,10 @@ from typing import Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
-from services.notifier.letters.bounces import LONGEST_RETURN, ReturnPath
+from services.notifier.return_path import LONGEST_RETURN, ReturnPath
 from shared.events.vocabulary import Email, Slug
 from shared.oidc.settings import LOOPBACK, OidcSettings
-from shared.read_log import ReadLogSettings
-from shared.retention_settings import NotifierRetention
+from shared.retention_settings import NotifierRetention, ReadLogRetention
 from shared.settings import ServiceSettings
 from shared.web.links import LinkSettings
 
@@ -55,7 +54,7 @@ class DelegationContacts(BaseModel):
     digest: tuple[Email, ...] = Field(default=(), max_length=20)
 
 
-class Settings(ServiceSettings, LinkSettings, OidcSettings, ReadLogSettings, NotifierRetention):
+class Settings(ServiceSettings, LinkSettings, OidcSettings, ReadLogRetention, NotifierRetention):
     notifier_database_url: str = Field(description="postgresql://user:password@host:port/name")
     notifier_port: int = Field(default=8003, description="The port that the notifier listens on.")
     notifier_operations_port: int | None = Field(

@@ -3,35 +3,3 @@
 Other programs rely on these classes. A v1 field is never removed or retyped, and a new one has a default.
 ``python -m services.contracts check`` reports a breach.
 """
-
-from shared.events import catalogue, enrolment, erasure, notifier, outcomes, portal
-from shared.events.topics import Topic
-from shared.events.vocabulary import Event
-
-EVENTS: tuple[type[Event], ...] = (
-    *portal.EVENTS,
-    *catalogue.EVENTS,
-    *enrolment.EVENTS,
-    *outcomes.EVENTS,
-    *notifier.EVENTS,
-    *erasure.EVENTS,
-)
-
-ANSWERS: tuple[type[Event], ...] = (
-    *enrolment.DECISIONS,
-    enrolment.SessionChangedForAgent,
-    *outcomes.EVENTS,
-    catalogue.BespokeRequestAnswered,
-)
-
-BY_TYPE: dict[str, type[Event]] = {event.TYPE: event for event in EVENTS}
-
-
-def events_on(topic: Topic) -> tuple[type[Event], ...]:
-    """Return the events that a topic carries."""
-    if topic is Topic.PORTAL_ANSWERS:
-        return ANSWERS
-    return tuple(event for event in EVENTS if event.TOPIC is topic)
-
-
-__all__ = ["ANSWERS", "BY_TYPE", "EVENTS", "Event", "events_on"]

@@ -16,10 +16,10 @@ from uuid import UUID
 
 from pydantic import ValidationError
 
-from shared.events import BY_TYPE, Event
 from shared.events.faults import sentence_of
+from shared.events.index import BY_TYPE
 from shared.events.topics import is_of_portals
-from shared.events.vocabulary import NO_LIMITS, FieldProblem, Limits
+from shared.events.vocabulary import Event, FieldProblem, SendingPortal
 
 JSON = "application/json"
 STRUCTURED = "application/cloudevents+json"
@@ -91,19 +91,6 @@ class Envelope:
     @property
     def source(self) -> str:
         return self.attributes["source"]
-
-
-@dataclass(frozen=True, slots=True)
-class SendingPortal:
-    """A portal's entry in the registry.
-
-    ``unsigned``: on a trial, it need not sign.
-    """
-
-    portal: str
-    issuer: str
-    limits: Limits = NO_LIMITS
-    unsigned: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from shared.events import EVENTS, Event
+from shared.events.index import EVENTS
+from shared.events.vocabulary import Event
 
 FOLDER = Path(__file__).parents[2] / "docs" / "asyncapi"
 

@@ -5,15 +5,13 @@ so that portals handle one name; ``ce_source`` names the service.
 """
 
 from enum import StrEnum
-from typing import Annotated, ClassVar
+from typing import ClassVar
 from uuid import UUID
 
-from pydantic import Field, StringConstraints
+from pydantic import Field
 
 from shared.events.topics import Topic
-from shared.events.vocabulary import Event, FieldProblem, Line
-
-PortalName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9-]+$", max_length=60)]
+from shared.events.vocabulary import Event, FieldProblem, Line, PortalName
 
 
 class RejectionCode(StrEnum):

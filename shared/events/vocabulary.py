@@ -146,6 +146,8 @@ Siret = Annotated[
 Slug = Annotated[str, StringConstraints(min_length=1, max_length=100, pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$")]
 """Lower-case words joined by hyphens: an offer, a theme, a delegation."""
 
+PortalName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9-]+$", max_length=60)]
+
 Url = Annotated[
     str,
     StringConstraints(max_length=2000, pattern=rf'^https?://[^\s<>"{CONTROL}]+$'),
@@ -343,6 +345,19 @@ class Limits:
 
 
 NO_LIMITS = Limits()
+
+
+@dataclass(frozen=True, slots=True)
+class SendingPortal:
+    """A portal's entry in the registry.
+
+    ``unsigned``: on a trial, it need not sign.
+    """
+
+    portal: str
+    issuer: str
+    limits: Limits = NO_LIMITS
+    unsigned: bool = False
 
 
 class AgentKey(NamedTuple):

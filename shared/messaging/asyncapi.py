@@ -11,10 +11,11 @@ from typing import Any
 from faststream.kafka import KafkaBroker
 from faststream.specification import AsyncAPI
 
-from shared.events import Event, events_on
 from shared.events.catalogue import BespokeRequestAnswered
+from shared.events.index import events_on
 from shared.events.outcomes import RequestAccepted, RequestRejected
 from shared.events.topics import TOPICS, Topic, answers_topic, is_of_portals
+from shared.events.vocabulary import Event
 from shared.messaging.router import Router
 
 _BINDING = {"bindingVersion": "0.5.0"}

@@ -1,12 +1,10 @@
-"""The settings of the connection to Kafka, for FastStream and aiokafka."""
+"""The settings of the connection to Kafka, and the options of aiokafka's clients."""
 
 import contextlib
 import re
 import ssl
 from typing import Any, Literal
 
-from faststream.kafka.security import parse_security
-from faststream.security import BaseSecurity, SASLPlaintext, SASLScram256, SASLScram512
 from pydantic import Field, FilePath, field_validator
 from pydantic_settings import BaseSettings
 
@@ -58,32 +56,27 @@ class _HangsUp(ssl.SSLObject):
             super().unwrap()
 
 
-def security_of(settings: KafkaSettings) -> BaseSecurity:
-    """Return TLS and SASL for FastStream."""
-    protocol = settings.kafka_security_protocol
-    tls = protocol in ("SSL", "SASL_SSL")
-    context = ssl.create_default_context(cafile=settings.kafka_ca_file) if tls else None
-    if context is not None:
-        context.sslobject_class = _HangsUp
-    if not protocol.startswith("SASL"):
-        return BaseSecurity(ssl_context=context, use_ssl=tls)
-    mechanisms: dict[str, type[SASLPlaintext | SASLScram256 | SASLScram512]] = {
-        "PLAIN": SASLPlaintext,
-        "SCRAM-SHA-256": SASLScram256,
-        "SCRAM-SHA-512": SASLScram512,
-    }
-    return mechanisms[settings.kafka_sasl_mechanism](
-        username=settings.kafka_sasl_username,
-        password=settings.kafka_sasl_password,
-        ssl_context=context,
-        use_ssl=tls,
-    )
+def tls_context(settings: KafkaSettings) -> ssl.SSLContext | None:
+    """Return None if the connection has no TLS."""
+    if settings.kafka_security_protocol not in ("SSL", "SASL_SSL"):
+        return None
+    context = ssl.create_default_context(cafile=settings.kafka_ca_file)
+    context.sslobject_class = _HangsUp
+    return context
 
 
 def client_options(settings: KafkaSettings, client_id: str) -> dict[str, Any]:
     """Return the keyword arguments of aiokafka's clients."""
-    return {
+    options = {
         "bootstrap_servers": settings.servers,
         "client_id": client_id,
-        **parse_security(security_of(settings)),
+        "security_protocol": settings.kafka_security_protocol,
+        "ssl_context": tls_context(settings),
+    }
+    if not settings.kafka_security_protocol.startswith("SASL"):
+        return options
+    return options | {
+        "sasl_mechanism": settings.kafka_sasl_mechanism,
+        "sasl_plain_username": settings.kafka_sasl_username,
+        "sasl_plain_password": settings.kafka_sasl_password,
     }

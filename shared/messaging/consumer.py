@@ -22,9 +22,9 @@ from prometheus_client import Counter, Gauge, Histogram
 
 from shared import clock, security_log
 from shared.database import Database, Transaction, is_temporary
-from shared.events import Event
 from shared.events.cloudevents import Received, Record, Unreadable, decode
 from shared.events.outcomes import RejectionCode
+from shared.events.vocabulary import Event
 from shared.messaging import dead_letters, inbox, outcomes, traces
 from shared.messaging.dead_letters import NEWER, Parked
 from shared.messaging.failure_limit import FailureLimit

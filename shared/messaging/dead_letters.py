@@ -13,8 +13,8 @@ from sqlalchemy import String, TextClause, cast, func, insert, or_, text, update
 from sqlmodel import col, select
 
 from shared.database import Row, Transaction
-from shared.events import Event
 from shared.events.cloudevents import Received, Record
+from shared.events.vocabulary import Event
 from shared.messaging.portals.admission import MAX_BYTES, Rejected
 from shared.messaging.tables import REJECTED_WITH_CONTENT, DeadLetterAuditRow, DeadLetterRow
 from shared.statements import in_order, insert_many, next_to

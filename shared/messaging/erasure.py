@@ -17,12 +17,11 @@ from sqlmodel import col, select
 
 from shared import clock, security_log
 from shared.database import Database, Transaction, is_temporary
-from shared.events import Event
 from shared.events.cloudevents import Received
 from shared.events.erasure import AgentErased
 from shared.events.portal import AgentErasureRequested
 from shared.events.topics import Topic
-from shared.events.vocabulary import AgentKey
+from shared.events.vocabulary import AgentKey, Event
 from shared.messaging import dead_letters, dead_letters_of_people, progress
 from shared.messaging.dead_letters import DeadLetter
 from shared.messaging.giving_up import give_up

@@ -33,14 +33,15 @@ from aiokafka.errors import CommitFailedError
 from faststream import AckPolicy, BaseMiddleware, ContextRepo
 from faststream.kafka import KafkaBroker, KafkaMessage, KafkaRouter
 from faststream.message import AckStatus, StreamMessage
+from faststream.security import BaseSecurity, SASLPlaintext, SASLScram256, SASLScram512
 
 from shared import clock
 from shared.database import Database
-from shared.events import events_on
 from shared.events.cloudevents import Received, Record
+from shared.events.index import events_on
 from shared.events.topics import Topic, is_of_portals
 from shared.messaging import fetched
-from shared.messaging.broker import KafkaSettings, security_of
+from shared.messaging.broker import KafkaSettings, tls_context
 from shared.messaging.consumer import BATCH, Admit, Consumer
 from shared.messaging.failure_limit import FailureLimit
 from shared.messaging.router import Router
@@ -94,7 +95,7 @@ def new_broker(
         settings.servers,
         client_id=router.service,
         context=context,
-        security=security_of(settings),
+        security=_security_of(settings),
         routers=routers,
         consumer_only=True,
         allow_auto_create_topics=False,
@@ -110,6 +111,23 @@ def new_broker(
         if router.service in topic.publishers and topic not in router.subscriptions:
             broker.publisher(topic, title=topic, schema=reduce(or_, events_on(topic)))
     return broker, consumers
+
+
+def _security_of(settings: KafkaSettings) -> BaseSecurity:
+    context = tls_context(settings)
+    if not settings.kafka_security_protocol.startswith("SASL"):
+        return BaseSecurity(ssl_context=context, use_ssl=context is not None)
+    mechanisms: dict[str, type[SASLPlaintext | SASLScram256 | SASLScram512]] = {
+        "PLAIN": SASLPlaintext,
+        "SCRAM-SHA-256": SASLScram256,
+        "SCRAM-SHA-512": SASLScram512,
+    }
+    return mechanisms[settings.kafka_sasl_mechanism](
+        username=settings.kafka_sasl_username,
+        password=settings.kafka_sasl_password,
+        ssl_context=context,
+        use_ssl=context is not None,
+    )
 
 
 def _subscribed(consumer: Consumer, settings: KafkaSettings, number: int) -> KafkaRouter:

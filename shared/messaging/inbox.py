@@ -12,8 +12,8 @@ from sqlalchemy import text
 from sqlmodel import col, select
 
 from shared.database import Transaction
-from shared.events import Event
 from shared.events.cloudevents import Received
+from shared.events.vocabulary import Event
 from shared.messaging.tables import InboxRow
 from shared.statements import insert_columns, once
 

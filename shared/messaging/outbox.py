@@ -14,11 +14,11 @@ from uuid import UUID, uuid4, uuid5
 from sqlalchemy import text
 
 from shared.database import Statement, Transaction
-from shared.events import Event
 from shared.events.catalogue import BespokeRequestAnswered
 from shared.events.cloudevents import Received
 from shared.events.enrolment import Decision, SessionChangedForAgent
 from shared.events.outcomes import RequestAccepted, RequestRejected
+from shared.events.vocabulary import Event
 from shared.messaging import traces
 from shared.messaging.portals.registry import Portal, Portals, PortalsFile
 

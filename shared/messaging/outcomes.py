@@ -3,10 +3,9 @@
 from collections.abc import Sequence
 from uuid import UUID
 
-from shared.events import Event
 from shared.events.cloudevents import Received
 from shared.events.outcomes import RejectionCode, RequestAccepted, RequestRejected
-from shared.events.vocabulary import FieldProblem
+from shared.events.vocabulary import Event, FieldProblem
 from shared.messaging.dead_letters import DeadLetter
 from shared.messaging.outbox import OutboxEvent
 from shared.messaging.portals.admission import Rejected

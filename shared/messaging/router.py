@@ -8,9 +8,10 @@ from typing import Annotated, Any, TypeVar, Union, get_args, get_origin, get_typ
 from fast_depends.library import CustomField
 
 from shared.database import Transaction
-from shared.events import EVENTS, Event
 from shared.events.cloudevents import Received
+from shared.events.index import EVENTS
 from shared.events.topics import TOPICS, Topic, is_of_portals
+from shared.events.vocabulary import Event
 from shared.messaging.portals.admission import Rejected
 
 

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, TypeVar
 
 from shared import tracing
 from shared.database import Row
-from shared.events import Event
 from shared.events.cloudevents import Received, trace_id_of
 from shared.events.enrolment import EnrolmentRefused, SeatNotObtained
 from shared.events.topics import is_of_portals
+from shared.events.vocabulary import Event
 
 if TYPE_CHECKING:
     from shared.tracing.spans import Span

@@ -20,7 +20,7 @@ from starlette.routing import Route
 from shared import read_log
 from shared.auth import Tokens
 from shared.database import Transaction
-from shared.events import BY_TYPE
+from shared.events.index import BY_TYPE
 from shared.events.outcomes import RejectionCode
 from shared.events.reasons import Reason
 from shared.guard import Guard

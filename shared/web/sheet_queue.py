@@ -10,7 +10,7 @@ from starlette.requests import HTTPConnection
 
 from shared.auth import Principal
 from shared.guard import Guard, LimitMet
-from shared.limits import Rate
+from shared.rates import Rate
 
 MOST_WAITING = 5
 """A sheet of 20,000 lines takes some seconds."""

@@ -12,8 +12,8 @@ from jsonschema import Draft202012Validator
 
 from services.contracts import ROUTERS
 from shared.database import Database
-from shared.events import EVENTS, events_on
 from shared.events.documents import FOLDER
+from shared.events.index import EVENTS, events_on
 from shared.events.topics import TOPICS, Topic, is_of_portals
 from shared.messaging import asyncapi
 from shared.messaging.broker import KafkaSettings

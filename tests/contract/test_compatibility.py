@@ -10,9 +10,10 @@ import pytest
 from pydantic import BaseModel, Field, StringConstraints, create_model
 
 from services import contracts
-from shared.events import EVENTS, documents
+from shared.events import documents
 from shared.events.documents import FOLDER, breaks, schema
 from shared.events.enrolment import EnrolmentRefused
+from shared.events.index import EVENTS
 from shared.events.portal import EnrolmentRequested
 from shared.events.reasons import Reason
 

@@ -8,10 +8,12 @@ from typing import Any
 import pytest
 from jsonschema import Draft202012Validator
 
-from shared.events import BY_TYPE, EVENTS, Event, cloudevents
+from shared.events import cloudevents
 from shared.events.cloudevents import Received, Record, decode
 from shared.events.documents import FOLDER
+from shared.events.index import BY_TYPE, EVENTS
 from shared.events.portal import EnrolmentRequested
+from shared.events.vocabulary import Event
 
 DESIGN = """
 {"session_id": "6f0c2f0e-6a0e-5d0e-9d0c-0d6d1f9f2a11",

@@ -16,12 +16,13 @@ from typer.testing import CliRunner
 from local.kafka import KafkaBroker
 from services.enrolment.app import DEFINITION
 from shared.cli import service_cli
-from shared.events import BY_TYPE, EVENTS, Event, events_on
 from shared.events.catalogue import BespokeRequestAnswered
 from shared.events.documents import FOLDER
 from shared.events.enrolment import DECISIONS, AgentWaitlisted, SessionChangedForAgent
+from shared.events.index import BY_TYPE, EVENTS, events_on
 from shared.events.outcomes import RequestAccepted, RequestRejected
 from shared.events.topics import TOPICS, Topic, answers_topic, is_of_portals
+from shared.events.vocabulary import Event
 from shared.messaging import topics
 from shared.messaging.broker import KafkaSettings
 from shared.messaging.portals.registry import Portal

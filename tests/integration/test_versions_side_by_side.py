@@ -26,8 +26,8 @@ from services.contracts import ROUTERS
 from services.notifier.restores import read_ended
 from services.notifier.service.restores import reconcile
 from shared.database import Database
-from shared.events import EVENTS
 from shared.events.documents import breaks, schema
+from shared.events.index import EVENTS
 from shared.events.portal import (
     ApprovalDecided,
     EnrolmentRequested,

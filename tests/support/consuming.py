@@ -12,9 +12,9 @@ from uuid import UUID, uuid4
 from services.enrolment.service.order import PartitionCheck
 from shared import clock
 from shared.database import Database
-from shared.events import Event
-from shared.events.cloudevents import Received, Record, SendingPortal
+from shared.events.cloudevents import Received, Record
 from shared.events.topics import Topic
+from shared.events.vocabulary import Event, SendingPortal
 from shared.messaging.consumer import Consumer
 from shared.messaging.failure_limit import FailureLimit
 from shared.messaging.portals.admission import Admission

@@ -29,7 +29,7 @@ from services.enrolment.store import rosters
 from services.enrolment.store.load_plans import LoadPlan
 from shared import clock
 from shared.database import Database
-from shared.events import BY_TYPE, Event, portal
+from shared.events import portal
 from shared.events.catalogue import SessionChanged, SessionState
 from shared.events.cloudevents import Received
 from shared.events.enrolment import (
@@ -38,8 +38,9 @@ from shared.events.enrolment import (
     OrganiserNotice,
     SessionOccupancyChanged,
 )
+from shared.events.index import BY_TYPE
 from shared.events.outcomes import RequestAccepted, RequestRejected
-from shared.events.vocabulary import Agent, AgentKey, Contact
+from shared.events.vocabulary import Agent, AgentKey, Contact, Event
 from tests.support.builders import DURING, a_session
 from tests.support.consuming import received, take
 from tests.support.enrolment_model import EnrolmentEvent

@@ -1,8 +1,8 @@
 """A guard for what is tried: with limits that no other test meets, and a key of its own."""
 
 from shared.database import Database
-from shared.guard import Guard, Rates
-from shared.limits import Rate
+from shared.guard import Guard
+from shared.rates import Rate, Rates
 
 NOWHERE = Database("postgresql://nobody@localhost/nothing", application_name="")
 """For what counts nothing."""

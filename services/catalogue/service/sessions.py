@@ -35,7 +35,7 @@ from services.catalogue.store.audit_log import Action
 from shared import clock, limits
 from shared.auth import Principal
 from shared.database import Transaction
-from shared.limits import Rate
+from shared.rates import Rate
 from shared.security_log import is_anothers
 
 FORGETTING = "parcours person erase"

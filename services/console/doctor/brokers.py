@@ -13,7 +13,7 @@ from services.console.findings import Finding, Mark
 from shared import clock
 from shared.messaging import acls, cluster, topics
 from shared.messaging.acls import NoAuthorizer, RightsNotListed
-from shared.messaging.broker import security_of
+from shared.messaging.broker import tls_context
 from shared.messaging.portals.registry import Portals
 from shared.messaging.topics import REPLICAS, TopicState
 from shared.settings import ServiceSettings
@@ -41,7 +41,7 @@ async def look(settings: ServiceSettings, portals: Portals) -> tuple[str | None,
 
 
 async def _certificates(settings: ServiceSettings) -> list[Finding]:
-    context = security_of(settings).ssl_context
+    context = tls_context(settings)
     if context is None:
         return []
     return [await _certificate(server, context) for server in settings.servers]

@@ -23,8 +23,8 @@ from shared.auth import Tokens
 from shared.database import Database
 from shared.guard import Guard
 from shared.http import add_routers, explain_problems, new_api
-from shared.limits import Rate
 from shared.messaging.portals.registry import PortalsFile
+from shared.rates import Rate
 from shared.web.sheet_queue import SheetQueue
 
 

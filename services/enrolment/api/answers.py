@@ -13,7 +13,7 @@ from services.enrolment.api.feed_watch import FeedWatch
 from services.enrolment.service import answers
 from services.enrolment.service.answers import FeedPage, Forgotten, NeverGiven
 from shared.events import cloudevents
-from shared.events.outcomes import PortalName
+from shared.events.vocabulary import PortalName
 from shared.http import PROBLEMS, Problem
 from shared.messaging.portals.registry import SOURCES, TRIAL_PORTAL
 from shared.messaging.tables import OutboxRow

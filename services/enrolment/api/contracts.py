@@ -6,8 +6,9 @@ from typing import Any
 from fastapi import APIRouter, Response
 
 from services.enrolment.api.access import not_found
-from shared.events import ANSWERS, BY_TYPE, portal
+from shared.events import portal
 from shared.events.documents import schema
+from shared.events.index import ANSWERS, BY_TYPE
 from shared.http import PROBLEMS
 from shared.messaging.asyncapi import portal_document
 from shared.permissions import Permission, has_row

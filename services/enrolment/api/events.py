@@ -14,7 +14,6 @@ from services.enrolment.api.examples import EXAMPLES
 from services.enrolment.service import intake
 from shared import clock
 from shared.database import Database as SharedDatabase
-from shared.events import Event
 from shared.events.cloudevents import Received, Record, Unreadable
 from shared.events.cloudevents_http import (
     MAX_IN_BATCH,
@@ -25,14 +24,14 @@ from shared.events.cloudevents_http import (
     records_of_batch,
 )
 from shared.events.outcomes import RejectionCode
-from shared.events.vocabulary import FieldProblem
+from shared.events.vocabulary import Event, FieldProblem
 from shared.guard import Guard, LimitMet
 from shared.http import PROBLEMS, Problem, ProblemBody
-from shared.limits import Rate
 from shared.messaging.consumer import REJECTED, record_refusals
 from shared.messaging.portals.admission import Rejected, admit_by_token
 from shared.messaging.portals.registry import Portal
 from shared.openapi import problem_response
+from shared.rates import Rate
 
 router = APIRouter(prefix="/api/v1", tags=["requests"], responses=PROBLEMS)
 

@@ -18,12 +18,11 @@ from services.enrolment.store import corrections, roster_lines, sessions
 from services.enrolment.store.corrections import THE_AGENT, CorrectionRequest
 from services.enrolment.store.outbox import OUTBOX
 from shared.database import Transaction
-from shared.events import Event
 from shared.events.cloudevents import Received
 from shared.events.corrections import changes
 from shared.events.enrolment import AgentDetailsCorrected
 from shared.events.portal import AgentCorrected
-from shared.events.vocabulary import AgentKey
+from shared.events.vocabulary import AgentKey, Event
 from shared.messaging.erasure import agent_of
 from shared.messaging.outbox import OutboxEvent
 

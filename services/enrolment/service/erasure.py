@@ -13,9 +13,8 @@ from services.enrolment.store import attendance, enrolments
 from services.enrolment.store import requests as store
 from shared import clock
 from shared.database import Transaction, is_temporary
-from shared.events import Event
 from shared.events.cloudevents import Received
-from shared.events.vocabulary import AgentKey
+from shared.events.vocabulary import AgentKey, Event
 from shared.messaging import erasure
 from shared.messaging.erasure import Erasure
 

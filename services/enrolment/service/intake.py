@@ -9,8 +9,8 @@ from uuid import UUID
 from services.enrolment.store import accepted_events
 from services.enrolment.store.outbox import OUTBOX
 from shared.database import Transaction
-from shared.events import Event
 from shared.events.cloudevents import Received
+from shared.events.vocabulary import Event
 from shared.messaging import traces
 from shared.messaging.outbox import OutboxEvent
 from shared.messaging.portals.registry import Portal

@@ -17,7 +17,7 @@ from shared import limits
 from shared.database import Transaction
 from shared.events.enrolment import NewAddressGiven
 from shared.events.vocabulary import AgentKey
-from shared.limits import Rate
+from shared.rates import Rate
 
 A_DAY = Rate(3, 86_400)
 """Each given address gets a letter, and may belong to another person [choice]."""

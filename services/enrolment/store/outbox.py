@@ -10,7 +10,6 @@ from sqlalchemy import text
 from services.enrolment.rules.outcomes import PortalOutcome
 from services.enrolment.rules.requests import Request
 from shared.database import Statement, Transaction
-from shared.events import Event
 from shared.events.enrolment import (
     Decision,
     EnrolmentPending,
@@ -21,6 +20,7 @@ from shared.events.enrolment import (
     SessionOccupancyChanged,
 )
 from shared.events.topics import Topic
+from shared.events.vocabulary import Event
 from shared.messaging.outbox import Outbox, OutboxEvent
 
 OUTBOX = Outbox("enrolment")

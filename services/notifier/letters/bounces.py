@@ -7,7 +7,6 @@ only if it names that mail's recipient: otherwise any recipient could stop any a
 """
 
 import email
-import hashlib
 import hmac
 import re
 from collections.abc import Iterator
@@ -17,6 +16,7 @@ from email.message import Message
 from email.parser import BytesHeaderParser
 from uuid import UUID
 
+from services.notifier.return_path import ReturnPath
 from shared.events.notifier import BounceKind
 
 ADDRESS_KEY = "address_key"
@@ -38,11 +38,6 @@ _LONG_CONTENT_TYPE = re.compile(
 )
 _STATUS = re.compile(r"\b[245]\.\d{1,3}\.\d{1,3}\b")
 _STATUS_IN_AN_ANSWER = re.compile(r"smtp;\s*\d{3}[ -]([245]\.\d{1,3}\.\d{1,3})\b", re.IGNORECASE)
-LONGEST_RETURN = 18
-"""Characters before the @ of the mailbox.
-
-With ``+``, id and code, the local part has 64 octets at most (RFC 5321, 4.5.3.1.1).
-"""
 _SENT_TO = ("Delivered-To", "X-Original-To", "Envelope-To", "To")
 
 _THE_ADDRESS_IS_BAD = {"5.1.1", "5.1.2", "5.1.3", "5.1.6", "5.1.10", "5.2.1", "5.4.4"}
@@ -68,36 +63,6 @@ class Suppression:
     agent_id: str | None
     kind: BounceKind
     since: datetime
-
-
-class ReturnPath:
-    """The address for reports about each mail: ``retours+<id>-<code>@cnfpt.example`` (VERP).
-
-    ``address`` must accept a ``+`` detail. The last of ``keys`` makes the codes; codes of all keys are
-    accepted.
-    """
-
-    def __init__(self, address: str, keys: list[str]) -> None:
-        self._local, _, self._domain = address.rpartition("@")
-        self._keys = [key.encode() for key in keys]
-        self._ours = re.compile(
-            rf"{re.escape(self._local)}\+([0-9a-f]{{32}})-([0-9a-f]{{12}})@{re.escape(self._domain)}",
-            re.IGNORECASE,
-        )
-
-    def of(self, mail_id: UUID) -> str:
-        return f"{self._local}+{mail_id.hex}-{self._codes(mail_id.hex)[-1]}@{self._domain}"
-
-    def read(self, text: str) -> UUID | None:
-        for found in self._ours.finditer(text):
-            codes = self._codes(found[1].lower())
-            if any(hmac.compare_digest(found[2].lower(), code) for code in codes):
-                return UUID(found[1])
-        return None
-
-    def _codes(self, mail_id: str) -> list[str]:
-        about = b"return path " + mail_id.encode()
-        return [hmac.new(key, about, hashlib.sha256).hexdigest()[:12] for key in self._keys]
 
 
 def read(raw: bytes, path: ReturnPath) -> Bounce | None:

@@ -1,6 +1,5 @@
 from enum import StrEnum
 
-from shared.events import Event
 from shared.events.enrolment import (
     AgentDetailsCorrected,
     AgentEnrolled,
@@ -15,6 +14,7 @@ from shared.events.enrolment import (
     SeatOfferLapsed,
 )
 from shared.events.portal import SubscriptionChanged
+from shared.events.vocabulary import Event
 
 
 class Happening(StrEnum):

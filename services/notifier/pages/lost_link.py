@@ -17,8 +17,8 @@ from services.notifier.service.failures import NoLetterSent
 from shared.database import Database
 from shared.events.fields import is_address
 from shared.guard import Guard, LimitMet
-from shared.limits import Rate
 from shared.permissions import Permission
+from shared.rates import Rate
 from shared.web.form_errors import FormError, sentences
 from shared.web.forms import read_form
 from shared.web.links import LOST_LINK

@@ -25,8 +25,8 @@ from shared import clock
 from shared.database import Database, Transaction
 from shared.events.fields import is_address
 from shared.guard import Guard, LimitMet
-from shared.limits import Rate
 from shared.permissions import Permission
+from shared.rates import Rate
 from shared.web import labels
 from shared.web.form_errors import FormError, FormErrors, sentences
 from shared.web.forms import read_form

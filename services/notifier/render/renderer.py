@@ -3,13 +3,13 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from services.notifier import letters
-from services.notifier.letters.bounces import ReturnPath
 from services.notifier.render import mime
 from services.notifier.render.calendar import CalendarPart, CalendarWriter
 from services.notifier.render.letter_links import LetterLinks
 from services.notifier.render.sender import Sender
 from services.notifier.render.variables import LetterVariables
 from services.notifier.render.writing import LetterTexts
+from services.notifier.return_path import ReturnPath
 from shared import clock, qr_codes
 from shared.web.calendars import Person
 from shared.web.links import Links

@@ -3,7 +3,8 @@ from uuid import UUID
 
 from services.notifier.letters import bounces as reports
 from services.notifier.letters.addresses import canonical
-from services.notifier.letters.bounces import ReturnPath, Suppression
+from services.notifier.letters.bounces import Suppression
+from services.notifier.return_path import ReturnPath
 from services.notifier.store import bounces, claims, mails, people
 from services.notifier.store.events import OUTBOX
 from shared import read_log

@@ -12,7 +12,7 @@ from shared.events.corrections import Corrections
 from shared.events.enrolment import AgentDetailsCorrected
 from shared.events.portal import AgentCorrected
 from shared.events.vocabulary import AgentKey
-from shared.limits import Rate
+from shared.rates import Rate
 from shared.read_log import Reading, ReadKind
 
 CORRECTIONS = Rate(100, 3600)

@@ -17,7 +17,7 @@ from services.notifier.tables import MailAttemptRow, MailAuditRow, MailRow, Mail
 from shared import clock, read_log
 from shared.database import Transaction
 from shared.events.vocabulary import AgentKey
-from shared.limits import Rate
+from shared.rates import Rate
 from shared.read_log import Reading, ReadKind
 from shared.references import ids_of
 

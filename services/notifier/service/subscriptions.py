@@ -29,7 +29,7 @@ from shared.events.corrections import Correction, changes
 from shared.events.portal import AgentCorrected, SubscriptionChanged
 from shared.events.topics import Topic
 from shared.events.vocabulary import AgentKey
-from shared.limits import Rate
+from shared.rates import Rate
 
 PER_MAILBOX = Rate(1, 86_400)
 """The most letters a day that an address typed into our page can cause [choice]."""

@@ -11,9 +11,8 @@ from services.notifier.store.people import KnownPerson
 from services.notifier.tables import EnrolmentRow, MailAuditRow, MailRow, TimelineRow
 from shared import read_log
 from shared.database import Transaction
-from shared.events import Event
 from shared.events.cloudevents import Received
-from shared.events.vocabulary import AgentKey
+from shared.events.vocabulary import AgentKey, Event
 from shared.read_log import Reading, ReadKind, ReadLogRow
 
 LONGEST_STORY = 300

@@ -17,8 +17,8 @@ from services.notifier.store.context import contexts
 from services.notifier.store.events import OUTBOX, PUBLISHED, PublishedMail, bounced, ended
 from services.notifier.tables import MailRow, MailState
 from shared.database import Transaction
-from shared.events import Event
 from shared.events.notifier import BounceKind
+from shared.events.vocabulary import Event
 
 _TRIED = frozenset((MailState.SENT, MailState.RETRY, MailState.FAILED, MailState.AMBIGUOUS))
 _TEMPLATES = [template.value for template in LetterType]

@@ -3,8 +3,8 @@ from typing import Any, NamedTuple
 from uuid import UUID
 
 from services.notifier.tables import MailState
-from shared.events import Event
 from shared.events.notifier import BounceKind, EmailBounced, EmailFailed, EmailSent
+from shared.events.vocabulary import Event
 from shared.messaging.outbox import Outbox
 
 OUTBOX = Outbox("notifier")

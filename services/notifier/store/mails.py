@@ -11,8 +11,7 @@ from services.notifier.store.events import PUBLISHED, PublishedMail, sent
 from services.notifier.store.queue import MAIL_COLUMNS, OFFICER, ONCE
 from services.notifier.tables import MailAuditRow, MailRow, MailState
 from shared.database import Transaction
-from shared.events import Event
-from shared.events.vocabulary import AgentKey
+from shared.events.vocabulary import AgentKey, Event
 from shared.statements import in_order, insert_many, next_to
 
 MailPlace = tuple[datetime, UUID]

@@ -8,8 +8,8 @@ from sqlalchemy import text
 from services.notifier.store.events import PUBLISHED, PublishedMail, ended
 from services.notifier.tables import MailState
 from shared.database import Transaction
-from shared.events import Event
 from shared.events.notifier import EmailSent, MailEnd
+from shared.events.vocabulary import Event
 
 UNFINISHED = (
     MailState.PENDING,

@@ -6,10 +6,9 @@ from sqlmodel import col, select
 from services.notifier.letters.happenings import Happening
 from services.notifier.tables import TimelineRow
 from shared.database import Transaction
-from shared.events import Event
 from shared.events.cloudevents import Received
 from shared.events.enrolment import AgentDetailsCorrected, Decision, NewAddressGiven
-from shared.events.vocabulary import AgentKey
+from shared.events.vocabulary import AgentKey, Event
 from shared.read_log import ReadKind, ReadLogRow
 from shared.statements import insert_many
 

@@ -13,7 +13,6 @@ from uuid import UUID
 
 from stdnum.fr import siret
 
-from shared.events import BY_TYPE, Event
 from shared.events.cloudevents import (
     Envelope,
     Received,
@@ -23,6 +22,7 @@ from shared.events.cloudevents import (
     read_event,
     strict_json,
 )
+from shared.events.index import BY_TYPE
 from shared.events.outcomes import RejectionCode
 from shared.events.portal import (
     EVENTS,
@@ -34,7 +34,7 @@ from shared.events.portal import (
     SubscriptionChanged,
     TraineesNominated,
 )
-from shared.events.vocabulary import NO_LIMITS, Delegation, Employer, FieldProblem
+from shared.events.vocabulary import NO_LIMITS, Delegation, Employer, Event, FieldProblem
 from shared.messaging.portals.registry import INTAKE_KEY_ID, OWN_SOURCES, Portal, Portals, PortalsFile
 from shared.messaging.portals.signatures import SignedAttributes, is_signature_of
 

@@ -29,10 +29,8 @@ from pydantic import (
 from pydantic_settings import BaseSettings
 from stdnum.fr import siret
 
-from shared.events.cloudevents import SendingPortal
-from shared.events.outcomes import PortalName
 from shared.events.topics import answers_topic
-from shared.events.vocabulary import Agent, Delegation, Email, Limits, Siret
+from shared.events.vocabulary import Agent, Delegation, Email, Limits, PortalName, SendingPortal, Siret
 from shared.messaging.portals.signatures import key_of
 from shared.published_secrets import is_published, is_published_digest
 from shared.reloaded import ReloadedFile

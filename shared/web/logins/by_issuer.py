@@ -12,9 +12,9 @@ from starlette.routing import Route
 from shared import clock
 from shared.guard import Guard
 from shared.http import is_from_here
-from shared.limits import Rate
 from shared.oidc.identities import Identity, LogInRejected, ProviderAway
 from shared.permissions import Permission
+from shared.rates import Rate
 from shared.security_log import SecurityEvent
 from shared.web.logins.keeping import KeptLogins
 from shared.web.logins.staff_area import StaffArea

@@ -25,9 +25,9 @@ from services.catalogue.service.loading import Summary
 from services.catalogue.tables import OfferRow, ThemeRow
 from shared.auth import Principal, Tokens
 from shared.database import Database, Transaction
-from shared.events import BY_TYPE, Event
 from shared.events.enrolment import SessionOccupancyChanged
-from shared.events.vocabulary import Format
+from shared.events.index import BY_TYPE
+from shared.events.vocabulary import Event, Format
 from shared.permissions import Role
 from shared.web.rendering import Sites
 from tests.conftest import Ask, opened, pooled

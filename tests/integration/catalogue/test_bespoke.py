@@ -15,7 +15,6 @@ from services.catalogue.handlers import router
 from services.catalogue.personal_data import REGISTER
 from shared import clock
 from shared.database import Database
-from shared.events import Event
 from shared.events.catalogue import (
     BespokeRequestAnswered,
     BespokeRequestReceived,
@@ -23,7 +22,7 @@ from shared.events.catalogue import (
     SessionScheduled,
 )
 from shared.events.portal import BespokeTrainingRequested, TraineesNominated
-from shared.events.vocabulary import Contact
+from shared.events.vocabulary import Contact, Event
 from shared.process.jobs import end_old_rows
 from shared.references import reference_of
 from tests.conftest import Ask

@@ -17,8 +17,8 @@ from services.catalogue.service.sheet_lines import SheetLines
 from services.catalogue.store.sessions import lock, lock_references
 from shared.auth import Principal
 from shared.database import Database
-from shared.limits import Rate
 from shared.permissions import Role
+from shared.rates import Rate
 from shared.web import sheet_queue, spreadsheets
 from shared.web.sheet_queue import MOST_WAITING, Busy, SheetQueue
 from tests.conftest import Ask

@@ -18,7 +18,7 @@ from shared.events.catalogue import (
     SessionOpened,
     SessionScheduled,
 )
-from shared.limits import Rate
+from shared.rates import Rate
 from tests.conftest import Ask
 from tests.integration.catalogue.browsing import (
     HttpBrowser,

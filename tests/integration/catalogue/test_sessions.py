@@ -21,7 +21,7 @@ from shared.events.catalogue import (
     SessionScheduled,
     SessionState,
 )
-from shared.limits import Rate
+from shared.rates import Rate
 from tests.conftest import Ask
 from tests.integration.catalogue.conftest import (
     ADMIN,

@@ -18,7 +18,7 @@ from services.catalogue.store.sessions import lock
 from shared.database import Database
 from shared.events.catalogue import SessionChanged
 from shared.events.vocabulary import Format
-from shared.limits import Rate
+from shared.rates import Rate
 from shared.web import workbooks
 from tests.conftest import Ask, SecurityLines
 from tests.integration.catalogue.browsing import HttpBrowser, hidden, organiser, upload

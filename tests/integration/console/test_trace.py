@@ -12,8 +12,8 @@ from services.enrolment.rules.policy import Policy
 from services.enrolment.service import intake
 from shared import clock
 from shared.database import Database
-from shared.events import BY_TYPE
 from shared.events.catalogue import SessionScheduled
+from shared.events.index import BY_TYPE
 from shared.events.outcomes import RejectionCode
 from shared.events.portal import EnrolmentRequested
 from shared.messaging import dead_letters

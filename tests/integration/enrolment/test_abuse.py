@@ -18,7 +18,7 @@ from starlette.requests import HTTPConnection
 from shared import clock
 from shared.database import Database
 from shared.guard import LimitMet
-from shared.limits import Rate
+from shared.rates import Rate
 from shared.web.links import Links, Purpose
 from tests.conftest import SecurityLines
 from tests.integration.enrolment.conftest import ToApplication

@@ -12,8 +12,8 @@ from services.enrolment.personal_data import BESPOKE_TASKS
 from services.enrolment.service import overview
 from shared.auth import Principal
 from shared.database import Database
-from shared.events import Event
 from shared.events.catalogue import BespokeRequestClosed
+from shared.events.vocabulary import Event
 from shared.permissions import Role
 from tests.integration.enrolment.bespoke import answered, requested
 from tests.integration.enrolment.conftest import SelectRows

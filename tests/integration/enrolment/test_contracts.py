@@ -2,8 +2,9 @@
 
 import json
 
-from shared.events import ANSWERS, portal
+from shared.events import portal
 from shared.events.documents import FOLDER
+from shared.events.index import ANSWERS
 from tests.conftest import Ask
 from tests.integration.enrolment.conftest import problem
 

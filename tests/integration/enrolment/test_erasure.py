@@ -23,7 +23,6 @@ from services.enrolment.store import messages as message_store
 from services.enrolment.tables import metadata
 from shared import clock, read_log
 from shared.database import Database, Transaction
-from shared.events import Event
 from shared.events.catalogue import SessionState
 from shared.events.cloudevents import Record
 from shared.events.enrolment import MessageAudience
@@ -37,7 +36,7 @@ from shared.events.portal import (
     SubscriptionChanged,
     WithdrawalRequested,
 )
-from shared.events.vocabulary import AgentKey, Contact
+from shared.events.vocabulary import AgentKey, Contact, Event
 from shared.messaging import dead_letters, dead_letters_of_people, outbox, progress
 from shared.messaging.dead_letters import DeadLetter, Parked
 from shared.messaging.erasure import Eraser

@@ -14,9 +14,10 @@ from services.enrolment.api import events
 from services.enrolment.personal_data import ACCEPTED_EVENTS
 from shared import clock
 from shared.database import Database
-from shared.events import BY_TYPE, Event
 from shared.events.cloudevents import STRUCTURED, Received, Record
 from shared.events.cloudevents_http import BATCH
+from shared.events.index import BY_TYPE
+from shared.events.vocabulary import Event
 from shared.messaging.consumer import REJECTED
 from shared.messaging.portals.admission import Rejected, admit_by_token
 from shared.messaging.portals.registry import Portal

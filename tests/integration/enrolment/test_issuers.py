@@ -15,12 +15,11 @@ from services.enrolment.handlers import router
 from services.enrolment.rules.policy import Policy
 from services.enrolment.service.explain import explain
 from shared.database import Database
-from shared.events import Event
 from shared.events.catalogue import SessionState
 from shared.events.enrolment import AgentEnrolled
 from shared.events.portal import ApprovalDecided, EnrolmentRequested, SeatOfferAnswered, WithdrawalRequested
 from shared.events.topics import Topic
-from shared.events.vocabulary import Agent
+from shared.events.vocabulary import Agent, Event
 from shared.messaging.consumer import Consumer
 from shared.messaging.portals.admission import Admission
 from shared.messaging.portals.registry import PortalsFile

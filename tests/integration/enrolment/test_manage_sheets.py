@@ -19,8 +19,8 @@ from shared.auth import Principal
 from shared.database import Database
 from shared.events.catalogue import SessionState
 from shared.events.vocabulary import Agent
-from shared.limits import Rate
 from shared.permissions import Role
+from shared.rates import Rate
 from shared.web import sheet_queue, workbooks
 from tests.conftest import Ask
 from tests.integration.enrolment.conftest import Front

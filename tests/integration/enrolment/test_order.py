@@ -15,11 +15,11 @@ from services.enrolment.service import requests as service
 from services.enrolment.service.order import PartitionCheck
 from shared import clock
 from shared.database import Database
-from shared.events import Event
 from shared.events.catalogue import SessionState
-from shared.events.cloudevents import Received, SendingPortal
+from shared.events.cloudevents import Received
 from shared.events.portal import EnrolmentRequested, WithdrawalRequested
 from shared.events.topics import Topic
+from shared.events.vocabulary import Event, SendingPortal
 from shared.messaging import dead_letters
 from shared.messaging.consumer import Consumer
 from shared.messaging.dead_letters import Parked

@@ -10,9 +10,9 @@ from services.enrolment.rules.states import State
 from services.enrolment.service import restores
 from services.enrolment.service.restores import LostDecision, PublishedDecision
 from shared.database import Database
-from shared.events import BY_TYPE
 from shared.events.catalogue import SessionState
 from shared.events.enrolment import AgentEnrolled, EnrolmentWithdrawn
+from shared.events.index import BY_TYPE
 from shared.events.vocabulary import Agent
 from tests.integration.enrolment.conftest import Front
 from tests.support.builders import an_agent, open_now

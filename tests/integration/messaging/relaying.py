@@ -10,8 +10,8 @@ from typing import Any
 from sqlalchemy import text
 
 from shared.database import Database
-from shared.events import Event
 from shared.events.enrolment import SessionOccupancyChanged
+from shared.events.vocabulary import Event
 from shared.messaging import outbox
 from shared.messaging.broker import KafkaSettings
 from shared.messaging.outbox import BUCKETS, Outbox, OutboxEvent

@@ -25,8 +25,8 @@ from services.console.asking import DEFINITIONS, ConsoleSettings
 from services.console.findings import Mark
 from shared import clock
 from shared.database import Database
-from shared.events import Event
 from shared.events.portal import EnrolmentRequested, SubscriptionChanged, WithdrawalRequested
+from shared.events.vocabulary import Event
 from shared.messaging import acls, held, topics
 from shared.messaging.broker import client_options
 from shared.messaging.portals.signatures import SignedAttributes, key_of, sign

@@ -11,13 +11,12 @@ from sqlalchemy.exc import DBAPIError
 from services.enrolment.rules.enrolments import refusal_event, refused_enrolment
 from shared import clock
 from shared.database import Database
-from shared.events import Event
 from shared.events.catalogue import BespokeAnswer, BespokeRequestAnswered
 from shared.events.enrolment import EnrolmentRefused, SessionChangedForAgent, SessionPart
 from shared.events.outcomes import RejectionCode, RequestAccepted, RequestRejected
 from shared.events.reasons import Reason
 from shared.events.topics import Topic
-from shared.events.vocabulary import Contact
+from shared.events.vocabulary import Contact, Event
 from shared.messaging import outbox, relay
 from shared.messaging.outbox import OutboxEvent
 from tests.conftest import Broker

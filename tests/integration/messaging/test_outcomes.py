@@ -15,10 +15,11 @@ from services.enrolment import handlers as enrolment
 from services.notifier import handlers as notifier
 from shared import clock
 from shared.database import Database
-from shared.events import Event, portal
+from shared.events import portal
 from shared.events.cloudevents import Received, Record
 from shared.events.outcomes import RejectionCode, RequestAccepted, RequestRejected
 from shared.events.topics import Topic
+from shared.events.vocabulary import Event
 from shared.messaging import dead_letters
 from shared.messaging.consumer import Consumer
 from shared.messaging.dead_letter_decisions import DeadLetterDecisions

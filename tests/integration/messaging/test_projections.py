@@ -20,7 +20,6 @@ from services.notifier import jobs
 from shared import clock
 from shared.cli import service_cli
 from shared.database import Database
-from shared.events import Event
 from shared.events.catalogue import (
     ReplayPublished,
     ResourceKind,
@@ -30,6 +29,7 @@ from shared.events.catalogue import (
     SessionState,
 )
 from shared.events.enrolment import AgentEnrolled, SessionOccupancyChanged
+from shared.events.vocabulary import Event
 from shared.messaging.router import Router
 from tests.conftest import create_topics
 from tests.integration.enrolment.conftest import Front

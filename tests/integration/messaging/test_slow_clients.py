@@ -11,9 +11,9 @@ from fastapi.responses import PlainTextResponse
 
 from shared.auth import bearer_token
 from shared.http import new_api
-from shared.limits import Rate
 from shared.process.clients import ImpatientProtocol, Patience
 from shared.process.server import Server
+from shared.rates import Rate
 from tests.conftest import Eventually, SecurityLines
 from tests.support.guards import a_guard
 

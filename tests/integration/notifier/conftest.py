@@ -24,8 +24,8 @@ from services.notifier.letters import timing
 from services.notifier.settings import SmtpServer, Tls
 from services.notifier.store import bounces
 from shared.database import Database
-from shared.events import Event
 from shared.events.enrolment import AgentEnrolled
+from shared.events.vocabulary import Event
 from tests.conftest import settings_of
 from tests.integration.notifier.events import enrolled, scheduled
 from tests.support.consuming import received, take

@@ -15,7 +15,7 @@ from services.notifier import pages
 from shared import clock
 from shared.events.catalogue import ReplayPublished, ResourcePublished, ResourceWithdrawn
 from shared.events.portal import SubscriptionChanged
-from shared.limits import Rate
+from shared.rates import Rate
 from shared.web.links import Links, Purpose
 from shared.web.rendering import Sites
 from tests.integration.notifier.conftest import Notifier

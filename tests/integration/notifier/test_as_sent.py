@@ -12,7 +12,7 @@ from services.notifier.service import corrections
 from shared import security_log
 from shared.events.enrolment import EnrolmentWithdrawn
 from shared.events.vocabulary import AgentKey
-from shared.limits import Rate
+from shared.rates import Rate
 from tests.integration.notifier.conftest import Notifier
 from tests.integration.notifier.events import ADDRESS, ZOE, bespoke_answered, changed, corrected, enrolled
 from tests.integration.notifier.test_mail_log import LOG, PURPOSE, browser, log_in, path_of, sent, tokens

@@ -16,10 +16,10 @@ from services.notifier.service import enrolments, mails, subscriptions
 from services.notifier.store import claims
 from services.notifier.store.context import contexts
 from shared import clock
-from shared.events import Event
 from shared.events.enrolment import AgentEnrolled, CorrectedBy, EnrolmentWithdrawn
 from shared.events.portal import AgentCorrected, SubscriptionChanged
 from shared.events.topics import Topic
+from shared.events.vocabulary import Event
 from shared.personal_data import end_rows
 from shared.references import reference_of
 from tests.integration.notifier.conftest import Notifier

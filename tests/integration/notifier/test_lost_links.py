@@ -11,7 +11,7 @@ from fastapi import FastAPI
 from services.notifier import pages
 from services.notifier.service.lost_links import AGENTS_OF_A_MAILBOX
 from shared.events.enrolment import AgentEnrolled
-from shared.limits import Rate
+from shared.rates import Rate
 from shared.web.links import LOST_LINK
 from shared.web.rendering import Sites
 from tests.integration.notifier.conftest import Notifier, browsing

@@ -25,7 +25,7 @@ from shared.events.enrolment import AgentEnrolled, EnrolmentWithdrawn
 from shared.events.erasure import AgentErased
 from shared.events.notifier import EmailSent
 from shared.events.portal import AgentErasureRequested
-from shared.limits import Rate
+from shared.rates import Rate
 from shared.references import reference_of
 from shared.web.links import OPERATIONS, Links, Purpose
 from shared.web.rendering import Sites

@@ -6,9 +6,9 @@ import pytest
 
 from services.notifier import handlers
 from shared import clock
-from shared.events import Event
 from shared.events.catalogue import BespokeRequestReceived
 from shared.events.enrolment import AgentEnrolled, EnrolmentRefused, NominationAnswered
+from shared.events.vocabulary import Event
 from tests.integration.notifier.conftest import Notifier
 from tests.integration.notifier.events import bespoke_answered
 from tests.support.consuming import received, take

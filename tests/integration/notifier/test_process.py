@@ -11,8 +11,8 @@ from local.kafka import KafkaBroker
 from services.notifier import jobs
 from services.notifier.restores import read_ended
 from services.notifier.service.restores import reconcile
-from shared.events import Event
 from shared.events.enrolment import AgentEnrolled
+from shared.events.vocabulary import Event
 from shared.messaging.broker import KafkaSettings
 from tests.conftest import Eventually, RunService
 from tests.integration.notifier.conftest import Notifier

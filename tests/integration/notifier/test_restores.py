@@ -9,9 +9,9 @@ from local.kafka import KafkaBroker
 from services.notifier import restores as guard
 from services.notifier.service import restores
 from shared import clock
-from shared.events import BY_TYPE
 from shared.events.cloudevents import Received
 from shared.events.enrolment import AgentEnrolled
+from shared.events.index import BY_TYPE
 from shared.events.notifier import EmailSent, MailEnd
 from shared.messaging.broker import KafkaSettings
 from tests.conftest import Eventually

@@ -12,8 +12,9 @@ from services.notifier.delivery.deliverer import Deliverer
 from services.notifier.delivery.pool import SmtpPool
 from services.notifier.delivery.returns import ReturnMailbox
 from services.notifier.letters import EnrolmentState, KnownEnrolment, LetterType, Priority
-from services.notifier.letters.bounces import ReturnPath, digest_of
+from services.notifier.letters.bounces import digest_of
 from services.notifier.render import Renderer
+from services.notifier.return_path import ReturnPath
 from services.notifier.service import bounces as service
 from services.notifier.settings import ImapServer, SmtpServer, Tls
 from services.notifier.store import bounces, claims

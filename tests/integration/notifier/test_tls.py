@@ -14,8 +14,8 @@ from services.notifier import jobs
 from services.notifier.delivery.pool import SmtpPool
 from services.notifier.delivery.results import Timeouts, Verdict
 from services.notifier.delivery.returns import ReturnMailbox
-from services.notifier.letters.bounces import ReturnPath
 from services.notifier.render import Outgoing
+from services.notifier.return_path import ReturnPath
 from services.notifier.settings import ImapServer, SmtpServer, Tls
 from tests.integration.notifier.conftest import Notifier
 from tests.support.certificates import Authority

@@ -19,11 +19,11 @@ from services.notifier.store import queue
 from services.notifier.store.queue import Addressee
 from shared import clock, tracing
 from shared.database import Database
-from shared.events import Event
 from shared.events.catalogue import SessionState
 from shared.events.cloudevents import Received
 from shared.events.enrolment import AgentEnrolled, EnrolmentRefused
 from shared.events.portal import EnrolmentRequested
+from shared.events.vocabulary import Event
 from shared.messaging.broker import KafkaSettings
 from shared.messaging.consumer import read
 from shared.messaging.relay import Relay

@@ -17,10 +17,10 @@ from typer.testing import CliRunner, Result
 
 from services.logins import app as logins_command
 from shared import clock
-from shared.limits import Rate
 from shared.oidc.provider import Provider
 from shared.process import Process
 from shared.process.jobs import end_old_rows
+from shared.rates import Rate
 from shared.web import logins
 from shared.web.logins import by_issuer
 from shared.web.logins.staff_area import StaffArea

@@ -10,8 +10,9 @@ import pytest
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from services.catalogue.service import commands
-from shared.events import EVENTS, names
+from shared.events import names
 from shared.events.documents import breaks, schema
+from shared.events.index import EVENTS
 from shared.events.portal import EnrolmentRequested
 from shared.events.vocabulary import Email, Line, Name, Paragraph, Url
 

@@ -7,9 +7,9 @@ from typing import Any
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from shared.events import BY_TYPE, EVENTS
 from shared.events.cloudevents import Received, Record
 from shared.events.documents import FOLDER
+from shared.events.index import BY_TYPE, EVENTS
 from shared.events.topics import TOPICS
 from shared.messaging.consumer import read
 from shared.messaging.dead_letters import Parked

@@ -8,7 +8,7 @@ from local.year import situations
 from local.year.hearing import Answers, letter_in
 from local.year.timeline import MISSING, UNEXPECTED, Heard, compare, parse
 from services.notifier.letters import LetterType
-from shared.events import events_on
+from shared.events.index import events_on
 from shared.events.reasons import Reason
 from shared.events.topics import Topic
 from shared.events.vocabulary import Event

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from services.notifier.letters import bounces
 from services.notifier.letters.addresses import canonical, folded
-from services.notifier.letters.bounces import Bounce, ReturnPath, digest_of
+from services.notifier.letters.bounces import Bounce, digest_of
+from services.notifier.return_path import ReturnPath
 from shared.events.notifier import BounceKind
 from tests.unit.notifier.builders import MAIL_ID
 from tests.unit.notifier.reports import OUT_OF_OFFICE, a_report

@@ -8,7 +8,8 @@ from pydantic import ValidationError
 from starlette.applications import Starlette
 
 from shared.web import security_txt
-from shared.web.security_txt import SecuritySettings, write
+from shared.web.security_settings import SecuritySettings
+from shared.web.security_txt import write
 
 NOON = datetime(2025, 3, 20, 12, 0, 10, tzinfo=UTC)
 

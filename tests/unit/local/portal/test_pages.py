@@ -15,7 +15,7 @@ from local.portal.offer import Offer
 from local.portal.pages import pages
 from local.portal.people import STAFF
 from local.portal.settings import from_environment
-from shared.events import BY_TYPE
+from shared.events.index import BY_TYPE
 from shared.messaging.broker import KafkaSettings, client_options
 from tests.support.builders import a_question
 from tests.support.certificates import Authority

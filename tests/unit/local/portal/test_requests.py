@@ -14,9 +14,10 @@ from local.portal import requests
 from local.portal.envelope import SigningKey
 from local.portal.people import AUTHORITIES, STAFF, invented
 from local.portal.requests import Request
-from shared.events import BY_TYPE, Event
-from shared.events.cloudevents import Received, Record, SendingPortal
+from shared.events.cloudevents import Received, Record
+from shared.events.index import BY_TYPE
 from shared.events.outcomes import RejectionCode
+from shared.events.vocabulary import Event, SendingPortal
 from shared.messaging.portals import registry
 from shared.messaging.portals.admission import Rejected, admit
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from shared.events.cloudevents import STRUCTURED, Received, Record, SendingPortal
+from shared.events.cloudevents import STRUCTURED, Received, Record
 from shared.events.outcomes import RejectionCode
 from shared.events.portal import (
     AgentCorrected,
@@ -21,7 +21,7 @@ from shared.events.portal import (
     TraineesNominated,
     WithdrawalRequested,
 )
-from shared.events.vocabulary import AgentKey
+from shared.events.vocabulary import AgentKey, SendingPortal
 from shared.messaging import inbox
 from shared.messaging.portals.admission import ACCEPTED_WINDOW, MAX_BYTES, Rejected, admit
 from shared.messaging.portals.registry import Portal, Portals
