@@ -82,7 +82,7 @@ def compose(settings: Settings) -> Process:
         tokens=tokens,
         workers=[watch.run],
         on_published=watch.look,
-        follows=READS,
+        follows=(*READS, Topic.CATALOGUE_SESSIONS),
     )
     rendering = Rendering(pages.links.TEMPLATES, service="enrolment", sites=sites, notice="message.html")
     operations.add_to(

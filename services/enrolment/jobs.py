@@ -34,16 +34,6 @@ def all_jobs(database: Database, settings: Settings) -> tuple[Job, ...]:
             read_until = await progress.read_until(tx, Topic.PORTAL_ENROLMENTS)
         return await expire(database, settings.policy, read_until or EARLIEST)
 
-    async def settle_pending() -> None:
-        now = clock.now()
-        async with database.autocommit() as tx:
-            if not await requests.any_undecided(tx):
-                return
-        async with database.transaction() as tx:
-            await requests.process_waiting(tx, settings.policy, now)
-        async with database.transaction() as tx:
-            await requests.refuse_unknown(tx, now - patience, now)
-
     async def tell_changes() -> float | None:
         async with database.autocommit() as tx:
             if await session_changes.oldest(tx) is None:
@@ -59,10 +49,27 @@ def all_jobs(database: Database, settings: Settings) -> tuple[Job, ...]:
     return (
         Job("send-messages", 5.0, send_messages),
         Job("expire", 1.0, expire_what_is_due),
-        Job("settle-pending", 1.0, settle_pending),
+        Job("settle-pending", 1.0, partial(settle_pending, database, settings.policy, patience)),
         Job("tell-session-changes", 1.0, tell_changes),
         Job("measure-offers", 10.0, partial(measure, database)),
     )
+
+
+async def settle_pending(database: Database, policy: Policy, patience: timedelta) -> None:
+    """Process requests whose session has come, and refuse those that wait in vain.
+
+    A request is refused once it has waited for ``patience`` and all sessions published before it are read. So
+    a service that was away refuses nobody for its delay.
+    """
+    now = clock.now()
+    async with database.autocommit() as tx:
+        if not await requests.any_undecided(tx):
+            return
+        read_until = await progress.read_until(tx, Topic.CATALOGUE_SESSIONS) or EARLIEST
+    async with database.transaction() as tx:
+        await requests.process_waiting(tx, policy, now)
+    async with database.transaction() as tx:
+        await requests.refuse_unknown(tx, min(now - patience, read_until), now)
 
 
 async def measure(database: Database) -> None:

@@ -16,7 +16,7 @@ class Settings(ServiceSettings, LinkSettings, OidcSettings, ReadLogRetention, En
         default=None, description="Health and metrics have this port; unset: that of all."
     )
     enrolment_pending_session_seconds: float = Field(
-        default=300, gt=0, description="How long a request waits for the event of its session."
+        default=300, gt=0, description="How long a request waits at least for the event of its session."
     )
     enrolment_last_offer_hours: float = Field(
         default=48, ge=0, description="Before the start: no seat is offered to the line later."

@@ -9,6 +9,7 @@ import pytest
 from faststream import ContextRepo
 from faststream.exceptions import NackMessage
 
+from services.enrolment import jobs
 from services.enrolment.handlers import router
 from services.enrolment.rules.policy import Policy
 from services.enrolment.service import requests as service
@@ -20,7 +21,7 @@ from shared.events.cloudevents import Received
 from shared.events.portal import EnrolmentRequested, WithdrawalRequested
 from shared.events.topics import Topic
 from shared.events.vocabulary import Event, SendingPortal
-from shared.messaging import dead_letters
+from shared.messaging import dead_letters, progress
 from shared.messaging.consumer import Consumer
 from shared.messaging.dead_letters import Parked
 from shared.messaging.partitions import partition_of
@@ -167,6 +168,28 @@ async def test_a_refusal_after_waiting_in_vain_says_where_the_request_lay(
     async with database.transaction() as tx:
         await service.refuse_unknown(tx, clock.now() + timedelta(seconds=1), clock.now())
     assert await misrouted(rows) == [False, True]
+
+
+async def test_a_request_is_refused_only_once_all_sessions_published_before_it_are_read(
+    database: Database, consumer: Consumer, rows: SelectRows
+) -> None:
+    session, now = open_now(), clock.now()
+    await consumer.take([requested(session, right(session), unsigned=True)])
+
+    async def outcome(read: dict[int, timedelta], patience: timedelta = timedelta(0)) -> str | None:
+        moments = {partition: now + since for partition, since in read.items()}
+        async with database.autocommit() as tx:
+            await progress.save(tx, Topic.CATALOGUE_SESSIONS, moments, range(2))
+        await jobs.settle_pending(database, Policy(), patience)
+        [request] = await rows("SELECT reason FROM request")
+        reason: str | None = request.reason
+        return reason
+
+    hour = timedelta(hours=1)
+    assert await outcome({}) is None, "nothing is read"
+    assert await outcome({0: hour, 1: -hour}) is None, "one partition is read"
+    assert await outcome({1: hour}, patience=hour) is None, "it has not waited for long"
+    assert await outcome({}) == "unknown_session"
 
 
 # ------------------------------------------------------------------------ partitions are added
