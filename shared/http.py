@@ -248,7 +248,7 @@ class _BoundedBodies:
             await self._app(scope, receive, send)
             return
         headers = Headers(scope=scope)
-        if sum(len(name) + len(value) for name, value in scope["headers"]) > MAX_HEAD_BYTES:
+        if _head_bytes(scope) > MAX_HEAD_BYTES:
             await _LONG_HEAD.response(Request(scope))(scope, receive, send)
             return
         if len(headers.getlist("host")) > 1:
@@ -278,6 +278,12 @@ class _BoundedBodies:
             return message
 
         await self._app(scope, bounded, send)
+
+
+def _head_bytes(scope: Scope) -> int:
+    """Count colon, space and line end of each header too: they may be most of it."""
+    address = len(scope.get("raw_path", b"")) + len(scope["query_string"])
+    return address + sum(len(name) + len(value) + 4 for name, value in scope["headers"])
 
 
 def _most_bytes(kind: bytes) -> int:

@@ -1,7 +1,8 @@
-"""Limits the time of a client, and the bytes of its head and trailers.
+"""Limits the time of a client, and the bytes of its head and trailers (ADR 0036).
 
 uvicorn has neither bound, so a few hundred clients that send half a request hold a process. uvicorn also adds
-the trailers of a chunked request to its headers, so a client could forge the headers that a proxy writes.
+the trailers of a chunked request to its headers, so a client could forge the headers that a proxy writes. It
+reads the body of a request with ``Upgrade`` as the next request.
 """
 
 import asyncio
@@ -29,6 +30,10 @@ class Patience:
 
 
 PATIENCE = Patience()
+
+
+class BodyUnread(Exception):
+    """The parser would read the body of this request as another request. The client hears 400."""
 
 
 class ImpatientProtocol(HttpToolsProtocol):
@@ -83,6 +88,8 @@ class ImpatientProtocol(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         self._in_head, self._received, self._since_body = False, 0, 0
         self._since = self.loop.time()
+        if self.parser.should_upgrade() and _has_body(self.headers):
+            raise BodyUnread
         self._wait(self.patience.body_seconds, self._body_is_late)
         super().on_headers_complete()
 
@@ -142,3 +149,9 @@ class ImpatientProtocol(HttpToolsProtocol):
             first = f"HTTP/1.1 {status.value} {status.phrase}\r\n".encode()
             self.transport.write(first + b"content-length: 0\r\nconnection: close\r\n\r\n")
         self.transport.close()
+
+
+def _has_body(headers: list[tuple[bytes, bytes]]) -> bool:
+    return any(
+        name == b"transfer-encoding" or (name == b"content-length" and int(value)) for name, value in headers
+    )

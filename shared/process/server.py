@@ -25,6 +25,7 @@ class Server(uvicorn.Server):
             uvicorn.Config(
                 api,
                 http=protocol,
+                ws="none",
                 lifespan="off",
                 log_config=None,
                 access_log=False,
