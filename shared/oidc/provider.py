@@ -23,8 +23,10 @@ from joserfc.jwk import KeySet
 from joserfc.jws import JWSRegistry
 from joserfc.jwt import Token
 from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
+from pydantic_core import from_json
 
 from shared import clock
+from shared.events.cloudevents import media_type_of
 from shared.oidc.identities import Attempt, Identity, LogInRejected, ProviderAway
 from shared.oidc.settings import Claims, Grant, OidcSettings, RoleRule, is_safe
 from shared.permissions import Role
@@ -33,6 +35,8 @@ FRESH = timedelta(hours=1)
 SPARED = timedelta(seconds=5)
 """After a failure, the issuer is not asked again for this long, so that no caller waits for it."""
 SECONDS = 5.0
+MAX_BYTES = 256 * 1024
+"""Of a response of the issuer. It is asked to compress none, since few bytes can become many."""
 LEEWAY_SECONDS = 60
 """The largest accepted difference between the issuer's clock and ours."""
 SIGNED_BY = frozenset(
@@ -71,6 +75,18 @@ class Metadata(BaseModel):
 class TokenResponse(BaseModel):
     access_token: str
     id_token: str
+
+
+@dataclass(frozen=True, slots=True)
+class IssuerResponse:
+    status: int
+    media_type: str
+    content: bytes
+
+    @property
+    def document(self) -> Any:
+        """Raises ``ValueError`` for what is no JSON, or nested too deeply."""
+        return from_json(self.content)
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,8 +203,8 @@ class Provider:
         else:
             form |= {"client_id": self._client_id, "client_secret": self._secret}
         response = await self._ask("POST", metadata.token_endpoint, data=form, auth=auth)
-        if response.status_code in (400, 401, 403):
-            raise LogInRejected(f"the issuer answers {response.status_code} to the code")
+        if response.status in (400, 401, 403):
+            raise LogInRejected(f"the issuer answers {response.status} to the code")
         try:
             return TokenResponse.model_validate_json(response.content)
         except ValidationError as error:
@@ -201,15 +217,14 @@ class Provider:
         response = await self._ask(
             "GET", metadata.userinfo_endpoint, headers={"Authorization": f"Bearer {access_token}"}
         )
-        kind = response.headers.get("content-type", "").partition(";")[0].strip().lower()
-        if kind == "application/jwt":
+        if response.media_type == "application/jwt":
             token = await self._verified(response.content.decode("ascii", "replace"))
             claims: Any = token.claims
             if claims.get("iss", self.issuer) != self.issuer:
                 raise LogInRejected("what is said of the person is of another issuer")
         else:
             try:
-                claims = response.json()
+                claims = response.document
             except ValueError as error:
                 raise ProviderAway("what the issuer says of the person is not JSON") from error
         if not isinstance(claims, dict) or claims.get("sub") != subject:
@@ -266,25 +281,42 @@ class Provider:
             answer = await self._ask("GET", f"{self.issuer.rstrip('/')}/.well-known/openid-configuration")
             metadata = Metadata.model_validate_json(answer.content)
             keys = await self._ask("GET", metadata.jwks_uri)
-            key_set = KeySet.import_key_set(keys.json())
+            key_set = KeySet.import_key_set(keys.document)
         except (ValueError, KeyError, TypeError, JoseError) as error:
             raise ProviderAway("the issuer's discovery document or keys cannot be read") from error
         if metadata.issuer != self.issuer:
             raise ProviderAway("the discovery document is of another issuer")
         return Published(metadata, key_set, now + FRESH)
 
-    async def _ask(self, method: str, address: str, **sent: Any) -> httpx.Response:
-        """Raises :class:`ProviderAway` after :data:`SECONDS`."""
+    async def _ask(self, method: str, address: str, **sent: Any) -> IssuerResponse:
+        """Raises :class:`ProviderAway` after :data:`SECONDS`, or for more than :data:`MAX_BYTES`."""
         if self._tls is None:
             self._tls = httpx.create_ssl_context()
         try:
-            async with asyncio.timeout(SECONDS), httpx.AsyncClient(verify=self._tls) as client:
-                response = await client.request(method, address, **sent)
+            async with (
+                asyncio.timeout(SECONDS),
+                httpx.AsyncClient(verify=self._tls, headers={"Accept-Encoding": "identity"}) as client,
+                client.stream(method, address, **sent) as response,
+            ):
+                content = await _bounded(response)
         except (httpx.HTTPError, OSError, TimeoutError) as error:
             raise ProviderAway(f"the issuer does not answer: {type(error).__name__}") from error
         if response.status_code >= 500:
             raise ProviderAway(f"the issuer answers {response.status_code}")
-        return response
+        return IssuerResponse(
+            response.status_code, media_type_of(response.headers.get("content-type", "")), content
+        )
+
+
+async def _bounded(response: httpx.Response) -> bytes:
+    if response.headers.get("content-encoding", "identity").lower() != "identity":
+        raise ProviderAway("the issuer compresses its response, though it was asked not to")
+    content = bytearray()
+    async for piece in response.aiter_raw():
+        content += piece
+        if len(content) > MAX_BYTES:
+            raise ProviderAway(f"the issuer's response has more than {MAX_BYTES} bytes")
+    return bytes(content)
 
 
 def _reason(error: Exception) -> str:

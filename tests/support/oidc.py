@@ -33,7 +33,10 @@ def _client() -> httpx.AsyncClient:
 
 
 class OidcIssuer:
-    """The issuer. ``metadata`` is laid over what it publishes; ``failing`` answers 500 to everything."""
+    """The issuer. ``metadata`` is laid over what it publishes; ``failing`` answers 500 to everything.
+
+    ``changes`` has functions by path that change its response.
+    """
 
     def __init__(self) -> None:
         with warnings.catch_warnings():
@@ -51,6 +54,7 @@ class OidcIssuer:
         self.metadata: dict[str, Any] = {}
         self.userinfo: dict[str, Any] = {}
         self.failing = False
+        self.changes: dict[str, Callable[[flask.Response], None]] = {}
         self.requests: list[str] = []
         self._challenges: dict[str, str] = {}
 
@@ -91,6 +95,8 @@ class OidcIssuer:
                 response.set_data(json.dumps(given | {"id_token": self._tampered(given["id_token"])}))
             case _:
                 pass
+        if flask.request.path in self.changes:
+            self.changes[flask.request.path](response)
         return response
 
     def _tampered(self, id_token: str) -> str:

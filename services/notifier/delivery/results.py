@@ -1,5 +1,4 @@
 import random
-import re
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
@@ -86,10 +85,8 @@ def message_of(error: BaseException) -> str:
 def _without_addresses(reply: str) -> str:
     """Relays like to quote the address."""
     shown = "".join(char if char.isprintable() else " " for char in reply)
-    return _ADDRESS.sub("(address)", " ".join(shown.split())).encode(errors="replace").decode()
-
-
-_ADDRESS = re.compile(r"\S+@\S+")
+    pieces = ["(address)" if "@" in piece[1:-1] else piece for piece in shown.split()]
+    return " ".join(pieces).encode(errors="replace").decode()
 
 
 # ------------------------------------------------------------------------------------- settlements

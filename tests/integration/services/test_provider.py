@@ -1,12 +1,15 @@
 """Whom an issuer knows is believed, and nothing else that comes in its name."""
 
 import asyncio
+import gzip
 import socket
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 from urllib.parse import parse_qsl, urlsplit
 
+import flask
 import pytest
 
 from shared import clock
@@ -253,6 +256,36 @@ async def test_an_issuer_that_says_nothing_is_given_up(
         assert provider is not None
         with pytest.raises(ProviderAway, match="TimeoutError"):
             await provider._ask("GET", f"{provider.issuer}/")
+
+
+def enlarged(response: flask.Response) -> None:
+    response.set_data(response.get_data() + b" " * provider_module.MAX_BYTES)
+
+
+def compressed(response: flask.Response) -> None:
+    response.set_data(gzip.compress(response.get_data()))
+    response.headers["Content-Encoding"] = "gzip"
+
+
+def nested(response: flask.Response) -> None:
+    response.set_data(b"[" * 100_000)
+
+
+@pytest.mark.parametrize("change", [enlarged, compressed, nested])
+@pytest.mark.parametrize("path", ["/.well-known/openid-configuration", "/jwks", "/oauth2/token", "/userinfo"])
+async def test_a_response_of_the_issuer_is_bounded(
+    issuer: OidcIssuer, provider: Provider, path: str, change: Callable[[flask.Response], None]
+) -> None:
+    issuer.changes = {path: change}
+    with pytest.raises(ProviderAway):
+        await identified(issuer, provider)
+
+
+async def test_a_response_of_the_issuer_may_have_as_many_bytes_as_it_may_have(
+    issuer: OidcIssuer, provider: Provider
+) -> None:
+    issuer.userinfo = {"x": "x" * (provider_module.MAX_BYTES - 1_000)}
+    assert (await identified(issuer, provider)).claims["x"] == issuer.userinfo["x"]
 
 
 async def test_a_log_out_at_the_issuer_names_whose_it_is(issuer: OidcIssuer, provider: Provider) -> None:

@@ -19,6 +19,13 @@ def test_the_address_that_a_relay_quotes_is_not_kept() -> None:
     assert "@" not in message_of(ConnectionError("lost while writing to zoe@ville.fr"))
 
 
+def test_no_reply_takes_long_to_be_kept() -> None:
+    """A search for addresses took 0.2 s for the longest line that aiosmtplib reads, and a reply has four."""
+    begun = time.process_time()
+    assert refusal(SMTPResponse(550, "x" * 8_000 + " a@ @b @")).reply.endswith("x a@ @b @")
+    assert time.process_time() - begun < 0.05
+
+
 def test_workers_that_find_the_relay_away_together_make_one_short_pause() -> None:
     outage, begun = Outage(), time.monotonic()
     for _ in range(20):
