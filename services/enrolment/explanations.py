@@ -16,6 +16,7 @@ from services.enrolment.tables import EnrolmentChangeRow, RequestOutcomeRow, Req
 from shared.events.catalogue import SessionState
 from shared.events.reasons import Reason
 
+_OF_LINK = {"link_sent_to", "address_corrected_by", "address_corrected_at", "address_corrected_request"}
 _NUMBERS = ("capacity", "enrolled", "offered", "waiting", "place_in_line")
 
 
@@ -125,7 +126,19 @@ def _request_by_name(request: RequestRow) -> str:
 
 
 def _change(change: EnrolmentChangeRow) -> str:
-    return f"{change.state}: {Cause(change.cause).explanation}; after it: {_numbers(change.facts)}"
+    numbers = {name: value for name, value in change.facts.items() if name not in _OF_LINK}
+    said = f"{change.state}: {Cause(change.cause).explanation}{_link(change)}"
+    return f"{said}; after it: {_numbers(numbers)}"
+
+
+def _link(change: EnrolmentChangeRow) -> str:
+    """Return by which link it was asked for, if the address had been corrected in the month before."""
+    if "address_corrected_by" not in change.facts:
+        return ""
+    address = change.facts.get("link_sent_to", "an address")  # the last release did not keep it
+    when = _moment(datetime.fromisoformat(change.facts["address_corrected_at"]))
+    by, request = change.facts["address_corrected_by"], change.facts["address_corrected_request"]
+    return f" by a link sent to {address}, which {by} had put there on {when} (request {request})"
 
 
 def _outcome(outcome: str | None, reason: str | None) -> str:

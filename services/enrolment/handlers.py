@@ -103,7 +103,7 @@ async def on_agents(
 ) -> None:
     """Apply corrections. Withdraw agents to be erased, and queue them for the erasure job."""
     await corrections.lock_sessions(tx, received)
-    await corrections.correct(tx, received)
+    await corrections.correct(tx, received, clock.now())
     await erasure.keep_requests(tx, received)
     await forgetting.withdraw(tx, received, policy)
 

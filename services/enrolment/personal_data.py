@@ -6,6 +6,7 @@ from sqlmodel import SQLModel
 from services.enrolment.tables import (
     ERASED,
     AcceptedEventRow,
+    AddressHoldRow,
     ArrivalRow,
     AttendanceRow,
     BadAddressRow,
@@ -118,6 +119,12 @@ BAD_ADDRESSES = Retention(
     days="enrolment_ended_kept_days",
     since="le dernier courriel revenu",
     over="since < :before",
+)
+ADDRESS_HOLDS = Retention(
+    table=AddressHoldRow,
+    days=0,
+    since="le lendemain de la correction",
+    over="until < :before",
 )
 ACCEPTED_EVENTS = Retention(
     table=AcceptedEventRow, days=30, since="la réception", over="accepted_at < :before"
@@ -281,7 +288,8 @@ REGISTER = (
                 columns={
                     **_AGENT,
                     "state": "où en était l’inscription",
-                    "facts": "places et position au moment de la décision, qui l’a prise et pourquoi",
+                    "facts": "places et position au moment de la décision, qui l’a prise et pourquoi ; "
+                    "l’adresse à laquelle est parti le lien qui a servi, si elle venait d’être corrigée",
                 },
                 purpose=_TO_DECIDE,
                 ends=(ENDED, ATTENDANCE),
@@ -392,6 +400,15 @@ REGISTER = (
                 address="present",
             ),
             PersonalData(
+                table=AddressHoldRow,
+                whose=Whose.AGENTS,
+                columns={**_AGENT, "address": "courriel de l’agent avant une correction"},
+                purpose="Laisser un jour à qui lit l’ancienne adresse pour s’opposer à la correction.",
+                ends=(ADDRESS_HOLDS,),
+                of_agent=_OWN,
+                address="address",
+            ),
+            PersonalData(
                 table=CorrectionRow,
                 whose=Whose.STAFF,
                 columns={"author": "nom du jeton, ou courriel, de qui a corrigé"},
@@ -447,6 +464,7 @@ REGISTER = (
             CORRECTIONS,
             UNUSED_CORRECTIONS,
             NEW_ADDRESSES,
+            ADDRESS_HOLDS,
             MESSAGES,
             BAD_ADDRESSES,
             ACCEPTED_EVENTS,

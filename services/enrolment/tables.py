@@ -368,6 +368,19 @@ class NewAddressRow(EnrolmentTable, table=True):
     given_at: datetime = Field(sa_type=Timestamp)
 
 
+class AddressHoldRow(EnrolmentTable, table=True):
+    """A corrected address whose reader has not confirmed the correction yet (ADR 0069)."""
+
+    __tablename__ = "address_hold"
+
+    issuer: str = Field(primary_key=True)
+    agent_id: str = Field(primary_key=True)
+    address: str = Field(primary_key=True, description="The address before the correction, in lower case.")
+    until: datetime = Field(
+        sa_type=Timestamp, description="Until then, links to the agent's other addresses change nothing."
+    )
+
+
 class BadAddressRow(EnrolmentTable, table=True):
     """The address is not kept."""
 

@@ -139,6 +139,18 @@ ROSTER_CAUSES: Mapping[str, str] = {
     "attendance": "Présence",
     "session_cancelled": "Session annulée",
 }
+ROSTER_CAUSES_BY_LINK: Mapping[str, str] = {
+    "withdrawal": "Désistement",
+    "offer_accepted": "Place proposée, acceptée par un lien",
+    "offer_declined": "Place proposée, refusée par un lien",
+}
+"""If the agent's address had been corrected shortly before, a link is not the agent's own word."""
+CORRECTED_BY: Mapping[str, str] = {
+    "agent": "un lien envoyé à celle d’avant",
+    "portal": "le portail",
+    "support": "l’assistance",
+}
+"""Organisers are known by their names."""
 ENROLMENT_FIELDS: Mapping[str, str] = {
     "given_name": "Prénom",
     "family_name": "Nom",
@@ -282,6 +294,11 @@ HAPPENED_BECAUSE: Mapping[str, str] = {
     "portal": "par le portail",
     "support": "par l’assistance",
 }
+HAPPENED_AFTER_CORRECTION: Mapping[str, str] = {
+    "agent": "sur une demande faite en son nom, peut-être par un lien envoyé à l’adresse corrigée peu avant",
+    "declined": "refusée en son nom, peut-être par un lien envoyé à l’adresse corrigée peu avant",
+}
+"""Why something happened within a month of a correction: it is not the person's own word."""
 COUNTED: Mapping[str, str] = {
     "asked": "Demandes",
     "enrolled": "Places obtenues",

@@ -32,6 +32,8 @@ OPERATIONS = {
 }
 ENROLMENTS_FOR = timedelta(days=180)
 CONFIRM_ADDRESS_FOR = timedelta(days=1)
+CONFIRM_CORRECTION_FOR = timedelta(days=1)
+"""For so long after a correction, links to the new address change nothing [choice]."""
 
 _SESSIONS_MOVE = timedelta(days=365)
 """A link stays valid this much longer than its session, because the session may be postponed."""
@@ -48,6 +50,7 @@ class Purpose(StrEnum):
     CALENDAR = "/inscriptions/agenda"
     ADDRESS = "/inscriptions/adresse"
     CONFIRM_ADDRESS = "/inscriptions/nouvelle-adresse"
+    CONFIRM_CORRECTION = "/inscriptions/adresse-corrigee"
     ROSTER = "/inscriptions/liste"
     PREFERENCES = "/courriels/preferences"
     SUBSCRIPTIONS = "/courriels/abonnements"

@@ -340,6 +340,7 @@ def _news() -> list[Sample]:
         "request": str(_ID),
         "until": (NOW + timedelta(days=1)).isoformat(),
     }
+    kept = {"reference": str(_ID), "until": given["until"]}
     return [
         Sample("nouveau-replay", LetterType.NEWS, follows, news=items[:1]),
         Sample("nouveau-dossier", LetterType.NEWS, follows, news=items[1:2]),
@@ -350,10 +351,8 @@ def _news() -> list[Sample]:
         Sample("abonnement-a-confirmer", LetterType.CONFIRM_SUBSCRIPTION, requested, named=False),
         Sample("lien-perdu", LetterType.MY_ENROLMENTS, {}),
         Sample("adresse-a-confirmer", LetterType.CONFIRM_ADDRESS, given, named=False),
-        Sample(
-            "adresse-indiquee", LetterType.ADDRESS_GIVEN, {"reference": str(_ID), "until": given["until"]}
-        ),
-        Sample("adresse-corrigee", LetterType.ADDRESS_CORRECTED, {"reference": str(_ID), "by": "support"}),
+        Sample("adresse-indiquee", LetterType.ADDRESS_GIVEN, kept),
+        Sample("adresse-corrigee", LetterType.ADDRESS_CORRECTED, kept | {"by": "support"}),
         Sample(
             "trop-peu-de-participants",
             LetterType.MINIMUM_MISSED,

@@ -43,6 +43,7 @@ NAMES = (
 
 WHO_LEAVES = an_agent("A-leaves")
 WHO_IS_OFFERED_A_SEAT = an_agent("A-offered", given_name="Inès", family_name="Benali")
+AT_NEW_ADDRESS = WHO_IS_OFFERED_A_SEAT.model_copy(update={"email": "nouvelle@ville.example"})
 TRAINER = UUID(int=3)
 NEW_ADDRESS = UUID(int=4)
 """The request that is asked whether it has the agent's new address."""
@@ -188,7 +189,7 @@ async def fill(database: Database) -> dict[str, UUID]:
             request_id=NEW_ADDRESS,
             enrolment_id=await tx.scalar(text(offered), {"agent": WHO_IS_OFFERED_A_SEAT.agent_id}),
             agent=WHO_IS_OFFERED_A_SEAT,
-            new_address="nouvelle@ville.example",
+            new_address=AT_NEW_ADDRESS.email,
             given_at=now,
         )
         await new_addresses.keep(tx, given)
@@ -215,9 +216,11 @@ async def links_of(database: Database, links: Links, sessions: dict[str, UUID]) 
     async with database.quiet_transaction() as tx:
         return {
             "withdrawal": await link(Purpose.WITHDRAW, WHO_LEAVES, "online"),
+            "enrolments at the new address": await link(Purpose.ENROLMENTS, AT_NEW_ADDRESS, "held"),
             "enrolments": await link(Purpose.ENROLMENTS, WHO_IS_OFFERED_A_SEAT, "held"),
             "roster": links.to_trainer(TRAINER, sessions["full"], until),
-            "new address": links.confirm_address(str(NEW_ADDRESS), "nouvelle@ville.example", until),
+            "correction": await link(Purpose.CONFIRM_CORRECTION, WHO_IS_OFFERED_A_SEAT, "held"),
+            "new address": links.confirm_address(str(NEW_ADDRESS), AT_NEW_ADDRESS.email, until),
         }
 
 

@@ -19,7 +19,7 @@ from services.notifier.settings import Settings
 from services.notifier.store import figures
 from shared import clock
 from shared.events.catalogue import ResourcePublished, SessionScheduled
-from shared.events.enrolment import AgentEnrolled, EnrolmentRefused
+from shared.events.enrolment import AgentEnrolled, EnrolmentRefused, EnrolmentWithdrawn
 from shared.events.portal import SubscriptionChanged
 from shared.messaging import dead_letters
 from shared.messaging.dead_letters import Parked
@@ -27,6 +27,7 @@ from shared.web.links import Purpose
 from tests.conftest import settings_of
 from tests.integration.enrolment.conftest import INTAKE_KEY
 from tests.integration.notifier.conftest import Notifier
+from tests.integration.notifier.events import corrected
 from tests.support.consuming import a_record
 from tests.support.smtp import ScriptedRelay
 from tests.unit.notifier.builders import a_decision, a_session, an_agent
@@ -92,8 +93,10 @@ async def fill(notifier: Notifier) -> None:
     await notifier.hear(SessionScheduled.model_validate(a_session().model_dump()))
     await notifier.hear(a_decision(AgentEnrolled))
     yann = an_agent(agent_id="1002", given_name="Yann", email="yann@ville-exemple.fr")
-    for _ in range(2):  # the same letter within a minute
-        await notifier.hear(a_decision(AgentEnrolled, enrolment_id=next(ids), agent=yann))
+    for enrolment_id in (left := next(ids), next(ids)):  # the same letter within a minute
+        await notifier.hear(a_decision(AgentEnrolled, enrolment_id=enrolment_id, agent=yann))
+    await notifier.hear(corrected(None, yann.key, given_name="Yann", corrected_by="support"))
+    await notifier.hear(a_decision(EnrolmentWithdrawn, enrolment_id=left, agent=yann, version=2))
     await notifier.hear(
         a_decision(EnrolmentRefused, enrolment_id=next(ids), agent=yann, reason="session_full")
     )

@@ -312,6 +312,13 @@ def by_link(known: KnownEnrolments) -> States:
         "another address, mistake": (None, [press("Envoyer le courriel")]),
         "a new address": (links["new address"], []),
         "a new address, confirmed": (None, [press("Oui, c’est mon adresse")]),
+        "an act from the new address": (
+            None,
+            [follow("Toutes mes inscriptions"), follow("Changer de session")],
+        ),
+        "a correction": (links["correction"], []),
+        "a correction, confirmed": (None, [press("Oui, ce changement est juste")]),
+        "a correction, confirmed already": (links["correction"], []),
         "a link that is forged": (f"{Purpose.OFFER.value}/x", []),
         "a roster for a trainer": (links["roster"], []),
         "a certificate, valid": (
@@ -321,6 +328,14 @@ def by_link(known: KnownEnrolments) -> States:
         "a certificate, withdrawn": (
             "/attestations",
             [fill("Code de vérification", ANOTHER_CODE), press("Vérifier")],
+        ),
+        "an act from the new address, confirmed": (
+            links["enrolments at the new address"],
+            [follow("Me désister"), press("Oui, je me désiste")],
+        ),
+        "an act from the new address, in the history": (
+            f"{MANAGE}/sessions/{known.sessions['full']}/historique",
+            [],
         ),
         "a problem of the API": ("/problems/wrong_partition", []),
         "a reason of a refusal": (f"/problems/{Reason.DEADLINE_PASSED.value}", []),

@@ -73,6 +73,9 @@ class LinkNotice(StrEnum):
     ADDRESS_CHANGED = "address_changed"
     ADDRESS_GIVEN = "address_given"
     ADDRESS_CORRECTED = "address_corrected"
+    ADDRESS_TOO_NEW = "address_too_new"
+    CORRECTION_CONFIRMED = "correction_confirmed"
+    NOTHING_TO_CONFIRM = "nothing_to_confirm"
     ADDRESS_LINK_EXPIRED = "address_link_expired"
     TOO_MANY_ADDRESSES = "too_many_addresses"
 
@@ -103,6 +106,7 @@ def add_to(
         (Purpose.CALENDAR, pages.calendar, ["GET"]),
         (Purpose.ADDRESS, pages.address, ["GET", "POST"]),
         (Purpose.CONFIRM_ADDRESS, pages.confirm_address, ["GET", "POST"]),
+        (Purpose.CONFIRM_CORRECTION, pages.confirm_correction, ["GET", "POST"]),
     ):
         api.router.routes.append(
             Route(
@@ -190,7 +194,7 @@ class _Pages:
         refused = None
         if (to_session_id := _uuid(chosen)) is not None:
             async with self.database.quiet_transaction() as tx:
-                there, questions = await by_link.questions_of(tx, link, to_session_id)
+                there, questions = await by_link.questions_of(tx, link, to_session_id, now)
             answers, errors = answers_of(questions, form)
             answered = form.typed("repondu") == "oui"
             if there is not None and questions and (errors or not answered):
@@ -276,7 +280,7 @@ class _Pages:
                 state = await new_addresses.give(tx, link, typed, self.guard.digest, clock.now())
         else:
             async with self.database.quiet_transaction() as tx:
-                state = await new_addresses.opens(tx, link)
+                state = await new_addresses.opens(tx, link, clock.now())
         if state is not LinkState.OPEN:
             return self.rendering.notice(LinkNotice(state), **back)
         errors = {} if typed is None else {"adresse": FormError("address")}
@@ -304,6 +308,19 @@ class _Pages:
         until = clock.now() + A_VISIT
         own = self._to_agent(Purpose.ENROLMENTS, enrolment_id, opened.mark, until=until)
         return self.rendering.notice(LinkNotice(state), enrolments=own)
+
+    async def confirm_correction(self, request: Request) -> Response:
+        opened = await self._read(request, Purpose.CONFIRM_CORRECTION, LinkNotice.NOTHING_TO_CONFIRM)
+        link = self._link(opened)
+        if request.method == "POST" and (await read_form(request, most=10)).typed("confirmer") == "oui":
+            async with self.database.transaction() as tx:
+                state = await by_link.confirm_correction(tx, link, clock.now())
+        else:
+            async with self.database.quiet_transaction() as tx:
+                state = await by_link.correction(tx, link, clock.now())
+        if state is LinkState.OPEN:
+            return self.rendering.page("confirm-correction.html")
+        return self.rendering.notice(LinkNotice(state))
 
     def _code_of(self, seen: AgentEnrolment, label: str) -> Markup:
         if self.links is None:

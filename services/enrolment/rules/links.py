@@ -37,6 +37,9 @@ class LinkState(StrEnum):
     ADDRESS_CHANGED = "address_changed"
     ADDRESS_GIVEN = "address_given"
     ADDRESS_CORRECTED = "address_corrected"
+    ADDRESS_TOO_NEW = "address_too_new"
+    CORRECTION_CONFIRMED = "correction_confirmed"
+    NOTHING_TO_CONFIRM = "nothing_to_confirm"
     TOO_MANY_ADDRESSES = "too_many_addresses"
     NOT_CERTIFIED = "not_certified"
 
@@ -46,6 +49,20 @@ class RosterLinkState(StrEnum):
     NOT_A_TRAINER = "not_a_trainer"
     ROSTER_CANCELLED = "roster_cancelled"
     ROSTER_EXPIRED = "roster_expired"
+
+
+def held_after(held: frozenset[str], replaced: frozenset[str], new: str) -> frozenset[str]:
+    """Return the addresses whose readers may object to a correction that puts ``new`` for ``replaced``.
+
+    ``held`` are those of earlier corrections that nobody has confirmed yet. They stay: an address that is
+    itself too new cannot confirm its successor. All addresses are in lower case.
+    """
+    return (held or replaced) - {new}
+
+
+def is_too_new(address: str, held: frozenset[str]) -> bool:
+    """Return whether links to this address of an agent still change nothing."""
+    return bool(held) and address.lower() not in held
 
 
 def roster_state(session: SessionState | None, trainer_id: UUID, now: datetime) -> RosterLinkState:

@@ -5,16 +5,17 @@ A request that was received before a correction and is decided later uses the co
 """
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from types import MappingProxyType
 from uuid import UUID, uuid4
 
+from services.enrolment.rules.links import held_after
 from services.enrolment.rules.organising import judge_correction
 from services.enrolment.service.acting import Acting
 from services.enrolment.service.commands import AgentCorrection
 from services.enrolment.service.enrolments import LineInSession, find_own, own_as_seen
 from services.enrolment.service.failures import ChangedMeanwhile, NotFound, NotPossible
-from services.enrolment.store import corrections, roster_lines, sessions
+from services.enrolment.store import address_holds, corrections, roster_lines, sessions
 from services.enrolment.store.corrections import THE_AGENT, CorrectionRequest
 from services.enrolment.store.outbox import OUTBOX
 from shared.database import Transaction
@@ -25,6 +26,11 @@ from shared.events.portal import AgentCorrected
 from shared.events.vocabulary import AgentKey, Event
 from shared.messaging.erasure import agent_of
 from shared.messaging.outbox import OutboxEvent
+from shared.web.links import CONFIRM_CORRECTION_FOR
+
+CORRECTED_LATELY = timedelta(days=30)
+"""For so long after a correction of the address, acts by link are stored with the role or name of who made
+it, and a mail that comes back may have been sent to the address before [choice]."""
 
 _NOTHING: Mapping[str, str] = MappingProxyType({})
 
@@ -53,7 +59,7 @@ async def lock_sessions(tx: Transaction, received: Sequence[Received[Event]]) ->
     await sessions.lock(tx, await corrections.sessions_of(tx, {*corrected, *forgotten}))
 
 
-async def correct(tx: Transaction, received: Sequence[Received[Event]]) -> None:
+async def correct(tx: Transaction, received: Sequence[Received[Event]], now: datetime) -> None:
     """Apply corrections in order. The sessions are locked (:func:`lock_sessions`)."""
     for request in received:
         if isinstance(request.event, AgentCorrected) and (after := changes(request.event)):
@@ -61,7 +67,7 @@ async def correct(tx: Transaction, received: Sequence[Received[Event]]) -> None:
             requested = CorrectionRequest(
                 source, request_id, request.received_at, traceparent=request.traceparent
             )
-            await _correct(tx, request.event.agent_of(request.issuer), after, requested)
+            await _correct(tx, request.event.agent_of(request.issuer), after, requested, now)
 
 
 async def correct_by_organiser(
@@ -90,7 +96,7 @@ async def correct_by_organiser(
     if fault is not None:
         raise NotPossible(fault)
     requested = CorrectionRequest("", uuid4(), acting.now, author=acting.who.name)
-    await _correct(acting.tx, agent, command.changes, requested)
+    await _correct(acting.tx, agent, command.changes, requested, acting.now)
     return await roster_lines.line_of(acting.tx, found.session.session_id, enrolment_id), found.session
 
 
@@ -100,11 +106,11 @@ async def lock_sessions_of(tx: Transaction, agent: AgentKey) -> None:
 
 async def correct_by_agent(tx: Transaction, agent: AgentKey, after: dict[str, str], now: datetime) -> None:
     """The agent's sessions are locked."""
-    await _correct(tx, agent, after, CorrectionRequest("", uuid4(), now, author=THE_AGENT))
+    await _correct(tx, agent, after, CorrectionRequest("", uuid4(), now, author=THE_AGENT), now)
 
 
 async def _correct(
-    tx: Transaction, agent: AgentKey, after: Mapping[str, str], requested: CorrectionRequest
+    tx: Transaction, agent: AgentKey, after: Mapping[str, str], requested: CorrectionRequest, now: datetime
 ) -> None:
     """Publish the correction if anything changes.
 
@@ -114,11 +120,25 @@ async def _correct(
     newer = (await corrections.newer_than(tx, {agent: requested.at})).since(agent, requested.at)
     described = await corrections.described_since(tx, agent, requested.at)
     still_right = {name: described.get(name, value) for name, value in after.items() if name not in newer}
+    is_unreachable = await address_holds.is_unreachable(tx, agent, since=now - CORRECTED_LATELY)
     before = await corrections.apply(tx, agent, still_right) if still_right else []
     await corrections.keep(tx, agent, requested, before=before, after=after)
     if not before:
         return
+    if "email" in still_right and not is_unreachable:
+        replaced = frozenset(values["email"].lower() for values in before)
+        await _hold(tx, agent, replaced, still_right["email"].lower(), now)
     event = AgentDetailsCorrected(
         **agent._asdict(), **still_right, corrected_at=requested.at, corrected_by=requested.by
     )
     await OUTBOX.publish(tx, [OutboxEvent(event, requested.traceparent)])
+
+
+async def _hold(tx: Transaction, agent: AgentKey, replaced: frozenset[str], new: str, now: datetime) -> None:
+    """Let links to the new address change nothing until the former address had a day to object."""
+    if replaced <= {new}:  # only the capitals changed
+        return
+    held = await address_holds.held(tx, agent, now)
+    stay = held_after(held, replaced, new)
+    await address_holds.end(tx, agent, held - stay)
+    await address_holds.begin(tx, agent, stay, now + CONFIRM_CORRECTION_FOR)

@@ -1,5 +1,5 @@
 from collections.abc import Callable, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import NamedTuple
 from uuid import UUID, uuid4
 
@@ -10,6 +10,7 @@ from services.enrolment.rules.links import (
     LinkState,
     arranged,
     has_seat_for,
+    is_too_new,
     move_state,
     offer_state,
     seen_by_agent,
@@ -20,8 +21,9 @@ from services.enrolment.rules.questions import asked_of
 from services.enrolment.rules.requests import OfferAnswer, Request, Swap, Withdrawal
 from services.enrolment.rules.states import State
 from services.enrolment.service import certificates, requests
+from services.enrolment.service.corrections import CORRECTED_LATELY
 from services.enrolment.service.failures import RefusedByRules
-from services.enrolment.store import changes, corrections, enrolments, sessions
+from services.enrolment.store import address_holds, changes, corrections, enrolments, sessions
 from shared.database import Transaction
 from shared.events.catalogue import Question, SessionState
 from shared.events.portal import QuestionAnswers
@@ -29,8 +31,6 @@ from shared.events.reasons import Reason
 from shared.events.vocabulary import Agent
 
 MOST = 100
-CORRECTED_LATELY = timedelta(days=30)
-"""If staff corrected the address in this time, acts by link are stored with the staff's name [choice]."""
 
 
 class AgentLink(NamedTuple):
@@ -49,35 +49,71 @@ class AgentLink(NamedTuple):
         return LinkState.OPEN if self.written_to(agent.email) else LinkState.ADDRESS_CHANGED
 
 
+async def opens_to_change(tx: Transaction, link: AgentLink, agent: Agent | None, now: datetime) -> LinkState:
+    """Return also whether the letter's address is too new to change anything (ADR 0069)."""
+    state = link.opens(agent)
+    if agent is None or state is not LinkState.OPEN:
+        return state
+    held = await address_holds.held(tx, agent.key, now)
+    return LinkState.ADDRESS_TOO_NEW if is_too_new(agent.email, held) else LinkState.OPEN
+
+
+async def correction(tx: Transaction, link: AgentLink, now: datetime) -> LinkState:
+    """Return whether the former address that the letter went to may still confirm a correction."""
+    return (await _correction(tx, link, now))[0]
+
+
+async def confirm_correction(tx: Transaction, link: AgentLink, now: datetime) -> LinkState:
+    state, agent, confirming = await _correction(tx, link, now)
+    if agent is None or state is not LinkState.OPEN:
+        return state
+    await address_holds.end(tx, agent.key, confirming)
+    return LinkState.CORRECTION_CONFIRMED
+
+
+async def _correction(
+    tx: Transaction, link: AgentLink, now: datetime
+) -> tuple[LinkState, Agent | None, list[str]]:
+    agent = await enrolments.agent_of(tx, link.enrolment_id)
+    if agent is None:
+        return LinkState.UNKNOWN, None, []
+    held = await address_holds.held(tx, agent.key, now)
+    confirming = [address for address in held if link.written_to(address)]
+    return LinkState.OPEN if confirming else LinkState.NOTHING_TO_CONFIRM, agent, confirming
+
+
 async def _keep_who_corrected(
     tx: Transaction, found: EnrolmentInSession, request: Request, now: datetime
 ) -> None:
-    """The staff who corrected the address lately may have the link: store their name beside the act."""
-    since = now - CORRECTED_LATELY
-    corrected = await corrections.last_by_staff(tx, found.enrolment.agent.key, since)
+    """Whoever corrected the address lately may have the link: store who, and the address, beside the act."""
+    agent = found.enrolment.agent
+    corrected = await corrections.last_of_address(tx, agent.key, now - CORRECTED_LATELY)
     if corrected is not None:
-        await changes.add_details(tx, request.key, found.enrolment.enrolment_id, now, corrected)
+        details = {"link_sent_to": agent.email, **corrected}
+        await changes.add_details(tx, request.key, found.enrolment.enrolment_id, now, details)
 
 
 Linked = tuple[LinkState, EnrolmentInSession | None]
 """The enrolment is None if the link opens nothing."""
 
 
-async def _find(tx: Transaction, link: AgentLink, *, lock: bool = False) -> EnrolmentInSession | LinkState:
+async def _find_to_change(
+    tx: Transaction, link: AgentLink, now: datetime, *, lock: bool = False
+) -> EnrolmentInSession | LinkState:
     found = await enrolments.find(tx, link.enrolment_id, lock=lock)
-    state = link.opens(None if found is None else found.enrolment.agent)
-    return state if found is None or state is not LinkState.OPEN else found
+    state = await opens_to_change(tx, link, None if found is None else found.enrolment.agent, now)
+    return found if found is not None and state is LinkState.OPEN else state
 
 
 async def offer(tx: Transaction, link: AgentLink, version: int, now: datetime) -> Linked:
-    found = await _find(tx, link)
+    found = await _find_to_change(tx, link, now)
     return (found, None) if isinstance(found, LinkState) else (offer_state(found, version, now), found)
 
 
 async def reply_to_offer(
     tx: Transaction, link: AgentLink, version: int, *, accepted: bool, policy: Policy, now: datetime
 ) -> Linked:
-    found = await _find(tx, link, lock=True)
+    found = await _find_to_change(tx, link, now, lock=True)
     if isinstance(found, LinkState):
         return found, None
     state = offer_state(found, version, now)
@@ -93,12 +129,12 @@ async def reply_to_offer(
 
 
 async def withdrawal(tx: Transaction, link: AgentLink, now: datetime) -> Linked:
-    found = await _find(tx, link)
+    found = await _find_to_change(tx, link, now)
     return (found, None) if isinstance(found, LinkState) else (withdrawal_state(found, now), found)
 
 
 async def withdraw(tx: Transaction, link: AgentLink, policy: Policy, now: datetime) -> Linked:
-    found = await _find(tx, link, lock=True)
+    found = await _find_to_change(tx, link, now, lock=True)
     if isinstance(found, LinkState):
         return found, None
     state = withdrawal_state(found, now)
@@ -115,7 +151,7 @@ async def move(
     tx: Transaction, link: AgentLink, now: datetime
 ) -> tuple[LinkState, EnrolmentInSession | None, Sequence[SessionState]]:
     """Return also the offer's sessions with a free seat, the same organiser's first."""
-    found = await _find(tx, link)
+    found = await _find_to_change(tx, link, now)
     if isinstance(found, LinkState):
         return found, None, ()
     state = move_state(found, now)
@@ -128,9 +164,9 @@ async def move(
 
 
 async def questions_of(
-    tx: Transaction, link: AgentLink, to_session_id: UUID
+    tx: Transaction, link: AgentLink, to_session_id: UUID, now: datetime
 ) -> tuple[SessionState | None, Sequence[Question]]:
-    found = await _find(tx, link)
+    found = await _find_to_change(tx, link, now)
     if isinstance(found, LinkState):
         return None, ()
     there = await sessions.find(tx, to_session_id)
@@ -153,7 +189,7 @@ async def move_to(
     Raises ``RefusedByRules``: the page says why, and no letter is sent.
     """
     # Not locked yet: the function that moves the agent locks both sessions at once.
-    found = await _find(tx, link)
+    found = await _find_to_change(tx, link, now)
     if isinstance(found, LinkState):
         return found, None
     state = move_state(found, now)
@@ -172,9 +208,10 @@ async def move_to(
 async def certificate(
     tx: Transaction, link: AgentLink
 ) -> tuple[LinkState, EnrolmentInSession | None, Certificate | None]:
-    found = await _find(tx, link)
-    if isinstance(found, LinkState):
-        return found, None, None
+    found = await enrolments.find(tx, link.enrolment_id)
+    state = link.opens(None if found is None else found.enrolment.agent)
+    if found is None or state is not LinkState.OPEN:
+        return state, None, None
     due = await certificates.of_enrolment(tx, found)
     return LinkState.NOT_CERTIFIED if due is None else LinkState.OPEN, found, due
 

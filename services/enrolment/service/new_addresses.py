@@ -10,7 +10,7 @@ from uuid import UUID, uuid4
 
 from services.enrolment.rules.links import LinkState
 from services.enrolment.service import corrections
-from services.enrolment.service.links import AgentLink
+from services.enrolment.service.links import AgentLink, opens_to_change
 from services.enrolment.store import enrolments, new_addresses
 from services.enrolment.store.outbox import OUTBOX
 from shared import limits
@@ -28,15 +28,15 @@ class AddressLink(NamedTuple):
     written_to: Callable[[str], bool]
 
 
-async def opens(tx: Transaction, link: AgentLink) -> LinkState:
-    return link.opens(await enrolments.agent_of(tx, link.enrolment_id))
+async def opens(tx: Transaction, link: AgentLink, now: datetime) -> LinkState:
+    return await opens_to_change(tx, link, await enrolments.agent_of(tx, link.enrolment_id), now)
 
 
 async def give(
     tx: Transaction, link: AgentLink, address: str, digest: Callable[[str, str], bytes], now: datetime
 ) -> LinkState:
     agent = await enrolments.agent_of(tx, link.enrolment_id)
-    state = link.opens(agent)
+    state = await opens_to_change(tx, link, agent, now)
     if agent is None or state is not LinkState.OPEN:
         return state
     if not await limits.take(tx, digest("new addresses", f"{agent.issuer}\0{agent.agent_id}"), A_DAY):

@@ -99,19 +99,21 @@ async def described_since(tx: Transaction, agent: AgentKey, moment: datetime) ->
     return await tx.scalar(_DESCRIBED_SINCE, parameters) or {}
 
 
-async def last_by_staff(tx: Transaction, agent: AgentKey, since: datetime) -> Mapping[str, str] | None:
-    """Return the staff, the time and the request of the agent's last correction, or None.
+async def last_of_address(tx: Transaction, agent: AgentKey, since: datetime) -> Mapping[str, str] | None:
+    """Return the author, the time and the request of the last correction of the address, or None.
 
-    Support has no name here. The notifier's log of reads has it, by the request's id.
+    A correction by staff comes before later ones, because staff have seen the address. Only organisers have
+    a name here, the others a role. The notifier's log of reads names support, by the request's id.
     """
     parameters = {**agent._asdict(), "since": since, "the_agent": THE_AGENT, "services": f"{OWN_SOURCES}%"}
-    row = (await tx.execute(_LAST_BY_STAFF, parameters)).one_or_none()
+    row = (await tx.execute(_LAST_OF_ADDRESS, parameters)).one_or_none()
     if row is None:
         return None
+    request = CorrectionRequest(row.request_source, row.request_id, row.received_at, author=row.author)
     return {
-        "address_corrected_by": row.author or CorrectedBy.SUPPORT.value,
-        "address_corrected_at": row.received_at.isoformat(),
-        "address_corrected_request": str(row.request_id),
+        "address_corrected_by": request.author or request.by.value,
+        "address_corrected_at": request.at.isoformat(),
+        "address_corrected_request": str(request.request_id),
     }
 
 
@@ -163,11 +165,12 @@ _DESCRIBED_SINCE = text(
     "AND request.source = enrolment.request_source AND request.kind = :kind AND enrolment.state <> 'refused' "
     "ORDER BY enrolment.received_at DESC, request.number DESC LIMIT 1"
 )
-_LAST_BY_STAFF = text(
-    "SELECT author, received_at, request_id FROM correction "
+_LAST_OF_ADDRESS = text(
+    "SELECT author, received_at, request_id, request_source FROM correction "
     "WHERE issuer = :issuer AND agent_id = :agent_id AND received_at >= :since "
-    "AND jsonb_exists(after, 'email') AND before <> '[]' AND author IS DISTINCT FROM :the_agent "
-    "AND (author IS NOT NULL OR request_source LIKE :services) ORDER BY received_at DESC LIMIT 1"
+    "AND jsonb_exists(after, 'email') AND before <> '[]' "
+    "ORDER BY author IS DISTINCT FROM :the_agent "
+    "AND (author IS NOT NULL OR request_source LIKE :services) DESC, received_at DESC LIMIT 1"
 )
 _WRONG = text(
     "SELECT enrolment_id, agent FROM enrolment WHERE issuer = :issuer AND agent_id = :agent_id "

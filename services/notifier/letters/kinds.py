@@ -35,6 +35,7 @@ class Link(StrEnum):
     CERTIFICATE = "certificate"
     CONFIRM = "confirm"
     CONFIRM_ADDRESS = "confirm_address"
+    CONFIRM_CORRECTION = "confirm_correction"
     ROSTER = "roster"
 
 
@@ -204,7 +205,7 @@ KINDS: Mapping[LetterType, Kind] = {
     LetterType.MY_ENROLMENTS: Kind(),
     LetterType.CONFIRM_ADDRESS: Kind(link=Link.CONFIRM_ADDRESS, as_given=True, tone=Tone.URGENT),
     LetterType.ADDRESS_GIVEN: Kind(as_given=True),
-    LetterType.ADDRESS_CORRECTED: Kind(as_given=True),
+    LetterType.ADDRESS_CORRECTED: Kind(link=Link.CONFIRM_CORRECTION, as_given=True, tone=Tone.URGENT),
     LetterType.MINIMUM_MISSED: Kind(tone=Tone.URGENT),
     LetterType.SELECTION_DUE: Kind(tone=Tone.URGENT),
     # It goes to all participants of a session: answers to recent requests go first.

@@ -49,6 +49,12 @@ class LetterLinks:
             case letters.Link.CONFIRM_ADDRESS:
                 until = datetime.fromisoformat(str(mail.details["until"]))
                 return self._links.confirm_address(str(mail.details["request"]), mail.address, until)
+            case letters.Link.CONFIRM_CORRECTION:
+                if "until" not in mail.details:  # the last release queued it
+                    return None
+                until = datetime.fromisoformat(str(mail.details["until"]))
+                enrolment_id, mark = UUID(str(mail.details["reference"])), self._links.mark(mail.address)
+                return self._links.to_agent(Purpose.CONFIRM_CORRECTION, enrolment_id, mark, until=until)
 
     def answer(
         self, mail: letters.Mail, context: letters.LetterContext, session: letters.NumberedSession

@@ -14,6 +14,7 @@ from shared.events.portal import AgentCorrected
 from shared.events.vocabulary import AgentKey
 from shared.rates import Rate
 from shared.read_log import Reading, ReadKind
+from shared.web.links import CONFIRM_CORRECTION_FOR
 
 CORRECTIONS = Rate(100, 3600)
 
@@ -56,6 +57,7 @@ async def apply(tx: Transaction, event_id: UUID, corrected: AgentDetailsCorrecte
             details = {
                 "reference": str(addressee.enrolment_id),
                 "by": corrected.corrected_by,
+                "until": (moment + CONFIRM_CORRECTION_FOR).isoformat(),
                 "cause_id": str(event_id),
             }
             await queue.add_letter(

@@ -1,10 +1,10 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from services.notifier.letters import NumberedSession
-from services.notifier.letters.happenings import happening_of
+from services.notifier.letters.happenings import Happening, happening_of
 from services.notifier.service.mails import SENT_AGAIN_AFTER
 from services.notifier.store import bounces, mails, people, sessions, timeline
 from services.notifier.store.people import KnownPerson
@@ -16,6 +16,8 @@ from shared.events.vocabulary import AgentKey, Event
 from shared.read_log import Reading, ReadKind, ReadLogRow
 
 LONGEST_STORY = 300
+CORRECTED_LATELY = timedelta(days=30)
+"""For so long after a correction, what a link asked for is not told as the person's own word [choice]."""
 
 
 async def process(tx: Transaction, received: Sequence[Received[Event]]) -> None:
@@ -26,11 +28,14 @@ async def process(tx: Transaction, received: Sequence[Received[Event]]) -> None:
 
 @dataclass(frozen=True, slots=True)
 class StoryLine:
+    """``after_correction``: the person's address or names had been corrected in the month before."""
+
     at: datetime
     happened: TimelineRow | None = None
     mail: MailRow | None = None
     correction: ReadLogRow | None = None
     decision: MailAuditRow | None = None
+    after_correction: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,8 +60,12 @@ async def story(tx: Transaction, agent: AgentKey, reading: Reading) -> Story:
     ids = {mail.mail_id for mail in letters}
     said_by_first = {f"{SENT_AGAIN_AFTER} {mail_id}" for mail_id in ids}
     decisions = await mails.audit_logs(tx, ids)
+    corrected_at = [row.at for row in happened if row.kind == Happening.CORRECTED]
     lines = [
-        *(StoryLine(row.at, happened=row) for row in happened),
+        *(
+            StoryLine(row.at, happened=row, after_correction=_is_after(row.at, corrected_at))
+            for row in happened
+        ),
         *(StoryLine(asked.at, correction=asked) for asked in await timeline.corrections_asked(tx, agent)),
         *(StoryLine(mail.settled_at or mail.created_at, mail=mail) for mail in letters),
         *(
@@ -78,3 +87,7 @@ async def story(tx: Transaction, agent: AgentKey, reading: Reading) -> Story:
         is_whole=len(happened) < LONGEST_STORY and len(letters) < LONGEST_STORY,
         suppressed_since=await bounces.suppressed_since(tx, person.address),
     )
+
+
+def _is_after(moment: datetime, corrected_at: Sequence[datetime]) -> bool:
+    return any(timedelta(0) <= moment - corrected < CORRECTED_LATELY for corrected in corrected_at)

@@ -261,11 +261,13 @@ async def test_a_batch_locks_the_sessions_of_all_corrections_in_the_order_of_dec
 
 
 async def act_by_link(database: Database, front: Front, session: SessionState, act: str) -> LinkState:
+    """The former address has confirmed the correction."""
     enrolment, now = await front.of(session, AGENT), clock.now()
     link = AgentLink(enrolment.enrolment_id, lambda _address: True)
     there = await front.open(offer_id=session.offer_id)
     state: LinkState
     async with database.transaction() as tx:
+        await links.confirm_correction(tx, link, now)
         match act:
             case "withdraw":
                 state, _ = await links.withdraw(tx, link, Policy(), now)
@@ -284,21 +286,21 @@ async def address_facts(rows: SelectRows) -> dict[str, str]:
     [change] = await rows(
         "SELECT facts FROM enrolment_change WHERE agent_id = 'IEL-1' ORDER BY version DESC LIMIT 1"
     )
-    return {name: value for name, value in change.facts.items() if name.startswith("address")}
+    return {name: value for name, value in change.facts.items() if name.startswith(("address", "link"))}
 
 
 @pytest.mark.parametrize(
-    ("act", "source", "days", "email", "is_kept"),
+    ("act", "source", "days", "email", "by"),
     [
-        ("withdraw", BY_SUPPORT, 29, "mine@exemple.fr", True),
-        ("move", BY_SUPPORT, 1, "mine@exemple.fr", True),
-        ("accept", BY_SUPPORT, 1, "mine@exemple.fr", True),
-        ("withdraw", BY_SUPPORT, 31, "mine@exemple.fr", False),
-        ("withdraw", BY_SUPPORT, 1, None, False),
-        ("withdraw", "/portals/iel", 1, "mine@exemple.fr", False),
+        ("withdraw", BY_SUPPORT, 29, "mine@exemple.fr", "support"),
+        ("move", BY_SUPPORT, 1, "mine@exemple.fr", "support"),
+        ("accept", BY_SUPPORT, 1, "mine@exemple.fr", "support"),
+        ("withdraw", "/portals/iel", 1, "mine@exemple.fr", "portal"),
+        ("withdraw", BY_SUPPORT, 31, "mine@exemple.fr", None),
+        ("withdraw", BY_SUPPORT, 1, None, None),
     ],
 )
-async def test_what_a_link_does_is_kept_beside_a_correction_of_its_address_by_support_in_the_last_month(
+async def test_what_a_link_does_is_kept_beside_a_correction_of_its_address_in_the_last_month(
     database: Database,
     front: Front,
     rows: SelectRows,
@@ -307,7 +309,7 @@ async def test_what_a_link_does_is_kept_beside_a_correction_of_its_address_by_su
     source: str,
     days: int,
     email: str | None,
-    is_kept: bool,
+    by: str | None,
 ) -> None:
     seated = [an_agent("B-1", issuer="iel")] if act == "accept" else []
     session = await front.open(*seated, AGENT, capacity=1, waiting_list="offer")
@@ -320,14 +322,16 @@ async def test_what_a_link_does_is_kept_beside_a_correction_of_its_address_by_su
 
     [correction] = await rows("SELECT request_id, received_at FROM correction")
     kept = {
-        "address_corrected_by": "support",
+        "link_sent_to": email,
+        "address_corrected_by": by,
         "address_corrected_at": correction.received_at.isoformat(),
         "address_corrected_request": str(correction.request_id),
     }
-    assert await address_facts(rows) == (kept if is_kept else {})
+    assert await address_facts(rows) == ({} if by is None else kept)
     async with database.transaction() as tx:
         [explained, *_] = await explain(tx, AGENT.agent_id, Reading.by_command("x"))
-    assert ("address corrected by support" in "\n".join(lines_of(explained))) is is_kept
+    explanation = "\n".join(lines_of(explained))
+    assert (f"by a link sent to {email}, which {by} had put there on" in explanation) is (by is not None)
 
 
 async def test_the_agents_own_correction_after_a_correction_by_staff_hides_nothing(

@@ -133,6 +133,7 @@ async def live_through_everything(front: Front, service: Service) -> tuple[Sessi
         EnrolmentRequested(session_id=session_id, agent=AGENT, answers=answers),
         GroupEnrolmentRequested(session_id=session_id, agents=(AGENT, COLLEAGUE), requested_by=OFFICER),
     )
+    await service.take(AgentCorrected(agent_id=AGENT.agent_id, email=f"{MARK}@nouvelle.fr"))
     bounced = EmailBounced(
         mail_id=uuid4(),
         agent_id=AGENT.agent_id,
@@ -156,7 +157,7 @@ async def test_nothing_is_left_of_an_agent_and_the_next_in_line_has_the_seat(
 ) -> None:
     session, _ = await live_through_everything(front, service)
     assert {table for table, _ in await service.traces()} == {
-        *("bad_address", "dead_letter", "enrolment", "enrolment_change"),
+        *("address_hold", "bad_address", "correction", "dead_letter", "enrolment", "enrolment_change"),
         *("outbox", "question_answer", "request"),
     }
 

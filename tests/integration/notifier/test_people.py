@@ -1,6 +1,7 @@
 """Support finds a person, and sees what happened to them over all services in one story."""
 
 from collections.abc import Sequence
+from datetime import timedelta
 from uuid import uuid4
 
 import httpx
@@ -9,7 +10,7 @@ import pytest
 from services.notifier.app import eraser
 from services.notifier.service import mails, people, timeline
 from shared import clock, read_log
-from shared.events.enrolment import AgentEnrolled, AgentWaitlisted, AttendanceRecorded
+from shared.events.enrolment import AgentEnrolled, AgentWaitlisted, AttendanceRecorded, EnrolmentWithdrawn
 from shared.events.portal import SubscriptionChanged
 from shared.messaging.portals.registry import PortalsFile
 from shared.permissions import Role
@@ -125,6 +126,24 @@ async def test_a_story_is_in_order_with_letters_and_what_support_did(notifier: N
     decided = [line.decision.actor for line in story.lines if line.decision]
     copies = [line.mail.template for line in story.lines if line.mail].count("certificate")
     assert (asked, decided, copies) == ([READING.actor], ["jeanne"], 2)
+
+
+async def test_what_follows_a_correction_within_a_month_is_not_told_as_the_persons_own_word(
+    notifier: Notifier,
+) -> None:
+    now = clock.now()
+    await notifier.hear(scheduled())
+    await notifier.hear(a_decision(AgentEnrolled), at=now - timedelta(days=50))
+    await notifier.hear(corrected("zoe@ville.example"), at=now - timedelta(days=40))
+    for version, days in ((2, 41), (3, 39), (4, 9)):
+        left = a_decision(EnrolmentWithdrawn, version=version, session_id=uuid4())
+        await notifier.hear(left, at=now - timedelta(days=days))
+    async with notifier.database.transaction() as tx:
+        story = await timeline.story(tx, ZOE, READING)
+    after = [
+        line.after_correction for line in story.lines if line.happened and line.happened.reason == "agent"
+    ]
+    assert after == [False, True, False], "the newest first"
 
 
 async def test_each_look_at_a_person_is_a_line_and_says_why(

@@ -13,6 +13,8 @@ from services.enrolment.rules.links import (
     EnrolmentNow,
     LinkState,
     arranged,
+    held_after,
+    is_too_new,
     offer_state,
     seen_by_agent,
     withdrawal_state,
@@ -123,3 +125,34 @@ def test_offers_come_first_by_their_end_then_sessions_by_start_then_the_past_bac
     past = [seen(State.WITHDRAWN, **late), seen(State.REFUSED, **early)]
     found = arranged([*past, *to_come, *reversed(to_answer)])
     assert (found.to_answer, found.to_come, found.past) == (to_answer, to_come, past)
+
+
+@pytest.mark.parametrize(
+    ("corrections", "held"),
+    [
+        ([({"a"}, "b")], {"a"}),
+        ([({"a"}, "b"), ({"b"}, "c")], {"a"}),
+        ([({"a"}, "b"), ({"b"}, "c"), ({"c"}, "b")], {"a"}),
+        ([({"a"}, "b"), ({"b"}, "a")], set()),
+        ([({"a", "b"}, "c")], {"a", "b"}),
+        ([({"a", "b"}, "c"), ({"c"}, "a")], {"b"}),
+        ([({"a", "b"}, "b")], {"a"}),
+    ],
+)
+def test_only_an_address_before_all_corrections_of_a_day_can_confirm_them(
+    corrections: list[tuple[set[str], str]], held: set[str]
+) -> None:
+    found: frozenset[str] = frozenset()
+    for replaced, new in corrections:
+        found = held_after(found, frozenset(replaced), new)
+    assert found == held
+
+
+@pytest.mark.parametrize(
+    ("address", "held", "expected"),
+    [("b@c.fr", {"a@c.fr"}, True), ("A@c.fr", {"a@c.fr"}, False), ("b@c.fr", set(), False)],
+)
+def test_an_address_is_too_new_while_the_one_before_may_object(
+    address: str, held: set[str], expected: bool
+) -> None:
+    assert is_too_new(address, frozenset(held)) is expected

@@ -60,6 +60,9 @@ def end_and_ids(link: Link, template: LetterType) -> tuple[datetime, tuple[str, 
         case Link.CONFIRM_ADDRESS:
             until = datetime.fromisoformat(DETAILS[template]["until"])
             return until, (DETAILS[template]["request"], agent[1])
+        case Link.CONFIRM_CORRECTION:
+            until = datetime.fromisoformat(DETAILS[template]["until"])
+            return until, (DETAILS[template]["reference"], agent[1], "0")
         case Link.ROSTER:  # it outlives a session that moves
             return SESSION.ends_at + timedelta(days=365), (str(TRAINER), "0", str(SESSION.session_id.int))
 

@@ -1,0 +1,259 @@
+"""A corrected address proves nothing for a day: the former mailbox may object (ADR 0069)."""
+
+import json
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from services.enrolment.handlers import router
+from services.enrolment.personal_data import ADDRESS_HOLDS
+from services.enrolment.rules.policy import Policy
+from shared import clock
+from shared.database import Database
+from shared.events.catalogue import SessionState
+from shared.events.enrolment import NewAddressGiven
+from shared.events.portal import AgentCorrected, EnrolmentRequested
+from shared.events.vocabulary import Agent, Event
+from shared.personal_data import end_rows
+from shared.web.links import Purpose
+from tests.conftest import Ask
+from tests.integration.enrolment.conftest import Front, SelectRows
+from tests.integration.enrolment.test_my_enrolments import CONFIRM, correct
+from tests.integration.enrolment.visiting import KEY, PUBLIC, letter, links, onward, page, path
+from tests.support.builders import an_agent
+from tests.support.consuming import received, take
+
+OLD, NEW, NEWEST = "zoe@ancienne.fr", "zoe@nouvelle.fr", "zoe@derniere.fr"
+AGENT = an_agent(email=OLD, issuer="iel")
+TOO_NEW = "Votre adresse vient de changer"
+
+Hear = Callable[..., Awaitable[None]]
+
+
+@pytest.fixture
+def ask(asking: Any) -> Ask:
+    it: Ask = asking(link_signing_key=KEY, public_base_url=PUBLIC)
+    return it
+
+
+@pytest.fixture
+def hear(database: Database) -> Hear:
+    async def heard(event: Event, source: str = "/portals/iel", at: datetime | None = None) -> None:
+        record = replace(received(event, received_at=at or clock.now(), issuer="iel"), source=source)
+        await take(router, database, [record], policy=Policy())
+
+    return heard
+
+
+def corrected(email: str) -> AgentCorrected:
+    return AgentCorrected(agent_id=AGENT.agent_id, issuer="iel", email=email)
+
+
+def at_address(email: str) -> Agent:
+    return AGENT.model_copy(update={"email": email})
+
+
+async def link_to(front: Front, session: SessionState, email: str, purpose: Purpose) -> str:
+    """The link of a letter, or of "Mes inscriptions", to this address of the agent."""
+    return await letter(front, purpose, session, at_address(email))
+
+
+async def is_too_new(front: Front, ask: Ask, session: SessionState, email: str) -> bool:
+    answer = await ask("GET", await link_to(front, session, email, Purpose.WITHDRAW))
+    assert answer.status_code in (200, 403), answer.text
+    return answer.status_code == 403
+
+
+async def confirm(front: Front, ask: Ask, session: SessionState, email: str) -> int:
+    answer = await ask("POST", await link_to(front, session, email, Purpose.CONFIRM_CORRECTION), data=CONFIRM)
+    return answer.status_code
+
+
+# ------------------------------------------------------------------------------------------ the attack
+
+
+async def _by_support(front: Front, ask: Ask, hear: Hear, rows: SelectRows, session: SessionState) -> None:
+    await hear(corrected(NEW), "/services/notifier")
+
+
+async def _by_portal(front: Front, ask: Ask, hear: Hear, rows: SelectRows, session: SessionState) -> None:
+    await hear(corrected(NEW))
+
+
+async def _by_organiser(front: Front, ask: Ask, hear: Hear, rows: SelectRows, session: SessionState) -> None:
+    await correct(ask, front, session, AGENT, NEW)
+
+
+async def _by_link(front: Front, ask: Ask, hear: Hear, rows: SelectRows, session: SessionState) -> None:
+    shown = await ask("GET", await link_to(front, session, OLD, Purpose.ENROLMENTS))
+    await ask("POST", onward(shown.text, Purpose.ADDRESS), data={"adresse": NEW})
+    [given] = await rows("SELECT data FROM outbox WHERE type = :type", type=NewAddressGiven.TYPE)
+    request_id = json.loads(given.data)["request_id"]
+    confirming = path(Purpose.CONFIRM_ADDRESS, request_id, links().mark(NEW))
+    assert (await ask("POST", confirming, data=CONFIRM)).status_code == 200
+
+
+@pytest.mark.parametrize("correcting", [_by_support, _by_portal, _by_organiser, _by_link])
+async def test_whoever_corrects_an_address_cannot_act_from_the_new_one_before_the_former_one_confirms(
+    front: Front, ask: Ask, hear: Hear, rows: SelectRows, correcting: Any
+) -> None:
+    session = await front.open(AGENT)
+    there = await front.open(offer_id=session.offer_id, title="Autre")
+    offered = await front.open(first := an_agent(), AGENT, capacity=1, waiting_list="offer")
+    await front.withdraw(offered, first)
+
+    await correcting(front, ask, hear, rows, session)
+
+    reads = await ask("GET", await link_to(front, session, NEW, Purpose.ENROLMENTS))
+    page(reads, 200, "Mes inscriptions")
+    form = CONFIRM | {"reponse": "oui", "session": str(there.session_id), "adresse": NEWEST}
+    acts = [
+        await link_to(front, session, NEW, Purpose.WITHDRAW),
+        await link_to(front, session, NEW, Purpose.MOVE),
+        await link_to(front, session, NEW, Purpose.ADDRESS),
+        await link_to(front, offered, NEW, Purpose.OFFER),
+    ]
+    given = await rows("SELECT count(*) FROM outbox WHERE type = :type", type=NewAddressGiven.TYPE)
+    for link in acts:
+        for method in ("GET", "POST"):
+            page(await ask(method, link, data=form if method == "POST" else None), 403, TOO_NEW)
+    assert await front.states(session, AGENT) == ["enrolled"]
+    assert await front.states(offered, AGENT) == ["offered"]
+    assert await rows("SELECT count(*) FROM outbox WHERE type = :type", type=NewAddressGiven.TYPE) == given
+
+    confirming = await link_to(front, session, OLD, Purpose.CONFIRM_CORRECTION)
+    page(await ask("GET", confirming), 200, "Avez-vous changé d’adresse ?")
+    assert await is_too_new(front, ask, session, NEW), "who opens a link changes nothing"
+    page(await ask("POST", confirming, data=CONFIRM), 200, "Le changement d’adresse est confirmé")
+    page(await ask("POST", confirming, data=CONFIRM), 410, "Il n’y a plus rien à confirmer")
+
+    assert (await ask("POST", acts[0], data=form)).status_code == 200
+    assert await front.states(session, AGENT) == ["withdrawn"]
+
+
+async def test_the_new_address_cannot_confirm_itself_nor_can_a_stranger(
+    front: Front, ask: Ask, hear: Hear
+) -> None:
+    session = await front.open(AGENT, stranger := an_agent(email="autre@exemple.fr", issuer="iel"))
+    await hear(corrected(NEW))
+    assert await confirm(front, ask, session, NEW) == 410
+    of_stranger = await letter(front, Purpose.CONFIRM_CORRECTION, session, stranger)
+    assert (await ask("POST", of_stranger, data=CONFIRM)).status_code == 410
+    other = await link_to(front, session, OLD, Purpose.ENROLMENTS)
+    forged = other.replace(Purpose.ENROLMENTS.value, Purpose.CONFIRM_CORRECTION.value)
+    assert (await ask("POST", forged, data=CONFIRM)).status_code == 404
+    assert (await ask("POST", path(Purpose.CONFIRM_CORRECTION, UUID(int=1)), data=CONFIRM)).status_code == 410
+    assert await is_too_new(front, ask, session, NEW)
+
+
+async def test_after_a_day_the_new_address_acts_and_the_former_one_has_nothing_to_confirm(
+    front: Front, ask: Ask, hear: Hear, rows: SelectRows, database: Database
+) -> None:
+    session = await front.open(AGENT)
+    await rows("UPDATE enrolment SET received_at = received_at - interval '4 days' RETURNING 1")
+    await hear(corrected(NEW), at=clock.now() - timedelta(days=3))  # parked and redriven: it counts from now
+    [held] = await rows("SELECT until FROM address_hold")
+    assert timedelta(hours=23) < held.until - clock.now() <= timedelta(hours=24)
+    assert await is_too_new(front, ask, session, NEW)
+    for hours, left in ((23, 1), (25, 0)):
+        async with database.transaction() as tx:
+            await end_rows(tx, ADDRESS_HOLDS, int(ADDRESS_HOLDS.days), clock.now() + timedelta(hours=hours))
+        assert len(await rows("SELECT 1 FROM address_hold")) == left
+    assert not await is_too_new(front, ask, session, NEW)
+
+    await hear(corrected(NEWEST))
+    await rows("UPDATE address_hold SET until = now() RETURNING 1")
+    assert await confirm(front, ask, session, NEW) == 410
+    assert not await is_too_new(front, ask, session, NEWEST)
+
+
+# ------------------------------------------------------------------------------------ several addresses
+
+
+async def test_of_several_corrections_in_a_day_only_the_address_before_all_of_them_confirms(
+    front: Front, ask: Ask, hear: Hear
+) -> None:
+    session = await front.open(AGENT)
+    for email in (NEW, NEWEST, NEW):  # a way back to an address that is itself too new proves nothing
+        await hear(corrected(email))
+    assert await confirm(front, ask, session, NEWEST) == 410
+    assert await is_too_new(front, ask, session, NEW)
+    assert await confirm(front, ask, session, OLD) == 200
+    assert not await is_too_new(front, ask, session, NEW)
+
+
+async def test_an_address_that_comes_back_acts_at_once(front: Front, ask: Ask, hear: Hear) -> None:
+    session = await front.open(AGENT)
+    await hear(corrected(NEW))
+    await hear(corrected(OLD.upper()))
+    assert not await is_too_new(front, ask, session, OLD)
+
+
+async def test_where_only_capitals_or_names_change_nothing_is_held(
+    front: Front, ask: Ask, hear: Hear, rows: SelectRows
+) -> None:
+    session = await front.open(AGENT)
+    await hear(corrected(OLD.upper()))
+    await hear(AgentCorrected(agent_id=AGENT.agent_id, issuer="iel", family_name="Martin"))
+    assert await rows("SELECT 1 FROM address_hold") == []
+    assert not await is_too_new(front, ask, session, OLD)
+
+
+async def test_of_two_former_addresses_both_confirm(front: Front, ask: Ask, hear: Hear) -> None:
+    """A portal may give an agent a second address by a request: that one cannot confirm for the first."""
+    session = await front.open(AGENT)
+    await front.open(at_address(NEW))
+    await hear(corrected(NEWEST))
+    assert await confirm(front, ask, session, NEW) == 200
+    assert await is_too_new(front, ask, session, NEWEST)
+    assert await confirm(front, ask, session, OLD) == 200
+    assert not await is_too_new(front, ask, session, NEWEST)
+
+
+async def test_a_request_with_another_address_gives_that_address_no_power_over_other_enrolments(
+    front: Front, ask: Ask, hear: Hear
+) -> None:
+    session, another = await front.open(AGENT), await front.open(title="Autre")
+    await hear(EnrolmentRequested(session_id=another.session_id, agent=at_address(NEW)))
+    for purpose in (Purpose.WITHDRAW, Purpose.MOVE, Purpose.ENROLMENTS):
+        link = await link_to(front, session, NEW, purpose)
+        assert (await ask("POST", link, data=CONFIRM)).status_code in (405, 410)
+    shown = await ask("GET", await link_to(front, another, NEW, Purpose.ENROLMENTS))
+    assert session.title not in shown.text
+    assert await front.states(session, AGENT) == ["enrolled"]
+    assert not await is_too_new(front, ask, session, OLD)
+
+
+# ------------------------------------------------------------------------------------- mails come back
+
+
+async def bounce(rows: SelectRows) -> None:
+    mark = "INSERT INTO bad_address VALUES ('iel', :agent_id, now()) RETURNING 1"
+    await rows(mark, agent_id=AGENT.agent_id)
+
+
+async def test_an_address_from_which_mails_come_back_needs_no_day_to_object(
+    front: Front, ask: Ask, hear: Hear, rows: SelectRows
+) -> None:
+    session = await front.open(AGENT)
+    await bounce(rows)
+    await hear(corrected(NEW))
+    assert not await is_too_new(front, ask, session, NEW)
+
+    await bounce(rows)  # maybe a late one, from the address before
+    await hear(corrected(NEWEST))
+    assert await is_too_new(front, ask, session, NEWEST)
+
+
+async def test_mails_that_come_back_from_a_second_address_say_nothing_of_the_first(
+    front: Front, ask: Ask, hear: Hear, rows: SelectRows
+) -> None:
+    session = await front.open(AGENT)
+    await front.open(at_address(NEW))
+    await bounce(rows)
+    await hear(corrected(NEW))
+    assert await is_too_new(front, ask, session, NEW)
