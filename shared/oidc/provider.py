@@ -22,8 +22,7 @@ from joserfc.errors import InvalidKeyIdError, JoseError
 from joserfc.jwk import KeySet
 from joserfc.jws import JWSRegistry
 from joserfc.jwt import Token
-from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
-from pydantic_core import from_json
+from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError, field_validator
 
 from shared import clock
 from shared.events.cloudevents import media_type_of
@@ -86,7 +85,10 @@ class IssuerResponse:
     @property
     def document(self) -> Any:
         """Raises ``ValueError`` for what is no JSON, or nested too deeply."""
-        return from_json(self.content)
+        return _JSON.validate_json(self.content)
+
+
+_JSON: TypeAdapter[Any] = TypeAdapter(Any)
 
 
 @dataclass(frozen=True, slots=True)
