@@ -32,7 +32,7 @@ help: ## Print this list (the default)
 	@echo 'Parcours. make TARGET, where TARGET is one of'
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo 'Options: BROKER=kafka or embedded (demo, run, year: Apache Kafka needs Java 17 and Maven), SCALE="enrolment=3 notifier=2"'
-	@echo '(run, up), ARGS="…" (demo, year, run, test, audit, faults, sequences, mutants, bench: handed on), PYTHON=/path/to/python (to build .venv with).'
+	@echo '(run, up), ARGS="…" (demo, year, run, test, audit, faults, sequences, fuzz, mutants, bench: handed on), PYTHON=/path/to/python (to build .venv with).'
 
 # ---------------------------------------------------------------------------------------------- use it
 
@@ -144,6 +144,10 @@ sequences: $(VENV)/.dev-ready ## Play enrolment at random ten thousand times (AR
 mutants: $(VENV)/.dev-ready ## Break the product in 60 places and check that the tests catch it (ARGS="--seed N" for others)
 	$(PY) -m tests.mutants $(ARGS)
 
+.PHONY: fuzz
+fuzz: $(VENV)/.dev-ready .local/fuzz/.ready ## Look ten minutes for inputs that break a parser, guided by coverage (ARGS="--seconds 60", "--target form")
+	PYTHONPATH=$$(echo .local/fuzz/lib/python*/site-packages) $(PY) -m tests.fuzz $(ARGS)
+
 .PHONY: bench
 bench: $(VENV)/.dev-ready ## Measure the speeds; writes .local/bench.json
 	$(PY) -m tests.benchmarks $(ARGS)
@@ -193,7 +197,7 @@ $(VENV)/.dev-ready: requirements/dev.txt pyproject.toml | $(PY)
 	@touch $(VENV)/.local-ready $@
 
 # What looks at packages, and at the chart, has many of its own: they stay out of .venv.
-.local/audit/.ready .local/chart/.ready: .local/%/.ready: requirements/%.txt | $(PY)
+.local/audit/.ready .local/chart/.ready .local/fuzz/.ready: .local/%/.ready: requirements/%.txt | $(PY)
 	@echo "Installing $< (hashes checked)"
 	@$(PY) -m venv --without-pip .local/$*
 	@$(PY) -m pip --python .local/$* install --quiet --disable-pip-version-check --require-hashes -r $<
@@ -223,7 +227,7 @@ lock: .local/uv/bin/uv ## Pin the dependencies anew (LOCK_ARGS=--upgrade for new
 	    echo "requirements/$$extra.txt"; \
 	    $(LOCK) --extra $$extra --constraint requirements/dev.txt -o requirements/$$extra.txt || exit 1; \
 	done
-	@for group in audit chart pip; do \
+	@for group in audit chart fuzz pip; do \
 	    echo "requirements/$$group.txt"; \
 	    $(COMPILE) --python-version 3.11 --group $$group -o requirements/$$group.txt || exit 1; \
 	done
