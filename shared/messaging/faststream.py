@@ -29,7 +29,6 @@ from operator import or_
 from typing import Any, cast
 
 from aiokafka import ConsumerRecord
-from aiokafka.errors import CommitFailedError
 from faststream import AckPolicy, BaseMiddleware, ContextRepo
 from faststream.kafka import KafkaBroker, KafkaMessage, KafkaRouter
 from faststream.message import AckStatus, StreamMessage
@@ -44,6 +43,7 @@ from shared.messaging import fetched
 from shared.messaging.broker import KafkaSettings, tls_context
 from shared.messaging.consumer import BATCH, Admit, Consumer
 from shared.messaging.failure_limit import FailureLimit
+from shared.messaging.offsets import OffsetCommits
 from shared.messaging.router import Router
 
 log = logging.getLogger(__name__)
@@ -62,13 +62,19 @@ REST_SECONDS = 0.2
 """Unless its effect is awaited, a consumer rests after each batch: the next batch then has more records."""
 
 
-class _Broker(KafkaBroker):
+class ServiceBroker(KafkaBroker):
     """Starts its subscribers together: each waits for its group, which takes some brokers 5 s."""
+
+    commits: Sequence[OffsetCommits] = ()
 
     async def start(self) -> None:
         await self.connect()
         await asyncio.gather(*(subscriber.start() for subscriber in self.subscribers))
         self.running = True
+
+    async def stop(self, *error: Any) -> None:
+        await asyncio.gather(*(commits.commit() for commits in self.commits))
+        await super().stop(*error)
 
 
 def new_broker(
@@ -77,7 +83,7 @@ def new_broker(
     database: Database,
     context: ContextRepo,
     admit: Admit | None = None,
-) -> tuple[KafkaBroker, list[Consumer]]:
+) -> tuple[ServiceBroker, list[Consumer]]:
     """Return FastStream's broker, not connected, and the consumers of its topics.
 
     The relay publishes, not the broker. The broker's publishers are only for the AsyncAPI document.
@@ -85,13 +91,15 @@ def new_broker(
     fetched.tolerate()
     routers: list[KafkaRouter] = []
     consumers: list[Consumer] = []
+    commits: list[OffsetCommits] = []
     for subscription in router.subscriptions.values():
         limit = FailureLimit()
         for number in range(subscription.consumers):
             consumer = Consumer(subscription, database, context, admit, limit)
-            routers.append(_subscribed(consumer, settings, number))
             consumers.append(consumer)
-    broker = _Broker(
+            commits.append(OffsetCommits(consumer))
+            routers.append(_subscribed(consumer, commits[-1], settings, number))
+    broker = ServiceBroker(
         settings.servers,
         client_id=router.service,
         context=context,
@@ -106,6 +114,7 @@ def new_broker(
         # FastStream logs "Received" and "Processed" for each batch.
         log_level=logging.DEBUG,
     )
+    broker.commits = commits
     for topic in Topic:
         # FastStream's document has one operation per channel; ours adds a second one.
         if router.service in topic.publishers and topic not in router.subscriptions:
@@ -130,11 +139,13 @@ def _security_of(settings: KafkaSettings) -> BaseSecurity:
     )
 
 
-def _subscribed(consumer: Consumer, settings: KafkaSettings, number: int) -> KafkaRouter:
+def _subscribed(
+    consumer: Consumer, commits: OffsetCommits, settings: KafkaSettings, number: int
+) -> KafkaRouter:
     subscription = consumer.subscription
 
     def middleware(message: Any, /, *, context: ContextRepo) -> _ConsumerMiddleware:
-        return _ConsumerMiddleware(message, context=context, consumer=consumer)
+        return _ConsumerMiddleware(message, context=context, consumer=consumer, commits=commits)
 
     kafka = KafkaRouter(
         ack_policy=AckPolicy.NACK_ON_ERROR, parser=_parse, decoder=_decode, middlewares=[middleware]
@@ -151,6 +162,7 @@ def _subscribed(consumer: Consumer, settings: KafkaSettings, number: int) -> Kaf
         fetch_max_wait_ms=FETCH_MILLISECONDS,
         batch_timeout_ms=1,
         session_timeout_ms=10_000,
+        listener=commits,
         no_reply=True,
         title=subscription.topic,
         include_in_schema=number == 0,
@@ -166,9 +178,12 @@ def _instance(settings: KafkaSettings, number: int) -> str | None:
 
 
 class _ConsumerMiddleware(BaseMiddleware[Any, Any]):
-    def __init__(self, message: Any, /, *, context: ContextRepo, consumer: Consumer) -> None:
+    def __init__(
+        self, message: Any, /, *, context: ContextRepo, consumer: Consumer, commits: OffsetCommits
+    ) -> None:
         super().__init__(message, context=context)
         self._consumer = consumer
+        self._commits = commits
 
     async def consume_scope(
         self, call_next: Callable[[StreamMessage[Any]], Awaitable[Any]], msg: StreamMessage[Any]
@@ -189,20 +204,10 @@ class _ConsumerMiddleware(BaseMiddleware[Any, Any]):
         finally:  # after a failure the client seeks back to the begin of the batch
             self._consumer.in_hand = Counter()
         self._consumer.taken_until |= {record.partition: record.received_at for record in records}
-        await self._commit_offset(msg)
+        await self._commits.taken(records)
+        msg.committed = AckStatus.ACKED  # otherwise FastStream would commit too
         if not self._consumer.subscription.awaited and len(records) < BATCH:
             await clock.pause(self._consumer.stopping, REST_SECONDS)
-
-    async def _commit_offset(self, msg: StreamMessage[Any]) -> None:
-        """The commit fails if another process reads the partitions by now."""
-        try:
-            await msg.ack()
-        except CommitFailedError:
-            topic = self._consumer.subscription.topic
-            log.info(
-                "%s: the group changed before a batch was committed; whoever has it next drops it", topic
-            )
-            msg.committed = AckStatus.ACKED  # otherwise FastStream would commit too, and log the failure
 
 
 async def _parse(

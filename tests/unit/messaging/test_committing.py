@@ -1,63 +1,156 @@
-"""A batch that was taken in, and whose offsets cannot be committed: its group has changed."""
+"""The offsets of batches are committed together, and before another process may read on."""
 
+import asyncio
 import logging
+from collections.abc import Awaitable, Callable, Mapping
 from types import SimpleNamespace
 from typing import Any
+from unittest.mock import AsyncMock
 
 import pytest
+from aiokafka import TopicPartition
 from aiokafka.errors import CommitFailedError, KafkaError
 from faststream import ContextRepo
-from faststream.message import AckStatus
 
-from shared.messaging.faststream import _ConsumerMiddleware
+from services.contracts import ROUTERS
+from shared import clock
+from shared.database import Database
+from shared.events.cloudevents import Record
+from shared.messaging import offsets
+from shared.messaging.broker import KafkaSettings
+from shared.messaging.consumer import Consumer
+from shared.messaging.faststream import new_broker
+from shared.messaging.offsets import OffsetCommits
 
-
-class Message:
-    """A batch of nothing, whose commit fails."""
-
-    def __init__(self, error: Exception) -> None:
-        self.error = error
-        self.committed: AckStatus | None = None
-
-    async def decode(self) -> list[Any]:
-        return []
-
-    async def ack(self) -> None:
-        raise self.error
+TOPIC = "portal.enrolments"
+OURS, OTHERS = TopicPartition(TOPIC, 0), TopicPartition(TOPIC, 1)
 
 
-class Taking:
-    """A consumer that takes everything in."""
+class CommittingClient:
+    """Reads partition 0, and keeps what is committed, after the given errors."""
 
-    subscription = SimpleNamespace(topic="portal.enrolments", awaited=True)
+    def __init__(self, *errors: Exception) -> None:
+        self.errors = list(errors)
+        self.committed: list[Mapping[TopicPartition, int]] = []
+        self.has_committed = asyncio.Event()
+        self.during_commit: Callable[[], Awaitable[None]] = AsyncMock()
 
-    def __init__(self) -> None:
-        self.taken_until: dict[int, Any] = {}
+    def assignment(self) -> frozenset[TopicPartition]:
+        return frozenset({OURS})
 
-    async def take(self, _deliveries: object, _handler: object) -> None:
-        return None
-
-
-async def scope(message: Any) -> None:
-    """Take a batch in; of the message and the consumer it uses no more than these have."""
-    consumer: Any = Taking()
-    middleware = _ConsumerMiddleware(message, context=ContextRepo(), consumer=consumer)
-    await middleware.consume_scope(lambda _: None, message)  # type: ignore[arg-type, return-value]  # as above
+    async def commit(self, taken: Mapping[TopicPartition, int]) -> None:
+        if self.errors:
+            raise self.errors.pop(0)
+        self.committed.append(taken)
+        await self.during_commit()
+        self.has_committed.set()
 
 
-async def test_who_lost_its_partitions_meanwhile_says_so_in_a_line_and_goes_on(
-    caplog: pytest.LogCaptureFixture,
+class CommittingConsumer:
+    subscription = SimpleNamespace(topic=TOPIC)
+
+    def __init__(self, kafka: CommittingClient) -> None:
+        self.kafka = kafka
+        self.stopping = asyncio.Event()
+
+
+def commits_of(kafka: CommittingClient) -> tuple[OffsetCommits, CommittingConsumer]:
+    consumer: Any = CommittingConsumer(kafka)
+    return OffsetCommits(consumer), consumer
+
+
+def records(partition: int, *numbers: int) -> list[Record]:
+    return [Record(TOPIC, partition, number, b"", b"", (), clock.now()) for number in numbers]
+
+
+async def test_the_offsets_of_several_batches_are_committed_together_a_little_later(
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    message = Message(CommitFailedError())
+    monkeypatch.setattr(offsets, "COMMIT_SECONDS", 0.01)
+    kafka = CommittingClient()
+    commits, _ = commits_of(kafka)
+    for _ in range(2):  # also after a first commit
+        kafka.has_committed.clear()
+        await commits.taken(records(0, 4, 5))
+        await commits.taken(records(0, 6))
+        assert not kafka.has_committed.is_set()
+        await asyncio.wait_for(kafka.has_committed.wait(), 10)
+    assert kafka.committed == [{OURS: 7}, {OURS: 7}]
+
+
+async def test_a_batch_that_ends_during_a_commit_is_committed_by_the_next(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(offsets, "COMMIT_SECONDS", 0.01)
+    kafka = CommittingClient()
+    commits, _ = commits_of(kafka)
+
+    async def take_another() -> None:
+        kafka.during_commit = AsyncMock()
+        await commits.taken(records(0, 5))
+
+    kafka.during_commit = take_another
+    await commits.taken(records(0, 4))
+    for _ in range(2):
+        await asyncio.wait_for(kafka.has_committed.wait(), 10)
+        kafka.has_committed.clear()
+    assert kafka.committed == [{OURS: 5}, {OURS: 6}]
+
+
+async def test_offsets_are_committed_before_the_partitions_go_to_another_process() -> None:
+    kafka = CommittingClient()
+    commits, _ = commits_of(kafka)
+    await commits.taken(records(0, 4))
+    await commits.on_partitions_revoked({OURS})
+    assert kafka.committed == [{OURS: 5}]
+
+
+async def test_a_batch_that_ends_during_the_stop_is_committed_at_once() -> None:
+    kafka = CommittingClient()
+    commits, consumer = commits_of(kafka)
+    consumer.stopping.set()
+    await commits.taken(records(0, 4))
+    assert kafka.committed == [{OURS: 5}]
+
+
+async def test_the_offsets_of_a_partition_that_another_process_reads_are_left_to_it() -> None:
+    kafka = CommittingClient()
+    commits, _ = commits_of(kafka)
+    await commits.taken([*records(0, 4), *records(1, 9)])
+    await commits.commit()
+    await commits.commit()
+    assert kafka.committed == [{OURS: 5}]
+
+
+@pytest.mark.parametrize(
+    ("error", "level", "then"),
+    [
+        (CommitFailedError(), "INFO", []),
+        (KafkaError(), "WARNING", [{OURS: 5}]),
+        (TimeoutError(), "WARNING", [{OURS: 5}]),
+    ],
+    ids=["the-group-changed", "kafka-fails", "kafka-is-silent"],
+)
+async def test_a_commit_that_fails_is_logged_and_tried_again_if_the_group_is_the_same(
+    error: Exception, level: str, then: list[object], caplog: pytest.LogCaptureFixture
+) -> None:
+    kafka = CommittingClient(error)
+    commits, _ = commits_of(kafka)
+    await commits.taken(records(0, 4))
     with caplog.at_level(logging.INFO):
-        await scope(message)
-    assert message.committed is AckStatus.ACKED
-    assert [record.levelname for record in caplog.records] == ["INFO"]
-    assert "portal.enrolments: the group changed" in caplog.text
+        await commits.commit()
+    assert [record.levelname for record in caplog.records] == [level]
+    await commits.commit()
+    assert kafka.committed == then
 
 
-async def test_whatever_else_fails_at_a_commit_is_not_kept_quiet() -> None:
-    message = Message(KafkaError())
-    with pytest.raises(KafkaError):
-        await scope(message)
-    assert message.committed is None
+async def test_a_stop_commits_while_the_clients_are_open(monkeypatch: pytest.MonkeyPatch) -> None:
+    kafka = CommittingClient()
+    monkeypatch.setattr(Consumer, "kafka", kafka)
+    database = Database("postgresql://x@localhost/x", application_name="test")
+    nowhere = KafkaSettings(kafka_bootstrap_servers="localhost:1")
+    broker, _ = new_broker(nowhere, ROUTERS["catalogue"], database, ContextRepo())
+    [first, *_] = broker.commits
+    await first.taken(records(0, 4))
+    await broker.stop()
+    assert kafka.committed == [{OURS: 5}]
