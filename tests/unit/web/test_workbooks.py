@@ -109,32 +109,6 @@ def test_what_is_no_workbook_is_refused(content: bytes) -> None:
         workbooks.as_csv(content)
 
 
-SHARED_BY_ALL = a_workbook('<row><c t="s"><v>0</v></c></row>' * 20, f"<si><t>{'x' * 500}</t></si>")
-TWO_COLUMNS = {BOOK: "<w/>", SHARED: "<s></s>", SHEET: f'<w {MAIN}><row><c r="B1"/></row></w>'}
-
-
-@pytest.mark.parametrize(
-    ("bound", "content", "exact"),
-    [
-        ("_LARGEST_DIRECTORY", packed(TWO_COLUMNS), sum(46 + len(name) for name in TWO_COLUMNS)),
-        ("_LARGEST", packed(TWO_COLUMNS), len(TWO_COLUMNS[SHEET])),
-        ("_LARGEST_TOGETHER", packed(TWO_COLUMNS), sum(map(len, TWO_COLUMNS.values()))),
-        ("_LARGEST", SHARED_BY_ALL, 20 * 501),
-        ("_MOST_TAGS", packed(TWO_COLUMNS), 8),
-        ("_MOST_NAMES", packed(TWO_COLUMNS), 4),
-        ("_MOST_COLUMNS", packed(TWO_COLUMNS), 2),
-    ],
-)
-def test_what_reaches_a_bound_is_read_and_one_more_is_refused(
-    monkeypatch: pytest.MonkeyPatch, bound: str, content: bytes, exact: int
-) -> None:
-    monkeypatch.setattr(workbooks, bound, exact)
-    workbooks.as_csv(content)
-    monkeypatch.setattr(workbooks, bound, exact - 1)
-    with pytest.raises(UnreadableSheet):
-        workbooks.as_csv(content)
-
-
 def test_a_tag_of_256_kib_is_read_and_a_longer_one_is_refused() -> None:
     longest = f"<row{' ' * (256 * 1024 - 5)}/>"
     workbooks.as_csv(a_workbook(longest[:-3] + "/>"))
