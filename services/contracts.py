@@ -43,14 +43,18 @@ PERMISSIONS = FOLDER.parent / "permissions.md"
 _PERMISSIONS_HEAD = """# Permissions
 
 `make contracts` writes this table from `shared/permissions.py`. Each page and each operation names a row,
-and lets in only the callers of that row. Three pages check another row for an act: to change an offer on its
-page, to send a mail again on its page, and to see the state of a service. A cell says where:
+and lets in only the callers of that row. Some pages check another row for an act: to change an offer on its
+page, to send a mail again on its page, to see the state of a service, to export many people, and to end
+log-ins. A cell says where:
 
 - *everywhere*;
 - *delegation*: in the delegation of the token or log-in, or everywhere if it names none;
 - *all delegations*: only with a token or log-in that names no delegation;
-- *own*: a portal for the agents of its issuer, a reader for what the link is about;
+- *own*: a portal for the agents of its issuer, a reader for what the link is about, staff for their log-ins;
 - *trial*: only with `PARCOURS_TRIAL=1`.
+
+On pages, the log-in is *strong* if the provider proved a second factor, and *recent* if the person proved who
+they are less than 15 minutes ago ([ADR 0070](adr/0070-log-ins-as-strong-as-the-act.md)).
 
 What belongs to another delegation or portal is answered like what does not exist. A *reader* has the signed
 link of a letter.
@@ -91,11 +95,19 @@ def _reasons() -> str:
 def _permissions() -> str:
     rows = [
         f"| `{permission.name.lower()}` | {permission.value.action} {permission.value.object} | "
-        + " | ".join(permission.value.callers.get(caller, "") for caller in _CALLERS)
+        + " | ".join(_cell(permission, caller) for caller in _CALLERS)
         + " |"
         for permission in Permission
     ]
     return "\n".join([_PERMISSIONS_HEAD, *rows, ""])
+
+
+def _cell(permission: Permission, caller: Role | Caller) -> str:
+    scope = permission.value.callers.get(caller)
+    if scope is None or isinstance(caller, Caller):
+        return scope or ""
+    is_strong = permission.needs_second_factor(caller)
+    return ", ".join([scope, *["strong"] * is_strong, *["recent"] * permission.is_recent])
 
 
 def _portal_reasons() -> str:

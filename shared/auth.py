@@ -126,6 +126,7 @@ def read_tokens(path: Path | None, *, trial: bool) -> list[TokenEntry]:
 class Tokens:
     def __init__(self, path: Path | None = None, *, trial: bool = False) -> None:
         """Raises :class:`UnreadableTokens`."""
+        self.trial = trial
         self._file = ReloadedFile(
             path,
             lambda: {entry.sha256: entry for entry in read_tokens(path, trial=trial)},

@@ -1,4 +1,5 @@
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Protocol
 
 from shared.oidc.settings import Claims
@@ -13,13 +14,39 @@ class LogInRejected(Exception):
 
 
 @dataclass(frozen=True, slots=True)
+class IssuerTokens:
+    """What the issuer gave for a log-in. Only sealed tokens are stored (:mod:`shared.oidc.sealing`)."""
+
+    subject: str
+    id_token: str | None = field(repr=False)
+    refresh_token: str | None = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
 class Identity:
-    """``name`` is shown to people; ``subject`` identifies the person and never changes."""
+    """``name`` is shown to people; ``subject`` identifies the person and never changes.
+
+    ``session`` is the issuer's name of the log-in there. The issuer checked the person at ``proved_at``, with
+    a second factor or without. What the issuer does not say is None or False.
+    """
 
     subject: str
     name: str
     claims: Claims = field(repr=False)
-    id_token: str = field(repr=False)
+    tokens: IssuerTokens = field(repr=False)
+    session: str | None = None
+    proved_at: datetime | None = None
+    has_second_factor: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class EndedAtIssuer:
+    """The issuer ended the log-ins of a session there, of a person, or of a session of a person."""
+
+    subject: str | None
+    session: str | None
+    token_id: str
+    expires_at: datetime
 
 
 class Attempt(Protocol):

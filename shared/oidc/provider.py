@@ -1,10 +1,12 @@
 """Asks an issuer: where people log in, who has logged in, where they log out.
 
-OpenID Connect Core 1.0 by the authorization code flow, with PKCE (RFC 7636). The issuer's metadata and keys
-are cached for an hour, and longer while it does not answer; each request has its time limit.
+OpenID Connect Core 1.0 by the authorization code flow, with PKCE (RFC 7636), and Back-Channel Logout 1.0. The
+issuer's metadata and keys are cached for an hour, and longer while it does not answer; each request has its
+time limit.
 """
 
 import asyncio
+import json
 import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -21,13 +23,21 @@ from joserfc import jwt
 from joserfc.errors import InvalidKeyIdError, JoseError
 from joserfc.jwk import KeySet
 from joserfc.jws import JWSRegistry
-from joserfc.jwt import Token
+from joserfc.jwt import JWTClaimsRegistry, Token
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError, field_validator
 
 from shared import clock
 from shared.events.cloudevents import media_type_of
-from shared.oidc.identities import Attempt, Identity, LogInRejected, ProviderAway
-from shared.oidc.settings import Claims, Grant, OidcSettings, RoleRule, is_safe
+from shared.oidc import sealing
+from shared.oidc.identities import (
+    Attempt,
+    EndedAtIssuer,
+    Identity,
+    IssuerTokens,
+    LogInRejected,
+    ProviderAway,
+)
+from shared.oidc.settings import Claims, Grant, OidcSettings, RoleRule, SecondFactor, is_safe
 from shared.permissions import Role
 
 FRESH = timedelta(hours=1)
@@ -36,6 +46,14 @@ SPARED = timedelta(seconds=5)
 SECONDS = 5.0
 MAX_BYTES = 256 * 1024
 """Of a response of the issuer. It is asked to compress none, since few bytes can become many."""
+NEWEST = timedelta(minutes=10)
+"""Who must prove who they are again has done so at the issuer less than this ago.
+
+It is less than ``RECENT`` of :mod:`shared.permissions`, so that time is left for the act.
+"""
+_LOGOUT_TYPE = "logout+jwt"
+_LOG_OUT = "http://schemas.openid.net/event/backchannel-logout"
+_LONGEST_LOG_OUT_SECONDS = 24 * 3600
 LEEWAY_SECONDS = 60
 """The largest accepted difference between the issuer's clock and ours."""
 SIGNED_BY = frozenset(
@@ -59,6 +77,7 @@ class Metadata(BaseModel):
     end_session_endpoint: str | None = None
     id_token_signing_alg_values_supported: list[str] = ["RS256"]
     token_endpoint_auth_methods_supported: list[str] = ["client_secret_basic"]
+    claims_parameter_supported: bool = False
     authorization_response_iss_parameter_supported: bool = False
 
     @field_validator(
@@ -72,8 +91,11 @@ class Metadata(BaseModel):
 
 
 class TokenResponse(BaseModel):
+    """A renewal may leave out the ID token, and the refresh token if it has not changed."""
+
     access_token: str
-    id_token: str
+    id_token: str | None = None
+    refresh_token: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +117,7 @@ _JSON: TypeAdapter[Any] = TypeAdapter(Any)
 class Published:
     metadata: Metadata
     keys: KeySet
-    fresh_until: datetime
+    read_at: datetime
 
 
 class Provider:
@@ -105,6 +127,7 @@ class Provider:
         self._secret = settings.oidc_client_secret
         self._scope = settings.oidc_scope
         self._rules: tuple[RoleRule, ...] = tuple(settings.oidc_roles)
+        self._second_factor = settings.second_factor
         self._tls: ssl.SSLContext | None = None
         self._published: Published | None = None
         self._spared_until = datetime.min.replace(tzinfo=UTC)
@@ -113,13 +136,23 @@ class Provider:
     # ------------------------------------------------------------------------------------------ the way there
 
     async def authorization_address(
-        self, attempt: Attempt, *, state: str, return_to: str, as_somebody_else: bool = False
+        self,
+        attempt: Attempt,
+        *,
+        state: str,
+        return_to: str,
+        as_somebody_else: bool = False,
+        recent: bool = False,
+        second_factor: bool = False,
     ) -> str:
         """With ``as_somebody_else`` the issuer asks for a log-in, even if it knows the person.
+
+        With ``recent`` it asks for one if the last is older than :data:`NEWEST`.
 
         Raises :class:`ProviderAway`.
         """
         metadata = (await self._known()).metadata
+        strength = _asking_for(self._second_factor, metadata) if second_factor else {}
         address: str = prepare_grant_uri(
             metadata.authorization_endpoint,
             self._client_id,
@@ -131,23 +164,30 @@ class Provider:
             code_challenge=create_s256_code_challenge(attempt.verifier),
             code_challenge_method="S256",
             prompt="login" if as_somebody_else else None,
+            max_age=int(NEWEST.total_seconds()) if recent else None,
+            **strength,
         )
         return address
 
-    async def log_out_address(self, id_token: str, *, return_to: str) -> str | None:
-        """Return None if the issuer has none, or is away (OpenID Connect RP-Initiated Logout 1.0)."""
+    async def log_out_address(self, sealed: str | None, secret: str, *, return_to: str) -> str | None:
+        """Return None if the issuer has none, or is away (OpenID Connect RP-Initiated Logout 1.0).
+
+        Without the ID token some issuers ask the person first, and ProConnect refuses.
+        """
         try:
             place = (await self._known()).metadata.end_session_endpoint
         except ProviderAway:
             return None
         if place is None:
             return None
+        tokens = None if sealed is None else sealing.unseal(sealed, secret)
         parameters = {
-            "id_token_hint": id_token,
+            "id_token_hint": None if tokens is None else tokens.id_token,
             "client_id": self._client_id,
             "post_logout_redirect_uri": return_to,
         }
-        address: str = add_params_to_uri(place, list(parameters.items()))
+        given = [(name, value) for name, value in parameters.items() if value is not None]
+        address: str = add_params_to_uri(place, given)
         return address
 
     # ----------------------------------------------------------------------------------------- the way back
@@ -159,8 +199,65 @@ class Provider:
         """
         published = await self._known()
         self._check_sender(published.metadata, answer)
-        given = await self._exchange(published.metadata, attempt, answer.get("code", ""), return_to)
-        token = await self._verified(given.id_token)
+        form = {
+            "grant_type": "authorization_code",
+            "code": answer.get("code", ""),
+            "redirect_uri": return_to,
+            "code_verifier": attempt.verifier,
+        }
+        given = await self._exchange(published.metadata, form)
+        if given.id_token is None:
+            raise ProviderAway("the issuer gives no ID token for a code")
+        claims = await self._id_claims(given.id_token, given.access_token, nonce=attempt.nonce)
+        tokens = IssuerTokens(str(claims["sub"]), given.id_token, given.refresh_token)
+        return await self._identity(published.metadata, given.access_token, claims, tokens)
+
+    def sealed(self, identity: Identity, secret: str) -> str:
+        """Return what to store of the tokens. Only ``secret`` opens them again."""
+        return sealing.seal(identity.tokens, secret)
+
+    async def renew(self, sealed: str, secret: str) -> Identity:
+        """Ask the issuer who the person is now (OpenID Connect Core 1.0, section 12).
+
+        Raises :class:`LogInRejected` if the issuer ended the log-in, :class:`ProviderAway`.
+        """
+        tokens = sealing.unseal(sealed, secret)
+        if tokens is None or tokens.refresh_token is None:
+            raise LogInRejected("there is no refresh token")
+        metadata = (await self._known()).metadata
+        form = {"grant_type": "refresh_token", "refresh_token": tokens.refresh_token}
+        given = await self._exchange(metadata, form)
+        claims: Claims = {"sub": tokens.subject}
+        if given.id_token is not None:
+            claims = await self._id_claims(given.id_token, given.access_token)
+        if claims["sub"] != tokens.subject:
+            raise LogInRejected("the renewed ID token is of another person")
+        kept = IssuerTokens(
+            tokens.subject, given.id_token or tokens.id_token, given.refresh_token or tokens.refresh_token
+        )
+        return await self._identity(metadata, given.access_token, claims, kept)
+
+    async def _identity(
+        self, metadata: Metadata, access_token: str, claims: Claims, tokens: IssuerTokens
+    ) -> Identity:
+        """How the person proved who they are stands in the signed ID token alone."""
+        subject = tokens.subject
+        all_claims = {**claims, **await self._userinfo(metadata, access_token, subject)}
+        session = claims.get("sid")
+        return Identity(
+            subject,
+            _name(all_claims, subject),
+            all_claims,
+            tokens,
+            session=session if isinstance(session, str) and session else None,
+            proved_at=_moment(claims.get("auth_time")),
+            has_second_factor=self._second_factor.is_proved(claims),
+        )
+
+    async def _id_claims(self, id_token: str, access_token: str, nonce: str | None = None) -> Claims:
+        """Raises :class:`LogInRejected` unless the issuer wrote the token for us, and for ``nonce``."""
+        token = await self._verified(id_token)
+        expected = {"client_id": self._client_id, "access_token": access_token}
         claims = CodeIDToken(
             token.claims,
             token.header,
@@ -168,17 +265,52 @@ class Provider:
                 "iss": {"essential": True, "value": self.issuer},
                 "aud": {"essential": True, "value": self._client_id},
             },
-            {"nonce": attempt.nonce, "client_id": self._client_id, "access_token": given.access_token},
+            expected if nonce is None else expected | {"nonce": nonce},
         )
         try:
             claims.validate(int(clock.now().timestamp()), LEEWAY_SECONDS)
         except JoseError as error:
             raise LogInRejected(f"the ID token's claims: {_reason(error)}") from error
-        subject = claims["sub"]
-        if not isinstance(subject, str) or not subject:
+        if not isinstance(claims["sub"], str) or not claims["sub"]:
             raise LogInRejected("the ID token has no subject")
-        all_claims = {**claims, **await self._userinfo(published.metadata, given.access_token, subject)}
-        return Identity(subject, _name(all_claims, subject), all_claims, given.id_token)
+        return dict(claims)
+
+    async def ended(self, logout_token: str) -> EndedAtIssuer:
+        """Return what the issuer ended (OpenID Connect Back-Channel Logout 1.0, section 2.6).
+
+        Raises :class:`LogInRejected` for a token that must not be believed, :class:`ProviderAway`.
+        """
+        token = await self._verified(logout_token)
+        if token.header.get("typ") != _LOGOUT_TYPE:
+            raise LogInRejected("the token is not typed as a logout token")
+        claims = token.claims
+        registry = JWTClaimsRegistry(
+            now=lambda: int(clock.now().timestamp()),
+            leeway=LEEWAY_SECONDS,
+            iss={"essential": True, "value": self.issuer},
+            aud={"essential": True, "value": self._client_id},
+            iat={"essential": True},
+            exp={"essential": True},
+            jti={"essential": True},
+        )
+        try:
+            registry.validate(claims)
+        except JoseError as error:
+            raise LogInRejected(f"the logout token's claims: {_reason(error)}") from error
+        events = claims.get("events")
+        if not isinstance(events, dict) or not isinstance(events.get(_LOG_OUT), dict):
+            raise LogInRejected("the token is no logout token")
+        if "nonce" in claims:
+            raise LogInRejected("the logout token has a nonce")
+        subject, session, token_id = claims.get("sub"), claims.get("sid"), claims["jti"]
+        if not all(isinstance(value, str | None) for value in (subject, session, token_id)):
+            raise LogInRejected("the logout token's claims are no texts")
+        if not subject and not session:
+            raise LogInRejected("the logout token names nobody")
+        if claims["exp"] > clock.now().timestamp() + _LONGEST_LOG_OUT_SECONDS:
+            raise LogInRejected("the logout token lasts too long")
+        expires_at = datetime.fromtimestamp(claims["exp"] + LEEWAY_SECONDS, UTC)
+        return EndedAtIssuer(subject or None, session or None, token_id, expires_at)
 
     def _check_sender(self, metadata: Metadata, answer: Mapping[str, str]) -> None:
         """Raise :class:`LogInRejected` unless this issuer sent the answer (RFC 9207), with a code."""
@@ -190,15 +322,7 @@ class Provider:
         if "error" in answer or not answer.get("code"):
             raise LogInRejected("the issuer gave no code")
 
-    async def _exchange(
-        self, metadata: Metadata, attempt: Attempt, code: str, return_to: str
-    ) -> TokenResponse:
-        form = {
-            "grant_type": "authorization_code",
-            "code": code,
-            "redirect_uri": return_to,
-            "code_verifier": attempt.verifier,
-        }
+    async def _exchange(self, metadata: Metadata, form: dict[str, str]) -> TokenResponse:
         auth = None
         if "client_secret_basic" in metadata.token_endpoint_auth_methods_supported:
             auth = httpx.BasicAuth(quote_plus(self._client_id), quote_plus(self._secret))
@@ -206,11 +330,11 @@ class Provider:
             form |= {"client_id": self._client_id, "client_secret": self._secret}
         response = await self._ask("POST", metadata.token_endpoint, data=form, auth=auth)
         if response.status in (400, 401, 403):
-            raise LogInRejected(f"the issuer answers {response.status} to the code")
+            raise LogInRejected(f"the issuer answers {response.status} to the {form['grant_type']}")
         try:
             return TokenResponse.model_validate_json(response.content)
         except ValidationError as error:
-            raise ProviderAway("what the issuer gives for a code is no token") from error
+            raise ProviderAway("what the issuer gives is no token") from error
 
     async def _userinfo(self, metadata: Metadata, access_token: str, subject: str) -> Claims:
         """Some issuers put no claims into the ID token. Some sign this answer."""
@@ -262,11 +386,15 @@ class Provider:
     # ------------------------------------------------------------------------------------- what it publishes
 
     async def _known(self, *, renew: bool = False) -> Published:
-        """Concurrent callers share one request to the issuer. The result may be from the cache."""
+        """Concurrent callers share one request to the issuer. The result may be from the cache.
+
+        Metadata that was just read is never read again: anybody can send a token of an unknown key.
+        """
         async with self._asking:
             now = clock.now()
             known = self._published
-            if known is not None and now < known.fresh_until and not renew:
+            lasts = SPARED if renew else FRESH
+            if known is not None and now < known.read_at + lasts:
                 return known
             if now >= self._spared_until:
                 try:
@@ -288,7 +416,7 @@ class Provider:
             raise ProviderAway("the issuer's discovery document or keys cannot be read") from error
         if metadata.issuer != self.issuer:
             raise ProviderAway("the discovery document is of another issuer")
-        return Published(metadata, key_set, now + FRESH)
+        return Published(metadata, key_set, now)
 
     async def _ask(self, method: str, address: str, **sent: Any) -> IssuerResponse:
         """Raises :class:`ProviderAway` after :data:`SECONDS`, or for more than :data:`MAX_BYTES`."""
@@ -319,6 +447,24 @@ async def _bounded(response: httpx.Response) -> bytes:
         if len(content) > MAX_BYTES:
             raise ProviderAway(f"the issuer's response has more than {MAX_BYTES} bytes")
     return bytes(content)
+
+
+def _asking_for(second_factor: SecondFactor, metadata: Metadata) -> dict[str, str]:
+    """ProConnect and Keycloak insist on an essential claim, and may leave out ``acr_values``."""
+    if not metadata.claims_parameter_supported:
+        return {"acr_values": " ".join(second_factor.acr)} if second_factor.acr else {}
+    asked: dict[str, object] = {"amr": {"essential": True}, "auth_time": {"essential": True}}
+    if second_factor.acr:
+        asked["acr"] = {"essential": True, "values": second_factor.acr}
+    return {"claims": json.dumps({"id_token": asked})}
+
+
+def _moment(auth_time: object) -> datetime | None:
+    """A clock of the issuer that is fast must not prolong what it says."""
+    if not isinstance(auth_time, int) or isinstance(auth_time, bool) or auth_time < 0:
+        return None
+    now = clock.now()
+    return datetime.fromtimestamp(auth_time, UTC) if auth_time < now.timestamp() else now
 
 
 def _reason(error: Exception) -> str:

@@ -79,6 +79,19 @@ def _values(claims: Claims, name: str) -> list[str]:
     return [value for value in values if isinstance(value, str)]
 
 
+@dataclass(frozen=True, slots=True)
+class SecondFactor:
+    """A person has proved a second factor if the ID token has one of these ``acr`` or ``amr`` values."""
+
+    acr: Sequence[str]
+    amr: Sequence[str]
+
+    def is_proved(self, claims: Claims) -> bool:
+        return not {*self.acr}.isdisjoint(_values(claims, "acr")) or not {*self.amr}.isdisjoint(
+            _values(claims, "amr")
+        )
+
+
 class OidcSettings(BaseSettings):
     """Without an issuer, people log in by token."""
 
@@ -91,6 +104,29 @@ class OidcSettings(BaseSettings):
     oidc_roles: list[RoleRule] = Field(
         default=[], description="Which claims give which role, in JSON; the first that fits counts."
     )
+    oidc_acr_values: str = Field(
+        default="", description="What the issuer calls a log-in with a second factor (acr); it is asked for."
+    )
+    oidc_amr_values: str = Field(
+        default="mfa", description="Or how it calls the methods of such a log-in (amr)."
+    )
+
+    @property
+    def second_factor(self) -> SecondFactor:
+        return SecondFactor(self.oidc_acr_values.split(), self.oidc_amr_values.split())
+
+    @property
+    def weakness(self) -> str | None:
+        """Return what makes log-ins weaker than they could be, for the log."""
+        if self.oidc_issuer is None:
+            return "People log in by token, which is one factor: OIDC_ISSUER is not set."
+        if self.oidc_acr_values:
+            return None
+        return (
+            "OIDC_ACR_VALUES is not set: the issuer is not asked for a second factor. Grave acts, and the "
+            "pages of support and admins, open only if an ID token says amr "
+            f"{self.oidc_amr_values or '(OIDC_AMR_VALUES is empty too: never)'}."
+        )
 
     @field_validator("oidc_issuer", mode="before")
     @classmethod

@@ -94,6 +94,7 @@ class Process:
         """Run until SIGTERM or SIGINT. Raises :class:`CannotRun`, ``DatabaseUnreachable``."""
         tune_gc()
         self._say_what_is_unprotected()
+        self._say_how_log_ins_are_weak()
         try:
             listeners = self._listen()
         except CannotListen as error:
@@ -122,6 +123,11 @@ class Process:
                 "Others on the network may read, or answer, what is sent to: %s",
                 "; ".join(self.settings.unprotected.values()),
             )
+
+    def _say_how_log_ins_are_weak(self) -> None:
+        weakness: str | None = getattr(self.settings, "weakness", None)  # OidcSettings has it
+        if weakness is not None and not self.settings.parcours_trial:
+            log.warning("%s", weakness)
 
     def _listen(self) -> list[socket.socket]:
         host, operations = self.settings.http_host, self.settings.operations_port

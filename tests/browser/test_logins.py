@@ -23,10 +23,17 @@ LOG = "/courriels/suivi"
 
 @pytest.fixture(scope="module")
 def served(new_database: Callable[[str], str]) -> Iterator[str]:
-    """A notifier whose staff log in at an issuer that knows Ali, of the support."""
+    """A notifier whose staff log in at an issuer that knows Ali and Léa, of the support.
+
+    Léa has no second factor.
+    """
     with running_issuer() as issuer:
         httpx.put(
-            f"{issuer.address}/users/ali", json={"email": "ali@cnfpt.example", "groups": ["assistance"]}
+            f"{issuer.address}/users/ali",
+            json={"email": "ali@cnfpt.example", "groups": ["assistance"], "amr": ["mfa"]},
+        )
+        httpx.put(
+            f"{issuer.address}/users/lea", json={"email": "lea@cnfpt.example", "groups": ["assistance"]}
         )
         httpx.put(f"{issuer.address}/users/zoe", json={"email": "zoe@cnfpt.example"})
 
@@ -73,6 +80,19 @@ def test_somebody_logs_in_at_the_issuer_and_out_again(chromium: Browser, served:
         expect(tab).to_have_url(f"{served}{LOG}/connexion")
         tab.goto(LOG)
         expect(tab).to_have_url(re.compile("/connexion"))
+
+
+def test_somebody_without_a_second_factor_is_told_what_to_do(chromium: Browser, served: str) -> None:
+    with new_tab(chromium, base_url=served, viewport={"width": 360, "height": 800}) as tab:
+        tab.goto(f"{LOG}/connexion/compte")
+        tab.get_by_placeholder("sub").fill("lea")
+        tab.get_by_role("button", name="Authorize").click()
+        expect(tab.get_by_role("alert")).to_contain_text("n’a pas confirmé de second facteur")
+        assert faults(tab) == []
+        tab.get_by_role("link", name="Confirmer avec mon compte professionnel").click()
+        tab.get_by_placeholder("sub").fill("ali")
+        tab.get_by_role("button", name="Authorize").click()
+        expect(tab.get_by_role("heading", name="Suivi des courriels")).to_be_visible()
 
 
 def test_who_has_no_role_may_take_another_account(chromium: Browser, served: str) -> None:

@@ -3,6 +3,7 @@
 It does what its protocol has it do, PKCE too; ``tampers`` says what it does wrong in the next ID token.
 """
 
+import dataclasses
 import json
 import warnings
 from base64 import urlsafe_b64encode
@@ -16,6 +17,8 @@ import httpx
 from authlib.oauth2.rfc7636.challenge import compare_s256_code_challenge
 from joserfc import jwt
 from joserfc.jwk import RSAKey
+
+from shared import clock
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # it uses a part of authlib that its next release moves
@@ -36,15 +39,19 @@ class OidcIssuer:
     """The issuer. ``metadata`` is laid over what it publishes; ``failing`` answers 500 to everything.
 
     ``changes`` has functions by path that change its response.
+    ``given`` are the tokens that it gave last. With ``renews`` it gives refresh tokens, a new one at each
+    renewal: the one before counts no more.
     """
 
     def __init__(self) -> None:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            self.app = oidc_provider_mock.app(issue_refresh_token=False)
+            self.app = oidc_provider_mock.app()
         self.app.before_request(self._check)
         self.app.after_request(self._answer)
         self.address = ""
+        self._key: RSAKey | None = None
+        self._refreshes: Any = None
         self.foreign_key = RSAKey.generate_key(2048, parameters={"kid": "foreign"})
         self.forget()
 
@@ -55,6 +62,8 @@ class OidcIssuer:
         self.userinfo: dict[str, Any] = {}
         self.failing = False
         self.changes: dict[str, Callable[[flask.Response], None]] = {}
+        self.renews = True
+        self.given: dict[str, Any] = {}
         self.requests: list[str] = []
         self._challenges: dict[str, str] = {}
 
@@ -70,12 +79,20 @@ class OidcIssuer:
         assert answer.status_code == 302, answer.text
         return answer.headers["location"]
 
+    def signed(self, claims: Claims, key: RSAKey | None = None, **header: str) -> str:
+        """Return a token of the issuer, or of another ``key``."""
+        assert self._key is not None
+        return _signed({"alg": "RS256", "kid": self._key.kid or "", **header}, claims, key or self._key)
+
     def _check(self) -> flask.Response | None:
         self.requests.append(flask.request.path)
+        storage = flask.g.oidc_provider_mock_storage
+        self._key = RSAKey.import_key(storage.jwk.as_dict(is_private=True))
         if self.failing:
             return flask.Response(status=500)
         if flask.request.path == "/oauth2/token":
-            challenge = self._challenges.pop(flask.request.form["code"], None)
+            self._refreshes = storage.get_refresh_token(flask.request.form.get("refresh_token"))
+            challenge = self._challenges.pop(flask.request.form.get("code", ""), None)
             verifier = flask.request.form.get("code_verifier", "")
             if challenge is not None and not compare_s256_code_challenge(verifier, challenge):
                 return flask.Response('{"error": "invalid_grant"}', 400, mimetype="application/json")
@@ -90,18 +107,37 @@ class OidcIssuer:
                 response.set_data(json.dumps(response.get_json() | self.metadata))
             case "/userinfo" if self.userinfo:
                 response.set_data(json.dumps(response.get_json() | self.userinfo))
-            case "/oauth2/token" if self.tampers is not None and response.status_code == 200:
+            case "/oauth2/token" if response.status_code == 200:
                 given = response.get_json()
-                response.set_data(json.dumps(given | {"id_token": self._tampered(given["id_token"])}))
+                if flask.request.form["grant_type"] == "refresh_token":
+                    given |= self._renewed(given["access_token"])
+                if not self.renews:
+                    given.pop("refresh_token", None)
+                if self.tampers is not None:
+                    given |= {"id_token": self._tampered(given["id_token"])}
+                self.given = given
+                response.set_data(json.dumps(given))
             case _:
                 pass
         if flask.request.path in self.changes:
             self.changes[flask.request.path](response)
         return response
 
+    def _renewed(self, access_token: str) -> dict[str, str]:
+        """Return the ID token and the next refresh token of a renewal, which the library leaves out."""
+        storage, used = flask.g.oidc_provider_mock_storage, self._refreshes
+        storage._refresh_tokens.pop(used.token)
+        renewed = dataclasses.replace(used, token=f"{used.token}+", access_token=access_token)
+        storage.store_refresh_token(renewed)
+        now = int(clock.now().timestamp())
+        person = {"iss": self.address, "aud": used.client_id, "sub": used.user_id, "iat": now}
+        claims = storage.get_user(used.user_id).claims | person | {"exp": now + 3600}
+        return {"id_token": self.signed(claims), "refresh_token": renewed.token}
+
     def _tampered(self, id_token: str) -> str:
         assert self.tampers is not None
-        key = RSAKey.import_key(flask.g.oidc_provider_mock_storage.jwk.as_dict(is_private=True))
+        assert self._key is not None
+        key = self._key
         token = jwt.decode(id_token, key)
         header, claims = dict(token.header), dict(token.claims)
         other_key = self.tampers(header, claims)

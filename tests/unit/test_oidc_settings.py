@@ -88,3 +88,19 @@ def test_an_issuer_that_could_not_be_used_is_refused_at_the_start(changes: dict[
     assert "a secret" not in repr(OidcSettings.model_validate(WHOLE))
     with pytest.raises(ValidationError, match=why):
         OidcSettings.model_validate(WHOLE | changes)
+
+
+@pytest.mark.parametrize(
+    ("changes", "warning"),
+    [
+        ({"oidc_issuer": ""}, "one factor"),
+        ({}, "says amr mfa"),
+        ({"oidc_amr_values": ""}, "never"),
+        ({"oidc_acr_values": "eidas2"}, None),
+    ],
+)
+def test_settings_that_ask_for_no_second_factor_are_warned_of(
+    changes: dict[str, Any], warning: str | None
+) -> None:
+    weakness = OidcSettings.model_validate(WHOLE | changes).weakness
+    assert (weakness is None) if warning is None else (weakness is not None and warning in weakness)

@@ -6,7 +6,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from shared import clock
@@ -15,13 +15,14 @@ from shared.http import is_from_here
 from shared.oidc.identities import Identity, LogInRejected, ProviderAway
 from shared.permissions import Permission
 from shared.rates import Rate
-from shared.security_log import SecurityEvent
+from shared.security_log import SecurityEvent, SecurityOutcome
+from shared.web.forms import read_form
 from shared.web.logins.keeping import KeptLogins
 from shared.web.logins.staff_area import StaffArea
 from shared.web.logins.store import ATTEMPT_LASTS, LoginAttemptRow
 from shared.web.networks import visitor_of
 from shared.web.rendering import Rendering
-from shared.web.responses import see_other
+from shared.web.responses import PRIVATE, see_other
 
 if TYPE_CHECKING:
     from shared.oidc.provider import Provider
@@ -60,16 +61,25 @@ class IssuerPages:
         self._provider = provider
         self._address = address
         self._return_to = f"{address}{area.come_back}"
+        permission = area.permission
+        self._asks_second_factor = all(map(permission.needs_second_factor, permission.roles))
         self._rendering = rendering
 
     def routes(self) -> list[Route]:
         return [
             Route(self._area.begin, self._rendering.guarded(self.begin, Permission.LOG_IN)),
             Route(self._area.come_back, self._rendering.guarded(self.come_back, Permission.LOG_IN)),
+            Route(
+                self._area.end_by_issuer,
+                self._rendering.guarded(self.end, Permission.LOG_IN),
+                methods=["POST"],
+            ),
         ]
 
     async def begin(self, request: Request) -> Response:
         """``vers`` is the next page; ``autre`` asks for another account.
+
+        ``recente`` and ``facteur`` ask for a new proof, and for a second factor.
 
         A visitor from another site sees the log-in page first: nobody is logged in without a click.
         """
@@ -85,12 +95,15 @@ class IssuerPages:
             towards=self._area.leads_to(request.query_params.get("vers", "")),
             expires_at=clock.now() + ATTEMPT_LASTS,
         )
+        asked = request.query_params
         try:
             address = await self._provider.authorization_address(
                 attempt,
                 state=state,
                 return_to=self._return_to,
-                as_somebody_else="autre" in request.query_params,
+                as_somebody_else="autre" in asked,
+                recent="recente" in asked,
+                second_factor=self._asks_second_factor or "facteur" in asked,
             )
         except ProviderAway as error:
             return self._away(error)
@@ -120,10 +133,30 @@ class IssuerPages:
             log.warning("A log-in at the issuer gave no role for %s", self._area.home)
             await self._guard.refuse(request, SecurityEvent.LOG_IN)
             return self._failed(LoginFault.NO_ROLE, name=identity.name)
-        secret = await self._kept.open_by_issuer(request, self._provider.issuer, identity, grant)
+        secret = await self._kept.open_by_issuer(request, self._provider, identity, grant)
         response = self._rendering.page("log-in-onward.html", path="", area=self._area, onward=towards)
         self._kept.give_cookie(response, secret)
         return response
+
+    async def end(self, request: Request) -> Response:
+        """The issuer says that a log-in ended there (OpenID Connect Back-Channel Logout 1.0)."""
+        form = await read_form(request, None)
+        try:
+            ended = await self._provider.ended(form.get("logout_token", ""))
+        except ProviderAway as error:
+            log.warning("A log-out of the issuer could not be checked: %s", error)
+            return JSONResponse({"error": "temporarily_unavailable"}, 503, headers=PRIVATE)
+        except LogInRejected as error:
+            return await self._refuse_log_out(request, str(error))
+        if await self._kept.end_by_issuer(self._provider.issuer, ended) is None:
+            return await self._refuse_log_out(request, "the logout token was used before")
+        self._guard.record(request, SecurityEvent.LOG_OUT, SecurityOutcome.OK, "issuer")
+        return Response(headers=PRIVATE)
+
+    async def _refuse_log_out(self, request: Request, reason: str) -> Response:
+        log.warning("A log-out of the issuer was rejected: %s", reason)
+        await self._guard.refuse(request, SecurityEvent.LOG_OUT)
+        return JSONResponse({"error": "invalid_request"}, 400, headers=PRIVATE)
 
     def _away(self, error: ProviderAway) -> Response:
         log.warning("Nobody can log in at the issuer: %s", error)

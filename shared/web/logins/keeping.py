@@ -1,3 +1,4 @@
+import logging
 import secrets
 from dataclasses import dataclass
 from datetime import timedelta
@@ -10,23 +11,35 @@ from shared import clock
 from shared.auth import ID, Principal, Tokens
 from shared.database import Database
 from shared.guard import Guard
-from shared.oidc.identities import Identity
+from shared.oidc.identities import EndedAtIssuer, Identity, LogInRejected, ProviderAway
 from shared.oidc.settings import Grant
-from shared.permissions import Role
+from shared.permissions import RECENT, Permission, Role
 from shared.security_log import SecurityEvent, SecurityOutcome
 from shared.web.logins import store
 from shared.web.logins.browsers import browser_of
 from shared.web.logins.staff_area import SameSite, StaffArea
-from shared.web.logins.store import ATTEMPT_LASTS, LASTS, LoginAttemptRow, LoginRow, digest_of
+from shared.web.logins.store import (
+    ATTEMPT_LASTS,
+    CONFIRMED_LASTS,
+    LASTS,
+    RENEWED_AFTER,
+    LoginAttemptRow,
+    LoginRow,
+    digest_of,
+)
 
 if TYPE_CHECKING:
     from shared.oidc.provider import Provider
+
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class OpenLogin:
     row: LoginRow
     who: Principal
+    secret: str
 
 
 class KeptLogins:
@@ -47,6 +60,7 @@ class KeptLogins:
         self._database = database
         self._tokens = tokens
         self._provider = provider
+        self._tokens_suffice = provider is None or tokens.trial
         self._secure = address.startswith("https://")
         self._cookie = self._name_of(area.cookie)
         self._before = self._name_of(f"{area.cookie}-avant")
@@ -58,14 +72,84 @@ class KeptLogins:
     # ------------------------------------------------------------------------------------------- in force
 
     async def of(self, request: Request) -> OpenLogin | None:
-        """Return None also if the token or rule has ended."""
-        secret = request.cookies.get(self._cookie)
+        """Return None also if the token or rule has ended, or the issuer ends the log-in."""
+        secret, now = self.secret_in(request), clock.now()
         if not secret:
             return None
         async with self._database.quiet_transaction() as tx:
-            row = await store.used(tx, digest_of(secret), clock.now())
+            row = await store.used(tx, digest_of(secret), now)
         who = None if row is None else self._principal(row)
-        return None if row is None or who is None else OpenLogin(row, who)
+        if row is None or who is None:
+            return None
+        login = OpenLogin(row, who, secret)
+        return login if row.renew_at is None or now < row.renew_at else await self._renewed(request, login)
+
+    async def _renewed(self, request: Request, login: OpenLogin) -> OpenLogin | None:
+        """Ask the issuer whether the person still has a role. Return None if not.
+
+        One request asks. Others go on, and so do all while the issuer is away, until the log-in ends.
+        """
+        row, provider = login.row, self._provider
+        if provider is None:
+            return login
+        async with self._database.quiet_transaction() as tx:
+            if not await store.claim_renewal(tx, row.digest, clock.now()):
+                return login
+        try:
+            granted = await self._granted_again(provider, login)
+        except ProviderAway as error:
+            log.warning("A log-in could not be renewed: %s", error)
+            return login
+        if granted is None:
+            await self.end(row)
+            who = login.who.in_security_log
+            self._guard.record(request, SecurityEvent.LOG_OUT, SecurityOutcome.OK, who)
+            return None
+        identity, grant = granted
+        now = clock.now()
+        changes = {
+            **_columns_of(identity, grant),
+            "sealed_tokens": provider.sealed(identity, login.secret),
+            "renew_at": now + RENEWED_AFTER,
+            "expires_at": min(row.opened_at + LASTS, now + CONFIRMED_LASTS),
+        }
+        async with self._database.quiet_transaction() as tx:
+            await store.renew(tx, row.digest, changes)
+        for name, value in changes.items():
+            setattr(row, name, value)
+        principal = self._principal(row)
+        return None if principal is None else OpenLogin(row, principal, login.secret)
+
+    async def _granted_again(self, provider: "Provider", login: OpenLogin) -> tuple[Identity, Grant] | None:
+        """Return None if the issuer ended the log-in or gives no role any more."""
+        try:
+            identity = await provider.renew(login.row.sealed_tokens or "", login.secret)
+        except LogInRejected as error:
+            log.info("The issuer ended a log-in: %s", error)
+            return None
+        grant = provider.grant(identity, self._area.permission.roles)
+        return None if grant is None else (identity, grant)
+
+    def is_enough_for(self, login: OpenLogin, permission: Permission) -> bool:
+        """Return whether the log-in is as strong as the permission asks.
+
+        A token is not a second factor. It is enough where there is nothing stronger: without an issuer, and
+        in a trial.
+        """
+        row = login.row
+        by_token = row.granted_by is None
+        if by_token and self._tokens_suffice:
+            return True
+        if permission.needs_second_factor(login.who.role) and not row.has_second_factor:
+            return False
+        return not permission.is_recent or self.is_recent(row)
+
+    def is_recent(self, row: LoginRow) -> bool:
+        proved_at = row.opened_at if row.granted_by is None else row.proved_at
+        return proved_at is not None and proved_at > clock.now() - RECENT
+
+    def secret_in(self, request: Request) -> str:
+        return request.cookies.get(self._cookie, "")
 
     def owner_of_token(self, token: str) -> Principal | None:
         """Return None if the owner's role may not open these pages."""
@@ -93,11 +177,20 @@ class KeptLogins:
         await self._open(request, row)
         return row, secret
 
-    async def open_by_issuer(self, request: Request, issuer: str, identity: Identity, grant: Grant) -> str:
+    async def open_by_issuer(
+        self, request: Request, provider: "Provider", identity: Identity, grant: Grant
+    ) -> str:
         secret = secrets.token_urlsafe(32)
-        row = _new_row(request, secret, owner=digest_of(issuer, identity.subject))
-        row.granted_by, row.role, row.delegation = grant.by, grant.role, grant.delegation
-        row.name, row.id_token = identity.name, identity.id_token
+        row = _new_row(request, secret, owner=digest_of(provider.issuer, identity.subject))
+        for name, value in _columns_of(identity, grant).items():
+            setattr(row, name, value)
+        row.sealed_tokens = provider.sealed(identity, secret)
+        if identity.session is not None:
+            row.issuer_session = digest_of(provider.issuer, identity.session)
+        row.proved_at, row.has_second_factor = identity.proved_at, identity.has_second_factor
+        row.expires_at = row.opened_at + CONFIRMED_LASTS
+        if identity.tokens.refresh_token is not None:
+            row.renew_at = row.opened_at + RENEWED_AFTER
         await self._open(request, row)
         return secret
 
@@ -134,6 +227,16 @@ class KeptLogins:
         async with self._database.quiet_transaction() as tx:
             await store.forget_of(tx, login.owner, digest)
 
+    async def end_by_issuer(self, issuer: str, ended: EndedAtIssuer) -> int | None:
+        """Return the number of ended log-ins, or None if the issuer's token was used before."""
+        owner = None if ended.subject is None else digest_of(issuer, ended.subject)
+        session = None if ended.session is None else digest_of(issuer, ended.session)
+        async with self._database.quiet_transaction() as tx:
+            token = digest_of(issuer, ended.token_id)
+            if not await store.use_logout_token(tx, token, ended.expires_at):
+                return None
+            return await store.forget_at_issuer(tx, owner, session)
+
     # ------------------------------------------------------------------------- begun, by way of the issuer
 
     async def begin(self, request: Request, response: Response, state: str, attempt: LoginAttemptRow) -> None:
@@ -166,6 +269,15 @@ class KeptLogins:
 
     def _delete(self, response: Response, name: str, same_site: SameSite) -> None:
         response.delete_cookie(name, path="/", secure=self._secure, httponly=True, samesite=same_site)
+
+
+def _columns_of(identity: Identity, grant: Grant) -> dict[str, str | None]:
+    return {
+        "name": identity.name,
+        "granted_by": grant.by,
+        "role": grant.role,
+        "delegation": grant.delegation,
+    }
 
 
 def _new_row(request: Request, secret: str, *, owner: str) -> LoginRow:

@@ -1,6 +1,7 @@
 import secrets
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
@@ -20,7 +21,7 @@ from shared.web.forms import MAX_FIELDS, Form, read_form
 from shared.web.logins import late_forms, store
 from shared.web.logins.by_issuer import IssuerPages
 from shared.web.logins.ending import ending_of
-from shared.web.logins.keeping import KeptLogins
+from shared.web.logins.keeping import KeptLogins, OpenLogin
 from shared.web.logins.late_forms import LateForm
 from shared.web.logins.staff_area import StaffArea
 from shared.web.logins.store import LoginRow
@@ -31,12 +32,30 @@ if TYPE_CHECKING:
     from shared.oidc.provider import Provider
 
 
+class LogInTooWeak(Exception):
+    """The visitor is asked to log in again, and comes back."""
+
+    def __init__(self, permission: Permission) -> None:
+        super().__init__(permission.name)
+        self.permission = permission
+
+
+@dataclass(frozen=True, slots=True)
+class NeededProof:
+    """``has_none``: the person has just logged in at the issuer, which says of no second factor."""
+
+    is_recent: bool
+    second_factor: bool
+    has_none: bool
+
+
 @dataclass(frozen=True, slots=True)
 class StaffVisit:
     request: Request
     area: StaffArea
     who: Principal
     login: LoginRow
+    is_enough_for: Callable[[Permission], bool]
     form: Form
     database: Database
     rendering: Rendering
@@ -68,6 +87,11 @@ class StaffVisit:
         if purpose is None:
             return None
         return Reading(self.who.name, self.who.role, purpose, is_of_search=True)
+
+    def need(self, permission: Permission) -> None:
+        """Raise :class:`LogInTooWeak` unless the log-in is as strong as the permission asks."""
+        if not self.is_enough_for(permission):
+            raise LogInTooWeak(permission)
 
     async def read_for(self, purpose: str) -> Reading:
         """The purpose stays until the visitor logs out or searches again."""
@@ -109,9 +133,9 @@ class Logins:
             Route(
                 area.log_in, self._rendering.guarded(self.log_in, Permission.LOG_IN), methods=["GET", "POST"]
             ),
-            Route(area.log_out, self.guarded(self.log_out), methods=["POST"]),
-            Route(area.own_logins, self.guarded(self.own_logins), methods=["GET", "POST"]),
-            Route(area.stay, self.guarded(self.stay)),
+            Route(area.log_out, self.guarded(self.log_out, is_grave=False), methods=["POST"]),
+            Route(area.own_logins, self.guarded(self.own_logins, is_grave=False), methods=["GET", "POST"]),
+            Route(area.stay, self.guarded(self.stay, is_grave=False)),
         ]
         if self._provider is not None:
             pages = IssuerPages(
@@ -126,11 +150,17 @@ class Logins:
         return routes
 
     def guarded(
-        self, handler: VisitHandler, permission: Permission | None = None, *, with_file: bool = False
+        self,
+        handler: VisitHandler,
+        permission: Permission | None = None,
+        *,
+        with_file: bool = False,
+        is_grave: bool = True,
     ) -> Endpoint:
-        """Without a log-in, lead the visitor to it. A form of another site gets a 403.
+        """Without a log-in, or with one that is too weak, lead the visitor to it.
 
-        ``permission`` is by default that of the area.
+        A form of another site gets a 403. ``permission`` is by default that of the area. Unless ``is_grave``,
+        a log-in of any strength is enough.
         """
         needed = permission or self._area.permission
 
@@ -146,11 +176,21 @@ class Logins:
                 form = await read_form(request, self._address, with_file=with_file)
                 if not secrets.compare_digest(form.get("cle", "").encode(), login.row.form_key.encode()):
                     raise HTTPException(403)
-            return await handler(
-                StaffVisit(request, self._area, login.who, login.row, form, self._database, self._rendering)
-            )
+            visit = self._visit(request, login, form)
+            try:
+                if is_grave:
+                    visit.need(needed)
+                return await handler(visit)
+            except LogInTooWeak as weak:
+                return self._ask_for_proof(visit, weak.permission)
 
         return self._rendering.guarded(answer, needed)
+
+    def _visit(self, request: Request, login: OpenLogin, form: Form) -> StaffVisit:
+        enough = partial(self._kept.is_enough_for, login)
+        return StaffVisit(
+            request, self._area, login.who, login.row, enough, form, self._database, self._rendering
+        )
 
     async def log_in(self, request: Request) -> Response:
         if request.method != "POST":
@@ -169,23 +209,21 @@ class Logins:
             login = await self._kept.of(request)
             if login is None:
                 return self._page(request, towards=towards, late_form=late_form, late=True, status=403)
-            return self._once_more(request, login.who, login.row, late_form, towards)
+            return self._once_more(request, login, late_form, towards)
         who = self._kept.owner_of_token(token)
         if who is None:
             await self._guard.refuse(request, SecurityEvent.LOG_IN)
             return self._page(request, towards=towards, late_form=late_form, wrong=True, status=403)
         row, secret = await self._kept.open_by_token(request, token)
         if late_form.fields:
-            response = self._once_more(request, who, row, late_form, towards)
+            response = self._once_more(request, OpenLogin(row, who, secret), late_form, towards)
         else:
             response = see_other(self._area.leads_to(towards))
         self._kept.give_cookie(response, secret)
         return response
 
-    def _once_more(
-        self, request: Request, who: Principal, row: LoginRow, late_form: LateForm, towards: str
-    ) -> Response:
-        visit = StaffVisit(request, self._area, who, row, Form(), self._database, self._rendering)
+    def _once_more(self, request: Request, login: OpenLogin, late_form: LateForm, towards: str) -> Response:
+        visit = self._visit(request, login, Form())
         return visit.page("late-form.html", late_form=late_form, towards=self._area.leads_to(towards))
 
     async def log_out(self, visit: StaffVisit) -> Response:
@@ -210,6 +248,8 @@ class Logins:
         return Response(status_code=204, headers=PRIVATE)
 
     async def _end_own(self, visit: StaffVisit, which: str) -> Response:
+        if which != visit.login.digest:
+            visit.need(Permission.END_LOG_INS)
         if which == ALL:
             await self._kept.end_of_same_owner(visit.login)
         if which in (ALL, visit.login.digest):
@@ -225,26 +265,51 @@ class Logins:
     async def _after_log_out(self, visit: StaffVisit) -> Response:
         """``form-action`` forbids a redirect to the issuer, so a page leads there."""
         onward = None
-        if self._provider is not None and visit.login.id_token is not None:
+        if self._provider is not None and visit.login.granted_by is not None:
             onward = await self._provider.log_out_address(
-                visit.login.id_token, return_to=f"{self._address}{self._area.log_in}"
+                visit.login.sealed_tokens,
+                self._kept.secret_in(visit.request),
+                return_to=f"{self._address}{self._area.log_in}",
             )
         if onward is None:
             return see_other(self._area.log_in)
         return self._rendering.page("log-out-onward.html", path="", area=self._area, onward=onward)
 
     async def _lead_to_log_in(self, request: Request, *, with_file: bool) -> Response:
-        path = request.url.path
+        towards = self._towards(request)
         if request.method != "POST":
-            path = path if path != self._area.stay else self._area.home
-            towards = f"{path}?{request.url.query}" if request.url.query else path
             vers = "" if towards == self._area.home else f"?{urlencode({'vers': towards})}"
             return see_other(f"{self._area.log_in}{vers}")
         form = await read_form(request, self._address, with_file=with_file)
         late_form = late_forms.sent(request, self._area, form)
+        return self._page(request, towards=towards, late_form=late_form, late=True, status=403)
+
+    def _ask_for_proof(self, visit: StaffVisit, permission: Permission) -> Response:
+        """Keep a form as :meth:`_lead_to_log_in` does."""
+        request, login = visit.request, visit.login
+        is_form = request.method == "POST"
+        by_issuer = login.granted_by is not None
+        return self._page(
+            request,
+            towards=self._towards(request),
+            late_form=late_forms.sent(request, self._area, visit.form) if is_form else _NO_FORM,
+            proof=NeededProof(
+                is_recent=permission.is_recent,
+                second_factor=permission.needs_second_factor(visit.who.role),
+                has_none=by_issuer and self._kept.is_recent(login) and not login.has_second_factor,
+            ),
+            status=403,
+        )
+
+    def _towards(self, request: Request) -> str:
+        """Return the page to come back to. Some forms are sent to an address that cannot be visited."""
+        path = request.url.path
+        if request.method != "POST":
+            path = path if path != self._area.stay else self._area.home
+            return f"{path}?{request.url.query}" if request.url.query else path
         for end in (*self._area.only_posted, "/deconnexion"):
             path = path.removesuffix(end)
-        return self._page(request, towards=path, late_form=late_form, late=True, status=403)
+        return path
 
     def _page(
         self,
@@ -254,6 +319,7 @@ class Logins:
         late_form: LateForm = _NO_FORM,
         wrong: bool = False,
         late: bool = False,
+        proof: NeededProof | None = None,
         too_many: bool = False,
         status: int = 200,
     ) -> Response:
@@ -267,5 +333,6 @@ class Logins:
             late_form=late_form,
             wrong=wrong,
             late=late,
+            proof=proof,
             too_many=too_many,
         )

@@ -55,6 +55,11 @@ class StaffArea:
         return f"{self.log_in}/retour"
 
     @property
+    def end_by_issuer(self) -> str:
+        """The ``backchannel_logout_uri`` for the issuer."""
+        return f"{self.log_in}/fin"
+
+    @property
     def own_logins(self) -> str:
         return f"{self.home}/connexions"
 

@@ -1,15 +1,22 @@
-"""Only digests of secrets are stored."""
+"""Of secrets the digests are stored; tokens of the issuer are sealed by the secret in the browser."""
 
 import hashlib
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 
-from sqlalchemy import ColumnElement, MetaData, delete, func, or_, update
+from sqlalchemy import ColumnElement, MetaData, delete, false, func, or_, update
+from sqlalchemy.dialects.postgresql import insert
 from sqlmodel import Field, SQLModel, col, select
 
 from shared.database import Timestamp, Transaction, new_registry
 from shared.personal_data import BY_ADDRESS, PersonalData, Register, Retention, Whose
 
 LASTS = timedelta(hours=8)
+RENEWED_AFTER = timedelta(minutes=10)
+CONFIRMED_LASTS = timedelta(hours=1)
+"""A log-in at the issuer ends this long after the issuer last said who the person is."""
+RENEWAL_LASTS = timedelta(minutes=1)
+"""After this time another request may ask for the renewal."""
 UNUSED_LASTS = timedelta(minutes=30)
 """Source for the limit without a request: NIST SP 800-63B, for two factors."""
 _USE_NOTED = timedelta(minutes=1)
@@ -24,8 +31,11 @@ class LoginRow(LoginTable, table=True):
     """A log-in of a browser, until ``expires_at`` or :data:`UNUSED_LASTS` after ``used_at``.
 
     ``digest`` is that of its cookie. ``owner`` is the digest of the token, which must still be valid, or of
-    the person at the issuer. ``form_key`` is in each of its forms. A log-in at the issuer also keeps the rule
-    that gave the role, and the ID token for the log-out there.
+    the person at the issuer. ``form_key`` is in each of its forms.
+
+    A log-in at the issuer also keeps the rule that gave the role, the tokens for its renewal and the log-out
+    there (:mod:`shared.oidc.sealing`), and the digest of the session there. ``proved_at`` is when the issuer
+    checked the person.
     """
 
     __tablename__ = "login"
@@ -41,7 +51,11 @@ class LoginRow(LoginTable, table=True):
     name: str | None = None
     role: str | None = None
     delegation: str | None = None
-    id_token: str | None = Field(default=None, repr=False)
+    sealed_tokens: str | None = Field(default=None, repr=False)
+    issuer_session: str | None = None
+    renew_at: datetime | None = Field(default=None, sa_type=Timestamp)
+    proved_at: datetime | None = Field(default=None, sa_type=Timestamp)
+    has_second_factor: bool = Field(default=False, sa_column_kwargs={"server_default": false()})
     purpose: str | None = Field(default=None, description="What its owner reads people's data for.")
 
 
@@ -55,6 +69,15 @@ class LoginAttemptRow(LoginTable, table=True):
     nonce: str
     verifier: str
     towards: str
+    expires_at: datetime = Field(sa_type=Timestamp, index=True)
+
+
+class LogoutTokenRow(LoginTable, table=True):
+    """A logout token of the issuer that was used: each counts once. ``digest`` is that of its id."""
+
+    __tablename__ = "logout_token"
+
+    digest: str = Field(primary_key=True)
     expires_at: datetime = Field(sa_type=Timestamp, index=True)
 
 
@@ -109,6 +132,41 @@ async def forget_person(tx: Transaction, name: str, owner: str) -> int:
     return ended.rowcount
 
 
+async def claim_renewal(tx: Transaction, digest: str, now: datetime) -> bool:
+    """Return whether this request renews the log-in: a refresh token may count once."""
+    claimed = await tx.execute(
+        update(LoginRow)
+        .where(col(LoginRow.digest) == digest, col(LoginRow.renew_at) <= now)
+        .values(renew_at=now + RENEWAL_LASTS)
+    )
+    return claimed.rowcount == 1
+
+
+async def renew(tx: Transaction, digest: str, changes: Mapping[str, object]) -> None:
+    await tx.execute(update(LoginRow).where(col(LoginRow.digest) == digest).values(changes))
+
+
+async def use_logout_token(tx: Transaction, digest: str, expires_at: datetime) -> bool:
+    """Return False if the token was used before."""
+    added = insert(LogoutTokenRow).values(digest=digest, expires_at=expires_at).on_conflict_do_nothing()
+    return (await tx.execute(added)).rowcount == 1
+
+
+async def forget_at_issuer(tx: Transaction, owner: str | None, session: str | None) -> int:
+    """End the log-ins of a person at the issuer, of a session there, or of a session of a person.
+
+    A log-in whose session is not known ends with any session of its person. Returns the number.
+    """
+    theirs = delete(LoginRow).where(col(LoginRow.granted_by).is_not(None))
+    if owner is not None:
+        theirs = theirs.where(col(LoginRow.owner) == owner)
+    if session is not None:
+        is_session = col(LoginRow.issuer_session) == session
+        unknown = col(LoginRow.issuer_session).is_(None)
+        theirs = theirs.where(is_session if owner is None else or_(is_session, unknown))
+    return (await tx.execute(theirs)).rowcount
+
+
 async def take_attempt(tx: Transaction, state: str, browser: str, now: datetime) -> LoginAttemptRow | None:
     """An attempt is taken once. Returns None if it is another browser's or took too long."""
     return await tx.scalar(
@@ -126,6 +184,9 @@ _OVER = Retention(table=LoginRow, days=0, since="la fin de la connexion", over="
 _ATTEMPTS = Retention(
     table=LoginAttemptRow, days=0, since="dix minutes après qu’elle a commencé", over="expires_at <= :before"
 )
+_LOGOUT_TOKENS = Retention(
+    table=LogoutTokenRow, days=0, since="la fin de validité du jeton", over="expires_at <= :before"
+)
 
 REGISTER = Register(
     [
@@ -138,12 +199,13 @@ REGISTER = Register(
                 "browser": "navigateur et système, tels que le navigateur les annonce",
                 "name": "son courriel ou son nom, tel que le fournisseur d’identité le donne",
                 "purpose": "motif de ce qui est consulté",
-                "id_token": "ce que le fournisseur d’identité certifie d’elle",
+                "sealed_tokens": "jetons du fournisseur d’identité, chiffrés par le témoin de connexion",
+                "issuer_session": "empreinte de la session chez le fournisseur d’identité",
             },
             purpose="Reconnaître qui s’est connecté, huit heures au plus, et trente minutes sans visite.",
             ends=(_OVER,),
             of_address=BY_ADDRESS.format("name"),
         )
     ],
-    [_OVER, _ATTEMPTS],
+    [_OVER, _ATTEMPTS, _LOGOUT_TOKENS],
 )

@@ -19,9 +19,10 @@ from shared.auth import Principal
 from shared.database import Database
 from shared.events.catalogue import SessionState
 from shared.events.vocabulary import Agent
-from shared.permissions import Role
+from shared.permissions import Permission, Role
 from shared.rates import Rate
 from shared.web import sheet_queue, workbooks
+from shared.web.logins.keeping import KeptLogins
 from tests.conftest import Ask
 from tests.integration.enrolment.conftest import Front
 from tests.integration.enrolment.manage import OrganiserClient, from_now, hidden, page_of, text_of
@@ -98,6 +99,17 @@ async def test_attendance_is_exported_filled_in_tried_and_recorded_once(
     assert await front.states(session, *agents) == ["certified", "certified"]
     assert (await confirm(organiser, session, tried)).status_code == 409
     assert "rien à changer" in text_of(await upload(organiser, session, sheet))
+
+
+async def test_a_file_about_more_people_needs_a_stronger_log_in(
+    front: Front, organiser: OrganiserClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session, *_ = await session_of(front)
+    monkeypatch.setattr(KeptLogins, "is_enough_for", lambda *args: args[-1] is not Permission.EXPORT_MANY)
+    for many, status in ((2, 200), (1, 403)):
+        monkeypatch.setattr("services.enrolment.pages.manage.frame.MANY", many)
+        for file in ("/fichiers/participants.csv", "/emargement.pdf"):
+            assert (await organiser.get(page_of(session, file))).status_code == status, (many, file)
 
 
 async def test_the_lines_of_people_with_a_seat_can_be_taken_and_what_is_wrong_is_said_by_line(

@@ -64,8 +64,14 @@ def test_a_migration_that_is_added_has_the_next_number(
     assert f'down_revision: str | None = "{last:04d}"' in added.read_text().replace("'", '"')
 
 
-WITHOUT_REMOVED_NOTES = "ALTER TABLE note DROP COLUMN removed_by, DROP COLUMN removed_at"
-"""What a later migration adds."""
+BEFORE_LATER_ONES = (
+    "ALTER TABLE note DROP COLUMN removed_by, DROP COLUMN removed_at",
+    "DROP TABLE address_hold",
+    "DROP TABLE logout_token",
+    "ALTER TABLE login DROP COLUMN sealed_tokens, DROP COLUMN issuer_session, DROP COLUMN renew_at",
+    "ALTER TABLE login DROP COLUMN proved_at, DROP COLUMN has_second_factor",
+)
+"""Takes back what later migrations add."""
 
 
 async def test_indexes_are_built_while_the_last_release_writes(database: Database) -> None:
@@ -73,7 +79,7 @@ async def test_indexes_are_built_while_the_last_release_writes(database: Databas
     await run(
         database,
         "UPDATE alembic_version SET version_num = '0006'",
-        WITHOUT_REMOVED_NOTES,
+        *BEFORE_LATER_ONES,
         "DROP INDEX ix_enrolment_roster, ix_enrolment_name",
         "CREATE INDEX ix_enrolment_name ON enrolment (version)",
     )
@@ -94,7 +100,7 @@ async def test_a_migration_that_waits_for_a_table_lets_others_pass_and_tries_aga
         "DROP FUNCTION enrolment_forget_sought",
         "ALTER TABLE enrolment DROP COLUMN sought",
         "UPDATE alembic_version SET version_num = '0005'",
-        WITHOUT_REMOVED_NOTES,
+        *BEFORE_LATER_ONES,
     )
     async with migrating_behind("SELECT count(*) FROM enrolment", database):
         await run(database, "SET LOCAL lock_timeout = '15s'", "SELECT count(*) FROM enrolment")

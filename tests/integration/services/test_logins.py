@@ -60,7 +60,7 @@ async def browser(process: Process) -> AsyncIterator[Browser]:
 @pytest.fixture
 async def zoe(issuer: OidcIssuer) -> str:
     """An admin, whom all pages are open to."""
-    await issuer.know("zoe", email="zoe@cnfpt.example", groups=["parcours-admin"])
+    await issuer.know("zoe", email="zoe@cnfpt.example", groups=["parcours-admin"], amr=["pwd", "mfa"])
     return "zoe"
 
 
@@ -430,10 +430,10 @@ async def test_leaving_ends_the_log_in_here_first_and_leads_to_where_the_issuer_
     left_open: list[int] = []
     log_out_address = Provider.log_out_address
 
-    async def asked(provider: Provider, id_token: str, **more: Any) -> str | None:
+    async def asked(provider: Provider, *sealed: Any, **more: Any) -> str | None:
         async with process.database.quiet_transaction() as tx:
             left_open.append(await tx.scalar(text("SELECT count(*) FROM login")) or 0)
-        return await log_out_address(provider, id_token, **more)
+        return await log_out_address(provider, *sealed, **more)
 
     monkeypatch.setattr(Provider, "log_out_address", asked)
     address = urlsplit(onward(await browser.post(area.log_out, data=form)))

@@ -14,8 +14,8 @@ import pytest
 
 from shared import clock
 from shared.oidc import provider as provider_module
-from shared.oidc import provider_of
-from shared.oidc.identities import Identity, LogInRejected, ProviderAway
+from shared.oidc import provider_of, sealing
+from shared.oidc.identities import Identity, IssuerTokens, LogInRejected, ProviderAway
 from shared.oidc.provider import Provider
 from shared.oidc.settings import OidcSettings
 from shared.permissions import Role
@@ -289,12 +289,13 @@ async def test_a_response_of_the_issuer_may_have_as_many_bytes_as_it_may_have(
 
 
 async def test_a_log_out_at_the_issuer_names_whose_it_is(issuer: OidcIssuer, provider: Provider) -> None:
-    there = await provider.log_out_address("token", return_to=BACK)
-    assert there is not None
-    assert dict(parse_qsl(urlsplit(there).query)) == {
-        "id_token_hint": "token", "client_id": "parcours", "post_logout_redirect_uri": BACK,
-    }  # fmt: skip
+    sealed = sealing.seal(IssuerTokens("u-1", "token", None), "a secret")
+    ours = {"client_id": "parcours", "post_logout_redirect_uri": BACK}
+    for of_browser, expected in (("a secret", ours | {"id_token_hint": "token"}), ("another", ours)):
+        there = await provider.log_out_address(sealed, of_browser, return_to=BACK)
+        assert there is not None
+        assert dict(parse_qsl(urlsplit(there).query)) == expected
     issuer.metadata = {"end_session_endpoint": None}
     other = provider_of(settings_for(issuer))
     assert other is not None
-    assert await other.log_out_address("token", return_to=BACK) is None
+    assert await other.log_out_address(sealed, "a secret", return_to=BACK) is None

@@ -39,7 +39,11 @@ def routes(logins: Logins) -> list[Route]:
         Route(session, logins.guarded(show_session), methods=["GET", "POST"]),
         Route(f"{session}/historique", logins.guarded(session_history)),
         Route(f"{session}/publier", logins.guarded(publish), methods=["GET", "POST"]),
-        Route(f"{session}/annuler", logins.guarded(cancel), methods=["GET", "POST"]),
+        Route(
+            f"{session}/annuler",
+            logins.guarded(cancel, Permission.CANCEL_SESSION),
+            methods=["GET", "POST"],
+        ),
         Route(f"{session}/places", logins.guarded(change_capacity), methods=["GET", "POST"]),
         Route(f"{session}/reporter", logins.guarded(postpone), methods=["GET", "POST"]),
         Route(f"{session}/supprimer", logins.guarded(delete), methods=["GET", "POST"]),

@@ -27,6 +27,7 @@ from services.enrolment.pages.manage.staff_area import ENROLMENTS, SESSIONS, STA
 from shared.auth import Tokens
 from shared.database import Database
 from shared.guard import Guard
+from shared.permissions import Permission
 from shared.web.links import ARRIVAL
 from shared.web.logins import Logins, VisitHandler
 from shared.web.rendering import Rendering, Sites
@@ -77,7 +78,6 @@ def add_to(
         (f"{session}/candidatures", ranking.show, ["GET", "POST"]),
         (f"{session}/candidatures/decision", ranking.decide, ["POST"]),
         (enrolment, person.show, ["GET"]),
-        (f"{enrolment}/correction", acting_by(correction_in, "corrigee"), ["POST"]),
         (f"{enrolment}/desistement", acting_by(withdrawal_in, "desistee"), ["POST"]),
         (f"{enrolment}/reponse", acting_by(reply_in, "repondue"), ["POST"]),
         (f"{enrolment}/accord", acting_by(approval_in, "accord"), ["POST"]),
@@ -93,6 +93,11 @@ def add_to(
             f"{session}/fichiers",
             logins.guarded(sheets.import_sheet, with_file=True),
             methods=["GET", "POST"],
+        ),
+        Route(
+            f"{enrolment}/correction",
+            logins.guarded(acting_by(correction_in, "corrigee"), Permission.CORRECT_PERSON),
+            methods=["POST"],
         ),
         *(Route(path, logins.guarded(handler), methods=methods) for path, handler, methods in routes),
     ):

@@ -42,6 +42,7 @@ from shared.database import Transaction
 from shared.events.catalogue import SessionState
 from shared.guard import Guard
 from shared.http import Problem
+from shared.permissions import Permission
 from shared.read_log import Reading, reading_of
 from shared.security_log import SecurityEvent, SecurityOutcome
 from shared.web import french, labels
@@ -176,6 +177,16 @@ def file_name(what: str, session: SessionState, ending: str) -> str:
     day = session.starts_at.astimezone(ZoneInfo(session.timezone)).date()
     kept = re.sub("[^a-z0-9]+", "-", plain(about))[:60].strip("-")
     return "-".join(filter(None, (what, kept, day.isoformat()))) + f".{ending}"
+
+
+MANY = 500
+"""A file about more people is an export of its own right."""
+
+
+def need_for_export(visit: StaffVisit, people: int) -> None:
+    """Raise ``LogInTooWeak`` if the file is about many people and the log-in is not strong enough."""
+    if people > MANY:
+        visit.need(Permission.EXPORT_MANY)
 
 
 def download(visit: StaffVisit, content: bytes, name: str, media_type: str) -> Response:
