@@ -4,6 +4,9 @@ The table of `docs/security.md` has the bounds. Here an input stays, and its bou
 to less, so that no test needs ten megabytes.
 """
 
+import asyncio
+import json
+from base64 import urlsafe_b64encode
 from collections.abc import Callable, MutableMapping
 from functools import partial
 from types import ModuleType
@@ -11,6 +14,12 @@ from typing import Any
 
 import cramjam
 import pytest
+from aiosmtplib.protocol import SMTPProtocol
+from joserfc import jwt
+from joserfc.errors import ExceededSizeError, JoseError
+from joserfc.jwk import KeySet
+from joserfc.jws import JWSRegistry
+from pydantic import TypeAdapter
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.types import Receive, Scope, Send
@@ -18,12 +27,14 @@ from starlette.types import Receive, Scope, Send
 from services.notifier.letters import bounces
 from shared import http
 from shared.events import cloudevents_http
+from shared.events.fields import is_address, is_valid
 from shared.http import new_api
 from shared.messaging import fetched, uncompressing
 from shared.messaging.fetched import Unread
 from shared.messaging.portals import admission
 from shared.messaging.portals.admission import Rejected
 from shared.web import forms, spreadsheets, workbooks
+from shared.web.paging import Cursor
 from shared.web.spreadsheets import Bounds, UnreadableSheet
 from tests.fuzz.targets import COLUMNS, NOW, PORTAL, RETURNED, RETURNS, a_batch, a_request, at_once, corpus_of
 from tests.support.guards import a_guard
@@ -207,3 +218,72 @@ def test_as_much_as_a_bound_allows_is_read_and_one_or_a_thousand_more_is_not(
     assert is_read(amount)
     assert not is_read(amount - 1)
     assert not is_read(amount - 1_000)
+
+
+def is_part(headers: bytes) -> bool:
+    """``headers`` stand in a part of a form, before the header that every part has."""
+    part = b'Content-Disposition: form-data; name="a"\r\n\r\n1\r\n--b--\r\n'
+    request = a_request([(b"content-type", b"multipart/form-data; boundary=b")], b"--b\r\n" + headers + part)
+    try:
+        at_once(forms.read_form(request, with_file=True))
+    except HTTPException:
+        return False
+    return True
+
+
+def is_cell(length: int) -> bool:
+    return not spreadsheets.read(b"rang;identifiant\n1;" + b"A" * length + b"\n", COLUMNS).faults
+
+
+def is_reply(reply: bytes) -> bool:
+    """Whether aiosmtplib takes it, in pieces as a socket gives them."""
+    loop = asyncio.new_event_loop()
+    protocol = SMTPProtocol(loop=loop)
+    protocol.connection_made(asyncio.Transport())
+    waiter = protocol._response_waiter
+    assert waiter is not None
+    for place in range(0, len(reply), 1_000):
+        protocol.data_received(reply[place : place + 1_000])
+    loop.close()
+    return waiter.done() and waiter.exception() is None
+
+
+def a_reply(size: int) -> bytes:
+    """A reply of many lines, whose last one is the longest."""
+    lines, rest = divmod(size - 1_006, 6)
+    return b"250-x\n" * lines + b"250 " + b"x" * (rest + 1_001) + b"\n"
+
+
+def is_token(header_length: int) -> bool:
+    """Whether joserfc reads the header: the key is asked for only then."""
+    header = json.dumps({"alg": "RS256", "x": ""})
+    filled = header.replace('""', f'"{"x" * (header_length * 3 // 4 - len(header))}"')
+    token = urlsafe_b64encode(filled.encode()).rstrip(b"=").ljust(header_length, b"A").decode()
+    try:
+        jwt.decode(f"{token}.e30.AA", KeySet([]), registry=JWSRegistry(algorithms=["RS256"]))
+    except ExceededSizeError:
+        return False
+    except (JoseError, ValueError):
+        return True
+    raise AssertionError("a token without a signature is believed")
+
+
+OF_OTHERS: dict[str, tuple[int, Callable[[int], bool]]] = {
+    "headers of a part": (7, lambda number: is_part(b"x: y\r\n" * number)),
+    "header of a part": (4_224, lambda size: is_part(b"x: " + b"y" * (size - 3) + b"\r\n")),
+    "cell of a sheet": (131_072, is_cell),
+    "line of a reply": (8_192, lambda size: is_reply(b"250 " + b"x" * (size - 5) + b"\n")),
+    "reply": (32_768, lambda size: is_reply(a_reply(size))),
+    "header of a token": (512, is_token),
+    "cursor": (500, lambda length: is_valid(TypeAdapter(Cursor), "x" * length)),
+    "address": (254, lambda length: is_address("a@" + ("b" * 60 + ".") * 4 + "c" * (length - 246))),
+    "name in an address": (64, lambda length: is_address("a" * length + "@ville.example")),
+}
+"""The bounds of the libraries that read first: a version without one is found out here."""
+
+
+@pytest.mark.parametrize(("most", "is_read"), OF_OTHERS.values(), ids=OF_OTHERS)
+def test_the_libraries_that_read_first_have_their_bounds(most: int, is_read: Callable[[int], bool]) -> None:
+    assert is_read(most)
+    assert not is_read(most + 1)
+    assert not is_read(most + 1_000)
