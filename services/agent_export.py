@@ -172,6 +172,7 @@ _TABLES: Mapping[str, str] = {
     "enrolment_change": "Changements d’inscriptions",
     "request": "Les demandes faites pour vous",
     "correction": "Corrections d’un nom ou d’un courriel",
+    "address_hold": "Votre adresse d’avant une correction",
     "subscriber": "Votre abonnement aux nouveautés",
     "subscription": "Ce que vous suivez",
     "agent_detail": "Ce que votre portail a dit de vous en dernier",
@@ -215,6 +216,9 @@ _COLUMNS: Mapping[str, str] = {
     "updated_at": "modifié le",
 }
 _FIELDS: Mapping[str, str] = {
+    "address_corrected_at": "adresse corrigée le",
+    "address_corrected_by": "adresse corrigée par",
+    "address_corrected_request": "numéro de cette correction",
     "agent": "agent",
     "agent_id": "identifiant",
     "attendance": "présence",
@@ -230,6 +234,7 @@ _FIELDS: Mapping[str, str] = {
     "given_name": "prénom",
     "hold_until": "place gardée jusqu’au",
     "issuer": "émetteur de l’identifiant",
+    "link_sent_to": "par un lien envoyé à",
     "module": "séance",
     "moment": "moment",
     "name": "nom",
@@ -245,6 +250,8 @@ _INTERESTS: Mapping[str, Mapping[str, str]] = {
     "delegation": labels.DELEGATIONS,
     "offer": labels.OFFERS,
 }
+_IN_YOUR_NAME: Mapping[str, str] = {"agent": "demandé en votre nom", "declined": "refusée en votre nom"}
+"""A portal, an organiser or the reader of a link may have asked."""
 _LABELS: Mapping[tuple[str, str], Mapping[str, str]] = {
     ("bespoke_request", "state"): labels.BESPOKE_STATES,
     ("bounce", "kind"): labels.RETURNS,
@@ -256,9 +263,10 @@ _LABELS: Mapping[tuple[str, str], Mapping[str, str]] = {
     ("request", "kind"): labels.REQUESTS,
     ("suppression", "kind"): labels.RETURNS,
     ("timeline", "kind"): labels.HAPPENINGS,
-    ("timeline", "reason"): {**labels.REFUSALS, **labels.HAPPENED_BECAUSE},
+    ("timeline", "reason"): {**labels.REFUSALS, **labels.HAPPENED_BECAUSE, **_IN_YOUR_NAME},
 }
 _LABELS_ANYWHERE: Mapping[str, Mapping[Any, str]] = {
+    "address_corrected_by": labels.CORRECTED_BY,
     "attendance": labels.ATTENDANCE,
     "delegation": labels.DELEGATIONS,
     "function": labels.FUNCTIONS,

@@ -7,8 +7,10 @@ from uuid import UUID
 
 from services import agent_export
 from services.enrolment.personal_data import REGISTER
+from services.notifier.personal_data import REGISTER as REGISTER_OF_MAILS
 from shared.events.vocabulary import AgentKey
 from shared.messaging.session_names import add_sessions
+from shared.personal_data import Register
 from shared.web import labels
 from tests.support.builders import a_session
 
@@ -50,8 +52,8 @@ async def named(kept: dict[str, list[dict[str, Any]]]) -> dict[str, list[dict[st
     return kept
 
 
-def page_of(kept: dict[str, list[dict[str, Any]]]) -> str:
-    parts = [agent_export.ServicePart("Inscriptions", REGISTER, kept)]
+def page_of(kept: dict[str, list[dict[str, Any]]], register: Register = REGISTER) -> str:
+    parts = [agent_export.ServicePart("Inscriptions", register, kept)]
     return agent_export.page(AGENT, parts, datetime(2025, 3, 20, tzinfo=UTC))
 
 
@@ -69,3 +71,15 @@ def test_states_and_kinds_are_words_and_no_codes() -> None:
     assert [code for code in codes if code in page] == []
     assert labels.ENROLMENT_STATES["enrolled"] in page
     assert "<dt>séance</dt><dd>1</dd>" in page, "numbers of séances count from one"
+
+
+def test_what_a_link_did_after_a_correction_is_not_told_as_the_persons_own_word() -> None:
+    change = {"link_sent_to": "zoe@nouvelle.fr", "address_corrected_by": "portal", "address_corrected_at": AT}
+    page = page_of({"enrolment_change": [{"facts": change, "at": AT}]})
+    assert "par un lien envoyé à\u00a0: zoe@nouvelle.fr" in page
+    assert "adresse corrigée par\u00a0: le portail" in page
+    story = page_of(
+        {"timeline": [{"kind": "withdrawn", "reason": "agent", "at": AT}]}, register=REGISTER_OF_MAILS
+    )
+    assert "demandé en votre nom" in story
+    assert labels.HAPPENED_BECAUSE["agent"] not in story

@@ -136,8 +136,6 @@ async def _correct(
 
 async def _hold(tx: Transaction, agent: AgentKey, replaced: frozenset[str], new: str, now: datetime) -> None:
     """Let links to the new address change nothing until the former address had a day to object."""
-    if replaced <= {new}:  # only the capitals changed
-        return
     held = await address_holds.held(tx, agent, now)
     stay = held_after(held, replaced, new)
     await address_holds.end(tx, agent, held - stay)

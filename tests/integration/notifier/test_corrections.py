@@ -405,6 +405,8 @@ async def test_the_former_address_hears_of_the_correction_and_not_of_the_new_add
     [notice] = await enrolled.rows(where="template = 'address-corrected'")
     assert (notice.address, notice.family_name, notice.state) == (WRONG, AGENT.family_name, "sent")
     assert (notice.recipient, notice.enrolment_id, notice.details["by"]) == (AGENT.agent_id, None, "support")
+    until = datetime.fromisoformat(str(notice.details["until"]))
+    assert until == notice.called_for_at + timedelta(days=1), "so long it may confirm"
     [taken] = [taken for taken in enrolled.relay.taken if _is_notice(taken)]
     assert (taken.recipient, RIGHT in taken.content.decode()) == (WRONG, False)
     assert reference_of(ENROLMENT_ID) in body(parsed(taken.content), "text/plain")

@@ -61,6 +61,15 @@ def test_any_other_token_is_forged(token: str) -> None:
         links().read(Purpose.OFFER, token, NOW)
 
 
+@pytest.mark.parametrize("purpose", list(Purpose))
+def test_a_link_serves_one_purpose_and_no_other(purpose: Purpose) -> None:
+    token = links().token(purpose, "4f", until=TOMORROW)
+    assert links().read(purpose, token, NOW).ids == ("4f",)
+    for other in set(Purpose) - {purpose}:
+        with pytest.raises(Forged):
+            links().read(other, token, NOW)
+
+
 def test_a_key_that_is_replaced_is_accepted_until_it_is_removed() -> None:
     old = links(OLD).token(Purpose.OFFER, "4f", until=TOMORROW)
     assert links(f"{OLD}, {NEW}").read(Purpose.OFFER, old, NOW).ids == ("4f",)
