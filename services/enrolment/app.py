@@ -27,8 +27,6 @@ from shared.web import operations
 from shared.web.rendering import Rendering, Sites
 
 REVISIONS = Path(__file__).parent / "migrations"
-READS = (Topic.PORTAL_ENROLMENTS, Topic.PORTAL_BESPOKE)
-"""Topics with requests about an agent. All must be read before an agent is erased."""
 
 
 def compose(settings: Settings) -> Process:
@@ -82,7 +80,7 @@ def compose(settings: Settings) -> Process:
         tokens=tokens,
         workers=[watch.run],
         on_published=watch.look,
-        follows=(*READS, Topic.CATALOGUE_SESSIONS),
+        follows=(*jobs.READS, Topic.CATALOGUE_SESSIONS),
     )
     rendering = Rendering(pages.links.TEMPLATES, service="enrolment", sites=sites, notice="message.html")
     operations.add_to(
@@ -103,7 +101,7 @@ def eraser(database: Database, registry: PortalsFile, policy: Policy) -> Eraser:
         router=handlers.router,
         register=REGISTER,
         portals=registry,
-        reads=READS,
+        reads=jobs.READS,
         ready=partial(erasure.give_up, policy=policy),
         keep=erasure.keep_numbers,
         sessions=sessions.states,

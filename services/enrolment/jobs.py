@@ -20,6 +20,9 @@ FAILURES = Counter("parcours_expiry_failures_total", "Sessions in which what is 
 LAPSING = Gauge("parcours_offers_lapsing", "Seats offered whose hold ends within 24 hours.")
 OVERDUE = Gauge("parcours_offers_overdue_seconds", "For how long an offer whose hold is over has not lapsed.")
 
+READS = (Topic.PORTAL_ENROLMENTS, Topic.PORTAL_BESPOKE)
+"""Topics with requests about an agent. All must be read before a time limit is judged, or an agent erased."""
+
 SLICE = 1_000
 """Agents notified of a session change per transaction."""
 REST_SECONDS = 0.2
@@ -28,11 +31,6 @@ REST_SECONDS = 0.2
 
 def all_jobs(database: Database, settings: Settings) -> tuple[Job, ...]:
     patience = timedelta(seconds=settings.enrolment_pending_session_seconds)
-
-    async def expire_what_is_due() -> float | None:
-        async with database.autocommit() as tx:
-            read_until = await progress.read_until(tx, Topic.PORTAL_ENROLMENTS)
-        return await expire(database, settings.policy, read_until or EARLIEST)
 
     async def tell_changes() -> float | None:
         async with database.autocommit() as tx:
@@ -48,7 +46,7 @@ def all_jobs(database: Database, settings: Settings) -> tuple[Job, ...]:
 
     return (
         Job("send-messages", 5.0, send_messages),
-        Job("expire", 1.0, expire_what_is_due),
+        Job("expire", 1.0, partial(expire_what_is_due, database, settings.policy)),
         Job("settle-pending", 1.0, partial(settle_pending, database, settings.policy, patience)),
         Job("tell-session-changes", 1.0, tell_changes),
         Job("measure-offers", 10.0, partial(measure, database)),
@@ -65,7 +63,7 @@ async def settle_pending(database: Database, policy: Policy, patience: timedelta
     async with database.autocommit() as tx:
         if not await requests.any_undecided(tx):
             return
-        read_until = await progress.read_until(tx, Topic.CATALOGUE_SESSIONS) or EARLIEST
+        read_until = await progress.read_until(tx, [Topic.CATALOGUE_SESSIONS]) or EARLIEST
     async with database.transaction() as tx:
         await requests.process_waiting(tx, policy, now)
     async with database.transaction() as tx:
@@ -77,6 +75,12 @@ async def measure(database: Database) -> None:
         to_come, overdue = await enrolments.lapsing(tx, clock.now(), timedelta(days=1))
     LAPSING.set(to_come)
     OVERDUE.set(overdue)
+
+
+async def expire_what_is_due(database: Database, policy: Policy) -> float | None:
+    async with database.autocommit() as tx:
+        read_until = await progress.read_until(tx, READS)
+    return await expire(database, policy, read_until or EARLIEST)
 
 
 async def expire(database: Database, policy: Policy, read_until: datetime) -> float | None:

@@ -249,8 +249,8 @@ class Eraser:
         ]
 
     async def _is_read(self, tx: Transaction, moment: datetime) -> bool:
-        read = [await progress.read_until(tx, topic) for topic in self.reads]
-        return all(until is not None and until >= moment for until in read)
+        until = await progress.read_until(tx, self.reads)
+        return until is not None and until >= moment
 
     async def _publishes(self, tx: Transaction, subject: Subject) -> bool:
         of_outbox = (held for held in self.register.personal_data if held.table is OutboxRow)

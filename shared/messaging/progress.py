@@ -25,24 +25,47 @@ OnRead = Callable[[Topic, Mapping[int, datetime], Collection[int]], Awaitable[No
 
 
 async def follow(
-    consumers: Sequence[Consumer], on_read: OnRead, stopping: asyncio.Event, *, every: float
+    consumers: Sequence[Consumer],
+    database: Database,
+    on_read: OnRead,
+    stopping: asyncio.Event,
+    *,
+    every: float,
 ) -> None:
-    """Report to ``on_read``, at this interval, until when each partition is read."""
+    """Report to ``on_read``, at this interval, until when each partition is read.
+
+    Events in our own outbox are not read yet: a request that came by HTTP counts from its acceptance.
+    """
     followed = [(consumer, ReadProgress()) for consumer in consumers]
     while not stopping.is_set():
-        # Concurrently: a broker answers no other request of a consumer while a fetch waits for records.
-        await asyncio.gather(*(_report(on_read, consumer, progress) for consumer, progress in followed))
+        try:
+            now = clock.now()
+            unsent = await _oldest_unsent(database)
+        except Exception as error:
+            if not is_temporary(error):
+                raise
+            log.warning("The read progress is not known (%s)", type(error).__name__)
+        else:
+            # Concurrently: a broker answers no other request of a consumer while a fetch waits for records.
+            await asyncio.gather(
+                *(
+                    _report(on_read, consumer, progress, unsent.get(consumer.subscription.topic, now))
+                    for consumer, progress in followed
+                )
+            )
         await clock.pause(stopping, every)
 
 
-async def _report(on_read: OnRead, consumer: Consumer, progress: "ReadProgress") -> None:
-    topic = consumer.subscription.topic
-    if consumer.kafka is None:
+async def _report(
+    on_read: OnRead, consumer: Consumer, progress: "ReadProgress", sent_until: datetime
+) -> None:
+    topic, kafka = consumer.subscription.topic, consumer.kafka
+    if kafka is None:
         return
     try:
         async with asyncio.timeout(5):
-            read = await progress.read_until(consumer.kafka, busy=consumer.busy, batches=consumer.batches)
-        partitions = consumer.kafka.partitions_for_topic(topic)
+            read = await progress.read_until(kafka, sent_until, busy=consumer.busy, batches=consumer.batches)
+        partitions = kafka.partitions_for_topic(topic)
         if partitions:
             await on_read(topic, read, partitions)
     except IllegalStateError:
@@ -69,11 +92,12 @@ class ReadProgress:
         self._goals: dict[TopicPartition, _Goal] = {}
 
     async def read_until(
-        self, kafka: AIOKafkaConsumer, *, busy: bool, batches: int
+        self, kafka: AIOKafkaConsumer, sent_until: datetime, *, busy: bool, batches: int
     ) -> Mapping[int, datetime]:
         """Return, by partition, a time by which all records that had come have had their effect.
 
-        A partition without such a time is left out. ``busy``: a batch is being handled. ``batches``: how many
+        A partition without such a time is left out. ``sent_until``: until when records are on the topic, not
+        later than now. ``busy``: a batch is being handled. ``batches``: how many
         are done. Records fetched at one call have had their effect at the next call if no batch is being
         handled then, or if one finished in between. Committed offsets would not do, because markers of
         transactions are never committed. Raises ``KafkaError``.
@@ -82,7 +106,6 @@ class ReadProgress:
         self._goals = {partition: goal for partition, goal in self._goals.items() if partition in partitions}
         if not partitions:
             return {}
-        now = clock.now()
         ends = await kafka.end_offsets(partitions)
         read = {}
         for partition in partitions:
@@ -98,7 +121,7 @@ class ReadProgress:
                     goal = None
             if goal is None:
                 end = ends[partition]
-                self._goals[partition] = _Goal(now, end, batches if position >= end else None)
+                self._goals[partition] = _Goal(sent_until, end, batches if position >= end else None)
         return read
 
 
@@ -129,16 +152,29 @@ async def save(
     await tx.execute(_SAVE, parameters)
 
 
-async def read_until(tx: Transaction, topic: Topic) -> datetime | None:
-    """Return until when every partition is read, or None before the first report.
+async def read_until(tx: Transaction, topics: Collection[Topic]) -> datetime | None:
+    """Return until when every partition of these topics is read, or None before a topic's first report.
 
     A partition that no process reads delays it.
     """
-    moment: datetime | None = await tx.scalar(_READ_UNTIL, {"topic": topic.value})
+    moment: datetime | None = await tx.scalar(_READ_UNTIL, {"topics": list(topics)})
     return moment
 
 
-_READ_UNTIL = text("SELECT min(read_until) FROM read_progress WHERE topic = :topic")
+async def _oldest_unsent(database: Database) -> Mapping[str, datetime]:
+    """Return, by topic, since when an event waits for the relay."""
+    async with database.autocommit() as tx:
+        return {row.topic: row.since for row in await tx.execute(_OLDEST_UNSENT)}
+
+
+_READ_UNTIL = text(
+    "SELECT CASE count(DISTINCT topic) WHEN cardinality(CAST(:topics AS varchar[])) THEN min(read_until) END "
+    "FROM read_progress WHERE topic = ANY(CAST(:topics AS varchar[]))"
+)
+_OLDEST_UNSENT = text(
+    "SELECT topic, min(created_at) AS since FROM outbox "
+    "WHERE sent_at IS NULL AND held IS NULL AND topic IS NOT NULL GROUP BY topic"
+)
 _SAVE = text(
     """
     WITH existing AS (

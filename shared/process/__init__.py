@@ -206,7 +206,7 @@ class Process:
         followed = [consumer for consumer in consumers if consumer.subscription.topic in self.follows]
         if followed:
             keep = progress.keeping(self.database)
-            follow = progress.follow(followed, keep, self._stopping, every=self.follow_seconds)
+            follow = progress.follow(followed, self.database, keep, self._stopping, every=self.follow_seconds)
             watching.append(self._start("the read progress", follow))
         try:
             yield

@@ -58,7 +58,7 @@ async def until(tx: Transaction, request: Erasure) -> datetime | None:
     answer = await erasures.answer_of(tx, request.request_id, request.request_source, ENROLMENT)
     if answer is None:
         return None
-    read = await progress.read_until(tx, Topic.ENROLMENT_DECISIONS)
+    read = await progress.read_until(tx, [Topic.ENROLMENT_DECISIONS])
     if read is None or read < answer.erased_at:
         return None
     await fan_outs.hold(tx)

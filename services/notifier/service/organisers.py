@@ -17,7 +17,7 @@ async def write_day(tx: Transaction, day: OrganiserDay, contacts: DelegationCont
     None is written while decisions of that day may be unread. An ended digest is forgotten once the settings
     no longer name the address.
     """
-    read = await progress.read_until(tx, Topic.ENROLMENT_DECISIONS)
+    read = await progress.read_until(tx, [Topic.ENROLMENT_DECISIONS])
     if read is None or read < day.until:
         return 0
     since = await organisers.begin_day(tx, day)

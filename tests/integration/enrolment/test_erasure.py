@@ -13,8 +13,9 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
-from services.enrolment.app import READS, eraser
+from services.enrolment.app import eraser
 from services.enrolment.handlers import router
+from services.enrolment.jobs import READS
 from services.enrolment.rules.messages import OrganiserMessage
 from services.enrolment.rules.policy import Policy
 from services.enrolment.rules.requests import request_of

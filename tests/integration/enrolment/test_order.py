@@ -192,6 +192,25 @@ async def test_a_request_is_refused_only_once_all_sessions_published_before_it_a
     assert await outcome({}) == "unknown_session"
 
 
+async def test_an_offer_lapses_only_once_every_topic_with_requests_is_read(
+    database: Database, front: Front, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    leaves, next_in_line = an_agent("A-1"), an_agent("A-2")
+    session = await front.open(leaves, next_in_line, capacity=1, waiting_list="offer")
+    await front.withdraw(session, leaves)
+    over = (await front.of(session, next_in_line)).hold_until + timedelta(hours=1)
+    monkeypatch.setattr(clock, "now", lambda: over)
+
+    async def state(topic: Topic) -> str:
+        async with database.autocommit() as tx:
+            await progress.save(tx, topic, {0: over})
+        await jobs.expire_what_is_due(database, Policy())
+        return (await front.states(session, next_in_line))[0]
+
+    assert await state(Topic.PORTAL_ENROLMENTS) == "offered"
+    assert await state(Topic.PORTAL_BESPOKE) == "lapsed"
+
+
 # ------------------------------------------------------------------------ partitions are added
 
 

@@ -3,10 +3,12 @@
 import asyncio
 from collections.abc import Collection, Mapping
 from datetime import UTC, datetime, timedelta
+from uuid import uuid4
 
 import pytest
 from aiokafka import TopicPartition
 from faststream import ContextRepo
+from sqlalchemy import text
 
 from services.catalogue.handlers import router
 from shared import clock
@@ -14,6 +16,7 @@ from shared.database import Database
 from shared.events.topics import Topic
 from shared.messaging import progress
 from shared.messaging.consumer import Consumer
+from shared.messaging.tables import OutboxRow
 
 TOPIC = Topic.PORTAL_BESPOKE
 NEVER = datetime(1970, 1, 1, tzinfo=UTC)
@@ -23,7 +26,7 @@ async def read_until(database: Database, *saved: tuple[dict[int, datetime], set[
     async with database.transaction() as tx:
         for read, partitions in saved:
             await progress.save(tx, TOPIC, read, partitions)
-        return await progress.read_until(tx, TOPIC)
+        return await progress.read_until(tx, [TOPIC])
 
 
 async def test_a_partition_that_was_never_read_is_waited_for(database: Database) -> None:
@@ -75,7 +78,48 @@ async def test_what_another_process_reads_counts_and_what_none_reads_is_known(
         if len(seen) == 3:
             stopping.set()
 
-    await progress.follow([consumer], on_read, stopping, every=0.001)
+    await progress.follow([consumer], database, on_read, stopping, every=0.001)
     assert [*seen[-1]] == [0]
     assert await read_until(database) == NEVER
     assert await read_until(database, ({1: clock.now()}, set())) == seen[-1][0]
+
+
+async def test_until_when_several_topics_are_read_is_known_once_each_was_reported(database: Database) -> None:
+    now, topics = clock.now(), [TOPIC, Topic.PORTAL_ENROLMENTS]
+    hour_ago = now - timedelta(hours=1)
+    async with database.transaction() as tx:
+        await progress.save(tx, TOPIC, {0: now})
+        assert await progress.read_until(tx, topics) is None
+        await progress.save(tx, Topic.PORTAL_ENROLMENTS, {0: hour_ago})
+        assert await progress.read_until(tx, topics) == hour_ago
+
+
+async def test_what_waits_in_our_outbox_is_not_read(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Consumer, "kafka", OfOne())
+    consumer = Consumer(router.subscriptions[TOPIC], database, ContextRepo())
+    hour_ago = clock.now() - timedelta(hours=1)
+    async with database.transaction() as tx:
+        tx.add(
+            OutboxRow(
+                bucket=0, topic=TOPIC, key="k", event_id=uuid4(), type="t", source="s", data="{}",
+                created_at=hour_ago,
+            )
+        )  # fmt: skip
+
+    async def followed() -> datetime:
+        stopping, seen = asyncio.Event(), []
+
+        async def on_read(_topic: Topic, read: Mapping[int, datetime], _all: Collection[int]) -> None:
+            seen.append(read)
+            if len(seen) == 3:
+                stopping.set()
+
+        await progress.follow([consumer], database, on_read, stopping, every=0.001)
+        return seen[-1][0]
+
+    assert await followed() == hour_ago
+    async with database.transaction() as tx:
+        await tx.execute(text("UPDATE outbox SET sent_at = now()"))
+    assert await followed() > hour_ago

@@ -62,7 +62,7 @@ class Watch:
     async def look(self, *, busy: bool = False, batches: int = 0) -> float | None:
         """Until how many seconds after the start the partition is read, if that is known now."""
         self.now += timedelta(seconds=1)
-        read = await self.progress.read_until(self.consumer, busy=busy, batches=batches)
+        read = await self.progress.read_until(self.consumer, self.now, busy=busy, batches=batches)
         return (read[P.partition] - START).total_seconds() if read else None
 
 
