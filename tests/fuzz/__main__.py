@@ -37,6 +37,7 @@ def main() -> int:
 
 def is_whole(name: str, seconds: int) -> bool:
     """Return whether the target has held; print what broke it."""
+    (FOUND / name).mkdir(parents=True, exist_ok=True)
     command = [sys.executable, "-m", "tests.fuzz", "--in-this-process"]
     done = subprocess.run(
         [*command, "--target", name, "--seconds", str(seconds)], capture_output=True, text=True, check=False
@@ -57,7 +58,6 @@ def fuzz(name: str, seconds: int) -> None:
     with atheris.instrument_imports(include=INSTRUMENTED):
         from tests.fuzz.targets import TARGETS, corpus_of
     folder = FOUND / name
-    folder.mkdir(parents=True, exist_ok=True)
     for number, data in enumerate(corpus_of(name)):
         (folder / f"corpus-{number}").write_bytes(data)
     atheris.Setup(
