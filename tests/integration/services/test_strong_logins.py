@@ -335,8 +335,7 @@ WRONG: dict[str, Claims] = {
 async def test_a_wrong_logout_token_ends_nothing(sessions: list[Browser], issuer: OidcIssuer) -> None:
     whole = logout_token(issuer, "an id")
     tokens = {
-        name: issuer.signed(logout_token(issuer, "an id", **claims), typ=TYPE)
-        for name, claims in WRONG.items()
+        name: issuer.signed(logout_token(issuer, name, **claims), typ=TYPE) for name, claims in WRONG.items()
     }
     tokens |= {
         "another key": issuer.signed(whole, issuer.foreign_key, typ=TYPE),
