@@ -29,12 +29,6 @@ _TIMED = SCHEDULED | {LetterType.EVALUATION}
 
 NOTICES_OF_CLOSE = frozenset({LetterType.MINIMUM_MISSED, LetterType.SELECTION_DUE})
 
-_OF_A_VERSION = NOTICES_OF_CLOSE | {
-    LetterType.ORGANISER_MESSAGE,
-    LetterType.NOMINATION_ANSWERED,
-    LetterType.TRAINER_NAMED,
-}
-
 _CHANGES = frozenset(
     {LetterType.SESSION_CHANGED, LetterType.MODULE_CANCELLED, LetterType.SESSION_CHANGED_WAITING}
 )
@@ -189,7 +183,7 @@ def revalidate(
         return Superseded("what it is about was published by mistake, and is withdrawn")
     if mail.template is LetterType.DIGEST and now >= mail.called_for_at + _DAY:
         return Superseded("there is another day's digest")
-    if mail.template in _OF_A_VERSION and not _is_heard_of(mail, context.session):
+    if not _is_heard_of(mail, context.session):
         return SessionStateMissing()
     if any(trainee not in context.people for trainee in trainees_of(mail)) and (
         now < mail.called_for_at + _NAMES_COME
@@ -201,7 +195,9 @@ def revalidate(
 
 
 def _is_heard_of(mail: Mail, session: SessionState | None) -> bool:
-    return session is not None and session.version >= int(str(mail.details.get("session_version", 0)))
+    """A letter speaks of the session as it was when the letter was called for, or later."""
+    version = mail.details.get("session_version")
+    return version is None or (session is not None and session.version >= int(str(version)))
 
 
 def is_true(mail: Mail, context: LetterContext, now: datetime) -> bool:

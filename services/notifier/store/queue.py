@@ -43,6 +43,8 @@ def _row(received: Received[Decision], letter: Letter) -> dict[str, Any]:
     if letter.once:
         event_id = uuid5(decision.enrolment_id, letter.template)
         details = {**details, "cause_id": str(received.id)}
+    if letter.needs_session:
+        details = {**details, "session_version": decision.session_version}
     return {
         "event_id": event_id,
         "template": letter.template.value,

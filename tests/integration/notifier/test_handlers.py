@@ -77,6 +77,14 @@ async def test_a_decision_that_overtakes_its_session_waits_for_it(notifier: Noti
     assert (await notifier.deliver(), await notifier.states()) == (1, ["sent"])
 
 
+async def test_a_decision_that_overtakes_a_change_of_its_session_waits_for_it(known: Notifier) -> None:
+    await known.hear(enrolled(1, session_version=3))
+    assert (await known.deliver(), await known.states()) == (0, ["pending"])
+    await known.hear(changed(version=3, venue="Salle neuve"))
+    assert (await known.deliver(), await known.states()) == (1, ["sent"])
+    assert "Salle neuve" in body(known.relay.taken[0].message, "text/plain")
+
+
 async def test_mails_that_wait_for_their_session_hold_up_no_other(known: Notifier) -> None:
     await known.hear(*(enrolled(n, session_id=uuid4()) for n in range(110)))  # one claim takes a hundred
     await known.hear(enrolled(1000))
