@@ -38,7 +38,11 @@ def test_each_alert_comes_when_it_should_and_not_before() -> None:
 
 
 def test_each_alert_is_tried() -> None:
-    tests = yaml.safe_load((PROMETHEUS / "rules_test.yml").read_text())["tests"]
+    tests = [
+        test
+        for path in PROMETHEUS.glob("rules_test*.yml")
+        for test in yaml.safe_load(path.read_text())["tests"]
+    ]
     tried = {case["alertname"] for test in tests for case in test["alert_rule_test"] if "exp_alerts" in case}
     assert tried == set(rules())
 

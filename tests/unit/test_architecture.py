@@ -1,6 +1,7 @@
 """The promises of the frame: who may import whom, what is declared, what is locked, where things are."""
 
 import ast
+import functools
 import re
 import subprocess
 import sys
@@ -102,19 +103,17 @@ def declared(*extras: str) -> set[str]:
     return {normalised(requirement) for requirement in requirements}
 
 
+IMPORT = re.compile(r"^ *(?:import (\w+)[\w.]*(?= as |  #|$)|from (\w+)[\w.]* import )", re.MULTILINE)
+
+
 def imported(*folders: Path) -> dict[str, Path]:
     """Give each third-party package that code under `folders` imports, with one file that does."""
     found: dict[str, Path] = {}
     for path in (path for folder in folders for path in sorted(folder.rglob("*.py"))):
-        for node in ast.walk(ast.parse(path.read_text(), path.name)):
-            names: list[str] = []
-            if isinstance(node, ast.Import):
-                names = [alias.name for alias in node.names]
-            elif isinstance(node, ast.ImportFrom):
-                names = [node.module or ""]
-            for top in (name.partition(".")[0] for name in names):
-                if top not in sys.stdlib_module_names and top not in ("services", "shared", "local", "tests"):
-                    found.setdefault(top, path)
+        for plain, source in IMPORT.findall(path.read_text()):
+            top = plain or source
+            if top not in sys.stdlib_module_names and top not in ("services", "shared", "local", "tests"):
+                found.setdefault(top, path)
     return found
 
 
@@ -127,13 +126,16 @@ COMES_WITH = {
 }
 
 
+distributions = functools.cache(packages_distributions)
+
+
 def undeclared(found: dict[str, Path], allowed: set[str]) -> dict[str, Path]:
-    distributions = packages_distributions()
     return {
         module: path
         for module, path in found.items()
         if allowed.isdisjoint(
-            {COMES_WITH.get(module, "")} | {normalised(name) for name in distributions.get(module, [module])}
+            {COMES_WITH.get(module, "")}
+            | {normalised(name) for name in distributions().get(module, [module])}
         )
     }
 
