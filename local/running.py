@@ -51,11 +51,17 @@ def best_broker(say: Callable[[str], None]) -> BrokerKind:
 
 @contextlib.contextmanager
 def signals_interrupt() -> Iterator[None]:
-    """Turn the first signal into a `KeyboardInterrupt`. Ignore later ones, so that the stop is complete."""
+    """Turn the first signal into a `KeyboardInterrupt`. Ignore later ones, so that the stop is complete.
+
+    A handler ignores them: with SIG_IGN each process that starts meanwhile would ignore them for ever.
+    """
+
+    def ignore(_number: int, _frame: FrameType | None) -> None:
+        pass
 
     def interrupt(_number: int, _frame: FrameType | None) -> None:
         for number in _STOP_SIGNALS:
-            signal.signal(number, signal.SIG_IGN)
+            signal.signal(number, ignore)
         raise KeyboardInterrupt
 
     before = {number: signal.signal(number, interrupt) for number in _STOP_SIGNALS}

@@ -565,6 +565,7 @@ def test_an_interrupted_start_ends_its_commands_and_services_before_the_servers(
     begun = threading.Barrier(1 + len(SERVICES), lambda: signal.pthread_kill(main, signal.SIGINT))
     stop_waits = threading.Event()
     mailbox_ran: list[bool] = []
+    children: list[Child] = []
     wait_for_threads = stack._threads.shutdown
     interrupted_waits = iter(range(1, interruptions))
 
@@ -586,7 +587,8 @@ def test_an_interrupted_start_ends_its_commands_and_services_before_the_servers(
         begun.wait(60)
         assert stop_waits.wait(60)
         log = tmp_path / f"{service.title}.log"
-        return Child.start(service.title, ["sleep", "300"], log_file=log)
+        children.append(Child.start(service.title, ["sleep", "300"], log_file=log))
+        return children[-1]
 
     monkeypatch.setattr(stack._threads, "shutdown", shutdown)
     monkeypatch.setattr("local.stack.run_command", command)
@@ -598,6 +600,7 @@ def test_an_interrupted_start_ends_its_commands_and_services_before_the_servers(
         stack.stop()
         assert mailbox_ran == [True]
         assert not any(stack.pids().values())
+        assert {child.exit_code() for child in children} == {-signal.SIGTERM}, "killed only after a wait"
     finally:
         stop_waits.set()
         for process in stack.services:
