@@ -5,5 +5,5 @@ import gc
 gc.disable()
 """Imports without garbage collection: that saves a third of a process's start.
 
-`shared.process.tune_gc` turns it on again: each command line calls it first.
+`shared.garbage.tune_gc` turns it on again: each command line calls it first.
 """

@@ -14,15 +14,16 @@ import typer
 from pydantic import ValidationError
 
 from services import agent_export
-from services.catalogue.app import DEFINITION as CATALOGUE
-from services.enrolment.app import DEFINITION as ENROLMENT
+from services.catalogue.definition import DEFINITION as CATALOGUE
+from services.enrolment.definition import DEFINITION as ENROLMENT
 from services.enrolment.service import corrections
-from services.notifier.app import DEFINITION as NOTIFIER
+from services.notifier.definition import DEFINITION as NOTIFIER
 from services.notifier.service import erasures as answers
 from services.notifier.service.erasures import ErasureState
 from shared import clock, read_log, security_log
-from shared.cli import Definition, in_process, run, stop
 from shared.cli.decisions import Actor
+from shared.cli.definition import Definition, in_process
+from shared.cli.running import run, stop
 from shared.database import Transaction
 from shared.events.fields import is_address, is_agent_id, is_issuer
 from shared.events.portal import AgentCorrected

@@ -7,11 +7,12 @@ from typing import Annotated
 
 import typer
 
-from services.catalogue.app import DEFINITION as CATALOGUE
-from services.enrolment.app import DEFINITION as ENROLMENT
-from services.notifier.app import DEFINITION as NOTIFIER
+from services.catalogue.definition import DEFINITION as CATALOGUE
+from services.enrolment.definition import DEFINITION as ENROLMENT
+from services.notifier.definition import DEFINITION as NOTIFIER
 from shared import security_log
-from shared.cli import Definition, in_process, run, stop
+from shared.cli.definition import Definition, in_process
+from shared.cli.running import run, stop
 from shared.process import Process
 from shared.security_log import OPERATOR, SecurityEvent, SecurityOutcome
 from shared.web.logins import store

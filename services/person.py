@@ -11,7 +11,8 @@ import typer
 from services.agent import SERVICES, Address, PageFile, address_of, print_export
 from services.notifier.settings import Settings
 from shared import clock, security_log
-from shared.cli import Definition, in_process, load, run, stop
+from shared.cli.definition import Definition, in_process
+from shared.cli.running import load, run, stop
 from shared.process import Process
 from shared.security_log import OPERATOR, SecurityEvent, SecurityOutcome
 

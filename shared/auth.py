@@ -4,35 +4,24 @@ Only hashes are stored. A token is 32 random bytes, so a plain SHA-256 is safe.
 """
 
 import hashlib
-import json
 from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import Annotated, Any
 
 from fastapi import Depends, Request, Response
 from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from prometheus_client import Gauge
-from pydantic import (
-    AwareDatetime,
-    BaseModel,
-    ConfigDict,
-    Field,
-    TypeAdapter,
-    ValidationError,
-    model_validator,
-)
 
 from shared import clock
-from shared.events.vocabulary import Delegation
 from shared.guard import Guard
 from shared.http import Problem
 from shared.openapi import bearer
-from shared.permissions import WITHIN_DELEGATION, Permission, Role, has_row
-from shared.published_secrets import is_published_digest
+from shared.permissions import Permission, has_row
 from shared.reloaded import ReloadedFile
 from shared.security_log import SecurityEvent, is_anothers
+from shared.token_file import TokenOwner, UnreadableTokens, read_tokens
 
 FILE_IS_VALID = Gauge(
     "parcours_tokens_file_valid", "0 while API_TOKENS_FILE has a mistake and the old is used."
@@ -43,13 +32,7 @@ ID = 12
 """The security log tells tokens and log-ins apart by this many characters of a digest."""
 
 
-class _Owner(BaseModel):
-    name: str
-    role: Role
-    delegation: str | None = None
-
-
-class Principal(_Owner):
+class Principal(TokenOwner):
     """``delegation`` is null for an owner who acts everywhere.
 
     ``token_id`` identifies the token or log-in where the owner's name must not appear.
@@ -76,53 +59,6 @@ class Principal(_Owner):
         return True
 
 
-class UnreadableTokens(Exception):
-    pass
-
-
-class TokenEntry(_Owner):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
-    not_after: AwareDatetime | None = None
-
-    @model_validator(mode="after")
-    def _says_where(self) -> Self:
-        """Refuse a delegation that is missing, misspelt or not enforced: its owner would act everywhere."""
-        if self.role in WITHIN_DELEGATION and "delegation" not in self.model_fields_set:
-            raise ValueError(f"a token of role {self.role} names its delegation (null: of all)")
-        if self.role not in WITHIN_DELEGATION and self.delegation is not None:
-            raise ValueError(f"a token of role {self.role} acts everywhere, and cannot have a delegation")
-        if self.delegation is not None and self.delegation not in set(Delegation):
-            raise ValueError(f"there is no delegation {self.delegation!r}")
-        return self
-
-
-def read_tokens(path: Path | None, *, trial: bool) -> list[TokenEntry]:
-    """Without a path there are no tokens. Raises :class:`UnreadableTokens`."""
-    if path is None:
-        return []
-    try:
-        entries = _ENTRIES.validate_python(json.loads(path.read_text()))
-    except OSError as error:
-        raise UnreadableTokens(f"API_TOKENS_FILE {path} cannot be read: {error.strerror}") from error
-    except ValidationError as error:
-        fault = error.errors(include_input=False)[0]
-        where = ".".join(str(part) for part in fault["loc"])
-        raise UnreadableTokens(f"API_TOKENS_FILE {path}: {where}: {fault['msg']}") from error
-    except ValueError as error:
-        raise UnreadableTokens(f"API_TOKENS_FILE {path} is not JSON: {error}") from error
-    for entry in entries:
-        if not trial and is_published_digest(entry.sha256):
-            raise UnreadableTokens(
-                f"API_TOKENS_FILE {path}: the token {entry.name!r} stands in this project for all to read, "
-                "and is only for trials (PARCOURS_TRIAL=1)"
-            )
-    if len({entry.sha256 for entry in entries}) < len(entries):
-        raise UnreadableTokens(f"API_TOKENS_FILE {path}: a token stands there twice")
-    return entries
-
-
 class Tokens:
     def __init__(self, path: Path | None = None, *, trial: bool = False) -> None:
         """Raises :class:`UnreadableTokens`."""
@@ -146,9 +82,6 @@ class Tokens:
         if entry is None or (entry.not_after is not None and clock.now() > entry.not_after):
             return None
         return Principal(name=entry.name, role=entry.role, delegation=entry.delegation, token_id=digest[:ID])
-
-
-_ENTRIES = TypeAdapter(list[TokenEntry])
 
 
 def requires(

@@ -34,6 +34,7 @@ from sqlalchemy.sql.selectable import TypedReturnsRows
 from sqlmodel import SQLModel
 
 from shared import certificates
+from shared.failures import OperatorError
 
 T = TypeVar("T")
 Instance = TypeVar("Instance", bound=SQLModel)
@@ -320,7 +321,7 @@ def new_registry() -> registry:
     return registry(metadata=MetaData(naming_convention=NAMES))
 
 
-class DatabaseUnreachable(Exception):
+class DatabaseUnreachable(OperatorError):
     pass
 
 

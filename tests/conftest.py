@@ -23,11 +23,11 @@ from local.postgres import PostgresServer
 from local.tansu import TansuBroker
 from shared import security_log
 from shared.database import Database
+from shared.garbage import tune_gc
 from shared.messaging import outbox, topics
 from shared.messaging.broker import KafkaSettings
 from shared.messaging.portals import registry
 from shared.messaging.portals.registry import PortalsFile
-from shared.process import tune_gc
 from tests.support.answers import a_registry
 from tests.support.databases import MigratedDatabases, migrated_databases
 from tests.support.lacking import NO_HISTORY, need_kafka

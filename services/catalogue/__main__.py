@@ -1,56 +1,10 @@
 """``python -m services.catalogue serve | migrate | load-offer | dead-letters … | outbox …``."""
 
-from datetime import datetime, timedelta
-from pathlib import Path
-from typing import Annotated
+from services.catalogue.definition import DEFINITION
+from shared.cli.running import run
+from shared.cli.service import service_cli
 
-import typer
-
-from services.catalogue.app import DEFINITION
-from services.catalogue.offer_files.reading import OFFER, OfferError, read, whole_weeks_since
-from services.catalogue.service import loading
-from shared import revisions
-from shared.cli import in_process, run, service_cli, stop
-from shared.process import CannotRun, Process
-
-app = service_cli(DEFINITION)
-
-
-@app.command("load-offer", help="Publish the offer of the files: what is new, what changed, nothing twice.")
-def load_offer(
-    as_of: Annotated[
-        datetime | None,
-        typer.Option(
-            formats=["%Y-%m-%d"],
-            metavar="DATE",
-            help="Move all dates by whole weeks, so that this one falls into the seven days that end today.",
-        ),
-    ] = None,
-    directory: Annotated[
-        Path, typer.Option(help="The folder of the offer's *.yaml files.", show_default=False)
-    ] = OFFER,
-    if_none: Annotated[
-        bool, typer.Option("--if-none", help="Load nothing where there is an offer already: for a trial.")
-    ] = False,
-) -> None:
-    shift = timedelta(0) if as_of is None else whole_weeks_since(as_of.date())
-
-    async def load(process: Process) -> loading.Summary | str:
-        lacking = await revisions.missing(process.database, process.revisions)
-        if lacking is not None:
-            how = "run 'python -m services.catalogue migrate' first, as the owner of the tables"
-            raise CannotRun(f"{lacking}: {how}.")
-        files = read(directory, shift=shift)
-        async with process.database.transaction() as tx:
-            if if_none and await loading.has_been_done(tx):
-                return "There is an offer already: nothing was loaded."
-            return await loading.load(tx, files)
-
-    try:
-        typer.echo(in_process(DEFINITION, load))
-    except OfferError as error:
-        stop(f"the offer was not loaded.\n{error}")
-
+app = service_cli(DEFINITION, {"load-offer": "services.catalogue.commands"})
 
 if __name__ == "__main__":
     run(app)

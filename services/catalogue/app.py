@@ -1,12 +1,10 @@
-from pathlib import Path
-
-from services.catalogue import api, handlers, jobs, pages, tables
+from services.catalogue import api, handlers, jobs, pages
+from services.catalogue.definition import DEFINITION
 from services.catalogue.personal_data import REGISTER
 from services.catalogue.service import bespoke, sessions
 from services.catalogue.settings import Settings
 from shared import clock
 from shared.auth import Tokens
-from shared.cli import Definition
 from shared.database import Database, Transaction
 from shared.events.topics import Topic
 from shared.guard import Guard
@@ -21,7 +19,6 @@ from shared.retention_settings import kept_days
 from shared.web import operations
 from shared.web.rendering import TEMPLATES, Rendering, Sites
 
-REVISIONS = Path(__file__).parent / "migrations"
 READS = (Topic.PORTAL_BESPOKE,)
 """The topics to be read before an agent is erased: a rejected nomination names agents."""
 
@@ -67,7 +64,7 @@ def compose(settings: Settings) -> Process:
         admit=Admission(registry, settings.intake_keys),
         projections=handlers.projections,
         register=REGISTER,
-        revisions=REVISIONS,
+        revisions=DEFINITION.revisions,
         api=web,
         jobs=jobs.all_jobs(database),
         eraser=eraser(database, registry),
@@ -101,12 +98,3 @@ def eraser(database: Database, registry: PortalsFile) -> Eraser:
 async def _leave(tx: Transaction, subject: Subject) -> None:
     await sessions.without_trainer(tx, subject.addresses, clock.now())
     await bespoke.close_of(tx, subject.addresses, subject.until)
-
-
-DEFINITION = Definition(
-    name="catalogue",
-    settings=Settings,
-    compose=compose,
-    metadata=tables.metadata,
-    revisions=REVISIONS,
-)

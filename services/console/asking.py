@@ -8,11 +8,12 @@ from aiokafka.errors import KafkaError
 from pydantic import Field, field_validator
 from sqlalchemy.exc import DBAPIError
 
-from services.catalogue.app import DEFINITION as CATALOGUE
+from services.catalogue.definition import DEFINITION as CATALOGUE
 from services.console.findings import Finding, Mark
-from services.enrolment.app import DEFINITION as ENROLMENT
-from services.notifier.app import DEFINITION as NOTIFIER
-from shared.cli import Definition, load, stop
+from services.enrolment.definition import DEFINITION as ENROLMENT
+from services.notifier.definition import DEFINITION as NOTIFIER
+from shared.cli.definition import Definition
+from shared.cli.running import load, stop
 from shared.database import FAILURES, Database, DatabaseUnreachable, Transaction, async_url, is_temporary
 from shared.messaging.broker import KafkaSettings
 from shared.messaging.portals import registry

@@ -5,7 +5,7 @@ from services.console.asking import ConsoleSettings, Unanswered, broker_answers,
 from services.console.findings import Finding, Mark, duration
 from services.contracts import ROUTERS
 from shared import clock
-from shared.cli import Definition
+from shared.cli.definition import Definition
 from shared.messaging import lag as lags
 from shared.messaging import topics
 from shared.messaging.lag import LATE, GroupLag

@@ -5,13 +5,13 @@ from typing import Any
 
 from services.console.asking import ConsoleSettings, ServiceAnswer, ask, ask_in_transaction, ask_service
 from services.console.findings import Finding, Mark, duration, moment
-from services.notifier.app import DEFINITION as NOTIFIER
+from services.notifier.definition import DEFINITION as NOTIFIER
 from services.notifier.service import mails as mail_service
 from services.notifier.service import queue
 from services.notifier.service.queue import MAILS_LATE
 from services.notifier.tables import MailRow, MailState
 from shared import clock, revisions
-from shared.cli import Definition
+from shared.cli.definition import Definition
 from shared.database import Database, Transaction
 from shared.messaging import dead_letters, held, outbox
 from shared.messaging.dead_letters import DeadLetter

@@ -1,10 +1,10 @@
 from functools import partial
-from pathlib import Path
 
 from faststream import ContextRepo
 
-from services.enrolment import api, handlers, jobs, pages, tables
+from services.enrolment import api, handlers, jobs, pages
 from services.enrolment.api.feed_watch import FeedWatch
+from services.enrolment.definition import DEFINITION
 from services.enrolment.personal_data import REGISTER
 from services.enrolment.render.certificates import Signature
 from services.enrolment.rules.policy import Policy
@@ -12,7 +12,6 @@ from services.enrolment.service import erasure, sessions
 from services.enrolment.service.order import PartitionCheck
 from services.enrolment.settings import Settings
 from shared.auth import Tokens
-from shared.cli import Definition
 from shared.database import Database
 from shared.events.topics import Topic
 from shared.guard import Guard
@@ -25,8 +24,6 @@ from shared.oidc import provider_of
 from shared.process import Process
 from shared.web import operations
 from shared.web.rendering import Rendering, Sites
-
-REVISIONS = Path(__file__).parent / "migrations"
 
 
 def compose(settings: Settings) -> Process:
@@ -72,7 +69,7 @@ def compose(settings: Settings) -> Process:
         context=ContextRepo({"policy": settings.policy, "partition_check": partition_check}),
         projections=handlers.projections(settings.policy),
         register=REGISTER,
-        revisions=REVISIONS,
+        revisions=DEFINITION.revisions,
         api=http,
         jobs=jobs.all_jobs(database, settings),
         eraser=eraser(database, registry, settings.policy),
@@ -106,12 +103,3 @@ def eraser(database: Database, registry: PortalsFile, policy: Policy) -> Eraser:
         keep=erasure.keep_numbers,
         sessions=sessions.states,
     )
-
-
-DEFINITION = Definition(
-    name="enrolment",
-    settings=Settings,
-    compose=compose,
-    metadata=tables.metadata,
-    revisions=REVISIONS,
-)

@@ -1,11 +1,11 @@
 import asyncio
 import secrets
 from functools import partial
-from pathlib import Path
 
 from faststream import ContextRepo
 
-from services.notifier import api, handlers, jobs, pages, restores, tables
+from services.notifier import api, handlers, jobs, pages, restores
+from services.notifier.definition import DEFINITION
 from services.notifier.delivery.deliverer import Deliverer
 from services.notifier.delivery.pool import SmtpPool
 from services.notifier.delivery.returns import ReturnMailbox
@@ -15,7 +15,6 @@ from services.notifier.render import Renderer, Sender
 from services.notifier.service import erasures, sessions
 from services.notifier.settings import Settings
 from shared.auth import Tokens
-from shared.cli import Definition
 from shared.database import Database
 from shared.events.topics import Topic
 from shared.guard import Guard
@@ -30,8 +29,6 @@ from shared.web import operations
 from shared.web.links import Links, Purpose
 from shared.web.rendering import Sites
 from shared.web.responses import PRIVATE
-
-REVISIONS = Path(__file__).parent / "migrations"
 
 
 def compose(settings: Settings) -> Process:
@@ -93,7 +90,7 @@ def compose(settings: Settings) -> Process:
         context=ContextRepo({"organisers": organisers}),
         projections=handlers.projections,
         register=REGISTER,
-        revisions=REVISIONS,
+        revisions=DEFINITION.revisions,
         api=http,
         jobs=jobs.all_jobs(
             database,
@@ -169,12 +166,3 @@ def eraser(database: Database, registry: PortalsFile, address_key: bytes) -> Era
         digest=partial(digest_of, key=address_key),
         sessions=sessions.find,
     )
-
-
-DEFINITION = Definition(
-    name="notifier",
-    settings=Settings,
-    compose=compose,
-    metadata=tables.metadata,
-    revisions=REVISIONS,
-)

@@ -27,10 +27,10 @@ from shared.read_log import Reading, ReadKind
 _State = Literal["parked", "redriven", "discarded", "rejected"]
 
 
-def dead_letter_commands(definition: Definition) -> typer.Typer:
-    app = typer.Typer(help="Records that could not be handled.", no_args_is_help=True)
+def add_to(app: typer.Typer, definition: Definition) -> None:
+    group = typer.Typer(help="Records that could not be handled.", no_args_is_help=True)
 
-    @app.command("list", help="What is parked, and why.")
+    @group.command("list", help="What is parked, and why.")
     def list_(
         state: Annotated[_State, typer.Option()] = "parked",
         topic: OfTopic = None,
@@ -38,7 +38,7 @@ def dead_letter_commands(definition: Definition) -> typer.Typer:
     ) -> None:
         echo_list(definition, dead_letters.find, _line, topic=topic, state=state, limit=limit)
 
-    @app.command("show", help="One dead letter, whole: it may hold personal data.")
+    @group.command("show", help="One dead letter, whole: it may hold personal data.")
     def show(dead_letter_id: Annotated[int, typer.Argument(min=1, max=BIGGEST_ID)], by: ReaderOption) -> None:
         echo_whole(
             definition,
@@ -47,7 +47,7 @@ def dead_letter_commands(definition: Definition) -> typer.Typer:
             missing=f"There is no dead letter {dead_letter_id}.",
         )
 
-    @app.command("redrive", help="Handle again, through the same handler and inbox, in order.")
+    @group.command("redrive", help="Handle again, through the same handler and inbox, in order.")
     def redrive(by: Actor, ids: Ids = None, everything: Everything = False, topic: OfTopic = None) -> None:
         letters = chosen(definition, dead_letters.find, "parked", ids=ids, everything=everything, topic=topic)
         done = in_process(definition, lambda process: _redrive_all(process, letters, by))
@@ -55,7 +55,7 @@ def dead_letter_commands(definition: Definition) -> typer.Typer:
         if done < len(letters):
             raise SystemExit(1)
 
-    @app.command("discard", help="Give up on records, for a reason that is kept.")
+    @group.command("discard", help="Give up on records, for a reason that is kept.")
     def discard(
         reason: Annotated[str, typer.Option(help="Why nothing is lost by it.")],
         by: Actor,
@@ -70,7 +70,7 @@ def dead_letter_commands(definition: Definition) -> typer.Typer:
         )
         typer.echo(f"{len(letters)} discarded")
 
-    return app
+    app.add_typer(group, name="dead-letters")
 
 
 async def _read(process: Process, dead_letter_id: int, by: str) -> DeadLetter | None:

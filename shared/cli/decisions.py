@@ -4,7 +4,9 @@ from typing import Annotated, Protocol, TypeVar
 
 import typer
 
-from shared.cli.definition import Definition, in_process, stop
+from shared.cli.definition import Definition, in_database, in_process
+from shared.cli.running import stop
+from shared.database import Database
 from shared.process import Process
 
 BIGGEST_ID = 2**63 - 1
@@ -37,11 +39,11 @@ def find(
     state: str | None = None,
     limit: int = 1_000_000,
 ) -> list[T]:
-    async def find_in(process: Process) -> list[T]:
-        async with process.database.quiet_transaction() as tx:
+    async def find_in(database: Database) -> list[T]:
+        async with database.quiet_transaction() as tx:
             return await query(tx, ids=ids, topic=topic, state=state, limit=limit)
 
-    return in_process(definition, find_in)
+    return in_database(definition, find_in)
 
 
 def echo_list(

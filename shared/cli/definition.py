@@ -1,75 +1,44 @@
 import asyncio
-import logging
-import sys
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
-from typing import Any, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from pydantic import ValidationError
-from pydantic_settings import BaseSettings, SettingsError
 from sqlalchemy import MetaData
 
-from shared.observability import writes_json
-from shared.process import Process
+from shared.cli.running import load
+from shared.database import Database
 from shared.settings import ServiceSettings
 
-log = logging.getLogger(__name__)
+if TYPE_CHECKING:
+    from shared.process import Process
 
-S = TypeVar("S", bound=BaseSettings)
 T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
 class Definition:
-    name: str
+    """A service as commands know it. Its modules ``app`` and ``tables`` are imported when they are needed."""
+
+    package: str
     settings: Callable[[], ServiceSettings]
-    compose: Callable[[Any], Process]
-    metadata: MetaData
     revisions: Path
 
+    @property
+    def name(self) -> str:
+        return self.package.rpartition(".")[2]
 
-def stop(message: str, code: int = 1) -> NoReturn:
-    _say(message)
-    raise SystemExit(code)
+    def compose(self, settings: Any) -> "Process":
+        process: Process = import_module(f"{self.package}.app").compose(settings)
+        return process
 
-
-def _say(message: str) -> None:
-    """If the log is JSON, write a line of JSON."""
-    if writes_json():
-        log.critical("%s", message)
-    else:
-        sys.stderr.write(f"parcours: {message}\n")
-
-
-def load(settings: Callable[[], S]) -> S:
-    """End with 2 for a missing or wrong setting."""
-    try:
-        return settings()
-    except ValidationError as error:
-        for mistake in mistakes(error):
-            _say(f"{mistake}. Set it in the environment.")
-        raise SystemExit(2) from None
-    except SettingsError as error:
-        stop(str(error), 2)
+    def metadata(self) -> MetaData:
+        metadata: MetaData = import_module(f"{self.package}.tables").metadata
+        return metadata
 
 
-def mistakes(error: ValidationError) -> list[str]:
-    """Leave out the settings' values."""
-    found = []
-    for fault in error.errors(include_input=False, include_url=False):
-        name = "_".join(str(part) for part in fault["loc"]).upper()
-        what = "is not set" if fault["type"] == "missing" else fault["msg"].removeprefix("Value error, ")
-        # A fault of several settings together names no setting.
-        found.append(f"the setting {name} {_in_the_sentence(what)}" if name else what)
-    return found
-
-
-def _in_the_sentence(what: str) -> str:
-    return what.replace("Input should be", "should be", 1) if what.startswith("Input ") else what
-
-
-def in_process(definition: Definition, work: Callable[[Process], Awaitable[T]]) -> T:
+def in_process(definition: Definition, work: Callable[["Process"], Awaitable[T]]) -> T:
     """Wire a process without running it, and close its database after the work."""
 
     async def wired() -> T:
@@ -81,3 +50,17 @@ def in_process(definition: Definition, work: Callable[[Process], Awaitable[T]]) 
             await process.database.close()
 
     return asyncio.run(wired())
+
+
+def in_database(definition: Definition, work: Callable[[Database], Awaitable[T]]) -> T:
+    """Do work that needs the database of a service and not its process, and close the database."""
+
+    async def connected() -> T:
+        database = Database(load(definition.settings).database_url, application_name=definition.name)
+        try:
+            await database.check()
+            return await work(database)
+        finally:
+            await database.close()
+
+    return asyncio.run(connected())

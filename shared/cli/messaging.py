@@ -1,25 +1,24 @@
 import asyncio
 from datetime import UTC, datetime
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from shared.cli.acls import AclFormat, written
-from shared.cli.definition import Definition, in_process, load
+from shared.cli.definition import Definition, in_process
+from shared.cli.running import load
 from shared.messaging import acls, topics
 from shared.messaging.portals import registry
 from shared.messaging.rewind import rewind
-from shared.process import Process
+
+if TYPE_CHECKING:
+    from shared.process import Process
 
 
-def topics_commands(definition: Definition) -> typer.Typer:
-    app = typer.Typer(help="The Kafka topics of the whole system.", no_args_is_help=True)
+def add_to(app: typer.Typer, definition: Definition) -> None:
+    group = typer.Typer(help="The Kafka topics of the whole system.", no_args_is_help=True)
 
-    @app.callback()
-    def group() -> None:
-        """The Kafka topics of the whole system."""
-
-    @app.command("create", help="Create what is missing; change nothing that exists.")
+    @group.command("create", help="Create what is missing; change nothing that exists.")
     def create(
         replication_factor: Annotated[
             int | None,
@@ -38,7 +37,9 @@ def topics_commands(definition: Definition) -> typer.Typer:
         if not settings.parcours_trial and (warning := created.warning()):
             typer.echo(warning, err=True)
 
-    @app.command("acls", help="Print what each service and each portal may do on the broker, or have it so.")
+    @group.command(
+        "acls", help="Print what each service and each portal may do on the broker, or have it so."
+    )
     def print_acls(
         *,
         wanted: Annotated[
@@ -56,7 +57,7 @@ def topics_commands(definition: Definition) -> typer.Typer:
         else:
             typer.echo(written(users, wanted, cluster))
 
-    @app.command(
+    @group.command(
         "rewind", help="After a restore: let this service, which is stopped, read again what came since."
     )
     def rewind_groups(
@@ -64,7 +65,7 @@ def topics_commands(definition: Definition) -> typer.Typer:
             datetime, typer.Option(help="A time before the backup; UTC unless it says otherwise.")
         ],
     ) -> None:
-        async def read_again(process: Process) -> dict[str, int]:
+        async def read_again(process: "Process") -> dict[str, int]:
             subscriptions = process.router.subscriptions.values()
             topics = {subscription.group_id: subscription.topic.value for subscription in subscriptions}
             return await rewind(
@@ -74,4 +75,4 @@ def topics_commands(definition: Definition) -> typer.Typer:
         for group, number in in_process(definition, read_again).items():
             typer.echo(f"{group}: {number} records will be read again")
 
-    return app
+    app.add_typer(group, name="topics")

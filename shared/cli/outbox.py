@@ -17,8 +17,9 @@ from shared.cli.decisions import (
     echo_list,
     echo_whole,
 )
-from shared.cli.definition import Definition, in_process
-from shared.database import Transaction
+from shared.cli.definition import Definition, in_database
+from shared.cli.running import load
+from shared.database import Database, Transaction
 from shared.messaging import cluster, held, outbox
 from shared.messaging.held import HeldEvent
 from shared.messaging.mentions import agents_in
@@ -28,50 +29,50 @@ from shared.read_log import Reading, ReadKind
 _State = Literal["refused", "waiting", "discarded"]
 
 
-def outbox_commands(definition: Definition) -> typer.Typer:
-    app = typer.Typer(help="Events on their way to Kafka.", no_args_is_help=True)
+def add_to(app: typer.Typer, definition: Definition) -> None:
+    group = typer.Typer(help="Events on their way to Kafka.", no_args_is_help=True)
 
-    @app.command("status", help="How many events wait to be published.")
+    @group.command("status", help="How many events wait to be published.")
     def status() -> None:
-        async def count(process: Process) -> tuple[int, float, int, int]:
-            async with process.database.quiet_transaction() as tx:
+        async def count(database: Database) -> tuple[int, float, int, int]:
+            async with database.quiet_transaction() as tx:
                 return (*await outbox.unsent(tx), *await held.count(tx))
 
-        unsent, age, refused, waiting = in_process(definition, count)
+        unsent, age, refused, waiting = in_database(definition, count)
         typer.echo(
             f"{unsent} unsent"
             + (f", the oldest for {age:.0f} s" if unsent else "")
             + (f"; held back: {refused} refused, {waiting} waiting" if refused or waiting else "")
         )
 
-    @app.command("replay", help="Publish again what was created since a moment (a broker lost its disk).")
+    @group.command("replay", help="Publish again what was created since a moment (a broker lost its disk).")
     def replay(since: Annotated[datetime, typer.Option(help="UTC unless it says otherwise.")]) -> None:
         moment = since if since.tzinfo else since.replace(tzinfo=UTC)
 
-        async def replay_all(process: Process) -> int:
-            async with process.database.transaction() as tx:
+        async def replay_all(database: Database) -> int:
+            async with database.transaction() as tx:
                 return await outbox.replay(tx, moment)
 
         typer.echo(
-            f"{in_process(definition, replay_all)} events will be published again by the running service."
+            f"{in_database(definition, replay_all)} events will be published again by the running service."
         )
 
-    @app.command("accept-cluster", help="The Kafka cluster is another one, on purpose: go on with it.")
+    @group.command("accept-cluster", help="The Kafka cluster is another one, on purpose: go on with it.")
     def accept_cluster() -> None:
-        async def accept(process: Process) -> str:
-            found = await cluster.id_at(process.settings)
-            await cluster.accept(process.database, found)
+        async def accept(database: Database) -> str:
+            found = await cluster.id_at(load(definition.settings))
+            await cluster.accept(database, found)
             return found
 
-        found = in_process(definition, accept)
+        found = in_database(definition, accept)
         typer.echo(f"{found} is the cluster of {definition.name} now. What it lacks: outbox replay --since …")
 
-    _add_decisions(app, definition)
-    return app
+    _add_decisions(group, definition)
+    app.add_typer(group, name="outbox")
 
 
-def _add_decisions(app: typer.Typer, definition: Definition) -> None:
-    @app.command("list", help="What is held back, and why.")
+def _add_decisions(group: typer.Typer, definition: Definition) -> None:
+    @group.command("list", help="What is held back, and why.")
     def list_(
         state: Annotated[_State, typer.Option()] = "refused",
         topic: OfTopic = None,
@@ -79,7 +80,7 @@ def _add_decisions(app: typer.Typer, definition: Definition) -> None:
     ) -> None:
         echo_list(definition, held.find, _line, topic=topic, state=state, limit=limit)
 
-    @app.command("show", help="One event that is held back, whole: it may hold personal data.")
+    @group.command("show", help="One event that is held back, whole: it may hold personal data.")
     def show(event_id: Annotated[int, typer.Argument(min=1, max=BIGGEST_ID)], by: ReaderOption) -> None:
         echo_whole(
             definition,
@@ -88,14 +89,14 @@ def _add_decisions(app: typer.Typer, definition: Definition) -> None:
             missing=f"No event {event_id} is held back.",
         )
 
-    @app.command("redrive", help="Send again what was refused, and then what waits behind it.")
+    @group.command("redrive", help="Send again what was refused, and then what waits behind it.")
     def redrive(ids: Ids = None, everything: Everything = False, topic: OfTopic = None) -> None:
         events = chosen(definition, held.find, "refused", ids=ids, everything=everything, topic=topic)
 
         done = _settle_all(definition, events, held.redrive)
         typer.echo(f"{done} will be sent again by the running service")
 
-    @app.command("discard", help="Give up on events that were refused, for a reason that is kept.")
+    @group.command("discard", help="Give up on events that were refused, for a reason that is kept.")
     def discard(
         reason: Annotated[str, typer.Option(help="Why nothing is lost by it.")],
         by: Actor,
@@ -126,14 +127,14 @@ def _settle_all(
     events: Sequence[HeldEvent],
     settle: Callable[[Transaction, int], Awaitable[bool]],
 ) -> int:
-    async def settle_all(process: Process) -> int:
+    async def settle_all(database: Database) -> int:
         done = 0
         for event in events:
-            async with process.database.quiet_transaction() as tx:
+            async with database.quiet_transaction() as tx:
                 done += await settle(tx, event.id)
         return done
 
-    return in_process(definition, settle_all)
+    return in_database(definition, settle_all)
 
 
 def _line(event: HeldEvent) -> str:

@@ -13,7 +13,7 @@ import typer
 from pydantic import SecretStr, ValidationError
 
 from shared import clock
-from shared.cli import load, run, stop
+from shared.cli.running import load, run, stop
 from shared.messaging.portals import registry
 from shared.messaging.portals.registry import Key, Portal, Portals, PortalSettings, Token
 from shared.messaging.portals.signatures import new_secret

@@ -4,7 +4,8 @@ from collections.abc import Sequence
 
 import typer
 
-from shared.cli.definition import Definition, in_process, stop
+from shared.cli.definition import Definition, in_process
+from shared.cli.running import stop
 from shared.messaging import projections
 from shared.messaging.projections import Compared, TopicStates
 from shared.process import Process
@@ -12,10 +13,10 @@ from shared.process import Process
 _SHOWN = 100
 
 
-def projections_commands(definition: Definition) -> typer.Typer:
-    app = typer.Typer(help="What is known from the compacted topics alone.", no_args_is_help=True)
+def add_to(app: typer.Typer, definition: Definition) -> None:
+    group = typer.Typer(help="What is known from the compacted topics alone.", no_args_is_help=True)
 
-    @app.command(
+    @group.command(
         "verify", help="Read the topics to their end and say what is kept differently. 1 if anything."
     )
     def verify() -> None:
@@ -25,7 +26,7 @@ def projections_commands(definition: Definition) -> typer.Typer:
 
         _report(in_process(definition, compare))
 
-    @app.command("rebuild", help="Write it again, and take in what was missed; then verify.")
+    @group.command("rebuild", help="Write it again, and take in what was missed; then verify.")
     def rebuild() -> None:
         async def rebuild_all(process: Process) -> Sequence[Compared]:
             states = await _read_topics(process)
@@ -37,7 +38,7 @@ def projections_commands(definition: Definition) -> typer.Typer:
 
         _report(in_process(definition, rebuild_all))
 
-    return app
+    app.add_typer(group, name="projections")
 
 
 async def _read_topics(process: Process) -> TopicStates:

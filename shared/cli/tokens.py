@@ -16,9 +16,9 @@ from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings
 
 from shared import clock
-from shared.auth import TokenEntry, UnreadableTokens, read_tokens
-from shared.cli import load, run, stop
+from shared.cli.running import load, run, stop
 from shared.permissions import Role
+from shared.token_file import TokenEntry, UnreadableTokens, read_tokens
 
 app = typer.Typer(
     help="The tokens of people and machines (API_TOKENS_FILE).",

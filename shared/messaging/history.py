@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from aiokafka import TopicPartition
 
 from shared.events.topics import TOPICS, Topic
+from shared.failures import OperatorError
 from shared.messaging.broker import KafkaSettings
 from shared.messaging.clients import reading_client
 from shared.messaging.consumer import Delivery
@@ -17,7 +18,7 @@ PATIENCE_SECONDS = 30.0
 _POLL_MS = 500
 
 
-class HistoryCut(Exception):
+class HistoryCut(OperatorError):
     """A topic could not be read to its end. The message says which."""
 
 

@@ -6,12 +6,13 @@ from datetime import datetime
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import CommitFailedError, RebalanceInProgressError, UnknownMemberIdError
 
+from shared.failures import OperatorError
 from shared.messaging.broker import KafkaSettings, client_options
 from shared.messaging.clients import admin_client
 from shared.messaging.groups import partitions_of
 
 
-class GroupInUse(Exception):
+class GroupInUse(OperatorError):
     """A group has members, so its offsets cannot be set."""
 
 

@@ -11,6 +11,7 @@ from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import TopicAlreadyExistsError, for_code
 
 from shared.events.topics import TOPICS, Topic, TopicSettings
+from shared.failures import OperatorError
 from shared.messaging.broker import KafkaSettings
 from shared.messaging.clients import admin_client
 from shared.messaging.portals.registry import Portal
@@ -20,7 +21,7 @@ REPLICAS = 3
 """With fewer brokers, an acknowledged event may be lost with one disk."""
 
 
-class TopicsDiffer(Exception):
+class TopicsDiffer(OperatorError):
     """A topic has fewer partitions than agreed."""
 
 

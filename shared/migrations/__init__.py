@@ -13,15 +13,16 @@ from sqlalchemy import ColumnElement, Connection, MetaData, TextClause
 from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import NullPool
 
-from shared.database import async_url
+from shared.database import NAMES, async_url
 
 LOCK_TIMEOUT = 1_000
 """After so many milliseconds a migration gives up the lock of a table and tries again."""
 
 
-def upgrade(url: str, revisions: Path, metadata: MetaData) -> None:
+def upgrade(url: str, revisions: Path) -> None:
     """A database of a newer version stays as it is. Concurrent upgrades wait for each other."""
-    command.upgrade(_config(url, revisions, metadata), "head")
+    names = MetaData(naming_convention=NAMES)  # a migration names its constraints by it
+    command.upgrade(_config(url, revisions, names), "head")
 
 
 def build_index(

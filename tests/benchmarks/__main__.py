@@ -19,7 +19,7 @@ from typing import Any
 import uvloop
 
 from local.kafka import missing_tools
-from shared.process import tune_gc
+from shared.garbage import tune_gc
 from tests.benchmarks import decisions, first_paint, in_checkout, mails, pages, traces
 from tests.benchmarks.figures import CEILING, OTHER, PROJECT, Figures
 from tests.benchmarks.servers import BenchmarkServers, Checkout, NotMeasured, chromium_program, sink_program

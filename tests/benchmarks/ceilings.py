@@ -30,8 +30,8 @@ from shared.events.enrolment import AgentEnrolled, AgentWaitlisted, Decision, Se
 from shared.events.portal import EnrolmentRequested
 from shared.events.topics import Topic, answers_topic
 from shared.events.vocabulary import Agent
+from shared.garbage import tune_gc
 from shared.messaging.portals.registry import TRIAL_PORTAL
-from shared.process import tune_gc
 
 BATCH = 500
 RELAYED_AT_ONCE = 2_000

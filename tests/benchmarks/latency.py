@@ -23,10 +23,8 @@ from sqlalchemy import cast as cast_to
 from local.kafka import KafkaBroker
 from local.postgres import PostgresServer
 from local.tansu import TansuBroker
-from services.enrolment import app as enrolment
-from services.enrolment import tables as enrolment_tables
-from services.notifier import app as notifier
-from services.notifier import tables as notifier_tables
+from services.enrolment.definition import DEFINITION as ENROLMENT
+from services.notifier.definition import DEFINITION as NOTIFIER
 from services.notifier.tables import EnrolmentRow
 from shared import migrations
 from shared.database import Database
@@ -57,11 +55,8 @@ async def run(*, on_kafka: bool = False) -> dict[str, float]:
         # Migrations have a loop of their own.
         await asyncio.to_thread(create_topics, broker)
         urls = {name: postgres.create_database(name) for name in ("enrolment", "notifier")}
-        for url, revisions, metadata in (
-            (urls["enrolment"], enrolment.REVISIONS, enrolment_tables.metadata),
-            (urls["notifier"], notifier.REVISIONS, notifier_tables.metadata),
-        ):
-            await asyncio.to_thread(migrations.upgrade, url, revisions, metadata)
+        for definition in (ENROLMENT, NOTIFIER):
+            await asyncio.to_thread(migrations.upgrade, urls[definition.name], definition.revisions)
         with (
             _service("enrolment", urls["enrolment"], broker.bootstrap_servers, Path(logs)),
             _service("notifier", urls["notifier"], broker.bootstrap_servers, Path(logs), SMTP_PORT=str(port)),

@@ -21,12 +21,12 @@ from typing import Any
 import httpx
 
 from local.postgres import PostgresServer
-from services.catalogue import app as catalogue
+from services.catalogue.definition import DEFINITION as CATALOGUE
 from services.catalogue.rules.offers import loaded_session_id
 from services.catalogue.settings import Settings as CatalogueSettings
-from services.enrolment import app as enrolment
+from services.enrolment.definition import DEFINITION as ENROLMENT
 from services.enrolment.settings import Settings as EnrolmentSettings
-from services.notifier import app as notifier
+from services.notifier.definition import DEFINITION as NOTIFIER
 from services.notifier.settings import Settings as NotifierSettings
 from shared import migrations
 from shared.database import Database
@@ -190,9 +190,9 @@ class FilledService:
 
 
 SERVICES: Mapping[str, FilledService] = {
-    "catalogue": FilledService(catalogue.DEFINITION, CatalogueSettings, much_data.fill_catalogue),
-    "enrolment": FilledService(enrolment.DEFINITION, EnrolmentSettings, much_data.fill_enrolment),
-    "notifier": FilledService(notifier.DEFINITION, NotifierSettings, much_data.fill_notifier),
+    "catalogue": FilledService(CATALOGUE, CatalogueSettings, much_data.fill_catalogue),
+    "enrolment": FilledService(ENROLMENT, EnrolmentSettings, much_data.fill_enrolment),
+    "notifier": FilledService(NOTIFIER, NotifierSettings, much_data.fill_notifier),
 }
 
 
@@ -218,7 +218,7 @@ def served(name: str) -> Iterator[httpx.Client]:
     service = SERVICES[name]
     with PostgresServer.temporary(durable=True) as postgres, tempfile.TemporaryDirectory() as folder:
         url = postgres.create_database(name)
-        migrations.upgrade(url, service.definition.revisions, service.definition.metadata)
+        migrations.upgrade(url, service.definition.revisions)
 
         @asynccontextmanager
         async def composed(at: str) -> AsyncIterator[object]:

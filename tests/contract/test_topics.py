@@ -14,8 +14,8 @@ from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from typer.testing import CliRunner
 
 from local.kafka import KafkaBroker
-from services.enrolment.app import DEFINITION
-from shared.cli import service_cli
+from services.enrolment.definition import DEFINITION
+from shared.cli.service import service_cli
 from shared.events.catalogue import BespokeRequestAnswered
 from shared.events.documents import FOLDER
 from shared.events.enrolment import DECISIONS, AgentWaitlisted, SessionChangedForAgent

@@ -1,7 +1,6 @@
 """Services on an Apache Kafka and a Postgres of their own: what a fault is played on."""
 
 import asyncio
-import importlib
 import time
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
@@ -44,8 +43,7 @@ def an_installation(*services: str, durable: bool = False) -> Iterator[Installat
         create_topics(kafka)
         urls = {service: postgres.create_database(service) for service in services}
         for service, url in urls.items():
-            metadata = importlib.import_module(f"services.{service}.tables").metadata
-            migrations.upgrade(url, ROOT / "services" / service / "migrations", metadata)
+            migrations.upgrade(url, ROOT / "services" / service / "migrations")
         yield Installation(postgres, kafka, Path(folder), urls)
 
 

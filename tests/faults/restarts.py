@@ -21,7 +21,6 @@ from uuid import uuid4
 from local.kafka import KafkaBroker
 from local.postgres import PostgresServer
 from local.tansu import TansuBroker
-from services.enrolment.tables import metadata
 from shared import migrations
 from shared.events.catalogue import SessionScheduled
 from shared.events.portal import EnrolmentRequested
@@ -70,7 +69,7 @@ def play(broker: Broker, limits: RestartLimits) -> list[str]:
     with TemporaryDirectory(prefix="parcours-restarts-") as folder, PostgresServer.temporary() as postgres:
         create_topics(broker)
         url = postgres.create_database("enrolment")
-        migrations.upgrade(url, ROOT / "services" / "enrolment" / "migrations", metadata)
+        migrations.upgrade(url, ROOT / "services" / "enrolment" / "migrations")
         settings = settings_of("enrolment", url, broker.bootstrap_servers)
         numbers = itertools.count(1)
 

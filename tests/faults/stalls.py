@@ -16,7 +16,6 @@ from sqlalchemy import make_url
 from local.kafka import KafkaBroker
 from local.ports import LOOPBACK, free_port
 from local.postgres import PostgresServer
-from services.enrolment.tables import metadata
 from shared import migrations
 from tests.conftest import create_topics, settings_of
 from tests.faults.outages import Trial
@@ -91,7 +90,7 @@ def play() -> list[str]:
     """Play it on servers of its own. Returns what went wrong; empty: nothing."""
     with TemporaryDirectory(prefix="parcours-stalls-") as folder, PostgresServer.temporary() as postgres:
         url = postgres.create_database("enrolment")
-        migrations.upgrade(url, ROOT / "services" / "enrolment" / "migrations", metadata)
+        migrations.upgrade(url, ROOT / "services" / "enrolment" / "migrations")
         return asyncio.run(_play(postgres, url, Path(folder)))
 
 

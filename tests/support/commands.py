@@ -3,6 +3,7 @@
 import importlib
 from typing import Any
 
+from typer import Context
 from typer.main import get_command
 
 from services.__main__ import CONSOLE, FILES
@@ -15,9 +16,11 @@ def check_command(typed: list[str]) -> None:
     else:
         module, rest = f"{typed[2]}.__main__", typed[3:]
     command: Any = get_command(importlib.import_module(module).app)
-    while rest and rest[0] in getattr(command, "commands", {}):
-        command = command.commands[rest.pop(0)]
-    assert not hasattr(command, "commands"), typed
+    while hasattr(command, "get_command"):
+        named = command.get_command(Context(command), rest[0]) if rest else None
+        assert named is not None, typed
+        command = named
+        del rest[0]
     known = {option for parameter in command.params for option in parameter.opts}
     assert [word for word in rest if word.startswith("--") and word not in known] == [], typed
 

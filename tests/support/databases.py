@@ -1,7 +1,6 @@
 """Migrated databases: one of each service for all tests of a worker, and new ones for who needs one alone."""
 
 import asyncio
-import importlib
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -86,8 +85,7 @@ class MigratedDatabases:
         template = f"template_{service}"  # whose role owns the tables of its copies
         if service not in self._templates:
             url = self._server.create_database(template)
-            metadata = importlib.import_module(f"services.{service}.tables").metadata
-            migrations.upgrade(url, Path(f"services/{service}/migrations").absolute(), metadata)
+            migrations.upgrade(url, Path(f"services/{service}/migrations").absolute())
             self._templates.add(service)
         return self._server.fresh_database(owner=template, template=template)
 

@@ -23,7 +23,7 @@ def main() -> int:
         for service in SERVICES:
             url = postgres.fresh_database()
             metadata = importlib.import_module(f"services.{service}.tables").metadata
-            migrations.upgrade(url, Path("services") / service / "migrations", metadata)
+            migrations.upgrade(url, Path("services") / service / "migrations")
             for difference in migrations.drift(url, metadata):
                 if is_left_behind(service, difference, LEFT_BEHIND):
                     continue

@@ -22,7 +22,7 @@ from local.readiness import wait_until
 
 ROOT = Path(__file__).parents[2]
 SERVICES = ("catalogue", "enrolment", "notifier")
-MODULES = [f"services.{name}.__main__" for name in SERVICES]
+MODULES = [f"services.{name}.{module}" for name in SERVICES for module in ("__main__", "app", "commands")]
 Files = tuple[str, str, str]
 """Where a process reads and writes: standard input, output, errors."""
 

@@ -57,8 +57,8 @@ class SecuredKafka(KafkaBroker):
     def with_rights(cls, directory: Path) -> Iterator["SecuredKafka"]:
         """Start a broker whose topics and rights the commands made; skip the test if Kafka cannot run."""
         # Here, since it takes seconds, and every test imports this module.
-        from services.enrolment.app import DEFINITION
-        from shared.cli import service_cli
+        from services.enrolment.definition import DEFINITION
+        from shared.cli.service import service_cli
 
         need_kafka()
         broker = cls(directory, [*OPERATORS, *SERVICE_USERS, *(f"portal-{portal}" for portal in PORTALS)])

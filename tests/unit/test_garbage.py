@@ -7,7 +7,7 @@ import sys
 import pytest
 import typer
 
-from shared.cli import run
+from shared.cli.running import run
 
 
 def test_none_is_looked_for_while_a_service_is_imported() -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from services.notifier.settings import Settings
-from shared.cli import load
+from shared.cli.running import load
 from tests.conftest import settings_of
 
 URL = "postgresql://notifier@host/notifier"

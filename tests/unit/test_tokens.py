@@ -13,11 +13,12 @@ from typer.testing import CliRunner, Result
 
 from services.enrolment.settings import Settings
 from shared import clock
-from shared.auth import Tokens, UnreadableTokens, read_tokens
+from shared.auth import Tokens
 from shared.cli.tokens import app
 from shared.messaging.portals import registry
 from shared.messaging.portals.signatures import key_of, new_secret
 from shared.permissions import Role
+from shared.token_file import UnreadableTokens, read_tokens
 from tests.conftest import settings_of
 
 ROOT = Path(__file__).parents[2]

@@ -11,7 +11,7 @@ from services.console.asking import why
 from services.console.doctor import certificates
 from services.console.findings import Finding, Mark
 from shared import clock, revisions
-from shared.cli import Definition
+from shared.cli.definition import Definition
 from shared.database import FAILURES, Database, is_temporary
 from shared.messaging import cluster
 from shared.settings import ServiceSettings

@@ -8,12 +8,12 @@ from pydantic_settings import SettingsError
 from services.console.doctor import certificates
 from services.console.findings import Finding, Mark
 from shared import clock
-from shared.auth import UnreadableTokens, read_tokens
-from shared.cli import Definition
-from shared.cli.definition import mistakes
+from shared.cli.definition import Definition
+from shared.cli.running import mistakes
 from shared.messaging.portals import registry
 from shared.messaging.portals.registry import UnreadablePortals
 from shared.settings import ServiceSettings
+from shared.token_file import UnreadableTokens, read_tokens
 
 
 @dataclass(slots=True)

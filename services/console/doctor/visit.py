@@ -7,7 +7,7 @@ from services.console.doctor.mails import DnsOptions
 from services.console.doctor.settings import load_all
 from services.console.findings import Finding
 from services.notifier.settings import Settings as NotifierSettings
-from shared.cli import Definition
+from shared.cli.definition import Definition
 from shared.messaging.portals import registry
 from shared.messaging.portals.registry import Portals, UnreadablePortals
 from shared.settings import ServiceSettings

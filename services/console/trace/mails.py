@@ -1,12 +1,12 @@
 from collections.abc import Iterator
 from dataclasses import replace
 
-from services.catalogue.app import DEFINITION as CATALOGUE
+from services.catalogue.definition import DEFINITION as CATALOGUE
 from services.catalogue.service import bespoke
 from services.console.asking import ConsoleSettings, ask_service
 from services.console.findings import Finding, Mark
 from services.console.trace.request_trace import RequestTrace, TraceOptions, step
-from services.notifier.app import DEFINITION as NOTIFIER
+from services.notifier.definition import DEFINITION as NOTIFIER
 from services.notifier.service import mails
 from services.notifier.service.queue import MAILS_LATE
 from services.notifier.tables import MailRow, MailState

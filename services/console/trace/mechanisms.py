@@ -4,7 +4,7 @@ from uuid import UUID
 from services.console.asking import DEFINITIONS, ConsoleSettings, ServiceAnswer, ask_in_transaction
 from services.console.findings import Finding, Mark
 from services.console.trace.request_trace import RequestTrace, step
-from services.notifier.app import DEFINITION as NOTIFIER
+from services.notifier.definition import DEFINITION as NOTIFIER
 from shared import clock
 from shared.database import Transaction
 from shared.messaging import dead_letters, inbox

@@ -3,7 +3,7 @@ from collections.abc import Iterator, Sequence
 from services.console.asking import ConsoleSettings, ServiceAnswer, ask_service
 from services.console.findings import Finding, Mark
 from services.console.trace.request_trace import RequestTrace, TraceOptions, step
-from services.enrolment.app import DEFINITION as ENROLMENT
+from services.enrolment.definition import DEFINITION as ENROLMENT
 from services.enrolment.service import intake
 from services.enrolment.service.explain import (
     AgentExplanation,
@@ -15,7 +15,7 @@ from services.enrolment.service.explain import (
     explain,
 )
 from services.enrolment.tables import EnrolmentRow, RequestRow
-from services.notifier.app import DEFINITION as NOTIFIER
+from services.notifier.definition import DEFINITION as NOTIFIER
 from services.notifier.service import mails
 
 

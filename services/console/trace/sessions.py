@@ -1,11 +1,11 @@
 from uuid import UUID
 
-from services.catalogue.app import DEFINITION as CATALOGUE
+from services.catalogue.definition import DEFINITION as CATALOGUE
 from services.catalogue.service import session_lists
 from services.console.asking import ConsoleSettings, ask_service
 from services.console.findings import Finding, Mark
 from services.console.trace.request_trace import RequestTrace
-from services.notifier.app import DEFINITION as NOTIFIER
+from services.notifier.definition import DEFINITION as NOTIFIER
 from services.notifier.service import sessions as notifier_sessions
 from shared.database import Transaction
 

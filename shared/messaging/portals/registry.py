@@ -31,6 +31,7 @@ from stdnum.fr import siret
 
 from shared.events.topics import answers_topic
 from shared.events.vocabulary import Agent, Delegation, Email, Limits, PortalName, SendingPortal, Siret
+from shared.failures import OperatorError
 from shared.messaging.portals.signatures import key_of
 from shared.published_secrets import is_published, is_published_digest
 from shared.reloaded import ReloadedFile
@@ -93,7 +94,7 @@ def _several(secret: SecretStr | None) -> list[str]:
     return [] if secret is None else [written.strip() for written in secret.get_secret_value().split(",")]
 
 
-class UnreadablePortals(Exception):
+class UnreadablePortals(OperatorError):
     """``PORTALS_FILE`` cannot be used. The message has no secrets."""
 
 

@@ -9,8 +9,8 @@ import pytest
 from sqlalchemy import text
 from typer.testing import CliRunner
 
-from services.catalogue.app import DEFINITION
-from shared.cli import service_cli
+from services.catalogue.definition import DEFINITION
+from shared.cli.service import service_cli
 from shared.database import Database
 from shared.events.portal import TraineesNominated
 from shared.events.vocabulary import Contact

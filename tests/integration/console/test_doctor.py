@@ -20,7 +20,7 @@ from services.console.doctor import brokers, certificates, databases, dns, mails
 from services.console.doctor.databases import DiskOptions
 from services.console.doctor.mails import DnsOptions
 from services.console.findings import Finding, Mark, exit_code
-from services.enrolment.app import DEFINITION as ENROLMENT
+from services.enrolment.definition import DEFINITION as ENROLMENT
 from services.enrolment.settings import Settings as EnrolmentSettings
 from shared import clock
 from shared.database import Database

@@ -11,9 +11,9 @@ from faststream import ContextRepo
 from typer.testing import CliRunner, Result
 
 import shared.process
-from services.enrolment.app import DEFINITION
+from services.enrolment.definition import DEFINITION
 from shared import clock
-from shared.cli import service_cli
+from shared.cli.service import service_cli
 from shared.database import Database
 from shared.messaging.broker import KafkaSettings
 from shared.messaging.consumer import Consumer

@@ -15,7 +15,7 @@ from aiokafka.protocol.metadata import MetadataRequest
 from local.kafka import KafkaBroker
 from local.ports import free_port
 from local.tansu import TansuBroker
-from services.enrolment.app import DEFINITION
+from services.enrolment.definition import DEFINITION
 from shared.database import Database
 from shared.messaging import cluster
 from shared.messaging.broker import KafkaSettings

@@ -15,7 +15,7 @@ from local.failures import LocalStackError
 from local.postgres import PostgresServer
 from local.unprivileged import installation
 from services.enrolment import tables
-from services.enrolment.app import REVISIONS
+from services.enrolment.definition import DEFINITION
 from shared import migrations, revisions
 from shared.database import Database
 from tests.conftest import opened
@@ -36,14 +36,16 @@ async def database(new_database: Callable[[str], str]) -> AsyncIterator[Database
 async def test_a_database_that_a_newer_version_has_migrated_will_do_and_one_without_revisions_will_not(
     database: Database,
 ) -> None:
-    assert await revisions.missing(database, REVISIONS) is None
+    assert await revisions.missing(database, DEFINITION.revisions) is None
     await run(database, "UPDATE alembic_version SET version_num = 'of tomorrow'")
-    assert await revisions.missing(database, REVISIONS) is None
-    await asyncio.to_thread(migrations.upgrade, url_of(database), REVISIONS, tables.metadata)
+    assert await revisions.missing(database, DEFINITION.revisions) is None
+    await asyncio.to_thread(migrations.upgrade, url_of(database), DEFINITION.revisions)
     async with database.quiet_transaction() as tx:
         assert await tx.scalar(text("SELECT version_num FROM alembic_version")) == "of tomorrow"
     await run(database, "DELETE FROM alembic_version")
-    assert "is at revision none, this version needs" in (await revisions.missing(database, REVISIONS) or "")
+    assert "is at revision none, this version needs" in (
+        await revisions.missing(database, DEFINITION.revisions) or ""
+    )
 
 
 @pytest.mark.parametrize("service", SERVICES)
@@ -56,9 +58,9 @@ def test_the_known_revisions_are_those_that_alembic_applies(service: str) -> Non
 def test_a_migration_that_is_added_has_the_next_number(
     new_database: Callable[[str], str], tmp_path: Path
 ) -> None:
-    folder = Path(shutil.copytree(REVISIONS, tmp_path / "migrations"))
+    folder = Path(shutil.copytree(DEFINITION.revisions, tmp_path / "migrations"))
     migrations.make(new_database("enrolment"), folder, tables.metadata, "Change nothing")
-    last = len(list(REVISIONS.glob("0*.py")))
+    last = len(list(DEFINITION.revisions.glob("0*.py")))
     (added,) = folder.glob("*_change_nothing.py")
     assert added.name.startswith(f"{last + 1:04d}_")
     assert f'down_revision: str | None = "{last:04d}"' in added.read_text().replace("'", '"')
@@ -104,7 +106,7 @@ async def test_a_migration_that_waits_for_a_table_lets_others_pass_and_tries_aga
     )
     async with migrating_behind("SELECT count(*) FROM enrolment", database):
         await run(database, "SET LOCAL lock_timeout = '15s'", "SELECT count(*) FROM enrolment")
-    assert await revisions.missing(database, REVISIONS) is None
+    assert await revisions.missing(database, DEFINITION.revisions) is None
 
 
 def url_of(database: Database) -> str:
@@ -123,7 +125,7 @@ async def migrating_behind(statement: str, database: Database) -> AsyncIterator[
     """Hold what the statement locks while a migration waits for it; in the end the migration is done."""
     async with database.transaction() as slow:
         await slow.execute(text(statement))
-        upgrade = asyncio.to_thread(migrations.upgrade, url_of(database), REVISIONS, tables.metadata)
+        upgrade = asyncio.to_thread(migrations.upgrade, url_of(database), DEFINITION.revisions)
         migrated = asyncio.create_task(upgrade)
         await locks_awaited(database)  # the migration waits for the table
         yield
@@ -151,7 +153,7 @@ def test_with_docker_the_owner_migrates_and_the_service_works_with_the_rows_and_
             (tmp_path / f"{service.upper()}_{kind}").write_text(url)
     make_databases(postgres, tmp_path)
     owner = (tmp_path / "ENROLMENT_OWNER_DATABASE_URL").read_text().strip()
-    migrations.upgrade(owner, REVISIONS, tables.metadata)
+    migrations.upgrade(owner, DEFINITION.revisions)
     assert postgres.execute(_LACKING_RIGHTS, "enrolment") == ""
     for statement in (
         "CREATE TABLE mine (id int)",

@@ -18,8 +18,9 @@ import shared.process
 from local.kafka import KafkaBroker
 from local.ports import free_port
 from local.postgres import PostgresServer
-from services.enrolment.app import DEFINITION
-from shared.cli import run, service_cli
+from services.enrolment.definition import DEFINITION
+from shared.cli.running import run
+from shared.cli.service import service_cli
 from shared.database import Database
 from shared.messaging import faststream
 from shared.process import CannotRun
@@ -50,7 +51,7 @@ def ends(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) ->
             else:
                 monkeypatch.setenv(name, value)
         monkeypatch.setattr("sys.argv", ["parcours", *(command or ("serve",))])
-        monkeypatch.setattr("shared.cli.configure_logging", lambda *_: None)
+        monkeypatch.setattr("shared.cli.service.configure_logging", lambda *_: None)
         monkeypatch.setattr(shared.process, "tune_gc", lambda: None)
         with pytest.raises(SystemExit) as ended:
             run(service_cli(DEFINITION))

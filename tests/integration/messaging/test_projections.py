@@ -18,7 +18,7 @@ from services.enrolment.rules.policy import Policy
 from services.notifier import handlers as notifier
 from services.notifier import jobs
 from shared import clock
-from shared.cli import service_cli
+from shared.cli.service import service_cli
 from shared.database import Database
 from shared.events.catalogue import (
     ReplayPublished,

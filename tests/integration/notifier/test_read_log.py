@@ -10,10 +10,11 @@ import pytest
 
 from local.failures import LocalStackError
 from local.postgres import PostgresServer
-from services.notifier.app import REVISIONS, eraser
+from services.notifier.app import eraser
+from services.notifier.definition import DEFINITION
 from services.notifier.service import mails
 from services.notifier.store import subscriptions
-from services.notifier.tables import MailRow, metadata
+from services.notifier.tables import MailRow
 from shared import migrations, read_log
 from shared.events.enrolment import AgentEnrolled
 from shared.events.vocabulary import AgentKey
@@ -182,7 +183,7 @@ def test_a_role_that_only_runs_the_service_cannot_get_round_it(postgres: Postgre
     postgres.execute(f"CREATE DATABASE {database}")
     postgres.execute(recipe_for(owner, role, database), database)
     migrations.upgrade(
-        f"postgresql://{owner}:{role}@127.0.0.1:{postgres.port}/{database}", REVISIONS, metadata
+        f"postgresql://{owner}:{role}@127.0.0.1:{postgres.port}/{database}", DEFINITION.revisions
     )
     line = "INSERT INTO read_log (at, actor, kind) VALUES (now(), 'ali', 'mail')"
     postgres.execute(f"SET ROLE {role}; {line}; SELECT * FROM read_log; SELECT * FROM mail", database)

@@ -8,7 +8,7 @@ import httpx
 from services.catalogue.pages.staff_area import STAFF_AREA as SESSIONS_AREA
 from services.enrolment.pages.manage.staff_area import STAFF_AREA as ENROLMENTS_AREA
 from services.notifier.pages.staff_area import SUPPORT_AREA
-from shared.cli import Definition
+from shared.cli.definition import Definition
 from shared.process import Process
 from tests.conftest import settings_of
 
@@ -18,7 +18,7 @@ AREAS = {"catalogue": SESSIONS_AREA, "enrolment": ENROLMENTS_AREA, "notifier": S
 
 
 def definition_of(service: str) -> Definition:
-    definition: Definition = importlib.import_module(f"services.{service}.app").DEFINITION
+    definition: Definition = importlib.import_module(f"services.{service}.definition").DEFINITION
     return definition
 
 

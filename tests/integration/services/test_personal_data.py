@@ -199,7 +199,7 @@ async def lived(process: Process, life: Life, relay: ScriptedRelay, tokens_file:
 
 
 async def marked(process: Process) -> set[tuple[str, str]]:
-    return await columns_with(process.database, definition_of(process.name).metadata)
+    return await columns_with(process.database, definition_of(process.name).metadata())
 
 
 def tables_of(columns: set[tuple[str, str]]) -> set[str]:
