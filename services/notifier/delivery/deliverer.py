@@ -19,7 +19,7 @@ log = logging.getLogger(__name__)
 CLAIM = 100
 CLAIM_LEASE = timedelta(minutes=1)
 """Short, so that mails of a killed process are soon free. A longer delivery costs a second claim."""
-POLL_SECONDS = 0.2
+POLL_SECONDS = 0.5
 """A mail that is due later, or that another process has queued, is found within this time."""
 GATHER_SECONDS = 0.02
 """A claim waits this long for the mails of other commits: it costs as much for one mail as for several."""
