@@ -12,7 +12,7 @@ from shared.database import Timestamp, Transaction, new_registry
 from shared.personal_data import BY_ADDRESS, PersonalData, Register, Retention, Whose
 
 LASTS = timedelta(hours=8)
-RENEWED_AFTER = timedelta(minutes=10)
+RENEWED_AFTER = timedelta(minutes=1)
 CONFIRMED_LASTS = timedelta(hours=1)
 """A log-in at the issuer ends this long after the issuer last said who the person is."""
 RENEWAL_LASTS = timedelta(minutes=1)
