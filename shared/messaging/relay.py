@@ -26,9 +26,6 @@ from shared.messaging.sending import PASS, Sending, SendResult, describe
 log = logging.getLogger(__name__)
 
 POLL_SECONDS = 0.1
-RESTING_POLL_SECONDS = 0.5
-RESTS_AFTER_SECONDS = 2.0
-"""A relay that published nothing for so long polls less often. A commit of its process still wakes it."""
 SEND_DEADLINE_SECONDS = 30.0
 LAST_PASS_SECONDS = 5.0
 MAX_BACKOFF_SECONDS = 10.0
@@ -88,7 +85,7 @@ class Relay:
 
     async def run(self) -> None:
         """Publish until :meth:`stop`, then once more: no committed event waits for another process."""
-        failures, busy_at = 0, time.monotonic()
+        failures = 0
         while not self._stopping.is_set():
             was_woken = self._woken.is_set()
             self._woken.clear()
@@ -102,7 +99,6 @@ class Relay:
                 failures, self._has_failed = 0, False
                 RELAY_UP.set(1)
                 if published:
-                    busy_at = time.monotonic()
                     self.on_published()
             except Exception as error:  # noqa: BLE001 after any error the outbox must be tried again
                 failures, self._has_failed, self._pass_began = failures + 1, True, None
@@ -110,8 +106,7 @@ class Relay:
                 continue
             self._pass_began = None
             if published < PASS:  # other processes serve the rest; a commit wakes this one
-                is_resting = time.monotonic() - busy_at > RESTS_AFTER_SECONDS
-                await clock.pause(self._woken, RESTING_POLL_SECONDS if is_resting else POLL_SECONDS)
+                await clock.pause(self._woken, POLL_SECONDS)
         await self._last_pass()
 
     async def stop(self) -> None:
