@@ -84,7 +84,8 @@ class Visitor:
         if self.page.tag != "document" or self.answer.status_code != 204:
             path = urljoin(str(self.answer.url), path)
         self.answer = await self.client.request(method, path, follow_redirects=True, **form)  # type: ignore[arg-type]
-        self.page = read(self.answer.text)
+        is_page = self.answer.headers.get("content-type", "").startswith("text/html")
+        self.page = read(self.answer.text) if is_page else Element("document")
 
     def all(self, *tags: str) -> Iterator[Element]:
         """Elements with one of these tags, in their order."""
