@@ -249,6 +249,8 @@ class Eraser:
         ]
 
     async def _is_read(self, tx: Transaction, moment: datetime) -> bool:
+        if not self.reads:
+            return True
         until = await progress.read_until(tx, self.reads)
         return until is not None and until >= moment
 
