@@ -34,6 +34,7 @@ from local.stack import Stack
 PATIENCE_SECONDS = 90.0
 """Give up after this time without progress. It exceeds the longest hold of a seat in `make faults`."""
 OFFER_PAGE = "/inscriptions/offre"
+CORRECTION_PAGE = "/inscriptions/adresse-corrigee"
 
 
 class TimeIsUp(Exception):
@@ -243,6 +244,8 @@ class Day:
         await self._wait_until("mails to addresses that change", all_came)
         await self._publish([requests.correction(agent, f"nouvelle.{agent.email}") for agent in agents])
         await self._wait_until("corrections", all_corrected)
+        for agent in agents:
+            await self._follow_link(agent.email, CORRECTION_PAGE, confirmer="oui")
 
     async def _publish_replay(self, session: CatalogueSession) -> None:
         replay = {
@@ -262,14 +265,16 @@ class Day:
         await self._wait_for_mails(but_unknown=True)
         agent = next(iter(self.model.sessions[session.session_id].waiting.values()))
         await self._publish(script.freeing_a_seat())
-
-        async def has_come() -> bool:
-            return self._mails.link_to(agent.email, OFFER_PAGE) is not None
-
-        await self._wait_until("the mail of an offer", has_come)
-        link = self._mails.link_to(agent.email, OFFER_PAGE) or ""
-        await self._wait_until("the page of an offer", lambda: submit_page(link, reponse="oui"))
+        await self._follow_link(agent.email, OFFER_PAGE, reponse="oui")
         self.model.answer_by_link(session.session_id, agent)
+
+    async def _follow_link(self, address: str, page: str, **fields: str) -> None:
+        async def has_come() -> bool:
+            return self._mails.link_to(address, page) is not None
+
+        await self._wait_until(f"a link to {page}", has_come)
+        link = self._mails.link_to(address, page) or ""
+        await self._wait_until(f"the page {page}", lambda: submit_page(link, **fields))
 
     # ------------------------------------------------------------------------------------- publishing
 
