@@ -22,6 +22,14 @@ class IssuerTokens:
     refresh_token: str | None = field(repr=False)
 
 
+class RenewalUnfinished(ProviderAway):
+    """The issuer gave new tokens and then did not answer. The old refresh token may be used up."""
+
+    def __init__(self, why: str, tokens: IssuerTokens) -> None:
+        super().__init__(why)
+        self.tokens = tokens
+
+
 @dataclass(frozen=True, slots=True)
 class Identity:
     """``name`` is shown to people; ``subject`` identifies the person and never changes.

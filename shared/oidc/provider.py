@@ -36,6 +36,7 @@ from shared.oidc.identities import (
     IssuerTokens,
     LogInRejected,
     ProviderAway,
+    RenewalUnfinished,
 )
 from shared.oidc.settings import Claims, Grant, OidcSettings, RoleRule, SecondFactor, is_safe
 from shared.permissions import Role
@@ -212,9 +213,9 @@ class Provider:
         tokens = IssuerTokens(str(claims["sub"]), given.id_token, given.refresh_token)
         return await self._identity(published.metadata, given.access_token, claims, tokens)
 
-    def sealed(self, identity: Identity, secret: str) -> str:
+    def sealed(self, tokens: IssuerTokens, secret: str) -> str:
         """Return what to store of the tokens. Only ``secret`` opens them again."""
-        return sealing.seal(identity.tokens, secret)
+        return sealing.seal(tokens, secret)
 
     async def renew(self, sealed: str, secret: str) -> Identity:
         """Ask the issuer who the person is now (OpenID Connect Core 1.0, section 12).
@@ -227,15 +228,18 @@ class Provider:
         metadata = (await self._known()).metadata
         form = {"grant_type": "refresh_token", "refresh_token": tokens.refresh_token}
         given = await self._exchange(metadata, form)
-        claims: Claims = {"sub": tokens.subject}
-        if given.id_token is not None:
-            claims = await self._id_claims(given.id_token, given.access_token)
-        if claims["sub"] != tokens.subject:
-            raise LogInRejected("the renewed ID token is of another person")
         kept = IssuerTokens(
             tokens.subject, given.id_token or tokens.id_token, given.refresh_token or tokens.refresh_token
         )
-        return await self._identity(metadata, given.access_token, claims, kept)
+        claims: Claims = {"sub": tokens.subject}
+        try:
+            if given.id_token is not None:
+                claims = await self._id_claims(given.id_token, given.access_token)
+            if claims["sub"] != tokens.subject:
+                raise LogInRejected("the renewed ID token is of another person")
+            return await self._identity(metadata, given.access_token, claims, kept)
+        except ProviderAway as error:
+            raise RenewalUnfinished(str(error), kept) from error
 
     async def _identity(
         self, metadata: Metadata, access_token: str, claims: Claims, tokens: IssuerTokens
@@ -329,7 +333,7 @@ class Provider:
         else:
             form |= {"client_id": self._client_id, "client_secret": self._secret}
         response = await self._ask("POST", metadata.token_endpoint, data=form, auth=auth)
-        if response.status in (400, 401, 403):
+        if response.status == 400:
             raise LogInRejected(f"the issuer answers {response.status} to the {form['grant_type']}")
         try:
             return TokenResponse.model_validate_json(response.content)
@@ -343,6 +347,8 @@ class Provider:
         response = await self._ask(
             "GET", metadata.userinfo_endpoint, headers={"Authorization": f"Bearer {access_token}"}
         )
+        if response.status != 200:
+            raise ProviderAway(f"the issuer answers {response.status} to userinfo")
         if response.media_type == "application/jwt":
             token = await self._verified(response.content.decode("ascii", "replace"))
             claims: Any = token.claims

@@ -25,9 +25,9 @@ def unseal(sealed: str, secret: str) -> IssuerTokens | None:
     """Return None if the tokens were sealed with another secret."""
     try:
         content = jwe.decrypt_compact(sealed, _key(secret)).plaintext
+        return None if content is None else _TOKENS.validate_json(content)
     except (JoseError, ValueError):
         return None
-    return None if content is None else _TOKENS.validate_json(content)
 
 
 def _key(secret: str) -> OctKey:

@@ -11,7 +11,13 @@ from shared import clock
 from shared.auth import ID, Principal, Tokens
 from shared.database import Database
 from shared.guard import Guard
-from shared.oidc.identities import EndedAtIssuer, Identity, LogInRejected, ProviderAway
+from shared.oidc.identities import (
+    EndedAtIssuer,
+    Identity,
+    LogInRejected,
+    ProviderAway,
+    RenewalUnfinished,
+)
 from shared.oidc.settings import Grant
 from shared.permissions import RECENT, Permission, Role
 from shared.security_log import SecurityEvent, SecurityOutcome
@@ -99,6 +105,10 @@ class KeptLogins:
             granted = await self._granted_again(provider, login)
         except ProviderAway as error:
             log.warning("A log-in could not be renewed: %s", error)
+            if isinstance(error, RenewalUnfinished):
+                kept = {"sealed_tokens": provider.sealed(error.tokens, login.secret)}
+                async with self._database.quiet_transaction() as tx:
+                    await store.renew(tx, row.digest, kept)
             return login
         if granted is None:
             await self.end(row)
@@ -109,12 +119,13 @@ class KeptLogins:
         now = clock.now()
         changes = {
             **_columns_of(identity, grant),
-            "sealed_tokens": provider.sealed(identity, login.secret),
+            "sealed_tokens": provider.sealed(identity.tokens, login.secret),
             "renew_at": now + RENEWED_AFTER,
             "expires_at": min(row.opened_at + LASTS, now + CONFIRMED_LASTS),
         }
         async with self._database.quiet_transaction() as tx:
-            await store.renew(tx, row.digest, changes)
+            if not await store.renew(tx, row.digest, changes):
+                return None
         for name, value in changes.items():
             setattr(row, name, value)
         principal = self._principal(row)
@@ -184,7 +195,7 @@ class KeptLogins:
         row = _new_row(request, secret, owner=digest_of(provider.issuer, identity.subject))
         for name, value in _columns_of(identity, grant).items():
             setattr(row, name, value)
-        row.sealed_tokens = provider.sealed(identity, secret)
+        row.sealed_tokens = provider.sealed(identity.tokens, secret)
         if identity.session is not None:
             row.issuer_session = digest_of(provider.issuer, identity.session)
         row.proved_at, row.has_second_factor = identity.proved_at, identity.has_second_factor

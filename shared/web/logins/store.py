@@ -142,8 +142,10 @@ async def claim_renewal(tx: Transaction, digest: str, now: datetime) -> bool:
     return claimed.rowcount == 1
 
 
-async def renew(tx: Transaction, digest: str, changes: Mapping[str, object]) -> None:
-    await tx.execute(update(LoginRow).where(col(LoginRow.digest) == digest).values(changes))
+async def renew(tx: Transaction, digest: str, changes: Mapping[str, object]) -> bool:
+    """Return False if the log-in has ended meanwhile."""
+    changed = await tx.execute(update(LoginRow).where(col(LoginRow.digest) == digest).values(changes))
+    return changed.rowcount == 1
 
 
 async def use_logout_token(tx: Transaction, digest: str, expires_at: datetime) -> bool:
@@ -157,6 +159,8 @@ async def forget_at_issuer(tx: Transaction, owner: str | None, session: str | No
 
     A log-in whose session is not known ends with any session of its person. Returns the number.
     """
+    if owner is None and session is None:
+        return 0
     theirs = delete(LoginRow).where(col(LoginRow.granted_by).is_not(None))
     if owner is not None:
         theirs = theirs.where(col(LoginRow.owner) == owner)

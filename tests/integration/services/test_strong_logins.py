@@ -246,6 +246,19 @@ async def test_a_log_in_that_the_issuer_does_not_confirm_lasts_an_hour(
             assert await is_in(browser, AREA) is (minutes < 60), minutes
 
 
+async def test_a_renewal_that_the_issuer_leaves_half_done_goes_on_with_the_new_token(
+    browser: Browser, issuer: OidcIssuer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await logged_in(browser, issuer, ORGANISER)
+    opened_at = clock.now()
+    issuer.changes["/userinfo"] = lambda response: setattr(response, "status_code", 429)
+    async with time_is(monkeypatch, opened_at + timedelta(minutes=2)):
+        assert await is_in(browser, AREA), "the issuer is busy"
+    issuer.changes.clear()
+    async with time_is(monkeypatch, opened_at + timedelta(minutes=4)):
+        assert await is_in(browser, AREA), "the first refresh token is used up"
+
+
 @pytest.mark.parametrize(
     "claims", [{"sub": "eve"}, {"aud": "another"}, {"iss": "https://a.example"}], ids=str
 )
