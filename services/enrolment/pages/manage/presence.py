@@ -172,7 +172,7 @@ async def arrival(visit: StaffVisit) -> Response:
 async def printed(visit: StaffVisit) -> Response:
     async with visit.database.quiet_transaction() as tx:
         session, lines = await seated_in(tx, visit)
-    frame.need_for_export(visit, len(lines))
+        frame.need_for_export(visit, len(lines))
     pdf = await sheet_of(session, [line.enrolment.agent for line in _by_name(lines)], clock.now())
     return frame.download(visit, pdf, frame.file_name("emargement", session, "pdf"), "application/pdf")
 

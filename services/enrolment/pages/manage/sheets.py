@@ -77,7 +77,7 @@ async def export(visit: StaffVisit) -> Response:
         lines = [line async for line in stream]
         is_ranking = kind == "candidatures"
         draft = await ranking_drafts.draft_of_session(tx, session) if is_ranking else None
-    frame.need_for_export(visit, len(lines))
+        frame.need_for_export(visit, len(lines))
     content = _sheet(kind, session, lines, asked_before, draft)
     if form == "xlsx":
         content = await asyncio.to_thread(workbooks.of_csv, content)
