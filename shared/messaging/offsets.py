@@ -41,6 +41,8 @@ class OffsetCommits(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafk
         while self._taken:
             await clock.pause(self._consumer.stopping, COMMIT_SECONDS)
             await self.commit()
+            if self._consumer.stopping.is_set():
+                return  # the stop commits the rest
 
     async def commit(self) -> None:
         """The commit fails if another process reads the partitions by now, or if Kafka does not answer."""

@@ -34,13 +34,15 @@ async def follow(
 ) -> None:
     """Report to ``on_read``, at this interval, until when each partition is read.
 
-    Events in our own outbox are not read yet: a request that came by HTTP counts from its acceptance.
+    Events in our own outbox are not read yet: a request that came by HTTP counts from its acceptance. Held
+    events do not count, because one refused event would stop every deadline.
     """
     followed = [(consumer, ReadProgress()) for consumer in consumers]
+    topics = [consumer.subscription.topic.value for consumer in consumers]
     while not stopping.is_set():
         try:
             now = clock.now()
-            unsent = await _oldest_unsent(database)
+            unsent = await _oldest_unsent(database, topics)
         except Exception as error:
             if not is_temporary(error):
                 raise
@@ -49,7 +51,9 @@ async def follow(
             # Concurrently: a broker answers no other request of a consumer while a fetch waits for records.
             await asyncio.gather(
                 *(
-                    _report(on_read, consumer, progress, unsent.get(consumer.subscription.topic, now))
+                    _report(
+                        on_read, consumer, progress, min(now, unsent.get(consumer.subscription.topic, now))
+                    )
                     for consumer, progress in followed
                 )
             )
@@ -161,10 +165,10 @@ async def read_until(tx: Transaction, topics: Collection[Topic]) -> datetime | N
     return moment
 
 
-async def _oldest_unsent(database: Database) -> Mapping[str, datetime]:
+async def _oldest_unsent(database: Database, topics: Sequence[str]) -> Mapping[str, datetime]:
     """Return, by topic, since when an event waits for the relay."""
     async with database.autocommit() as tx:
-        return {row.topic: row.since for row in await tx.execute(_OLDEST_UNSENT)}
+        return {row.topic: row.since for row in await tx.execute(_OLDEST_UNSENT, {"topics": topics})}
 
 
 _READ_UNTIL = text(
@@ -173,7 +177,7 @@ _READ_UNTIL = text(
 )
 _OLDEST_UNSENT = text(
     "SELECT topic, min(created_at) AS since FROM outbox "
-    "WHERE sent_at IS NULL AND held IS NULL AND topic IS NOT NULL GROUP BY topic"
+    "WHERE sent_at IS NULL AND held IS NULL AND topic = ANY(CAST(:topics AS varchar[])) GROUP BY topic"
 )
 _SAVE = text(
     """

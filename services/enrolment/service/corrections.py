@@ -135,7 +135,9 @@ async def _correct(
 
 
 async def _hold(tx: Transaction, agent: AgentKey, replaced: frozenset[str], new: str, now: datetime) -> None:
-    """Let links to the new address change nothing until the former address had a day to object."""
+    """Let links to the new address change nothing for a day, unless the former address confirms."""
+    if replaced == {new}:
+        return
     held = await address_holds.held(tx, agent, now)
     stay = held_after(held, replaced, new)
     await address_holds.end(tx, agent, held - stay)
