@@ -333,7 +333,7 @@ WRONG: dict[str, Claims] = {
     "expired": {"exp": int(time.time()) - 120},
     "no expiry": {"exp": None},
     "lasts too long": {"exp": int(time.time()) + 10**9},
-    "of the future": {"iat": int(time.time()) + 600},
+    "of the future": {"iat": int(time.time()) + 86_400},
     "no moment": {"iat": None},
     "no id": {"jti": None},
     "no events": {"events": None},
