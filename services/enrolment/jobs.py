@@ -54,7 +54,7 @@ def all_jobs(database: Database, settings: Settings) -> tuple[Job, ...]:
 
 
 async def settle_pending(database: Database, policy: Policy, patience: timedelta) -> None:
-    """Process requests whose session has come, and refuse those that wait in vain.
+    """Process requests whose session has come, and refuse requests that wait in vain.
 
     A request is refused once it has waited for ``patience`` and all sessions published before it are read. So
     a service that was away refuses nobody for its delay.

@@ -14,7 +14,7 @@ from shared.messaging.consumer import Consumer
 log = logging.getLogger(__name__)
 
 COMMIT_SECONDS = 1.0
-"""Offsets wait this long for those of other batches. A kill makes these batches come again."""
+"""Offsets of several batches are committed together. After a kill, the batches of this time come again."""
 DEADLINE_SECONDS = 5.0
 
 

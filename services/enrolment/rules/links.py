@@ -54,8 +54,8 @@ class RosterLinkState(StrEnum):
 def held_after(held: frozenset[str], replaced: frozenset[str], new: str) -> frozenset[str]:
     """Return the addresses whose readers may object to a correction that puts ``new`` for ``replaced``.
 
-    ``held`` are those of earlier corrections that nobody has confirmed yet. They stay: an address that is
-    itself too new cannot confirm its successor. All addresses are in lower case.
+    ``held`` are addresses from before earlier corrections that nobody has confirmed yet. They stay: an
+    address that is itself too new cannot confirm its successor. All addresses are in lower case.
     """
     return (held or replaced) - {new}
 
