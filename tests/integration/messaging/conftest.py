@@ -17,7 +17,7 @@ from shared.cli.service import service_cli
 from shared.database import Database
 from shared.messaging.broker import KafkaSettings
 from shared.messaging.consumer import Consumer
-from shared.messaging.faststream import new_broker
+from shared.messaging.faststream import REST_SECONDS, new_broker
 from shared.messaging.offsets import COMMIT_SECONDS
 from shared.messaging.router import Router
 from tests.conftest import settings_of
@@ -65,12 +65,12 @@ def consuming() -> Consuming:
 
 @pytest.fixture
 def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """How many seconds were waited, each time; in order. Commits of offsets are left out."""
+    """How many seconds were waited, each time; in order. Rests and commits of offsets are left out."""
     waited: list[float] = []
     pause = clock.pause
 
     async def noted(until: asyncio.Event, seconds: float) -> None:
-        if seconds != COMMIT_SECONDS:
+        if seconds not in (COMMIT_SECONDS, REST_SECONDS):
             waited.append(seconds)
         await pause(until, seconds)
 

@@ -61,6 +61,7 @@ async def test_mails_of_commits_shortly_after_one_another_are_claimed_together(
     known: Notifier, eventually: Eventually, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(claiming, "GATHER_SECONDS", 0.5)
+    monkeypatch.setattr(claiming, "POLL_SECONDS", 3600)  # a poll between two commits would claim by itself
     await queue_many(known, 3)
     await known.change("UPDATE mail SET due_at = now() + interval '1 hour'")
     async with running(known.deliverer()) as idle:

@@ -44,7 +44,7 @@ async def test_the_mark_is_durable_before_data(queued: Notifier) -> None:
 
 
 async def test_no_data_is_sent_when_the_claim_was_lost(queued: Notifier) -> None:
-    """A lease ran out while its owner hung, as under SIGSTOP. The mail is claimed again, by either process."""
+    """A lease ran out while its owner hung, as under SIGSTOP. Either process claims the mail again."""
     hang = Hang()
     queued.relay.script("RCPT", hang)
     connections = metric("parcours_smtp_connections")
