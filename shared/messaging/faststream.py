@@ -72,6 +72,10 @@ class ServiceBroker(KafkaBroker):
         await asyncio.gather(*(subscriber.start() for subscriber in self.subscribers))
         self.running = True
 
+    async def commit_offsets(self) -> None:
+        """Commit the offsets of all consumers until they stop. :meth:`stop` commits the last ones."""
+        await asyncio.gather(*(commits.run() for commits in self.commits))
+
     async def stop(self, *error: Any) -> None:
         await asyncio.gather(*(commits.commit() for commits in self.commits))
         await super().stop(*error)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from aiokafka import ConsumerRebalanceListener, TopicPartition
 from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError
+from prometheus_client import Counter
 
 from shared import clock
 from shared.events.cloudevents import Record
@@ -17,6 +18,8 @@ COMMIT_SECONDS = 1.0
 """Offsets of several batches are committed together. After a kill, the batches of this time come again."""
 DEADLINE_SECONDS = 5.0
 
+FAILURES = Counter("parcours_offset_commit_failures_total", "Commits of offsets to try again.", ["topic"])
+
 
 class OffsetCommits(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka left it untyped
     """Commits the offsets of one consumer: once a second, before its partitions change, and at its stop."""
@@ -24,7 +27,6 @@ class OffsetCommits(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafk
     def __init__(self, consumer: Consumer) -> None:
         self._consumer = consumer
         self._taken: dict[TopicPartition, int] = {}
-        self._later: asyncio.Task[None] | None = None
         self._one_at_a_time = asyncio.Lock()
 
     async def taken(self, records: Sequence[Record]) -> None:
@@ -34,15 +36,12 @@ class OffsetCommits(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafk
         }
         if self._consumer.stopping.is_set():
             await self.commit()
-        elif self._later is None or self._later.done():
-            self._later = asyncio.create_task(self._commit_later())
 
-    async def _commit_later(self) -> None:
-        while self._taken:
+    async def run(self) -> None:
+        """Commit until the stop. Raises an error that is not Kafka's."""
+        while not self._consumer.stopping.is_set():
             await clock.pause(self._consumer.stopping, COMMIT_SECONDS)
             await self.commit()
-            if self._consumer.stopping.is_set():
-                return  # the stop commits the rest
 
     async def commit(self) -> None:
         """The commit fails if another process reads the partitions by now, or if Kafka does not answer."""
@@ -60,6 +59,7 @@ class OffsetCommits(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafk
             except (CommitFailedError, IllegalStateError):
                 log.info("%s: the group changed before a commit; its batches come again", topic)
             except (KafkaError, TimeoutError) as error:
+                FAILURES.labels(topic).inc()
                 log.warning("%s: offsets cannot be committed yet (%s)", topic, type(error).__name__)
                 self._taken = owned | self._taken
 

@@ -203,6 +203,7 @@ class Process:
         security_txt.add_to(self.api, self.settings)
         with self._kafka_errors():
             await broker.start()
+        committing = self._start("the commits of offsets", broker.commit_offsets())
         watching = [self._start("the watchdog", self._watch(watchdog))]
         followed = [consumer for consumer in consumers if consumer.subscription.topic in self.follows]
         if followed:
@@ -217,6 +218,7 @@ class Process:
             for task in watching:
                 task.cancel()
             await asyncio.gather(*watching, return_exceptions=True)
+            await committing
             await groups.close()
             await broker.stop()
 

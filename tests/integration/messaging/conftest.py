@@ -53,11 +53,13 @@ def consuming() -> Consuming:
         settings = KafkaSettings(kafka_bootstrap_servers=bootstrap_servers)
         broker, consumers = new_broker(settings, router, database, ContextRepo())
         await broker.start()
+        committing = asyncio.create_task(broker.commit_offsets())
         try:
             yield consumers
         finally:
             for consumer in consumers:
                 consumer.stopping.set()
+            await committing
             await broker.stop()
 
     return run

@@ -2,7 +2,8 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
 from types import SimpleNamespace
 from typing import Any
 from unittest.mock import AsyncMock
@@ -21,6 +22,7 @@ from shared.messaging.broker import KafkaSettings
 from shared.messaging.consumer import Consumer
 from shared.messaging.faststream import new_broker
 from shared.messaging.offsets import OffsetCommits
+from tests.support.metrics import metric
 
 TOPIC = "portal.enrolments"
 OURS, OTHERS = TopicPartition(TOPIC, 0), TopicPartition(TOPIC, 1)
@@ -63,18 +65,29 @@ def records(partition: int, *numbers: int) -> list[Record]:
     return [Record(TOPIC, partition, number, b"", b"", (), clock.now()) for number in numbers]
 
 
+@asynccontextmanager
+async def running(commits: OffsetCommits, consumer: CommittingConsumer) -> AsyncIterator[None]:
+    task = asyncio.create_task(commits.run())
+    try:
+        yield
+    finally:
+        consumer.stopping.set()
+        await asyncio.wait_for(task, 10)
+
+
 async def test_the_offsets_of_several_batches_are_committed_together_a_little_later(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(offsets, "COMMIT_SECONDS", 0.01)
     kafka = CommittingClient()
-    commits, _ = commits_of(kafka)
-    for _ in range(2):  # also after a first commit
-        kafka.has_committed.clear()
-        await commits.taken(records(0, 4, 5))
-        await commits.taken(records(0, 6))
-        assert not kafka.has_committed.is_set()
-        await asyncio.wait_for(kafka.has_committed.wait(), 10)
+    commits, consumer = commits_of(kafka)
+    async with running(commits, consumer):
+        for _ in range(2):  # also after a first commit
+            kafka.has_committed.clear()
+            await commits.taken(records(0, 4, 5))
+            await commits.taken(records(0, 6))
+            assert not kafka.has_committed.is_set()
+            await asyncio.wait_for(kafka.has_committed.wait(), 10)
     assert kafka.committed == [{OURS: 7}, {OURS: 7}]
 
 
@@ -83,7 +96,7 @@ async def test_a_batch_that_ends_during_a_commit_is_committed_by_the_next(
 ) -> None:
     monkeypatch.setattr(offsets, "COMMIT_SECONDS", 0.01)
     kafka = CommittingClient()
-    commits, _ = commits_of(kafka)
+    commits, consumer = commits_of(kafka)
 
     async def take_another() -> None:
         kafka.during_commit = AsyncMock()
@@ -91,9 +104,10 @@ async def test_a_batch_that_ends_during_a_commit_is_committed_by_the_next(
 
     kafka.during_commit = take_another
     await commits.taken(records(0, 4))
-    for _ in range(2):
-        await asyncio.wait_for(kafka.has_committed.wait(), 10)
-        kafka.has_committed.clear()
+    async with running(commits, consumer):
+        for _ in range(2):
+            await asyncio.wait_for(kafka.has_committed.wait(), 10)
+            kafka.has_committed.clear()
     assert kafka.committed == [{OURS: 5}, {OURS: 6}]
 
 
@@ -123,25 +137,35 @@ async def test_the_offsets_of_a_partition_that_another_process_reads_are_left_to
 
 
 @pytest.mark.parametrize(
-    ("error", "level", "then"),
+    ("error", "level", "counted", "then"),
     [
-        (CommitFailedError(), "INFO", []),
-        (KafkaError(), "WARNING", [{OURS: 5}]),
-        (TimeoutError(), "WARNING", [{OURS: 5}]),
+        (CommitFailedError(), "INFO", 0, []),
+        (KafkaError(), "WARNING", 1, [{OURS: 5}]),
+        (TimeoutError(), "WARNING", 1, [{OURS: 5}]),
     ],
     ids=["the-group-changed", "kafka-fails", "kafka-is-silent"],
 )
 async def test_a_commit_that_fails_is_logged_and_tried_again_if_the_group_is_the_same(
-    error: Exception, level: str, then: list[object], caplog: pytest.LogCaptureFixture
+    error: Exception, level: str, counted: int, then: list[object], caplog: pytest.LogCaptureFixture
 ) -> None:
+    failures_before = metric("parcours_offset_commit_failures_total", topic=TOPIC)
     kafka = CommittingClient(error)
     commits, _ = commits_of(kafka)
     await commits.taken(records(0, 4))
     with caplog.at_level(logging.INFO):
         await commits.commit()
     assert [record.levelname for record in caplog.records] == [level]
+    assert metric("parcours_offset_commit_failures_total", topic=TOPIC) == failures_before + counted
     await commits.commit()
     assert kafka.committed == then
+
+
+async def test_an_error_that_is_not_kafkas_ends_the_commits(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(offsets, "COMMIT_SECONDS", 0.01)
+    commits, _ = commits_of(CommittingClient(ValueError("unexpected")))
+    await commits.taken(records(0, 4))
+    with pytest.raises(ValueError, match="unexpected"):
+        await asyncio.wait_for(commits.run(), 10)
 
 
 async def test_a_stop_commits_while_the_clients_are_open(monkeypatch: pytest.MonkeyPatch) -> None:
