@@ -183,7 +183,7 @@ def revalidate(
         return Superseded("what it is about was published by mistake, and is withdrawn")
     if mail.template is LetterType.DIGEST and now >= mail.called_for_at + _DAY:
         return Superseded("there is another day's digest")
-    if not _is_heard_of(mail, context.session):
+    if not knows_session(mail, context.session):
         return SessionStateMissing()
     if any(trainee not in context.people for trainee in trainees_of(mail)) and (
         now < mail.called_for_at + _NAMES_COME
@@ -194,8 +194,8 @@ def revalidate(
     return None if mail.template is LetterType.MOVED else _revalidate(mail, context, now)
 
 
-def _is_heard_of(mail: Mail, session: SessionState | None) -> bool:
-    """A letter speaks of the session as it was when the letter was called for, or later."""
+def knows_session(mail: Mail, session: SessionState | None) -> bool:
+    """Return whether ``session`` is as new as the state that the letter was called for in."""
     version = mail.details.get("session_version")
     return version is None or (session is not None and session.version >= int(str(version)))
 

@@ -6,7 +6,7 @@ from uuid import UUID, uuid4, uuid5
 
 from pydantic import BeforeValidator, StringConstraints
 
-from services.notifier.letters import LetterContext, LetterType, Mail
+from services.notifier.letters import LetterContext, LetterType, Mail, knows_session
 from services.notifier.service import people
 from services.notifier.store import attempts, bounces, claims, enrolments, mails
 from services.notifier.store.attempts import WrittenLetter
@@ -110,8 +110,8 @@ async def counts(tx: Transaction) -> dict[MailState, int]:
 class MailDetails:
     """``written`` says when and by which program the letter was written, if stored.
 
-    ``context`` is of that moment, else the present one, or None while the session is unknown. A mail sent now
-    would go to ``address``.
+    ``context`` is of that moment, else the present one, or None while the mail waits for the state of
+    its session. A mail sent now would go to ``address``.
     """
 
     row: MailRow
@@ -135,7 +135,7 @@ async def show(
     (context,) = await contexts(tx, [letter], clock.now())
     kept = await attempts.of_mail(tx, mail_id)
     written = attempts.written(kept)
-    waits = row.needs_session and context.session is None
+    waits = row.needs_session and (context.session is None or not knows_session(letter, context.session))
     shown_context = None if waits else context
     if written is not None:
         # Names of other persons are the present ones, because a person may have been erased since.

@@ -264,11 +264,15 @@ async def test_a_button_pressed_twice_sends_one_more(sent: Notifier, browser: ht
     assert len(await sent.rows()) == 3
 
 
+@pytest.mark.parametrize("known", [True, False], ids=["as-it-was", "not-at-all"])
 async def test_a_mail_that_waits_for_its_session_is_not_sent_again(
-    notifier: Notifier, browser: httpx.AsyncClient
+    notifier: Notifier, browser: httpx.AsyncClient, *, known: bool
 ) -> None:
-    await notifier.hear(a_decision(AgentEnrolled))
+    if known:
+        await notifier.hear(scheduled())
+    await notifier.hear(a_decision(AgentEnrolled, session_version=3))
     key, path = await log_in(browser), await path_of(notifier)
+    assert "Il attend que ce service connaisse l’état de la session" in (await browser.get(path)).text
     assert (await browser.get(f"{path}/lettre")).status_code == 404
     pressed = await browser.post(path, data={"cle": key, "decision": "renvoyer", "vues": "0"})
     called = await browser.post(path.replace(LOG, "/api/v1/mails") + "/resend", headers=SUPPORT)
