@@ -216,6 +216,9 @@ class CorrectedBy(StrEnum):
     SUPPORT = "support"
 
 
+MAX_CONFIRMING = 20
+
+
 class AgentDetailsCorrected(Event):
     """An agent's address or names were corrected. Earlier decisions have the old ones, later ones the new.
 
@@ -234,6 +237,17 @@ class AgentDetailsCorrected(Event):
         default=None,
         description="In which role: support is also an operator at the command line. Null: an older version "
         "published the event.",
+    )
+    held_until: Instant | None = Field(
+        default=None,
+        description="Until then, links to the new address change nothing, unless a reader of `may_confirm` "
+        "confirms the correction. Null: nothing is held, or an older version published the event.",
+    )
+    may_confirm: Annotated[tuple[Email, ...], at_most(MAX_CONFIRMING)] = Field(
+        default=(),
+        max_length=MAX_CONFIRMING,
+        description="The former addresses, in lower case, whose readers may confirm. They may be from "
+        "before an earlier correction.",
     )
 
 

@@ -352,7 +352,19 @@ def _news() -> list[Sample]:
         Sample("lien-perdu", LetterType.MY_ENROLMENTS, {}),
         Sample("adresse-a-confirmer", LetterType.CONFIRM_ADDRESS, given, named=False),
         Sample("adresse-indiquee", LetterType.ADDRESS_GIVEN, kept),
-        Sample("adresse-corrigee", LetterType.ADDRESS_CORRECTED, kept | {"by": "support"}),
+        Sample(
+            "adresse-corrigee", LetterType.ADDRESS_CORRECTED, kept | {"by": "support", "may_confirm": True}
+        ),
+        Sample(
+            "adresse-corrigee-de-nouveau",
+            LetterType.ADDRESS_CORRECTED,
+            kept | {"by": "agent", "may_confirm": False},
+        ),
+        Sample(
+            "adresse-corrigee-sans-attente",
+            LetterType.ADDRESS_CORRECTED,
+            {"reference": str(_ID), "by": "portal", "may_confirm": False},
+        ),
         Sample(
             "trop-peu-de-participants",
             LetterType.MINIMUM_MISSED,

@@ -21,7 +21,7 @@ from services.enrolment.store.outbox import OUTBOX
 from shared.database import Transaction
 from shared.events.cloudevents import Received
 from shared.events.corrections import changes
-from shared.events.enrolment import AgentDetailsCorrected
+from shared.events.enrolment import MAX_CONFIRMING, AgentDetailsCorrected
 from shared.events.portal import AgentCorrected
 from shared.events.vocabulary import AgentKey, Event
 from shared.messaging.erasure import agent_of
@@ -125,20 +125,32 @@ async def _correct(
     await corrections.keep(tx, agent, requested, before=before, after=after)
     if not before:
         return
+    may_confirm: frozenset[str] = frozenset()
     if "email" in still_right and not is_unreachable:
         replaced = frozenset(values["email"].lower() for values in before)
-        await _hold(tx, agent, replaced, still_right["email"].lower(), now)
+        may_confirm = await _hold(tx, agent, replaced, still_right["email"].lower(), now)
     event = AgentDetailsCorrected(
-        **agent._asdict(), **still_right, corrected_at=requested.at, corrected_by=requested.by
+        **agent._asdict(),
+        **still_right,
+        corrected_at=requested.at,
+        corrected_by=requested.by,
+        held_until=now + CONFIRM_CORRECTION_FOR if may_confirm else None,
+        may_confirm=tuple(sorted(may_confirm)[:MAX_CONFIRMING]),
     )
     await OUTBOX.publish(tx, [OutboxEvent(event, requested.traceparent)])
 
 
-async def _hold(tx: Transaction, agent: AgentKey, replaced: frozenset[str], new: str, now: datetime) -> None:
-    """Let links to the new address change nothing for a day, unless the former address confirms."""
+async def _hold(
+    tx: Transaction, agent: AgentKey, replaced: frozenset[str], new: str, now: datetime
+) -> frozenset[str]:
+    """Let links to the new address change nothing for a day, unless a former address confirms.
+
+    Returns the addresses whose readers may confirm.
+    """
     if replaced == {new}:
-        return
+        return frozenset()
     held = await address_holds.held(tx, agent, now)
     stay = held_after(held, replaced, new)
     await address_holds.end(tx, agent, held - stay)
     await address_holds.begin(tx, agent, stay, now + CONFIRM_CORRECTION_FOR)
+    return stay

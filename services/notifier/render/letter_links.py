@@ -50,7 +50,7 @@ class LetterLinks:
                 until = datetime.fromisoformat(str(mail.details["until"]))
                 return self._links.confirm_address(str(mail.details["request"]), mail.address, until)
             case letters.Link.CONFIRM_CORRECTION:
-                if "until" not in mail.details:  # the last release queued it
+                if not mail.details.get("may_confirm"):
                     return None
                 until = datetime.fromisoformat(str(mail.details["until"]))
                 enrolment_id, mark = UUID(str(mail.details["reference"])), self._links.mark(mail.address)

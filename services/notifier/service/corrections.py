@@ -14,7 +14,6 @@ from shared.events.portal import AgentCorrected
 from shared.events.vocabulary import AgentKey
 from shared.rates import Rate
 from shared.read_log import Reading, ReadKind
-from shared.web.links import CONFIRM_CORRECTION_FOR
 
 CORRECTIONS = Rate(100, 3600)
 
@@ -43,30 +42,36 @@ async def is_everywhere(tx: Transaction, agent: AgentKey, address: str) -> bool:
 
 
 async def apply(tx: Transaction, event_id: UUID, corrected: AgentDetailsCorrected, moment: datetime) -> None:
-    """Notify the former addresses. The new address is no longer suppressed.
+    """Notify the former addresses and the addresses that may confirm the correction.
 
-    ``moment`` is when the correction was received.
+    ``moment`` is when the correction was received. The new address is no longer suppressed.
     """
     former = await corrections.former_addressees(tx, corrected, moment)
+    readers = [(addressee.address, addressee) for addressee in former]
+    if former:  # an address from before an earlier correction is in no enrolment any more
+        earlier = set(corrected.may_confirm) - {address.lower() for address, _ in readers}
+        readers += [(address, former[0]) for address in sorted(earlier)]
     await corrections.apply(tx, corrected, moment)
     if corrected.email is not None:
         await bounces.lift(tx, corrected.email)
-    for number, addressee in enumerate(former):
+    for number, (address, addressee) in enumerate(readers):
         # Mails to a suppressed address come back unread.
-        if await bounces.suppressed_since(tx, addressee.address) is None:
-            details = {
+        if await bounces.suppressed_since(tx, address) is None:
+            details: dict[str, str | bool | None] = {
                 "reference": str(addressee.enrolment_id),
                 "by": corrected.corrected_by,
-                "until": (moment + CONFIRM_CORRECTION_FOR).isoformat(),
+                "may_confirm": address.lower() in corrected.may_confirm,
                 "cause_id": str(event_id),
             }
+            if corrected.held_until is not None:
+                details["until"] = corrected.held_until.isoformat()
             await queue.add_letter(
                 tx,
                 uuid5(event_id, str(number)),
                 Letter(LetterType.ADDRESS_CORRECTED, details, needs_session=False),
                 Addressee(
                     corrected.agent_id,
-                    addressee.address,
+                    address,
                     addressee.given_name,
                     addressee.family_name,
                     issuer=corrected.issuer,

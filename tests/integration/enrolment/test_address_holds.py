@@ -15,13 +15,14 @@ from services.enrolment.rules.policy import Policy
 from shared import clock
 from shared.database import Database
 from shared.events.catalogue import SessionState
-from shared.events.enrolment import NewAddressGiven
+from shared.events.enrolment import AgentDetailsCorrected, NewAddressGiven
 from shared.events.portal import AgentCorrected, EnrolmentRequested
 from shared.events.vocabulary import Agent, Event
 from shared.personal_data import end_rows
 from shared.web.links import Purpose
 from tests.conftest import Ask
 from tests.integration.enrolment.conftest import Front, SelectRows
+from tests.integration.enrolment.organising import published_events
 from tests.integration.enrolment.test_my_enrolments import CONFIRM, correct
 from tests.integration.enrolment.visiting import KEY, PUBLIC, letter, links, onward, page, path
 from tests.support.builders import an_agent
@@ -184,6 +185,37 @@ async def test_of_several_corrections_in_a_day_only_the_address_before_all_of_th
     assert await is_too_new(front, ask, session, NEW)
     assert await confirm(front, ask, session, OLD) == 200
     assert not await is_too_new(front, ask, session, NEW)
+
+
+async def test_a_correction_says_until_when_it_is_held_and_which_addresses_may_confirm_it(
+    front: Front, hear: Hear, rows: SelectRows
+) -> None:
+    await front.open(AGENT)
+    held = []
+    for email in (NEW, NEWEST, OLD.upper()):
+        await hear(corrected(email))
+        held.append(await rows("SELECT until, address FROM address_hold"))
+    [[first], [second], nothing] = held
+    assert (first.address, second.address, nothing) == (OLD, OLD, []), "an address that comes back ends it"
+    assert first.until < second.until, "the day begins anew"
+    events = await published_events(rows, "AgentDetailsCorrected")
+    published = [AgentDetailsCorrected.model_validate(event) for event in events]
+    assert [(event.held_until, event.may_confirm) for event in published] == [
+        (first.until, (OLD,)),
+        (second.until, (OLD,)),
+        (None, ()),
+    ]
+
+
+async def test_names_corrected_during_a_hold_begin_no_day_anew(
+    front: Front, hear: Hear, rows: SelectRows
+) -> None:
+    await front.open(AGENT)
+    await hear(corrected(NEW))
+    before = await rows("SELECT * FROM address_hold")
+    names = {"agent_id": AGENT.agent_id, "issuer": "iel", "family_name": "Martin"}
+    await hear(AgentCorrected.model_validate(names | {"email": NEW}))
+    assert await rows("SELECT * FROM address_hold") == before
 
 
 async def test_an_address_that_comes_back_acts_at_once(front: Front, ask: Ask, hear: Hear) -> None:

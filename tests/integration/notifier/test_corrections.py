@@ -400,13 +400,14 @@ async def test_the_former_address_hears_of_the_correction_and_not_of_the_new_add
     enrolled: Notifier,
 ) -> None:
     await enrolled.deliver()
-    await enrolled.hear(corrected(RIGHT, corrected_by=CorrectedBy.SUPPORT, family_name="Martin"))
+    held_until = clock.now() + timedelta(hours=20)
+    held: dict[str, Any] = {"held_until": held_until, "may_confirm": [WRONG]}
+    await enrolled.hear(corrected(RIGHT, corrected_by=CorrectedBy.SUPPORT, family_name="Martin", **held))
     await enrolled.deliver()
     [notice] = await enrolled.rows(where="template = 'address-corrected'")
     assert (notice.address, notice.family_name, notice.state) == (WRONG, AGENT.family_name, "sent")
     assert (notice.recipient, notice.enrolment_id, notice.details["by"]) == (AGENT.agent_id, None, "support")
-    until = datetime.fromisoformat(str(notice.details["until"]))
-    assert until == notice.called_for_at + timedelta(days=1), "so long it may confirm"
+    assert datetime.fromisoformat(str(notice.details["until"])) == held_until
     [taken] = [taken for taken in enrolled.relay.taken if _is_notice(taken)]
     assert (taken.recipient, RIGHT in taken.content.decode()) == (WRONG, False)
     assert reference_of(ENROLMENT_ID) in body(parsed(taken.content), "text/plain")
@@ -419,6 +420,27 @@ async def test_each_former_address_hears_of_it_once(notifier: Notifier) -> None:
     await notifier.hear(corrected(RIGHT))
     await notifier.hear(corrected(RIGHT))
     assert await notices(notifier) == ["a@exemple.fr", "b@exemple.fr"]
+
+
+async def test_only_a_reader_who_may_confirm_a_correction_gets_the_link_to_confirm_it(
+    enrolled: Notifier,
+) -> None:
+    """After a second correction within a day it is the address before both."""
+    held: dict[str, Any] = {"held_until": clock.now() + timedelta(days=1), "may_confirm": [WRONG]}
+    await enrolled.hear(corrected(RIGHT, **held))
+    await enrolled.hear(corrected(NEWEST, **held))
+    await enrolled.hear(corrected(WRONG))  # nothing is held, or enrolment is of the version before
+    await enrolled.deliver()
+    sent = [
+        (row.address, row.details["may_confirm"], "until" in row.details)
+        for row in await enrolled.rows(where="template = 'address-corrected' AND state = 'sent'")
+    ]
+    assert sorted(sent) == [
+        (WRONG, True, True),
+        (WRONG, True, True),
+        (NEWEST, False, False),
+        (RIGHT, False, True),
+    ]
 
 
 async def test_no_notice_goes_to_an_address_from_which_mails_come_back(enrolled: Notifier) -> None:
