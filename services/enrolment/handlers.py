@@ -40,7 +40,7 @@ ThePolicy = Annotated[Policy, FromContext("policy")]
 ThePartitionCheck = Annotated[PartitionCheck, FromContext("partition_check")]
 
 
-@router.subscriber(Topic.PORTAL_ENROLMENTS, own_inbox=True, awaited=True, consumers=2)
+@router.subscriber(Topic.PORTAL_ENROLMENTS, own_inbox=True, rest=0, consumers=2)
 async def on_requests(
     tx: Tx,
     policy: ThePolicy,

@@ -38,7 +38,7 @@ async def on_sessions(tx: Tx, received: list[Received[SessionState]]) -> None:
     await sessions.process(tx, received, clock.now())
 
 
-@router.subscriber(Topic.ENROLMENT_DECISIONS, awaited=True)
+@router.subscriber(Topic.ENROLMENT_DECISIONS, rest=0.1)
 async def on_decisions(
     tx: Tx, received: list[Received[Decision | AgentDetailsCorrected | NewAddressGiven]]
 ) -> None:

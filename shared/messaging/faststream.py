@@ -58,8 +58,6 @@ RecordBatch = tuple["ConsumerRecord[Any, Any]", ...]
 
 FETCH_MILLISECONDS = 1_000
 """A fetch is answered with the first new record, or after this time."""
-REST_SECONDS = 0.2
-"""Unless its effect is awaited, a consumer rests after each batch: the next batch then has more records."""
 
 
 class ServiceBroker(KafkaBroker):
@@ -210,8 +208,9 @@ class _ConsumerMiddleware(BaseMiddleware[Any, Any]):
         self._consumer.taken_until |= {record.partition: record.received_at for record in records}
         await self._commits.taken(records)
         msg.committed = AckStatus.ACKED  # otherwise FastStream would commit too
-        if not self._consumer.subscription.awaited and len(records) < BATCH:
-            await clock.pause(self._consumer.stopping, REST_SECONDS)
+        rest = self._consumer.subscription.rest
+        if rest and len(records) < BATCH:
+            await clock.pause(self._consumer.stopping, rest)
 
 
 async def _parse(

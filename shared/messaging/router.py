@@ -41,6 +41,9 @@ Rejections = Annotated[list[Rejected], FromContext("rejections")]
 Only for a topic whose rejections the service keeps, with ``own_inbox``.
 """
 
+REST_SECONDS = 0.2
+"""For topics whose effects nobody waits for."""
+
 Handler = Callable[..., Awaitable[int | None]]
 """Returns how many events had an effect, or None if all had."""
 H = TypeVar("H", bound=Handler)
@@ -59,7 +62,7 @@ class Subscription:
     service: str
     for_later: tuple[type[Event], ...] = ()
     own_inbox: bool = False
-    awaited: bool = False
+    rest: float = REST_SECONDS
     accepts: bool = False
     answered_elsewhere: bool = False
     keeps_rejected: bool = False
@@ -103,7 +106,7 @@ class Router:
         *,
         for_later: Sequence[type[Event]] = (),
         own_inbox: bool = False,
-        awaited: bool = False,
+        rest: float = REST_SECONDS,
         accepts: bool = False,
         answered_elsewhere: bool = False,
         consumers: int = 1,
@@ -115,7 +118,7 @@ class Router:
         - ``for_later``: requests that only a later version answers. They are parked until a redrive after the
           upgrade.
         - ``own_inbox``: the handler itself drops events that come twice, by what it stores of each.
-        - ``awaited``: somebody waits for the effect, so the broker is polled often.
+        - ``rest``: seconds after a batch that was not full. The next batch then has more records, but later.
         - ``accepts``: no decision answers these requests, so their portals are told that they were accepted.
         - ``answered_elsewhere``: another service that takes them too answers their portals.
         - ``consumers``: members of the group in each process: one works while another waits for the database.
@@ -131,7 +134,7 @@ class Router:
                 self.service,
                 for_later=tuple(for_later),
                 own_inbox=own_inbox,
-                awaited=awaited,
+                rest=rest,
                 accepts=accepts,
                 answered_elsewhere=answered_elsewhere,
                 keeps_rejected=TOPICS[topic].rejected_by == self.service,

@@ -17,9 +17,9 @@ from shared.cli.service import service_cli
 from shared.database import Database
 from shared.messaging.broker import KafkaSettings
 from shared.messaging.consumer import Consumer
-from shared.messaging.faststream import REST_SECONDS, new_broker
+from shared.messaging.faststream import new_broker
 from shared.messaging.offsets import COMMIT_SECONDS
-from shared.messaging.router import Router
+from shared.messaging.router import REST_SECONDS, Router
 from tests.conftest import settings_of
 from tests.support.processes import SERVICES
 
