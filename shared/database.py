@@ -110,6 +110,8 @@ class Transaction:
     def __init__(self, connection: AsyncConnection, info: Mapping[str, Any]) -> None:
         self.connection = connection
         self.info = info
+        self.publishes = False
+        """Set by the outbox: the transaction stores events, so its commit wakes the relay."""
         raw: Any = connection.sync_connection.connection  # type: ignore[union-attr]  # it is connected
         self.driver: asyncpg.Connection[Row] = raw.driver_connection
         self._prepared: dict[str, PreparedStatement[Row]] = raw.info.setdefault("prepared", {})
@@ -326,8 +328,9 @@ class DatabaseUnreachable(OperatorError):
 
 
 class Database:
-    """``after_commit`` is called after each commit: it wakes the relay or the queue of mails.
+    """``after_commit`` is called after each commit: it wakes the queue of mails.
 
+    ``after_publishing`` is called if the transaction stored events to publish: it wakes the relay.
     ``info`` is the ``info`` of every transaction.
     """
 
@@ -342,6 +345,7 @@ class Database:
         self.url = async_url(url)
         self._info = info
         self.after_commit: Callable[[], None] = lambda: None
+        self.after_publishing: Callable[[], None] = lambda: None
         self._engine = create_async_engine(
             self.url,
             pool_size=pool_size,
@@ -392,14 +396,16 @@ class Database:
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Transaction]:
-        """Commit at the end and call ``after_commit``, or roll back on any error."""
+        """Commit at the end and wake the relay or the queue of mails, or roll back on any error."""
         async with self.quiet_transaction() as tx:
             yield tx
         self.after_commit()
+        if tx.publishes:
+            self.after_publishing()
 
     @asynccontextmanager
     async def quiet_transaction(self, *, plan_once: bool = False) -> AsyncIterator[Transaction]:
-        """Do not call ``after_commit``: the transaction publishes nothing.
+        """Wake nobody: the transaction publishes nothing, or nobody waits for its events.
 
         With ``plan_once`` each connection plans the statements once, without sequential scans and sorts. For
         statements that run all day: to plan them can cost more than to run them. Postgres must be able to run

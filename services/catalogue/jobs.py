@@ -17,10 +17,8 @@ BATCH = 200
 async def announce_due(database: Database) -> float:
     """Return the seconds until the next announcement is due."""
     now = clock.now()
-    async with database.quiet_transaction() as tx:
+    async with database.transaction() as tx:
         announced, next_at = await sessions.announce_due(tx, now, most=BATCH)
-    if announced:
-        database.after_commit()
     if announced == BATCH:
         return 0
     return POLL_SECONDS if next_at is None else min(POLL_SECONDS, (next_at - clock.now()).total_seconds())

@@ -72,6 +72,7 @@ class Outbox:
         self, tx: Transaction, events: Sequence[Event | OutboxEvent]
     ) -> tuple[list[UUID], Statement]:
         """Return the ids of the events, and the statement of :meth:`publish`."""
+        tx.publishes = True
         registry: PortalsFile | None = tx.info.get(REGISTRY)
         portals = None if registry is None else registry.portals
         outgoing = [event if isinstance(event, OutboxEvent) else OutboxEvent(event) for event in events]

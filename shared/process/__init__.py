@@ -178,7 +178,7 @@ class Process:
         relay.on_published = self.on_published
         with self._kafka_errors():
             await relay.start()
-        self.database.after_commit = relay.wake
+        self.database.after_publishing = relay.wake
         task = self._start("the relay", relay.run())
         try:
             yield relay

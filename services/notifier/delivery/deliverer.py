@@ -63,8 +63,6 @@ class Deliverer:
 
     async def run(self, stopping: asyncio.Event) -> None:
         """Deliver until ``stopping`` is set, then finish the mails that the relay is taking."""
-        # A commit wakes this queue, not the outbox's relay: no reader waits for events about sent mails, so
-        # polling is enough.
         self._database.after_commit = self._woken.set
         self.idle.clear()
         self._workers.open()

@@ -248,7 +248,10 @@ class Workers:
             return await claims.mark_data_started(tx, self._owner, marked, lease=DATA_LEASE)
 
     async def _settle(self, settlements: Sequence[Settlement]) -> None:
-        """Store results, however long the database is away: only this process knows them."""
+        """Store results, however long the database is away: only this process knows them.
+
+        This does not wake the relay: no reader waits for events about sent mails.
+        """
         failures = 0
         while True:
             try:

@@ -10,6 +10,7 @@ from contextlib import AsyncExitStack, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 from aiokafka.errors import OutOfOrderSequenceNumber
@@ -122,13 +123,25 @@ async def test_an_event_is_published_as_soon_as_it_is_committed_and_also_just_be
 ) -> None:
     monkeypatch.setattr(relay, "POLL_SECONDS", 3600)
     async with relaying(database, kafka.bootstrap_servers) as a_relay:
-        database.after_commit = a_relay.wake
+        database.after_publishing = a_relay.wake
         for _ in range(2):  # the first may be there when the relay looks for the first time
             await write(database, news(uuid.uuid4()))
             await eventually(lambda: nothing_is_unsent(database), "it is published; the relay waits an hour")
-        database.after_commit = lambda: None
+        database.after_publishing = lambda: None
         await write(database, *(news(uuid.uuid4()) for _ in range(50)))
     assert await unsent(database) == 0
+
+
+async def test_a_commit_wakes_the_relay_only_if_it_publishes(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wake = Mock()
+    monkeypatch.setattr(database, "after_publishing", wake)
+    async with database.transaction() as tx:
+        await tx.execute(text("SELECT 1"))
+    assert wake.call_count == 0
+    await write(database, news(uuid.uuid4()))
+    assert wake.call_count == 1
 
 
 async def test_the_producer_waits_for_all_replicas_and_is_idempotent(
