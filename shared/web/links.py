@@ -165,6 +165,11 @@ class Links:
     def confirm_address(self, request_id: str, address: str, until: datetime) -> str:
         return self.url(Purpose.CONFIRM_ADDRESS, request_id, str(self.mark(address)), until=until)
 
+    def confirm_correction(self, enrolment_id: UUID, former: str, new: str, until: datetime) -> str:
+        """The link confirms the correction to ``new``, and no other."""
+        mark, number = self.mark(former), self.mark(new)
+        return self.to_agent(Purpose.CONFIRM_CORRECTION, enrolment_id, mark, number, until=until)
+
     def preferences(self, subscriber: str, address: str, until: datetime) -> str:
         return self.url(Purpose.PREFERENCES, subscriber, str(self.mark(address)), until=until)
 

@@ -39,8 +39,9 @@ class Closed(Exception):
 class OpenedLink(NamedTuple):
     """A signed link that was opened.
 
-    A link to an agent has the mark of the address and a number (:meth:`Links.to_agent`). A link to a
-    subscriber has the mark, a link to a trainer the session's id as its number. Otherwise both are 0.
+    A link to an agent has the mark of the address and a number (:meth:`Links.to_agent`). A link that
+    confirms a correction has the new address's mark as its number. A link to a subscriber has the mark, a
+    link to a trainer the session's id as its number. Otherwise both are 0.
     ``back_until`` belongs to a page that another page led to.
     """
 

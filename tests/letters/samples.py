@@ -353,17 +353,19 @@ def _news() -> list[Sample]:
         Sample("adresse-a-confirmer", LetterType.CONFIRM_ADDRESS, given, named=False),
         Sample("adresse-indiquee", LetterType.ADDRESS_GIVEN, kept),
         Sample(
-            "adresse-corrigee", LetterType.ADDRESS_CORRECTED, kept | {"by": "support", "may_confirm": True}
+            "adresse-corrigee",
+            LetterType.ADDRESS_CORRECTED,
+            kept | {"by": "support", "new_address": "zoe@nouvelle.example"},
         ),
         Sample(
             "adresse-corrigee-de-nouveau",
             LetterType.ADDRESS_CORRECTED,
-            kept | {"by": "agent", "may_confirm": False},
+            kept | {"by": "agent"},
         ),
         Sample(
             "adresse-corrigee-sans-attente",
             LetterType.ADDRESS_CORRECTED,
-            {"reference": str(_ID), "by": "portal", "may_confirm": False},
+            {"reference": str(_ID), "by": "portal"},
         ),
         Sample(
             "trop-peu-de-participants",

@@ -208,10 +208,14 @@ async def links_of(database: Database, links: Links, sessions: dict[str, UUID]) 
     """What letters lead to."""
     until = clock.now() + timedelta(days=30)
 
-    async def link(purpose: Purpose, agent: Agent, situation: str) -> str:
+    async def enrolment_of(agent: Agent, situation: str) -> UUID:
         query = text("SELECT enrolment_id FROM enrolment WHERE agent_id = :agent AND session_id = :session")
-        found = await tx.scalar(query, {"agent": agent.agent_id, "session": sessions[situation]})
-        return links.to_agent(purpose, found, links.mark(agent.email), until=until)
+        found: UUID = await tx.scalar(query, {"agent": agent.agent_id, "session": sessions[situation]})
+        return found
+
+    async def link(purpose: Purpose, agent: Agent, situation: str) -> str:
+        enrolment_id = await enrolment_of(agent, situation)
+        return links.to_agent(purpose, enrolment_id, links.mark(agent.email), until=until)
 
     async with database.quiet_transaction() as tx:
         return {
@@ -219,7 +223,12 @@ async def links_of(database: Database, links: Links, sessions: dict[str, UUID]) 
             "enrolments at the new address": await link(Purpose.ENROLMENTS, AT_NEW_ADDRESS, "held"),
             "enrolments": await link(Purpose.ENROLMENTS, WHO_IS_OFFERED_A_SEAT, "held"),
             "roster": links.to_trainer(TRAINER, sessions["full"], until),
-            "correction": await link(Purpose.CONFIRM_CORRECTION, WHO_IS_OFFERED_A_SEAT, "held"),
+            "correction": links.confirm_correction(
+                await enrolment_of(WHO_IS_OFFERED_A_SEAT, "held"),
+                WHO_IS_OFFERED_A_SEAT.email,
+                AT_NEW_ADDRESS.email,
+                until,
+            ),
             "new address": links.confirm_address(str(NEW_ADDRESS), AT_NEW_ADDRESS.email, until),
         }
 

@@ -28,7 +28,7 @@ from services.enrolment.rules.policy import Policy
 from services.enrolment.service import links as by_link
 from services.enrolment.service import new_addresses
 from services.enrolment.service.failures import RefusedByRules
-from services.enrolment.service.links import AgentLink
+from services.enrolment.service.links import AgentLink, CorrectionLink
 from services.enrolment.service.new_addresses import AddressLink
 from shared import clock, qr_codes
 from shared.database import Database
@@ -311,7 +311,8 @@ class _Pages:
 
     async def confirm_correction(self, request: Request) -> Response:
         opened = await self._read(request, Purpose.CONFIRM_CORRECTION, LinkNotice.NOTHING_TO_CONFIRM)
-        link = self._link(opened)
+        written_to, is_about = (partial(self._is_mark_of, mark) for mark in (opened.mark, opened.number))
+        link = CorrectionLink(opened.subject, written_to, is_about)
         if request.method == "POST" and (await read_form(request, most=10)).typed("confirmer") == "oui":
             async with self.database.transaction() as tx:
                 state = await by_link.confirm_correction(tx, link, clock.now())

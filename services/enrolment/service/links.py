@@ -21,7 +21,7 @@ from services.enrolment.rules.questions import asked_of
 from services.enrolment.rules.requests import OfferAnswer, Request, Swap, Withdrawal
 from services.enrolment.rules.states import State
 from services.enrolment.service import certificates, requests
-from services.enrolment.service.corrections import CORRECTED_LATELY
+from services.enrolment.service.corrections import CORRECTED_LATELY, lock_sessions_of
 from services.enrolment.service.failures import RefusedByRules
 from services.enrolment.store import address_holds, changes, corrections, enrolments, sessions
 from shared.database import Transaction
@@ -49,6 +49,17 @@ class AgentLink(NamedTuple):
         return LinkState.OPEN if self.written_to(agent.email) else LinkState.ADDRESS_CHANGED
 
 
+class CorrectionLink(NamedTuple):
+    """``is_about`` tells whether the correction put an address.
+
+    A link about an earlier correction confirms nothing of a later one.
+    """
+
+    enrolment_id: UUID
+    written_to: Callable[[str], bool]
+    is_about: Callable[[str], bool]
+
+
 async def opens_to_change(tx: Transaction, link: AgentLink, agent: Agent | None, now: datetime) -> LinkState:
     """Return also whether the letter's address is too new to change anything (ADR 0069)."""
     state = link.opens(agent)
@@ -58,28 +69,32 @@ async def opens_to_change(tx: Transaction, link: AgentLink, agent: Agent | None,
     return LinkState.ADDRESS_TOO_NEW if is_too_new(agent.email, held) else LinkState.OPEN
 
 
-async def correction(tx: Transaction, link: AgentLink, now: datetime) -> LinkState:
-    """Return whether the former address that the letter went to may still confirm a correction."""
-    return (await _correction(tx, link, now))[0]
+async def correction(tx: Transaction, link: CorrectionLink, now: datetime) -> LinkState:
+    """Return whether the former address that the letter went to may still confirm its correction."""
+    agent = await enrolments.agent_of(tx, link.enrolment_id)
+    if agent is None:
+        return LinkState.UNKNOWN
+    confirming = await _confirming(tx, link, agent, now)
+    return LinkState.OPEN if confirming else LinkState.NOTHING_TO_CONFIRM
 
 
-async def confirm_correction(tx: Transaction, link: AgentLink, now: datetime) -> LinkState:
-    state, agent, confirming = await _correction(tx, link, now)
-    if agent is None or state is not LinkState.OPEN:
-        return state
-    await address_holds.end(tx, agent.key, confirming)
+async def confirm_correction(tx: Transaction, link: CorrectionLink, now: datetime) -> LinkState:
+    known = await enrolments.agent_of(tx, link.enrolment_id)
+    if known is None:
+        return LinkState.UNKNOWN
+    await lock_sessions_of(tx, known.key)
+    agent = await enrolments.agent_of(tx, link.enrolment_id)  # a correction may have come before the lock
+    confirming = [] if agent is None else await _confirming(tx, link, agent, now)
+    if not confirming:
+        return LinkState.NOTHING_TO_CONFIRM
+    await address_holds.end(tx, known.key, confirming)
     return LinkState.CORRECTION_CONFIRMED
 
 
-async def _correction(
-    tx: Transaction, link: AgentLink, now: datetime
-) -> tuple[LinkState, Agent | None, list[str]]:
-    agent = await enrolments.agent_of(tx, link.enrolment_id)
-    if agent is None:
-        return LinkState.UNKNOWN, None, []
-    held = await address_holds.held(tx, agent.key, now)
-    confirming = [address for address in held if link.written_to(address)]
-    return LinkState.OPEN if confirming else LinkState.NOTHING_TO_CONFIRM, agent, confirming
+async def _confirming(tx: Transaction, link: CorrectionLink, agent: Agent, now: datetime) -> list[str]:
+    if not link.is_about(agent.email):
+        return []
+    return [address for address in await address_holds.held(tx, agent.key, now) if link.written_to(address)]
 
 
 async def _keep_who_corrected(

@@ -50,11 +50,14 @@ class LetterLinks:
                 until = datetime.fromisoformat(str(mail.details["until"]))
                 return self._links.confirm_address(str(mail.details["request"]), mail.address, until)
             case letters.Link.CONFIRM_CORRECTION:
-                if not mail.details.get("may_confirm"):
+                if "new_address" not in mail.details:
                     return None
-                until = datetime.fromisoformat(str(mail.details["until"]))
-                enrolment_id, mark = UUID(str(mail.details["reference"])), self._links.mark(mail.address)
-                return self._links.to_agent(Purpose.CONFIRM_CORRECTION, enrolment_id, mark, until=until)
+                return self._links.confirm_correction(
+                    UUID(str(mail.details["reference"])),
+                    mail.address,
+                    str(mail.details["new_address"]),
+                    datetime.fromisoformat(str(mail.details["until"])),
+                )
 
     def answer(
         self, mail: letters.Mail, context: letters.LetterContext, session: letters.NumberedSession

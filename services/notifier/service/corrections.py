@@ -57,12 +57,13 @@ async def apply(tx: Transaction, event_id: UUID, corrected: AgentDetailsCorrecte
     for number, (address, addressee) in enumerate(readers):
         # Mails to a suppressed address come back unread.
         if await bounces.suppressed_since(tx, address) is None:
-            details: dict[str, str | bool | None] = {
+            details: dict[str, str | None] = {
                 "reference": str(addressee.enrolment_id),
                 "by": corrected.corrected_by,
-                "may_confirm": address.lower() in corrected.may_confirm,
                 "cause_id": str(event_id),
             }
+            if address.lower() in corrected.may_confirm:
+                details["new_address"] = corrected.email
             if corrected.held_until is not None:
                 details["until"] = corrected.held_until.isoformat()
             await queue.add_letter(

@@ -1,5 +1,6 @@
 """A corrected address proves nothing for a day: the former mailbox may object (ADR 0069)."""
 
+import asyncio
 import json
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
@@ -12,6 +13,8 @@ import pytest
 from services.enrolment.handlers import router
 from services.enrolment.personal_data import ADDRESS_HOLDS
 from services.enrolment.rules.policy import Policy
+from services.enrolment.service.corrections import correct_by_agent, lock_sessions_of
+from services.enrolment.store import sessions
 from shared import clock
 from shared.database import Database
 from shared.events.catalogue import SessionState
@@ -27,6 +30,7 @@ from tests.integration.enrolment.test_my_enrolments import CONFIRM, correct
 from tests.integration.enrolment.visiting import KEY, PUBLIC, letter, links, onward, page, path
 from tests.support.builders import an_agent
 from tests.support.consuming import received, take
+from tests.support.locks import locks_awaited
 
 OLD, NEW, NEWEST = "zoe@ancienne.fr", "zoe@nouvelle.fr", "zoe@derniere.fr"
 AGENT = an_agent(email=OLD, issuer="iel")
@@ -69,8 +73,14 @@ async def is_too_new(front: Front, ask: Ask, session: SessionState, email: str) 
     return answer.status_code == 403
 
 
-async def confirm(front: Front, ask: Ask, session: SessionState, email: str) -> int:
-    answer = await ask("POST", await link_to(front, session, email, Purpose.CONFIRM_CORRECTION), data=CONFIRM)
+async def notice(front: Front, session: SessionState, former: str, new: str) -> str:
+    """The link that confirms a correction, in the letter to a former address."""
+    enrolment_id, mark = (await front.of(session, AGENT)).enrolment_id, links().mark
+    return path(Purpose.CONFIRM_CORRECTION, enrolment_id, mark(former), mark(new))
+
+
+async def confirm(front: Front, ask: Ask, session: SessionState, former: str, new: str) -> int:
+    answer = await ask("POST", await notice(front, session, former, new), data=CONFIRM)
     return answer.status_code
 
 
@@ -126,7 +136,7 @@ async def test_whoever_corrects_an_address_cannot_act_from_the_new_one_before_th
     assert await front.states(offered, AGENT) == ["offered"]
     assert await rows("SELECT count(*) FROM outbox WHERE type = :type", type=NewAddressGiven.TYPE) == given
 
-    confirming = await link_to(front, session, OLD, Purpose.CONFIRM_CORRECTION)
+    confirming = await notice(front, session, OLD, NEW)
     page(await ask("GET", confirming), 200, "Avez-vous changé d’adresse ?")
     assert await is_too_new(front, ask, session, NEW), "who opens a link changes nothing"
     page(await ask("POST", confirming, data=CONFIRM), 200, "Le changement d’adresse est confirmé")
@@ -141,9 +151,8 @@ async def test_the_new_address_cannot_confirm_itself_nor_can_a_stranger(
 ) -> None:
     session = await front.open(AGENT, stranger := an_agent(email="autre@exemple.fr", issuer="iel"))
     await hear(corrected(NEW))
-    assert await confirm(front, ask, session, NEW) == 410
-    of_stranger = await letter(front, Purpose.CONFIRM_CORRECTION, session, stranger)
-    assert (await ask("POST", of_stranger, data=CONFIRM)).status_code == 410
+    for email in (NEW, stranger.email):
+        assert await confirm(front, ask, session, email, NEW) == 410
     other = await link_to(front, session, OLD, Purpose.ENROLMENTS)
     forged = other.replace(Purpose.ENROLMENTS.value, Purpose.CONFIRM_CORRECTION.value)
     assert (await ask("POST", forged, data=CONFIRM)).status_code == 404
@@ -168,7 +177,7 @@ async def test_after_a_day_the_new_address_acts_and_the_former_one_has_nothing_t
 
     await hear(corrected(NEWEST))
     await rows("UPDATE address_hold SET until = now() RETURNING 1")
-    assert await confirm(front, ask, session, NEW) == 410
+    assert await confirm(front, ask, session, NEW, NEWEST) == 410
     assert not await is_too_new(front, ask, session, NEWEST)
 
 
@@ -181,10 +190,50 @@ async def test_of_several_corrections_in_a_day_only_the_address_before_all_of_th
     session = await front.open(AGENT)
     for email in (NEW, NEWEST, NEW):  # a way back to an address that is itself too new proves nothing
         await hear(corrected(email))
-    assert await confirm(front, ask, session, NEWEST) == 410
+    assert await confirm(front, ask, session, NEWEST, NEW) == 410
     assert await is_too_new(front, ask, session, NEW)
-    assert await confirm(front, ask, session, OLD) == 200
+    assert await confirm(front, ask, session, OLD, NEW) == 200
     assert not await is_too_new(front, ask, session, NEW)
+
+
+async def test_a_link_about_an_earlier_correction_confirms_nothing_of_a_later_one(
+    front: Front, ask: Ask, hear: Hear
+) -> None:
+    session = await front.open(AGENT)
+    await hear(corrected(NEW))
+    earlier = await notice(front, session, OLD, NEW)
+    await hear(corrected(NEWEST))
+    for method in ("GET", "POST"):
+        page(await ask(method, earlier, data=CONFIRM), 410, "Il n’y a plus rien à confirmer")
+    assert await is_too_new(front, ask, session, NEWEST)
+    assert await confirm(front, ask, session, OLD, NEWEST) == 200
+    assert not await is_too_new(front, ask, session, NEWEST)
+
+
+async def test_of_two_confirmations_at_once_one_has_nothing_left_to_confirm(
+    front: Front, ask: Ask, hear: Hear, database: Database
+) -> None:
+    session = await front.open(AGENT)
+    await hear(corrected(NEW))
+    async with asyncio.TaskGroup() as tasks, database.transaction() as tx:
+        await sessions.lock(tx, [session.session_id])
+        both = [tasks.create_task(confirm(front, ask, session, OLD, NEW)) for _ in range(2)]
+        await locks_awaited(database, 2)
+    assert sorted(task.result() for task in both) == [200, 410]
+
+
+async def test_a_confirmation_that_waits_for_a_correction_confirms_nothing_of_it(
+    front: Front, ask: Ask, hear: Hear, database: Database
+) -> None:
+    session = await front.open(AGENT)
+    await hear(corrected(NEW))
+    async with asyncio.TaskGroup() as tasks, database.transaction() as tx:
+        await lock_sessions_of(tx, AGENT.key)
+        await correct_by_agent(tx, AGENT.key, {"email": NEWEST}, clock.now())
+        confirming = tasks.create_task(confirm(front, ask, session, OLD, NEW))
+        await locks_awaited(database)
+    assert confirming.result() == 410
+    assert await is_too_new(front, ask, session, NEWEST)
 
 
 async def test_a_correction_says_until_when_it_is_held_and_which_addresses_may_confirm_it(
@@ -240,9 +289,9 @@ async def test_of_two_former_addresses_both_confirm(front: Front, ask: Ask, hear
     session = await front.open(AGENT)
     await front.open(at_address(NEW))
     await hear(corrected(NEWEST))
-    assert await confirm(front, ask, session, NEW) == 200
+    assert await confirm(front, ask, session, NEW, NEWEST) == 200
     assert await is_too_new(front, ask, session, NEWEST)
-    assert await confirm(front, ask, session, OLD) == 200
+    assert await confirm(front, ask, session, OLD, NEWEST) == 200
     assert not await is_too_new(front, ask, session, NEWEST)
 
 

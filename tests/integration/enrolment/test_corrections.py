@@ -18,7 +18,7 @@ from services.enrolment.rules.policy import Policy
 from services.enrolment.rules.requests import GroupRequest, Request, SeatRequest, Swap
 from services.enrolment.service import corrections, links, requests
 from services.enrolment.service.explain import explain
-from services.enrolment.service.links import AgentLink
+from services.enrolment.service.links import AgentLink, CorrectionLink
 from shared import clock
 from shared.database import Database
 from shared.events.catalogue import SessionState
@@ -264,10 +264,11 @@ async def act_by_link(database: Database, front: Front, session: SessionState, a
     """The former address has confirmed the correction."""
     enrolment, now = await front.of(session, AGENT), clock.now()
     link = AgentLink(enrolment.enrolment_id, lambda _address: True)
+    notice = CorrectionLink(enrolment.enrolment_id, lambda _address: True, lambda _address: True)
     there = await front.open(offer_id=session.offer_id)
     state: LinkState
     async with database.transaction() as tx:
-        await links.confirm_correction(tx, link, now)
+        await links.confirm_correction(tx, notice, now)
         match act:
             case "withdraw":
                 state, _ = await links.withdraw(tx, link, Policy(), now)

@@ -62,7 +62,11 @@ def end_and_ids(link: Link, template: LetterType) -> tuple[datetime, tuple[str, 
             return until, (DETAILS[template]["request"], agent[1])
         case Link.CONFIRM_CORRECTION:
             until = datetime.fromisoformat(DETAILS[template]["until"])
-            return until, (DETAILS[template]["reference"], agent[1], "0")
+            return until, (
+                DETAILS[template]["reference"],
+                agent[1],
+                str(LINKS.mark(DETAILS[template]["new_address"])),
+            )
         case Link.ROSTER:  # it outlives a session that moves
             return SESSION.ends_at + timedelta(days=365), (str(TRAINER), "0", str(SESSION.session_id.int))
 
