@@ -112,18 +112,15 @@ def _python(folder: Path) -> Path:
     environment = LOCAL / "released" / digest[:16]
     python, ready = environment / "bin" / "python", environment / ".ready"
     if not ready.exists():
-        venv.create(environment, with_pip=True, clear=True)
-        install = (
-            python,
-            "-m",
-            "pip",
-            "install",
-            "--quiet",
-            "--disable-pip-version-check",
-            "--require-hashes",
+        venv.create(environment, clear=True)
+        subprocess.run(
+            [
+                *(sys.executable, "-m", "pip", "--python", python, "install", "--quiet", "--no-compile"),
+                *("--disable-pip-version-check", "--require-hashes"),
+                *(word for lock in locks for word in ("-r", folder / lock)),
+            ],
+            check=True,
         )
-        for lock in locks:
-            subprocess.run([*install, "-r", folder / lock], check=True)
         ready.touch()
     return python
 
