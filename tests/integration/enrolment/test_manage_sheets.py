@@ -24,7 +24,7 @@ from shared.rates import Rate
 from shared.web import sheet_queue, workbooks
 from shared.web.logins.keeping import KeptLogins
 from tests.conftest import Ask
-from tests.integration.enrolment.conftest import Front
+from tests.integration.enrolment.conftest import Front, SelectRows
 from tests.integration.enrolment.manage import OrganiserClient, from_now, hidden, page_of, text_of
 from tests.integration.enrolment.organising import BRETAGNE, CSV, of
 from tests.support.builders import a_question, an_agent
@@ -102,14 +102,16 @@ async def test_attendance_is_exported_filled_in_tried_and_recorded_once(
 
 
 async def test_a_file_about_more_people_needs_a_stronger_log_in(
-    front: Front, organiser: OrganiserClient, monkeypatch: pytest.MonkeyPatch
+    front: Front, organiser: OrganiserClient, rows: SelectRows, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """A file that was not given out leaves no line of a read."""
     session, *_ = await session_of(front)
     monkeypatch.setattr(KeptLogins, "is_enough_for", lambda *args: args[-1] is not Permission.EXPORT_MANY)
     for many, status in ((2, 200), (1, 403)):
         monkeypatch.setattr("services.enrolment.pages.manage.frame.MANY", many)
         for file in ("/fichiers/participants.csv", "/emargement.pdf"):
             assert (await organiser.get(page_of(session, file))).status_code == status, (many, file)
+    assert len(await rows("SELECT 1 FROM read_log")) == 2
 
 
 async def test_the_lines_of_people_with_a_seat_can_be_taken_and_what_is_wrong_is_said_by_line(

@@ -1,7 +1,7 @@
 """Until when a topic is read, of all its partitions: an erasure and the end of a deadline wait for each."""
 
 import asyncio
-from collections.abc import Collection, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
@@ -94,19 +94,27 @@ async def test_until_when_several_topics_are_read_is_known_once_each_was_reporte
         assert await progress.read_until(tx, topics) == hour_ago
 
 
-async def test_what_waits_in_our_outbox_is_not_read(
-    database: Database, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+async def waits(database: Database) -> Callable[[datetime], Awaitable[None]]:
+    """A function that puts an event of a moment into our outbox."""
+
+    async def waits(created_at: datetime) -> None:
+        async with database.transaction() as tx:
+            tx.add(
+                OutboxRow(
+                    bucket=0, topic=TOPIC, key="k", event_id=uuid4(), type="t", source="s", data="{}",
+                    created_at=created_at,
+                )
+            )  # fmt: skip
+
+    return waits
+
+
+@pytest.fixture
+def followed(database: Database, monkeypatch: pytest.MonkeyPatch) -> Callable[[], Awaitable[datetime]]:
+    """A function that returns until when the partition is read."""
     monkeypatch.setattr(Consumer, "kafka", OfOne())
     consumer = Consumer(router.subscriptions[TOPIC], database, ContextRepo())
-    hour_ago = clock.now() - timedelta(hours=1)
-    async with database.transaction() as tx:
-        tx.add(
-            OutboxRow(
-                bucket=0, topic=TOPIC, key="k", event_id=uuid4(), type="t", source="s", data="{}",
-                created_at=hour_ago,
-            )
-        )  # fmt: skip
 
     async def followed() -> datetime:
         stopping, seen = asyncio.Event(), []
@@ -119,7 +127,24 @@ async def test_what_waits_in_our_outbox_is_not_read(
         await progress.follow([consumer], database, on_read, stopping, every=0.001)
         return seen[-1][0]
 
+    return followed
+
+
+async def test_what_waits_in_our_outbox_is_not_read(
+    database: Database,
+    waits: Callable[[datetime], Awaitable[None]],
+    followed: Callable[[], Awaitable[datetime]],
+) -> None:
+    hour_ago = clock.now() - timedelta(hours=1)
+    await waits(hour_ago)
     assert await followed() == hour_ago
     async with database.transaction() as tx:
         await tx.execute(text("UPDATE outbox SET sent_at = now()"))
     assert await followed() > hour_ago
+
+
+async def test_a_database_whose_clock_is_ahead_of_ours_makes_nothing_read_early(
+    waits: Callable[[datetime], Awaitable[None]], followed: Callable[[], Awaitable[datetime]]
+) -> None:
+    await waits(clock.now() + timedelta(hours=1))
+    assert await followed() <= clock.now()

@@ -13,6 +13,8 @@ import pytest
 from sqlalchemy import text
 
 from shared import clock
+from shared.oidc.identities import Identity
+from shared.oidc.provider import Provider
 from shared.process import Process
 from shared.web.logins.staff_area import StaffArea
 from tests.conftest import SecurityLines
@@ -257,6 +259,35 @@ async def test_a_renewal_that_the_issuer_leaves_half_done_goes_on_with_the_new_t
     issuer.changes.clear()
     async with time_is(monkeypatch, opened_at + timedelta(minutes=4)):
         assert await is_in(browser, AREA), "the first refresh token is used up"
+
+
+@pytest.mark.parametrize("status", [401, 403])
+async def test_a_log_in_stays_while_the_issuer_refuses_us_and_not_the_person(
+    browser: Browser, issuer: OidcIssuer, monkeypatch: pytest.MonkeyPatch, status: int
+) -> None:
+    """For example because of a wrong client secret."""
+    await logged_in(browser, issuer, ORGANISER)
+    issuer.changes["/oauth2/token"] = lambda response: setattr(response, "status_code", status)
+    async with time_is(monkeypatch, clock.now() + timedelta(minutes=2)):
+        assert await is_in(browser, AREA)
+    assert issuer.requests.count("/oauth2/token") == 2
+
+
+async def test_a_log_in_that_ends_during_its_renewal_stays_ended(
+    process: Process, browser: Browser, issuer: OidcIssuer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await logged_in(browser, issuer, ORGANISER)
+    renew = Provider.renew
+
+    async def renewed(*known: Any) -> Identity:
+        identity = await renew(*known)
+        async with process.database.transaction() as tx:
+            await tx.execute(text("DELETE FROM login"))
+        return identity
+
+    monkeypatch.setattr(Provider, "renew", renewed)
+    async with time_is(monkeypatch, clock.now() + timedelta(minutes=2)):
+        assert not await is_in(browser, AREA)
 
 
 @pytest.mark.parametrize(

@@ -35,7 +35,7 @@ class CommittingClient:
         self.errors = list(errors)
         self.committed: list[Mapping[TopicPartition, int]] = []
         self.has_committed = asyncio.Event()
-        self.during_commit: Callable[[], Awaitable[None]] = AsyncMock()
+        self.during_commit: Callable[[], Awaitable[object]] = AsyncMock()
 
     def assignment(self) -> frozenset[TopicPartition]:
         return frozenset({OURS})
@@ -166,6 +166,18 @@ async def test_an_error_that_is_not_kafkas_ends_the_commits(monkeypatch: pytest.
     await commits.taken(records(0, 4))
     with pytest.raises(ValueError, match="unexpected"):
         await asyncio.wait_for(commits.run(), 10)
+
+
+async def test_the_commits_end_at_the_stop_although_kafka_is_silent(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(offsets, "DEADLINE_SECONDS", 0.01)
+    kafka = CommittingClient()
+    kafka.during_commit = asyncio.Event().wait
+    commits, consumer = commits_of(kafka)
+    await commits.taken(records(0, 4))
+    async with running(commits, consumer):
+        await asyncio.sleep(0)  # it waits for the next commit
+    assert kafka.committed == [{OURS: 5}], "the stop of the broker tries the last time"
+    await asyncio.wait_for(commits.commit(), 10)
 
 
 async def test_a_stop_commits_while_the_clients_are_open(monkeypatch: pytest.MonkeyPatch) -> None:
