@@ -14,7 +14,7 @@ from sqlalchemy.engine import URL
 from shared.database import async_url
 from shared.messaging.broker import KafkaSettings
 from shared.messaging.portals.registry import PortalSettings
-from shared.oidc.settings import LOOPBACK
+from shared.oidc.settings import LOOPBACK, OidcSettings
 from shared.published_secrets import is_published
 from shared.rates import Rate, Rates
 from shared.secret_files import FileSettings
@@ -45,7 +45,9 @@ def _names(text: str) -> frozenset[str]:
     return frozenset(name for part in text.split(",") if (name := part.strip()))
 
 
-class ServiceSettings(FileSettings, KafkaSettings, PortalSettings, SecuritySettings, TracingSettings):
+class ServiceSettings(
+    FileSettings, KafkaSettings, OidcSettings, PortalSettings, SecuritySettings, TracingSettings
+):
     http_host: str = Field(default="127.0.0.1", description="Address to listen on; 0.0.0.0 in a container.")
     forwarded_allow_ips: str = Field(
         default="127.0.0.1", description="Proxies whose X-Forwarded-For is believed: addresses, networks."

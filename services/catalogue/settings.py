@@ -1,15 +1,12 @@
 from pydantic import Field, field_validator
 
 from shared.events.vocabulary import Email
-from shared.oidc.settings import OidcSettings
 from shared.retention_settings import EnrolmentRetention, NotifierRetention, ReadLogRetention
 from shared.settings import ServiceSettings
 from shared.web.links import LinkSettings
 
 
-class Settings(
-    ServiceSettings, LinkSettings, OidcSettings, ReadLogRetention, EnrolmentRetention, NotifierRetention
-):
+class Settings(ServiceSettings, LinkSettings, ReadLogRetention, EnrolmentRetention, NotifierRetention):
     catalogue_database_url: str = Field(description="postgresql://user:password@host:port/name")
     catalogue_port: int = Field(default=8001, description="The port that the catalogue listens on.")
     catalogue_operations_port: int | None = Field(

@@ -3,13 +3,12 @@ from datetime import timedelta
 from pydantic import Field
 
 from services.enrolment.rules.policy import Policy
-from shared.oidc.settings import OidcSettings
 from shared.retention_settings import EnrolmentRetention, ReadLogRetention
 from shared.settings import ServiceSettings
 from shared.web.links import LinkSettings
 
 
-class Settings(ServiceSettings, LinkSettings, OidcSettings, ReadLogRetention, EnrolmentRetention):
+class Settings(ServiceSettings, LinkSettings, ReadLogRetention, EnrolmentRetention):
     enrolment_database_url: str = Field(description="postgresql://user:password@host:port/name")
     enrolment_port: int = Field(default=8002, description="The port that enrolment listens on.")
     enrolment_operations_port: int | None = Field(

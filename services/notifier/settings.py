@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validat
 
 from services.notifier.return_path import LONGEST_RETURN, ReturnPath
 from shared.events.vocabulary import Email, Slug
-from shared.oidc.settings import LOOPBACK, OidcSettings
+from shared.oidc.settings import LOOPBACK
 from shared.retention_settings import NotifierRetention, ReadLogRetention
 from shared.settings import ServiceSettings
 from shared.web.links import LinkSettings
@@ -54,7 +54,7 @@ class DelegationContacts(BaseModel):
     digest: tuple[Email, ...] = Field(default=(), max_length=20)
 
 
-class Settings(ServiceSettings, LinkSettings, OidcSettings, ReadLogRetention, NotifierRetention):
+class Settings(ServiceSettings, LinkSettings, ReadLogRetention, NotifierRetention):
     notifier_database_url: str = Field(description="postgresql://user:password@host:port/name")
     notifier_port: int = Field(default=8003, description="The port that the notifier listens on.")
     notifier_operations_port: int | None = Field(

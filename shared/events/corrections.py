@@ -1,12 +1,16 @@
 """Corrections of agents' names and addresses."""
 
 from collections.abc import Iterable, Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from shared.events.enrolment import AgentDetailsCorrected
 from shared.events.portal import AgentCorrected, SubscriptionChanged
 from shared.events.vocabulary import Agent, AgentKey
+
+RECENT_CORRECTION = timedelta(days=30)
+"""For so long after a correction, an act by link may be another person's who has the new address, and a mail
+that comes back may have been sent to the former one [choice]."""
 
 
 class Correction(NamedTuple):

@@ -42,17 +42,18 @@ from shared.oidc.settings import Claims, Grant, OidcSettings, RoleRule, SecondFa
 from shared.permissions import Role
 
 FRESH = timedelta(hours=1)
-SPARED = timedelta(seconds=5)
+RETRY_AFTER = timedelta(seconds=5)
 """After a failure, the issuer is not asked again for this long, so that no caller waits for it."""
 SECONDS = 5.0
 MAX_BYTES = 256 * 1024
 """Of a response of the issuer. It is asked to compress none, since few bytes can become many."""
-NEWEST = timedelta(minutes=10)
-"""Who must prove who they are again has done so at the issuer less than this ago.
+MAX_PROOF_AGE = timedelta(minutes=10)
+"""Before a grave act, the person must have logged in at the issuer less than this ago.
 
 It is less than ``RECENT`` of :mod:`shared.permissions`, so that time is left for the act.
 """
-_LOGOUT_TYPE = "logout+jwt"
+_LOGOUT_TYPES = None, "JWT", "logout+jwt"
+"""Many issuers do not type logout tokens, or only as a JWT. The claim ``events`` tells a logout token."""
 _LOG_OUT = "http://schemas.openid.net/event/backchannel-logout"
 _LONGEST_LOG_OUT_SECONDS = 24 * 3600
 LEEWAY_SECONDS = 60
@@ -131,7 +132,7 @@ class Provider:
         self._second_factor = settings.second_factor
         self._tls: ssl.SSLContext | None = None
         self._published: Published | None = None
-        self._spared_until = datetime.min.replace(tzinfo=UTC)
+        self._retry_at = datetime.min.replace(tzinfo=UTC)
         self._asking = asyncio.Lock()
 
     # ------------------------------------------------------------------------------------------ the way there
@@ -148,7 +149,7 @@ class Provider:
     ) -> str:
         """With ``as_somebody_else`` the issuer asks for a log-in, even if it knows the person.
 
-        With ``recent`` it asks for one if the last is older than :data:`NEWEST`.
+        With ``recent`` it asks for one if the last is older than :data:`MAX_PROOF_AGE`.
 
         Raises :class:`ProviderAway`.
         """
@@ -165,7 +166,7 @@ class Provider:
             code_challenge=create_s256_code_challenge(attempt.verifier),
             code_challenge_method="S256",
             prompt="login" if as_somebody_else else None,
-            max_age=int(NEWEST.total_seconds()) if recent else None,
+            max_age=int(MAX_PROOF_AGE.total_seconds()) if recent else None,
             **strength,
         )
         return address
@@ -279,14 +280,14 @@ class Provider:
             raise LogInRejected("the ID token has no subject")
         return dict(claims)
 
-    async def ended(self, logout_token: str) -> EndedAtIssuer:
+    async def read_logout_token(self, logout_token: str) -> EndedAtIssuer:
         """Return what the issuer ended (OpenID Connect Back-Channel Logout 1.0, section 2.6).
 
         Raises :class:`LogInRejected` for a token that must not be believed, :class:`ProviderAway`.
         """
         token = await self._verified(logout_token)
-        if token.header.get("typ") != _LOGOUT_TYPE:
-            raise LogInRejected("the token is not typed as a logout token")
+        if token.header.get("typ") not in _LOGOUT_TYPES:
+            raise LogInRejected("the token has another type than a logout token")
         claims = token.claims
         registry = JWTClaimsRegistry(
             now=lambda: int(clock.now().timestamp()),
@@ -399,15 +400,15 @@ class Provider:
         async with self._asking:
             now = clock.now()
             known = self._published
-            lasts = SPARED if renew else FRESH
+            lasts = RETRY_AFTER if renew else FRESH
             if known is not None and now < known.read_at + lasts:
                 return known
-            if now >= self._spared_until:
+            if now >= self._retry_at:
                 try:
                     self._published = await self._fetch(now)
                     return self._published
                 except ProviderAway:
-                    self._spared_until = now + SPARED
+                    self._retry_at = now + RETRY_AFTER
             if known is None:
                 raise ProviderAway("the issuer does not answer")
             return known
@@ -467,8 +468,8 @@ def _asking_for(second_factor: SecondFactor, metadata: Metadata) -> dict[str, st
 
 def _moment(auth_time: object) -> datetime | None:
     """A clock of the issuer that is fast must not prolong what it says."""
-    if not isinstance(auth_time, int) or isinstance(auth_time, bool) or auth_time < 0:
-        return None
+    if not isinstance(auth_time, int | float) or isinstance(auth_time, bool) or not auth_time >= 0:
+        return None  # "not" and ">=", because NaN is not less than 0
     now = clock.now()
     return datetime.fromtimestamp(auth_time, UTC) if auth_time < now.timestamp() else now
 

@@ -116,7 +116,7 @@ class OidcSettings(BaseSettings):
         return SecondFactor(self.oidc_acr_values.split(), self.oidc_amr_values.split())
 
     @property
-    def weakness(self) -> str | None:
+    def login_weakness(self) -> str | None:
         """Return what makes log-ins weaker than they could be, for the log."""
         if self.oidc_issuer is None:
             return "People log in by token, which is one factor: OIDC_ISSUER is not set."

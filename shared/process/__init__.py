@@ -126,7 +126,7 @@ class Process:
             )
 
     def _say_how_log_ins_are_weak(self) -> None:
-        weakness: str | None = getattr(self.settings, "weakness", None)  # OidcSettings has it
+        weakness = self.settings.login_weakness
         if weakness is not None and not self.settings.parcours_trial:
             log.warning("%s", weakness)
 

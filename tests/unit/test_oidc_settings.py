@@ -102,5 +102,5 @@ def test_an_issuer_that_could_not_be_used_is_refused_at_the_start(changes: dict[
 def test_settings_that_ask_for_no_second_factor_are_warned_of(
     changes: dict[str, Any], warning: str | None
 ) -> None:
-    weakness = OidcSettings.model_validate(WHOLE | changes).weakness
+    weakness = OidcSettings.model_validate(WHOLE | changes).login_weakness
     assert (weakness is None) if warning is None else (weakness is not None and warning in weakness)

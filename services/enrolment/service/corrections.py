@@ -5,7 +5,7 @@ A request that was received before a correction and is decided later uses the co
 """
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from types import MappingProxyType
 from uuid import UUID, uuid4
 
@@ -20,17 +20,13 @@ from services.enrolment.store.corrections import THE_AGENT, CorrectionRequest
 from services.enrolment.store.outbox import OUTBOX
 from shared.database import Transaction
 from shared.events.cloudevents import Received
-from shared.events.corrections import changes
+from shared.events.corrections import RECENT_CORRECTION, changes
 from shared.events.enrolment import MAX_CONFIRMING, AgentDetailsCorrected
 from shared.events.portal import AgentCorrected
 from shared.events.vocabulary import AgentKey, Event
 from shared.messaging.erasure import agent_of
 from shared.messaging.outbox import OutboxEvent
 from shared.web.links import CONFIRM_CORRECTION_FOR
-
-CORRECTED_LATELY = timedelta(days=30)
-"""For so long after a correction of the address, acts by link are stored with the role or name of who made
-it, and a mail that comes back may have been sent to the address before [choice]."""
 
 _NOTHING: Mapping[str, str] = MappingProxyType({})
 
@@ -120,7 +116,7 @@ async def _correct(
     newer = (await corrections.newer_than(tx, {agent: requested.at})).since(agent, requested.at)
     described = await corrections.described_since(tx, agent, requested.at)
     still_right = {name: described.get(name, value) for name, value in after.items() if name not in newer}
-    is_unreachable = await address_holds.is_unreachable(tx, agent, since=now - CORRECTED_LATELY)
+    is_unreachable = await address_holds.is_unreachable(tx, agent, since=now - RECENT_CORRECTION)
     before = await corrections.apply(tx, agent, still_right) if still_right else []
     await corrections.keep(tx, agent, requested, before=before, after=after)
     if not before:

@@ -21,11 +21,12 @@ from services.enrolment.rules.questions import asked_of
 from services.enrolment.rules.requests import OfferAnswer, Request, Swap, Withdrawal
 from services.enrolment.rules.states import State
 from services.enrolment.service import certificates, requests
-from services.enrolment.service.corrections import CORRECTED_LATELY, lock_sessions_of
+from services.enrolment.service.corrections import lock_sessions_of
 from services.enrolment.service.failures import RefusedByRules
 from services.enrolment.store import address_holds, changes, corrections, enrolments, sessions
 from shared.database import Transaction
 from shared.events.catalogue import Question, SessionState
+from shared.events.corrections import RECENT_CORRECTION
 from shared.events.portal import QuestionAnswers
 from shared.events.reasons import Reason
 from shared.events.vocabulary import Agent
@@ -102,7 +103,7 @@ async def _keep_who_corrected(
 ) -> None:
     """Whoever corrected the address lately may have the link: store who, and the address, beside the act."""
     agent = found.enrolment.agent
-    corrected = await corrections.last_of_address(tx, agent.key, now - CORRECTED_LATELY)
+    corrected = await corrections.last_of_address(tx, agent.key, now - RECENT_CORRECTION)
     if corrected is not None:
         details = {"link_sent_to": agent.email, **corrected}
         await changes.add_details(tx, request.key, found.enrolment.enrolment_id, now, details)

@@ -12,12 +12,11 @@ from services.notifier.tables import EnrolmentRow, MailAuditRow, MailRow, Timeli
 from shared import read_log
 from shared.database import Transaction
 from shared.events.cloudevents import Received
+from shared.events.corrections import RECENT_CORRECTION
 from shared.events.vocabulary import AgentKey, Event
 from shared.read_log import Reading, ReadKind, ReadLogRow
 
 LONGEST_STORY = 300
-CORRECTED_LATELY = timedelta(days=30)
-"""For so long after a correction, what a link asked for is not told as the person's own word [choice]."""
 
 
 async def process(tx: Transaction, received: Sequence[Received[Event]]) -> None:
@@ -90,4 +89,4 @@ async def story(tx: Transaction, agent: AgentKey, reading: Reading) -> Story:
 
 
 def _is_after(moment: datetime, corrected_at: Sequence[datetime]) -> bool:
-    return any(timedelta(0) <= moment - corrected < CORRECTED_LATELY for corrected in corrected_at)
+    return any(timedelta(0) <= moment - corrected < RECENT_CORRECTION for corrected in corrected_at)

@@ -142,7 +142,7 @@ class IssuerPages:
         """The issuer says that a log-in ended there (OpenID Connect Back-Channel Logout 1.0)."""
         form = await read_form(request, None)
         try:
-            ended = await self._provider.ended(form.get("logout_token", ""))
+            ended = await self._provider.read_logout_token(form.get("logout_token", ""))
         except ProviderAway as error:
             log.warning("A log-out of the issuer could not be checked: %s", error)
             return JSONResponse({"error": "temporarily_unavailable"}, 503, headers=PRIVATE)

@@ -88,7 +88,7 @@ class StaffVisit:
             return None
         return Reading(self.who.name, self.who.role, purpose, is_of_search=True)
 
-    def need(self, permission: Permission) -> None:
+    def require(self, permission: Permission) -> None:
         """Raise :class:`LogInTooWeak` unless the log-in is as strong as the permission asks."""
         if not self.is_enough_for(permission):
             raise LogInTooWeak(permission)
@@ -133,9 +133,11 @@ class Logins:
             Route(
                 area.log_in, self._rendering.guarded(self.log_in, Permission.LOG_IN), methods=["GET", "POST"]
             ),
-            Route(area.log_out, self.guarded(self.log_out, is_grave=False), methods=["POST"]),
-            Route(area.own_logins, self.guarded(self.own_logins, is_grave=False), methods=["GET", "POST"]),
-            Route(area.stay, self.guarded(self.stay, is_grave=False)),
+            Route(area.log_out, self.guarded(self.log_out, checks_strength=False), methods=["POST"]),
+            Route(
+                area.own_logins, self.guarded(self.own_logins, checks_strength=False), methods=["GET", "POST"]
+            ),
+            Route(area.stay, self.guarded(self.stay, checks_strength=False)),
         ]
         if self._provider is not None:
             pages = IssuerPages(
@@ -155,12 +157,12 @@ class Logins:
         permission: Permission | None = None,
         *,
         with_file: bool = False,
-        is_grave: bool = True,
+        checks_strength: bool = True,
     ) -> Endpoint:
         """Without a log-in, or with one that is too weak, lead the visitor to it.
 
-        A form of another site gets a 403. ``permission`` is by default that of the area. Unless ``is_grave``,
-        a log-in of any strength is enough.
+        A form of another site gets a 403. ``permission`` is by default that of the area. Without
+        ``checks_strength`` a log-in of any strength is enough.
         """
         needed = permission or self._area.permission
 
@@ -178,8 +180,8 @@ class Logins:
                     raise HTTPException(403)
             visit = self._visit(request, login, form)
             try:
-                if is_grave:
-                    visit.need(needed)
+                if checks_strength:
+                    visit.require(needed)
                 return await handler(visit)
             except LogInTooWeak as weak:
                 return self._ask_for_proof(visit, weak.permission)
@@ -249,7 +251,7 @@ class Logins:
 
     async def _end_own(self, visit: StaffVisit, which: str) -> Response:
         if which != visit.login.digest:
-            visit.need(Permission.END_LOG_INS)
+            visit.require(Permission.END_LOG_INS)
         if which == ALL:
             await self._kept.end_of_same_owner(visit.login)
         if which in (ALL, visit.login.digest):

@@ -2,11 +2,12 @@
 
 import asyncio
 import gzip
+import math
 import socket
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from urllib.parse import parse_qsl, urlsplit
 
 import flask
@@ -94,6 +95,22 @@ def replaced(**changes: object) -> Tamper:
                 claims[name] = value
 
     return tamper
+
+
+@pytest.mark.parametrize(
+    ("auth_time", "proved_at"),
+    [
+        (1_700_000_000, datetime.fromtimestamp(1_700_000_000, UTC)),
+        (1_700_000_000.5, datetime.fromtimestamp(1_700_000_000.5, UTC)),
+        (-1, None),
+        (math.nan, None),
+    ],
+)
+async def test_the_issuer_says_when_it_checked_the_person_also_with_a_fraction_of_a_second(
+    issuer: OidcIssuer, provider: Provider, auth_time: float, proved_at: datetime | None
+) -> None:
+    issuer.tampers = replaced(auth_time=auth_time)
+    assert (await identified(issuer, provider)).proved_at == proved_at
 
 
 def headed(**changes: str) -> Tamper:
@@ -226,7 +243,7 @@ async def test_what_the_issuer_publishes_is_asked_for_once_and_kept_while_it_is_
     assert await address_at(provider) == await address_at(provider)
     assert issuer.requests.count("/.well-known/openid-configuration") == 2
     issuer.failing = False
-    later += provider_module.SPARED
+    later += provider_module.RETRY_AFTER
     await address_at(provider)
     assert issuer.requests.count("/jwks") == 2
 
@@ -240,7 +257,7 @@ async def test_an_issuer_that_is_away_is_asked_again_after_seconds_and_holds_up_
             await address_at(provider)
     assert len(issuer.requests) == 1
     issuer.failing = False
-    later = clock.now() + provider_module.SPARED
+    later = clock.now() + provider_module.RETRY_AFTER
     monkeypatch.setattr(clock, "now", lambda: later)
     await address_at(provider)
 

@@ -344,7 +344,8 @@ async def test_the_issuer_ends_a_session_or_all_log_ins_of_a_person_at_once(
         ({}, [False, False, False]),
     ]
     for number, (claims, still_in) in enumerate(steps):
-        token = issuer.signed(logout_token(issuer, f"id {number}", **claims), typ=TYPE)
+        kind = "JWT" if number % 2 else TYPE  # many issuers do not type the token
+        token = issuer.signed(logout_token(issuer, f"id {number}", **claims), typ=kind)
         assert await send(sessions[0], token) == 200
         assert await are_in(sessions) == still_in, claims
     assert security_lines()[-1]["message"].startswith("log_out ok who=issuer where=/gestion/connexion/fin")
@@ -384,7 +385,7 @@ async def test_a_wrong_logout_token_ends_nothing(sessions: list[Browser], issuer
     tokens |= {
         "another key": issuer.signed(whole, issuer.foreign_key, typ=TYPE),
         "algorithm none": issuer.signed(whole, alg="none", typ=TYPE),
-        "another type": issuer.signed(whole, typ="JWT"),
+        "another type": issuer.signed(whole, typ="at+jwt"),
         "no token": "",
     }
     answered = {name: await send(sessions[0], token) for name, token in tokens.items()}

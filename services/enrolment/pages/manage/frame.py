@@ -186,7 +186,7 @@ MANY = 500
 def need_for_export(visit: StaffVisit, people: int) -> None:
     """Raise ``LogInTooWeak`` if the file is about many people and the log-in is not strong enough."""
     if people > MANY:
-        visit.need(Permission.EXPORT_MANY)
+        visit.require(Permission.EXPORT_MANY)
 
 
 def download(visit: StaffVisit, content: bytes, name: str, media_type: str) -> Response:
