@@ -28,13 +28,13 @@ from shared.messaging.portals.registry import PortalsFile
 from tests.conftest import SecurityLines
 from tests.integration.notifier.conftest import Notifier
 from tests.integration.notifier.events import a_session_replay, corrected
-from tests.integration.notifier.marked import ADDRESS, live_through_everything
 from tests.integration.notifier.subscribing import a_replay
 from tests.integration.notifier.test_messages import messaged
 from tests.support.builders import an_agent
 from tests.support.consuming import received, take
 from tests.support.guards import a_guard
 from tests.support.locks import locks_awaited
+from tests.support.marking import ADDRESS
 from tests.support.searching import MARK, columns_with
 from tests.unit.notifier.builders import SESSION_ID, a_decision
 
@@ -99,13 +99,13 @@ async def may_be_forgotten(notifier: Notifier) -> None:
     await enrolment_has_erased(notifier)
 
 
-async def test_nothing_is_left_of_an_agent(
-    notifier: Notifier, forget: Forget, security_lines: SecurityLines
+async def test_no_row_is_left_of_an_agent_and_the_erasure_is_answered(
+    seated: Notifier, forget: Forget, security_lines: SecurityLines
 ) -> None:
-    await live_through_everything(notifier)
-    await notifier.change("DELETE FROM mail WHERE issuer = ''")  # to no agent: an officer, a subscriber
-    await notifier.change("DELETE FROM subscription_request")
-    await notifier.change("DELETE FROM trainer")
+    """That no text is left is in `tests/integration/services/test_personal_data.py`."""
+    notifier = seated
+    await notifier.hear(FOLLOWS)
+    await notifier.suppress(ADDRESS)
     await may_be_forgotten(notifier)
     assert await notifier.query("SELECT 1 FROM suppression")
 
@@ -113,7 +113,6 @@ async def test_nothing_is_left_of_an_agent(
 
     [line] = security_lines()
     assert line["message"] == "erasure ok where=agents.erased times=1"
-    assert await columns_with(notifier.database, metadata) == set()
     for table in ("suppression", "bounce", "subscription", "subscriber", "mail_audit"):
         assert await notifier.query(f"SELECT 1 FROM {table}") == []
     assert await notifier.query("SELECT issuer, agent_id FROM erasure") == [(None, None)]
@@ -156,10 +155,11 @@ async def subscribe_by_address(notifier: Notifier) -> None:
 
 
 async def test_what_the_owner_of_a_claimed_address_confirmed_stays_and_ends_by_address(
-    notifier: Notifier, forget: Forget, erasing: Eraser
+    seated: Notifier, forget: Forget, erasing: Eraser
 ) -> None:
     """A portal only claims the address: its agents end, not what they never were."""
-    await live_through_everything(notifier)
+    notifier = seated
+    await notifier.hear(FOLLOWS)
     await subscribe_by_address(notifier)
     await notifier.hear(a_replay(session_id=uuid4()))
     await notifier.change("UPDATE mail SET called_for_at = now() - interval '1 minute'")
@@ -174,10 +174,9 @@ async def test_what_the_owner_of_a_claimed_address_confirmed_stays_and_ends_by_a
     assert await notifier.query(of_no_agent) == before
     followed = "SELECT agent_id, address, interest FROM subscriber JOIN subscription USING (subscriber_id)"
     assert await notifier.query(followed) == [(None, ADDRESS, "theme:enjeux-ia")]
-    assert len(await notifier.query("SELECT 1 FROM subscription_request")) == 3
+    assert len(await notifier.query("SELECT 1 FROM subscription_request")) == 2
 
-    for address in (ADDRESS, f"autre.{ADDRESS}"):
-        await erasing.forget(address, uuid4())
+    await erasing.forget(ADDRESS, uuid4())
     assert await columns_with(notifier.database, metadata) == set()
     assert await notifier.query("SELECT 1 FROM subscription") == []
 
