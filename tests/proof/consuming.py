@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from tests.proof.explorer import replaced
+
 PARTITION = (0, 1, 0, 1, 2)
 """The events of one key. A relay that was killed before its mark has published two of them again."""
 FAULTS = 2
@@ -24,7 +26,7 @@ class ConsumerState(NamedTuple):
 class ConsumingState(NamedTuple):
     """``assigned_to``: the consumer that the group gives the partition to. The other may not know yet."""
 
-    consumers: tuple[ConsumerState, ConsumerState] = (ConsumerState(), ConsumerState())
+    consumers: tuple[ConsumerState, ...] = (ConsumerState(), ConsumerState())
     assigned_to: int = 0
     committed: int = 0
     inbox: frozenset[int] = frozenset()
@@ -110,5 +112,4 @@ class ConsumingProtocol:
 
 
 def _with_consumer(state: ConsumingState, number: int, consumer: ConsumerState) -> ConsumingState:
-    first, second = state.consumers
-    return state._replace(consumers=(consumer, second) if number == 0 else (first, consumer))
+    return state._replace(consumers=replaced(state.consumers, number, consumer))

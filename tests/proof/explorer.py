@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
 S = TypeVar("S", bound=Hashable)
+Part = TypeVar("Part")
 
 
 class ProtocolModel(Protocol[S]):
@@ -51,6 +52,10 @@ def explore(model: ProtocolModel[S]) -> Explored:
                 before[after] = (step, state)
                 waiting.append(after)
     return Explored(len(before))
+
+
+def replaced(parts: tuple[Part, ...], place: int, part: Part) -> tuple[Part, ...]:
+    return (*parts[:place], part, *parts[place + 1 :])
 
 
 def _trace(before: dict[S, tuple[str, S] | None], state: S) -> tuple[str, ...]:

@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from tests.proof.explorer import replaced
+
 ANSWERS = 2
 """The answers that each relay numbers, one pass after the other."""
 FAULTS = 1
@@ -22,7 +24,7 @@ class RelayPass(NamedTuple):
 class FeedState(NamedTuple):
     """``drawn``: the last number that any transaction took; ``feed``: what the portal can read."""
 
-    relays: tuple[RelayPass, RelayPass] = (RelayPass(), RelayPass())
+    relays: tuple[RelayPass, ...] = (RelayPass(), RelayPass())
     locked: bool = False
     drawn: int = 0
     feed: frozenset[int] = frozenset()
@@ -78,5 +80,4 @@ class FeedProtocol:
 
 
 def _with_pass(state: FeedState, place: int, relay: RelayPass) -> FeedState:
-    first, second = state.relays
-    return state._replace(relays=(relay, second) if place == 0 else (first, relay))
+    return state._replace(relays=replaced(state.relays, place, relay))

@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from tests.proof.explorer import replaced
+
 KEYS = ("session B", "session A", "session A")
 """The key of each row of the outbox. Another writer's row may commit after a row with a higher id."""
 FAULTS = 2
@@ -25,7 +27,7 @@ class PublishingState(NamedTuple):
     """``on_their_way``: producer and row of each record that the broker has not taken yet, in order."""
 
     rows: tuple[str, ...] = ("uncommitted",) * len(KEYS)
-    relays: tuple[RelayState, RelayState] = (RelayState(producer=0), RelayState(producer=1))
+    relays: tuple[RelayState, ...] = (RelayState(producer=0), RelayState(producer=1))
     locked_by: int | None = None
     claimed_by: frozenset[int] = frozenset()
     fenced: frozenset[int] = frozenset()
@@ -78,12 +80,12 @@ class PublishingProtocol:
             case "claimed" if not self.reads_after_claim:
                 yield f"{name} claims the bucket", self._claimed(state, number, "read")
             case "claimed" if not holds_lock:
-                yield f"{name} finds its connection lost", _failed(state, number)
+                yield f"{name} finds its connection lost", self._failed(state, number)
             case "claimed":
                 read = relay._replace(step="read", batch=self._unsent(state))
                 yield f"{name} reads rows {read.batch}", _with_relay(state, number, read)
             case "read" if relay.others and self.fences and not holds_lock:
-                yield f"{name} finds its connection lost", _failed(state, number)
+                yield f"{name} finds its connection lost", self._failed(state, number)
             case "read":
                 fenced = state.fenced | relay.others if self.fences else state.fenced
                 ready = relay._replace(step="ready")
@@ -117,7 +119,7 @@ class PublishingProtocol:
     def _mark(self, state: PublishingState, number: int) -> tuple[str, PublishingState]:
         relay = state.relays[number]
         if self.locks and state.locked_by != number:
-            return f"relay {number} finds its connection lost", _failed(state, number)
+            return f"relay {number} finds its connection lost", self._failed(state, number)
         rows = tuple("sent" if row in relay.batch else status for row, status in enumerate(state.rows))
         after = state._replace(rows=rows, locked_by=None, claimed_by=frozenset())
         return f"relay {number} marks rows {relay.batch}", _with_relay(
@@ -136,10 +138,17 @@ class PublishingProtocol:
         after = state._replace(on_their_way=rest)
         for number, relay in enumerate(state.relays):
             if relay.producer == producer:
-                after = _failed(after, number)
-                if not self.keeps_claims_after_failure:
-                    after = after._replace(claimed_by=frozenset())
+                after = self._failed(after, number)
         return f"the broker refuses producer {producer}", after
+
+    def _failed(self, state: PublishingState, number: int) -> PublishingState:
+        """The relay closes its producer. Records may still be on their way, so the claim stays."""
+        relay = RelayState(producer=state.relays[number].producer + len(state.relays))
+        after = state._replace(
+            locked_by=None if state.locked_by == number else state.locked_by,
+            claimed_by=state.claimed_by if self.keeps_claims_after_failure else frozenset(),
+        )
+        return _with_relay(after, number, relay)
 
     def faults(self, state: PublishingState) -> Iterator[tuple[str, PublishingState]]:
         if not state.faults:
@@ -149,10 +158,7 @@ class PublishingProtocol:
             yield f"Postgres ends the connection of relay {state.locked_by}", after._replace(locked_by=None)
         for number, relay in enumerate(state.relays):
             if relay.step != "waits":
-                failed = _failed(after, number)
-                if not self.keeps_claims_after_failure:
-                    failed = failed._replace(claimed_by=frozenset())
-                yield f"relay {number} is killed and starts again", failed
+                yield f"relay {number} is killed and starts again", self._failed(after, number)
 
     def broken(self, state: PublishingState, *, at_rest: bool) -> str | None:
         for key in set(KEYS):
@@ -168,16 +174,8 @@ class PublishingProtocol:
 
 
 def _with_row(state: PublishingState, row: int, status: str) -> PublishingState:
-    return state._replace(rows=(*state.rows[:row], status, *state.rows[row + 1 :]))
+    return state._replace(rows=replaced(state.rows, row, status))
 
 
 def _with_relay(state: PublishingState, number: int, relay: RelayState) -> PublishingState:
-    first, second = state.relays
-    return state._replace(relays=(relay, second) if number == 0 else (first, relay))
-
-
-def _failed(state: PublishingState, number: int) -> PublishingState:
-    """The relay closes its producer. Records may still be on their way, so the claim stays."""
-    relay = RelayState(producer=state.relays[number].producer + len(state.relays))
-    locked_by = None if state.locked_by == number else state.locked_by
-    return _with_relay(state._replace(locked_by=locked_by), number, relay)
+    return state._replace(relays=replaced(state.relays, number, relay))

@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from tests.proof.explorer import replaced
+
 TRIES = 2
 DECISIONS = 1
 FAULTS = 2
@@ -30,7 +32,7 @@ class SendingState(NamedTuple):
     mail: str = "pending"
     owner: int | None = None
     claim: int = 0
-    deliverers: tuple[DelivererState, DelivererState] = (DelivererState(), DelivererState())
+    deliverers: tuple[DelivererState, ...] = (DelivererState(), DelivererState())
     taken: int = 0
     refused: int = 0
     allowed: int = 1
@@ -160,5 +162,4 @@ def _lease_ends(state: SendingState, number: int, keeps_marked: bool) -> Sending
 
 
 def _with_deliverer(state: SendingState, number: int, deliverer: DelivererState) -> SendingState:
-    first, second = state.deliverers
-    return state._replace(deliverers=(deliverer, second) if number == 0 else (first, deliverer))
+    return state._replace(deliverers=replaced(state.deliverers, number, deliverer))

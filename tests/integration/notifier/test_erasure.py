@@ -103,23 +103,22 @@ async def test_no_row_is_left_of_an_agent_and_the_erasure_is_answered(
     seated: Notifier, forget: Forget, security_lines: SecurityLines
 ) -> None:
     """That no text is left is in `tests/integration/services/test_personal_data.py`."""
-    notifier = seated
-    await notifier.hear(FOLLOWS)
-    await notifier.suppress(ADDRESS)
-    await may_be_forgotten(notifier)
-    assert await notifier.query("SELECT 1 FROM suppression")
+    await seated.hear(FOLLOWS)
+    await seated.suppress(ADDRESS)
+    await may_be_forgotten(seated)
+    assert await seated.query("SELECT 1 FROM suppression")
 
     assert await forget()
 
     [line] = security_lines()
     assert line["message"] == "erasure ok where=agents.erased times=1"
     for table in ("suppression", "bounce", "subscription", "subscriber", "mail_audit"):
-        assert await notifier.query(f"SELECT 1 FROM {table}") == []
-    assert await notifier.query("SELECT issuer, agent_id FROM erasure") == [(None, None)]
-    async with notifier.database.quiet_transaction() as tx:
+        assert await seated.query(f"SELECT 1 FROM {table}") == []
+    assert await seated.query("SELECT issuer, agent_id FROM erasure") == [(None, None)]
+    async with seated.database.quiet_transaction() as tx:
         [state] = await erasures.states(tx, REQUEST)
     assert state.missing == {"catalogue", "notifier"}  # its own answer is read from the topic too
-    assert len(await notifier.events(AgentErased)) == 1
+    assert len(await seated.events(AgentErased)) == 1
 
 
 async def test_a_message_to_chosen_persons_ends_with_one_of_them(known: Notifier, forget: Forget) -> None:
@@ -158,27 +157,26 @@ async def test_what_the_owner_of_a_claimed_address_confirmed_stays_and_ends_by_a
     seated: Notifier, forget: Forget, erasing: Eraser
 ) -> None:
     """A portal only claims the address: its agents end, not what they never were."""
-    notifier = seated
-    await notifier.hear(FOLLOWS)
-    await subscribe_by_address(notifier)
-    await notifier.hear(a_replay(session_id=uuid4()))
-    await notifier.change("UPDATE mail SET called_for_at = now() - interval '1 minute'")
-    await notifier.change("UPDATE subscriber SET created_at = now() - interval '1 minute'")
-    await may_be_forgotten(notifier)
+    await seated.hear(FOLLOWS)
+    await subscribe_by_address(seated)
+    await seated.hear(a_replay(session_id=uuid4()))
+    await seated.change("UPDATE mail SET called_for_at = now() - interval '1 minute'")
+    await seated.change("UPDATE subscriber SET created_at = now() - interval '1 minute'")
+    await may_be_forgotten(seated)
     of_no_agent = "SELECT template, address FROM mail WHERE issuer = '' ORDER BY template"
-    before = await notifier.query(of_no_agent)
+    before = await seated.query(of_no_agent)
     assert {row.template for row in before} >= {"confirm-subscription", "news"}
 
     assert await forget()
 
-    assert await notifier.query(of_no_agent) == before
+    assert await seated.query(of_no_agent) == before
     followed = "SELECT agent_id, address, interest FROM subscriber JOIN subscription USING (subscriber_id)"
-    assert await notifier.query(followed) == [(None, ADDRESS, "theme:enjeux-ia")]
-    assert len(await notifier.query("SELECT 1 FROM subscription_request")) == 2
+    assert await seated.query(followed) == [(None, ADDRESS, "theme:enjeux-ia")]
+    assert len(await seated.query("SELECT 1 FROM subscription_request")) == 2
 
     await erasing.forget(ADDRESS, uuid4())
-    assert await columns_with(notifier.database, metadata) == set()
-    assert await notifier.query("SELECT 1 FROM subscription") == []
+    assert await columns_with(seated.database, metadata) == set()
+    assert await seated.query("SELECT 1 FROM subscription") == []
 
 
 @pytest.mark.parametrize(

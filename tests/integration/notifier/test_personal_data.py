@@ -31,13 +31,12 @@ SETTINGS = Settings(
 async def test_it_ends_after_its_days(
     queued: Notifier, monkeypatch: pytest.MonkeyPatch, kept_days: int, table: str
 ) -> None:
-    notifier = queued
-    await notifier.suppress("agent@exemple.fr")
-    await notifier.change("UPDATE mail SET state = 'ambiguous', settled_at = NULL")
+    await queued.suppress("agent@exemple.fr")
+    await queued.change("UPDATE mail SET state = 'ambiguous', settled_at = NULL")
     now, left = clock.now(), []
     for days in (-1, 1):
         later = now + timedelta(days=kept_days + days)
         monkeypatch.setattr("shared.clock.now", lambda later=later: later)
-        await end_old_rows(notifier.database, REGISTER, SETTINGS)
-        left.append(len(await notifier.query(f"SELECT 1 FROM {table}")) > 0)
+        await end_old_rows(queued.database, REGISTER, SETTINGS)
+        left.append(len(await queued.query(f"SELECT 1 FROM {table}")) > 0)
     assert left == [True, False]
