@@ -142,13 +142,13 @@ class IssuerPages:
         """The issuer says that a log-in ended there (OpenID Connect Back-Channel Logout 1.0)."""
         form = await read_form(request, None)
         try:
-            ended = await self._provider.read_logout_token(form.get("logout_token", ""))
+            ended = await self._provider.signed.read_logout_token(form.get("logout_token", ""))
         except ProviderAway as error:
             log.warning("A log-out of the issuer could not be checked: %s", error)
             return JSONResponse({"error": "temporarily_unavailable"}, 503, headers=PRIVATE)
         except LogInRejected as error:
             return await self._refuse_log_out(request, str(error))
-        if await self._kept.end_by_issuer(self._provider.issuer, ended) is None:
+        if await self._kept.end_by_issuer(self._provider.issuer.address, ended) is None:
             return await self._refuse_log_out(request, "the logout token was used before")
         self._guard.record(request, SecurityEvent.LOG_OUT, SecurityOutcome.OK, "issuer")
         return Response(headers=PRIVATE)

@@ -192,12 +192,12 @@ class KeptLogins:
         self, request: Request, provider: "Provider", identity: Identity, grant: Grant
     ) -> str:
         secret = secrets.token_urlsafe(32)
-        row = _new_row(request, secret, owner=digest_of(provider.issuer, identity.subject))
+        row = _new_row(request, secret, owner=digest_of(provider.issuer.address, identity.subject))
         for name, value in _columns_of(identity, grant).items():
             setattr(row, name, value)
         row.sealed_tokens = provider.sealed(identity.tokens, secret)
         if identity.session is not None:
-            row.issuer_session = digest_of(provider.issuer, identity.session)
+            row.issuer_session = digest_of(provider.issuer.address, identity.session)
         row.proved_at, row.has_second_factor = identity.proved_at, identity.has_second_factor
         row.expires_at = row.opened_at + CONFIRMED_LASTS
         if identity.tokens.refresh_token is not None:

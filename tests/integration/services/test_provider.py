@@ -14,7 +14,7 @@ import flask
 import pytest
 
 from shared import clock
-from shared.oidc import provider as provider_module
+from shared.oidc import issuer as issuer_module
 from shared.oidc import provider_of, sealing
 from shared.oidc.identities import Identity, IssuerTokens, LogInRejected, ProviderAway
 from shared.oidc.provider import Provider
@@ -243,7 +243,7 @@ async def test_what_the_issuer_publishes_is_asked_for_once_and_kept_while_it_is_
     assert await address_at(provider) == await address_at(provider)
     assert issuer.requests.count("/.well-known/openid-configuration") == 2
     issuer.failing = False
-    later += provider_module.RETRY_AFTER
+    later += issuer_module.RETRY_AFTER
     await address_at(provider)
     assert issuer.requests.count("/jwks") == 2
 
@@ -257,7 +257,7 @@ async def test_an_issuer_that_is_away_is_asked_again_after_seconds_and_holds_up_
             await address_at(provider)
     assert len(issuer.requests) == 1
     issuer.failing = False
-    later = clock.now() + provider_module.RETRY_AFTER
+    later = clock.now() + issuer_module.RETRY_AFTER
     monkeypatch.setattr(clock, "now", lambda: later)
     await address_at(provider)
 
@@ -265,18 +265,18 @@ async def test_an_issuer_that_is_away_is_asked_again_after_seconds_and_holds_up_
 async def test_an_issuer_that_says_nothing_is_given_up(
     issuer: OidcIssuer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(provider_module, "SECONDS", 0.05)
+    monkeypatch.setattr(issuer_module, "SECONDS", 0.05)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         host, port = silent.getsockname()
         settings = settings_for(issuer).model_copy(update={"oidc_issuer": f"http://{host}:{port}"})
         provider = provider_of(settings)
         assert provider is not None
         with pytest.raises(ProviderAway, match="TimeoutError"):
-            await provider._ask("GET", f"{provider.issuer}/")
+            await provider.issuer.ask("GET", f"{provider.issuer.address}/")
 
 
 def enlarged(response: flask.Response) -> None:
-    response.set_data(response.get_data() + b" " * provider_module.MAX_BYTES)
+    response.set_data(response.get_data() + b" " * issuer_module.MAX_BYTES)
 
 
 def compressed(response: flask.Response) -> None:
@@ -301,7 +301,7 @@ async def test_a_response_of_the_issuer_is_bounded(
 async def test_a_response_of_the_issuer_may_have_as_many_bytes_as_it_may_have(
     issuer: OidcIssuer, provider: Provider
 ) -> None:
-    issuer.userinfo = {"x": "x" * (provider_module.MAX_BYTES - 1_000)}
+    issuer.userinfo = {"x": "x" * (issuer_module.MAX_BYTES - 1_000)}
     assert (await identified(issuer, provider)).claims["x"] == issuer.userinfo["x"]
 
 
