@@ -1,0 +1,273 @@
+"""What a run leaves behind: topics, three databases, what clients and the mail sink wrote down."""
+
+import json
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+from aiokafka import AIOKafkaConsumer
+
+from tests.proof.history import ClientOperation, read_history
+
+REQUESTS = "portal.enrolments"
+DECISIONS = "enrolment.decisions"
+SESSIONS = "catalogue.sessions"
+OCCUPANCY = "enrolment.occupancy"
+ANSWERS = "portal.answers."
+
+
+@dataclass(frozen=True)
+class TopicRecord:
+    """``name`` is the event's type without owner and version."""
+
+    topic: str
+    partition: int
+    offset: int
+    at: datetime
+    key: str
+    source: str
+    id: str
+    name: str
+    data: Mapping[str, Any]
+
+    def __str__(self) -> str:
+        return f"{self.topic}/{self.partition}@{self.offset} {described(self.name, self.id, self.data)}"
+
+
+@dataclass(frozen=True)
+class StoredEvent:
+    """A row of an outbox. Rows about one session have the order of their transactions: it is locked."""
+
+    service: str
+    number: int
+    topic: str | None
+    key: str
+    id: str
+    name: str
+    data: Mapping[str, Any]
+    portal: str | None = None
+    cursor: int | None = None
+    is_sent: bool = True
+
+    def __str__(self) -> str:
+        place = f"{self.service}.outbox {self.number}"
+        feed = f" (answer {self.cursor} of {self.portal})" if self.portal else ""
+        return f"{place}{feed} {described(self.name, self.id, self.data)}"
+
+
+@dataclass(frozen=True)
+class SessionCounts:
+    session_id: str
+    enrolled: int = 0
+    offered: int = 0
+    waiting: int = 0
+
+
+@dataclass(frozen=True)
+class StoredEnrolment:
+    """``state`` is in the words of the database that it was read from."""
+
+    enrolment_id: str
+    version: int
+    session_id: str
+    agent_id: str
+    state: str
+
+
+@dataclass(frozen=True)
+class StoredSession:
+    session_id: str
+    capacity: int | None
+    status: str
+
+
+@dataclass(frozen=True)
+class StoredMail:
+    """``decisions``: how often a person decided on it."""
+
+    event_id: str
+    template: str
+    recipient: str
+    state: str
+    message_id: str | None
+    decisions: int = 0
+
+
+@dataclass(frozen=True)
+class DeliveredLetter:
+    """A letter that the mail sink took. ``calendar`` has the number of each calendar entry in it, by UID."""
+
+    message_id: str
+    calendar: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """``issuers`` has the issuer of each portal. All sequences have the order of what they were read from."""
+
+    operations: Sequence[ClientOperation] = ()
+    records: Mapping[str, Sequence[TopicRecord]] = field(default_factory=dict)
+    events: Sequence[StoredEvent] = ()
+    sessions: Sequence[StoredSession] = ()
+    enrolments: Sequence[StoredEnrolment] = ()
+    counters: Sequence[SessionCounts] = ()
+    occupancies: Sequence[SessionCounts] = ()
+    copies: Sequence[StoredEnrolment] = ()
+    mails: Sequence[StoredMail] = ()
+    letters: Sequence[DeliveredLetter] = ()
+    issuers: Mapping[str, str] = field(default_factory=dict)
+
+    def of_topic(self, topic: str) -> list[TopicRecord]:
+        """Return the first record of each event: a relay that is killed publishes some twice."""
+        first: dict[tuple[str, str], TopicRecord] = {}
+        for record in self.records.get(topic, ()):
+            first.setdefault((record.source, record.id), record)
+        return list(first.values())
+
+    def decisions(self) -> list[StoredEvent]:
+        return [event for event in self.events if event.topic == DECISIONS and "enrolment_id" in event.data]
+
+
+def described(name: str, event_id: str, data: Mapping[str, Any]) -> str:
+    agent = data.get("agent") or {}
+    known = {
+        "session": data.get("session_id"),
+        "agent": agent.get("agent_id") or data.get("agent_id"),
+        "enrolment": data.get("enrolment_id"),
+        "version": data.get("version"),
+        "request": data.get("request_id"),
+        "reason": data.get("reason"),
+    }
+    return " ".join([name, event_id, *(f"{part}={value}" for part, value in known.items() if value)])
+
+
+# ------------------------------------------------------------------------------------------- where it is
+
+
+@dataclass(frozen=True)
+class Sources:
+    """``databases`` has the URL of each service's database, ``kafka`` the options of aiokafka."""
+
+    history: Path
+    letters: Path
+    kafka: Mapping[str, Any]
+    databases: Mapping[str, str]
+    issuers: Mapping[str, str]
+
+
+async def collect_evidence(sources: Sources) -> Evidence:
+    """Read everything once. Nothing may happen meanwhile."""
+    answers = [f"{ANSWERS}{portal}" for portal in sources.issuers]
+    records = {
+        topic: await read_topic(topic, sources.kafka)
+        for topic in (REQUESTS, DECISIONS, SESSIONS, OCCUPANCY, *answers)
+    }
+    async with (
+        _reading(sources.databases["enrolment"]) as enrolment,
+        _reading(sources.databases["catalogue"]) as catalogue,
+        _reading(sources.databases["notifier"]) as notifier,
+    ):
+        events = [
+            *await _outbox("enrolment", enrolment),
+            *await _outbox("catalogue", catalogue),
+            *await _outbox("notifier", notifier),
+        ]
+        return Evidence(
+            operations=read_history(sources.history),
+            records=records,
+            events=events,
+            sessions=[StoredSession(**row) for row in await catalogue.fetch(_SESSIONS)],
+            enrolments=[StoredEnrolment(**row) for row in await enrolment.fetch(_ENROLMENTS)],
+            counters=[SessionCounts(**row) for row in await enrolment.fetch(_COUNTERS)],
+            occupancies=[SessionCounts(**row) for row in await catalogue.fetch(_OCCUPANCIES)],
+            copies=[StoredEnrolment(**row) for row in await notifier.fetch(_COPIES)],
+            mails=[StoredMail(**row) for row in await notifier.fetch(_MAILS)],
+            letters=list(_read_letters(sources.letters)),
+            issuers=sources.issuers,
+        )
+
+
+async def read_topic(topic: str, options: Mapping[str, Any]) -> list[TopicRecord]:
+    """Return all records that a service or a portal wrote, partition by partition."""
+    consumer = AIOKafkaConsumer(
+        topic, **options, auto_offset_reset="earliest", isolation_level="read_committed"
+    )
+    await consumer.start()
+    try:
+        partitions = list(consumer.assignment())
+        ends = await consumer.end_offsets(partitions)
+        found: list[TopicRecord] = []
+        while any([await consumer.position(each) < ends[each] for each in partitions]):
+            for records in (await consumer.getmany(timeout_ms=500)).values():
+                found += [_topic_record(record) for record in records if _attribute(record, "source")]
+        return sorted(found, key=lambda record: (record.partition, record.offset))
+    finally:
+        await consumer.stop()
+
+
+def _topic_record(record: Any) -> TopicRecord:
+    return TopicRecord(
+        record.topic,
+        record.partition,
+        record.offset,
+        datetime.fromtimestamp(record.timestamp / 1_000).astimezone(),
+        (record.key or b"").decode(),
+        _attribute(record, "source"),
+        _attribute(record, "id"),
+        _attribute(record, "type").split(".")[-2],
+        json.loads(record.value),
+    )
+
+
+def _attribute(record: Any, name: str) -> str:
+    return (dict(record.headers).get(f"ce_{name}") or b"").decode()
+
+
+@asynccontextmanager
+async def _reading(url: str) -> AsyncIterator[asyncpg.Connection]:
+    connection = await asyncpg.connect(
+        url.replace("postgresql+asyncpg://", "postgresql://"),
+        server_settings={"default_transaction_read_only": "on"},
+    )
+    try:
+        yield connection
+    finally:
+        await connection.close()
+
+
+async def _outbox(service: str, database: asyncpg.Connection) -> list[StoredEvent]:
+    return [
+        StoredEvent(
+            service=service,
+            number=row["id"],
+            topic=row["topic"],
+            key=row["key"],
+            id=str(row["event_id"]),
+            name=row["type"].split(".")[-2],
+            data=json.loads(row["data"]),
+            portal=row["portal"],
+            cursor=row["cursor"],
+            is_sent=row["sent_at"] is not None,
+        )
+        for row in await database.fetch("SELECT * FROM outbox ORDER BY id")
+    ]
+
+
+def _read_letters(path: Path) -> Iterator[DeliveredLetter]:
+    for line in path.read_text().splitlines():
+        yield DeliveredLetter(**json.loads(line))
+
+
+_SESSIONS = "SELECT session_id::text, capacity, status FROM session"
+_ENROLMENTS = "SELECT enrolment_id::text, version, session_id::text, agent_id, state FROM enrolment"
+_COUNTERS = "SELECT session_id::text, enrolled, offered, waiting FROM session"
+_OCCUPANCIES = "SELECT session_id::text, enrolled, offered, waiting FROM occupancy"
+_COPIES = "SELECT enrolment_id::text, version, session_id::text, agent_id, standing AS state FROM enrolment"
+_MAILS = (
+    "SELECT event_id::text, template, recipient, state, message_id, "
+    "(SELECT count(*) FROM mail_audit WHERE mail_audit.mail_id = mail.mail_id) AS decisions FROM mail"
+)

@@ -1,0 +1,63 @@
+"""Letters in the notifier's queue and at the mail sink."""
+
+from collections import Counter
+from collections.abc import Iterator
+
+from tests.proof.evidence import DECISIONS, Evidence, TopicRecord
+from tests.proof.promises.reading import STATES, Break, grouped
+
+
+def decisions_without_their_letter(evidence: Evidence) -> Iterator[Break]:
+    mails = Counter(mail.event_id for mail in evidence.mails)
+    for record in evidence.of_topic(DECISIONS):
+        if _calls_for_letter(record) and not mails[record.id]:
+            yield [record, "has no letter"]
+
+
+def decisions_with_a_letter_too_many(evidence: Evidence) -> Iterator[Break]:
+    mails = grouped(evidence.mails, lambda mail: mail.event_id)
+    for record in evidence.of_topic(DECISIONS):
+        found = mails.get(record.id, [])
+        if len(found) > _calls_for_letter(record):
+            yield [record, *found]
+
+
+def letters_lost(evidence: Evidence) -> Iterator[Break]:
+    taken = Counter(letter.message_id for letter in evidence.letters)
+    for mail in evidence.mails:
+        if mail.state == "sent" and not taken[mail.message_id or ""]:
+            yield [mail, "was never handed over"]
+
+
+def letters_handed_over_twice(evidence: Evidence) -> Iterator[Break]:
+    allowed = {mail.message_id: 1 + mail.decisions for mail in evidence.mails}
+    for message_id, times in Counter(letter.message_id for letter in evidence.letters).items():
+        if times > allowed.get(message_id, 0):
+            yield [f"{message_id} was handed over {times} times, {allowed.get(message_id, 0)} allowed"]
+
+
+def letters_in_doubt_not_shown(evidence: Evidence) -> Iterator[Break]:
+    """A letter that was handed over counts as sent, or an operator sees that it may have been."""
+    taken = {letter.message_id for letter in evidence.letters}
+    for mail in evidence.mails:
+        if mail.message_id in taken and mail.state not in ("sent", "ambiguous"):
+            yield [mail, "was handed over"]
+
+
+def calendars_that_go_back(evidence: Evidence) -> Iterator[Break]:
+    latest: dict[str, tuple[int, str]] = {}
+    for letter in evidence.letters:
+        for uid, number in letter.calendar.items():
+            before = latest.get(uid)
+            if before is not None and before[0] > number:
+                yield [f"{uid} has {before[0]} in {before[1]}", f"then {number} in {letter.message_id}"]
+            latest[uid] = max(before or (0, ""), (number, letter.message_id))
+
+
+def _calls_for_letter(decision: TopicRecord) -> bool:
+    """The portal alone needs to know what the agent cannot have noticed, or reads in another letter."""
+    if decision.name == "EnrolmentRefused":
+        return bool(decision.data["asked"] != "approval" and decision.data["reason"] != "not_enrolled")
+    if decision.name == "EnrolmentWithdrawn":
+        return not decision.data.get("moved_to")
+    return decision.name in STATES

@@ -1,0 +1,112 @@
+"""Requests and their answers, and what clients were told."""
+
+from collections.abc import Iterator, Sequence
+
+from tests.proof.evidence import SESSIONS, Evidence, StoredEvent, TopicRecord
+from tests.proof.history import OK, UNKNOWN, ClientOperation
+from tests.proof.promises.reading import (
+    ENDS,
+    Break,
+    agents_of,
+    answers_in,
+    grouped,
+    last_decisions,
+    request_of,
+    requests_in,
+)
+
+
+def requests_without_answer(evidence: Evidence) -> Iterator[Break]:
+    answers = answers_in(evidence)
+    for request in requests_in(evidence):
+        rejected = answers.get((request.source, request.id, ""))
+        for agent_id in [] if rejected else agents_of(request.data):
+            if not answers.get((request.source, request.id, agent_id)):
+                yield [request, f"no answer about {agent_id}"]
+
+
+def requests_answered_twice(evidence: Evidence) -> Iterator[Break]:
+    for (source, request_id, agent_id), answers in answers_in(evidence).items():
+        if len(answers) > 1:
+            yield [f"request {request_id} of {source} about {agent_id or 'nobody'}", *answers]
+
+
+def requests_judged_out_of_order(evidence: Evidence) -> Iterator[Break]:
+    """Compare the order of records with the order of decisions, session by session."""
+    judged: dict[tuple[str, str], StoredEvent] = {}
+    for decision in evidence.decisions():
+        judged.setdefault((decision.data.get("request_source") or "", request_of(decision)), decision)
+    latest: dict[tuple[str, int], tuple[TopicRecord, StoredEvent]] = {}
+    for request in requests_in(evidence):
+        answer = judged.get((request.source, request.id))
+        if answer is None:
+            continue
+        place = request.data["session_id"], request.partition
+        before = latest.get(place)
+        if before is not None and before[1].number > answer.number:
+            yield [*before, request, answer]
+        else:
+            latest[place] = request, answer
+
+
+def requests_refused_by_slowness(evidence: Evidence) -> Iterator[Break]:
+    """A session that was published before a request was received is known to whoever judges the request."""
+    published: dict[str, TopicRecord] = {}
+    for state in evidence.of_topic(SESSIONS):
+        published.setdefault(state.data["session_id"], state)
+    requests = {(request.source, request.id): request for request in requests_in(evidence)}
+    for decision in evidence.decisions():
+        request = requests.get((decision.data.get("request_source") or "", request_of(decision)))
+        if request is None or decision.data.get("reason") != "unknown_session":
+            continue
+        session = published.get(decision.data["session_id"])
+        if session is not None and session.at < request.at:
+            yield [session, request, decision]
+
+
+def promises_to_clients_not_kept(evidence: Evidence) -> Iterator[Break]:
+    """What a client was told is done must be so. What it was not told may be so."""
+    received = {(request.source, request.id) for request in requests_in(evidence)}
+    sessions = {session.session_id: session for session in evidence.sessions}
+    ended = {
+        (decision.data["session_id"], decision.data["agent"]["agent_id"])
+        for decision in last_decisions(evidence).values()
+        if decision.name in ENDS
+    }
+    for operation in evidence.operations:
+        asked = operation.asked
+        if operation.state != OK:
+            continue
+        if "request_id" in asked and (asked["source"], asked["request_id"]) not in received:
+            yield [operation, "its request is not on the topic"]
+        if operation.action == "withdraw by link" and (asked["session_id"], asked["agent_id"]) not in ended:
+            yield [operation, "no decision ended the enrolment"]
+    for session_id, changes in grouped(_changes(evidence), lambda change: change.asked["session_id"]).items():
+        session = sessions[session_id]
+        possible = _possible_after(changes)
+        if (session.capacity, session.status) not in possible:
+            yield [session, *changes[-3:]]
+
+
+def _changes(evidence: Evidence) -> list[ClientOperation]:
+    wanted = ("publish session", "change capacity", "cancel session")
+    return [each for each in evidence.operations if each.action in wanted and each.state in (OK, UNKNOWN)]
+
+
+def _possible_after(changes: Sequence[ClientOperation]) -> set[tuple[int | None, str]]:
+    """Return each capacity and status that a session can have after these changes of one organiser.
+
+    A change with an unknown end may come late, after others that were answered.
+    """
+    possible: set[tuple[int | None, str]] = {(None, "draft")}
+    late = [change for change in changes if change.state == UNKNOWN]
+    for change in changes:
+        possible = _after(change, possible) if change.state == OK else possible | _after(change, possible)
+    for change in late:
+        possible |= _after(change, possible)
+    return possible
+
+
+def _after(change: ClientOperation, possible: set[tuple[int | None, str]]) -> set[tuple[int | None, str]]:
+    status = {"publish session": "published", "cancel session": "cancelled"}.get(change.action)
+    return {(change.asked.get("capacity", capacity), status or before) for capacity, before in possible}

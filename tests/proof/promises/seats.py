@@ -1,0 +1,94 @@
+"""Seats, line and counters of each session, replayed from its decisions."""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+
+from tests.proof.evidence import Evidence, SessionCounts, StoredEvent
+from tests.proof.promises.reading import (
+    ENDS,
+    GIVES_SEAT,
+    STATES,
+    Break,
+    by_session,
+    is_first_come,
+    last_decisions,
+    session_states,
+    terms_of,
+)
+
+_COUNTED = {"enrolled": "enrolled", "offered": "offered", "waitlisted": "waiting"}
+_BY_HAND = "cnfpt"
+"""The issuer of the agents whom organisers enrol."""
+
+
+def seats_given_above_capacity(evidence: Evidence) -> Iterator[Break]:
+    """Replay the decisions of each session. A seat that an organiser gave by hand may be one too many."""
+    states = session_states(evidence)
+    for session_id, decisions in by_session(evidence.decisions()).items():
+        holders: dict[str, StoredEvent] = {}
+        for decision in decisions:
+            enrolment_id = decision.data["enrolment_id"]
+            if decision.name in GIVES_SEAT and enrolment_id not in holders:
+                holders[enrolment_id] = decision
+                capacity = terms_of(states, decision).get("capacity")
+                if capacity is not None and len(holders) > capacity and not _is_by_hand(decision):
+                    yield [f"{len(holders)} of {capacity} seats of {session_id}", *_last(holders)]
+            elif decision.name in ENDS:
+                holders.pop(enrolment_id, None)
+
+
+def seats_given_out_of_turn(evidence: Evidence) -> Iterator[Break]:
+    """Replay the line of each session in which places depend on the time of receipt alone."""
+    states = session_states(evidence)
+    for decisions in by_session(evidence.decisions()).values():
+        if any(not is_first_come(terms_of(states, each)) or each.data.get("together") for each in decisions):
+            continue
+        line: dict[str, StoredEvent] = {}
+        for decision in decisions:
+            enrolment_id = decision.data["enrolment_id"]
+            if decision.name == "AgentWaitlisted":
+                line[enrolment_id] = decision
+            elif enrolment_id in line and (decision.name in GIVES_SEAT or decision.name in ENDS):
+                first = next(iter(line.values()))
+                waited = line.pop(enrolment_id)
+                if decision.name in GIVES_SEAT and first is not waited:
+                    yield ["first in line", first, "the seat's", waited, decision]
+
+
+def agents_who_wait_beside_a_free_seat(evidence: Evidence) -> Iterator[Break]:
+    counters = {counts.session_id: counts for counts in evidence.counters}
+    states = session_states(evidence)
+    for session in evidence.sessions:
+        counts = counters.get(session.session_id)
+        terms = states.get(session.session_id, {})
+        if counts is None or session.status != "published" or not all(map(is_first_come, terms.values())):
+            continue
+        if counts.waiting and (
+            session.capacity is None or counts.enrolled + counts.offered < session.capacity
+        ):
+            yield [session, counts]
+
+
+def counters_that_differ(evidence: Evidence) -> Iterator[Break]:
+    """Compare the counters of each session with its enrolments, and with its decisions."""
+    stored, decided = Counter[tuple[str, str]](), Counter[tuple[str, str]]()
+    for enrolment in evidence.enrolments:
+        stored[enrolment.session_id, _COUNTED.get(enrolment.state, "")] += 1
+    for decision in last_decisions(evidence).values():
+        decided[decision.data["session_id"], _COUNTED.get(STATES[decision.name], "")] += 1
+    for counts in evidence.counters:
+        for name, counted in (("its enrolments", stored), ("its decisions", decided)):
+            found = SessionCounts(
+                counts.session_id,
+                *(counted[counts.session_id, place] for place in ("enrolled", "offered", "waiting")),
+            )
+            if found != counts:
+                yield ["the counters", counts, f"differ from {name}", found]
+
+
+def _is_by_hand(decision: StoredEvent) -> bool:
+    return bool(decision.data["agent"].get("issuer") == _BY_HAND)
+
+
+def _last(events: Mapping[str, StoredEvent]) -> list[StoredEvent]:
+    return list(events.values())[-5:]

@@ -1,0 +1,401 @@
+"""The checker of `make proof` on small worlds: each breaks one promise, and no other."""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.proof.checker import LINES, PROMISES, BrokenPromise, broken_promises, figures
+from tests.proof.evidence import (
+    DECISIONS,
+    REQUESTS,
+    SESSIONS,
+    DeliveredLetter,
+    Evidence,
+    SessionCounts,
+    StoredEnrolment,
+    StoredEvent,
+    StoredMail,
+    StoredSession,
+    TopicRecord,
+)
+from tests.proof.history import FAILED, OK, UNKNOWN, ClientOperation, History, read_history
+
+NOON = datetime(2026, 12, 2, 12, tzinfo=UTC)
+PORTAL, ISSUER, SESSION = "nord", "nord", "session-1"
+TERMS = {"session_id": SESSION, "capacity": 1, "reserved_seats": [], "approval": "none"}
+
+
+@dataclass
+class SmallWorld:
+    """A session with one seat. A decision is stored, published, heard, copied and written to the agent."""
+
+    records: list[TopicRecord] = field(default_factory=list)
+    events: list[StoredEvent] = field(default_factory=list)
+    enrolments: dict[str, StoredEnrolment] = field(default_factory=dict)
+    mails: list[StoredMail] = field(default_factory=list)
+    letters: list[DeliveredLetter] = field(default_factory=list)
+    operations: list[ClientOperation] = field(default_factory=list)
+    numbers: "count[int]" = field(default_factory=lambda: count(1))
+    cursors: "count[int]" = field(default_factory=lambda: count(1))
+
+    def publish(
+        self, topic: str, key: str, name: str, data: dict[str, Any], source: str = "/services/x"
+    ) -> str:
+        number = next(self.numbers)
+        record_id = data.get("id") or f"{topic}-{number}"
+        at = NOON + timedelta(seconds=number)
+        self.records.append(TopicRecord(topic, 0, number, at, key, source, record_id, name, data))
+        return record_id
+
+    def say_session(self, version: int) -> None:
+        data = TERMS | {"version": version}
+        record_id = self.publish(SESSIONS, SESSION, "SessionChanged", data)
+        self.events.append(
+            StoredEvent("catalogue", version, SESSIONS, SESSION, record_id, "SessionChanged", data)
+        )
+
+    def ask(self, request_id: str, agent: str) -> None:
+        data = {"session_id": SESSION, "agent_id": agent, "id": request_id}
+        self.publish(REQUESTS, SESSION, "EnrolmentRequested", data, f"/portals/{PORTAL}")
+        asked = {"source": f"/portals/{PORTAL}", "request_id": request_id}
+        self.do("ask for a seat", **asked)
+
+    def do(
+        self, action: str, state: str = OK, client: str = PORTAL, result: Any = None, **asked: Any
+    ) -> None:
+        number = next(self.numbers)
+        self.operations.append(ClientOperation(number, client, action, asked, state, NOON, result=result))
+
+    def decide(
+        self,
+        name: str,
+        agent: str,
+        state: str,
+        request_id: str | None = None,
+        issuer: str = ISSUER,
+        **more: Any,
+    ) -> None:
+        before = self.enrolments.get(agent)
+        version = 1 if before is None else before.version + 1
+        self.enrolments[agent] = StoredEnrolment(f"enrolment-{agent}", version, SESSION, agent, state)
+        data = {
+            "enrolment_id": f"enrolment-{agent}",
+            "version": version,
+            "session_id": SESSION,
+            "session_version": 1,
+            "agent": {"agent_id": agent, "issuer": issuer},
+            "request_id": request_id,
+            "request_source": f"/portals/{PORTAL}" if request_id else None,
+        } | more
+        event_id = self.publish(DECISIONS, agent, name, data)
+        self.publish(f"portal.answers.{PORTAL}", agent, name, data | {"id": event_id})
+        for topic, portal in ((DECISIONS, None), (f"portal.answers.{PORTAL}", PORTAL)):
+            cursor = next(self.cursors) if portal else None
+            number = len(self.events) + 1
+            stored = StoredEvent("enrolment", number, topic, agent, event_id, name, data, portal, cursor)
+            self.events.append(stored)
+        if more.get("asked", "enrolment") == "enrolment":
+            self.mails.append(StoredMail(event_id, "letter", agent, "sent", f"<{event_id}>"))
+            self.letters.append(DeliveredLetter(f"<{event_id}>", {f"uid-{agent}": version}))
+
+    def evidence(self) -> Evidence:
+        states = [enrolment.state for enrolment in self.enrolments.values()]
+        counts = SessionCounts(SESSION, *map(states.count, ("enrolled", "offered", "waitlisted")))
+        heard = [event.id for event in self.events if event.portal]
+        self.do("publish session", client="organiser", session_id=SESSION, capacity=1)
+        self.do("read answers", after=0, result={"ids": heard, "next": len(heard)})
+        topics = {record.topic for record in self.records}
+        return Evidence(
+            operations=self.operations,
+            records={topic: [each for each in self.records if each.topic == topic] for topic in topics},
+            events=self.events,
+            sessions=[StoredSession(SESSION, 1, "published")],
+            enrolments=list(self.enrolments.values()),
+            counters=[counts],
+            occupancies=[counts],
+            copies=list(self.enrolments.values()),
+            mails=self.mails,
+            letters=self.letters,
+            issuers={PORTAL: ISSUER},
+        )
+
+
+def a_world(next_in_line: str = "bea") -> SmallWorld:
+    """Ada has the only seat and leaves it; Bea was in line before Cleo."""
+    world = SmallWorld()
+    world.say_session(1)
+    world.say_session(2)
+    for request, agent in (("r1", "ada"), ("r2", "bea"), ("r3", "cleo"), ("r4", "ada")):
+        world.ask(request, agent)
+    world.decide("AgentEnrolled", "ada", "enrolled", "r1")
+    world.decide("AgentWaitlisted", "bea", "waitlisted", "r2")
+    world.decide("AgentWaitlisted", "cleo", "waitlisted", "r3")
+    world.decide("EnrolmentWithdrawn", "ada", "withdrawn", "r4")
+    world.decide("AgentEnrolled", next_in_line, "enrolled")
+    return world
+
+
+def changed(place: str, number: int, **changes: Any) -> Callable[[Evidence], Evidence]:
+    """Change an entry of the evidence. ``place``: a field, or a topic."""
+
+    def change(evidence: Evidence) -> Evidence:
+        entries = list(evidence.records[place] if place in evidence.records else getattr(evidence, place))
+        entries[number] = replace(entries[number], **changes)
+        return with_entries(evidence, place, entries)
+
+    return change
+
+
+def arranged(place: str, *order: int) -> Callable[[Evidence], Evidence]:
+    """Put the entries in this order. An entry that is not named is lost, and one may come twice."""
+
+    def arrange(evidence: Evidence) -> Evidence:
+        entries = evidence.records[place] if place in evidence.records else getattr(evidence, place)
+        return with_entries(evidence, place, [entries[number] for number in order])
+
+    return arrange
+
+
+def with_entries(evidence: Evidence, place: str, entries: list[Any]) -> Evidence:
+    if place in evidence.records:
+        return replace(evidence, records={**evidence.records, place: entries})
+    changes: dict[str, Any] = {place: entries}
+    return replace(evidence, **changes)
+
+
+def each_of(*changes: Callable[[Evidence], Evidence]) -> Callable[[Evidence], Evidence]:
+    def change(evidence: Evidence) -> Evidence:
+        for each in changes:
+            evidence = each(evidence)
+        return evidence
+
+    return change
+
+
+def with_request(request_id: str, **answer: Any) -> Evidence:
+    """A world in which Dora asked too, and was answered or not."""
+    world = a_world()
+    world.ask(request_id, "dora")
+    if answer:
+        world.decide("EnrolmentRefused", "dora", "refused", request_id, asked="enrolment", **answer)
+    return world.evidence()
+
+
+def with_second_answer() -> Evidence:
+    world = a_world()
+    world.decide("EnrolmentRefused", "bea", "enrolled", "r2", asked="approval", reason="not_enrolled")
+    return world.evidence()
+
+
+def with_operation(action: str, state: str = OK, **asked: Any) -> Evidence:
+    world = a_world()
+    evidence = world.evidence()
+    world.do(action, state, "somebody", session_id=SESSION, **asked)
+    return evidence
+
+
+ANSWERS_OF_PORTAL = f"portal.answers.{PORTAL}"
+TWO_ENROLLED = SessionCounts(SESSION, 2, 0, 1)
+BROKEN: list[tuple[str, str, Evidence]] = [
+    (
+        "No decision gives a seat that the session does not have.",
+        "the session had no seat",
+        changed(SESSIONS, 0, data=TERMS | {"version": 1, "capacity": 0})(a_world().evidence()),
+    ),
+    ("A free seat goes to the first in line.", "the second got it", a_world("cleo").evidence()),
+    (
+        "Nobody waits beside a free seat.",
+        "a second seat",
+        each_of(
+            changed("sessions", 0, capacity=2),
+            changed("operations", 4, asked={"session_id": SESSION, "capacity": 2}),
+        )(a_world().evidence()),
+    ),
+    (
+        "The counters of a session are right.",
+        "one too many",
+        replace(a_world().evidence(), counters=[TWO_ENROLLED], occupancies=[TWO_ENROLLED]),
+    ),
+    ("Each request gets an answer.", "none", with_request("r5")),
+    ("No request gets a second answer.", "two", with_second_answer()),
+    (
+        "The requests for a session are judged in order of receipt.",
+        "Cleo asked before Bea",
+        arranged(REQUESTS, 0, 2, 1, 3)(a_world().evidence()),
+    ),
+    ("Slowness refuses no request.", "the session was there", with_request("r5", reason="unknown_session")),
+    (
+        "What a client was told is done.",
+        "an accepted request is gone",
+        with_operation("ask for a seat", source="/portals/nord", request_id="r9"),
+    ),
+    (
+        "What a client was told is done.",
+        "a withdrawal is gone",
+        with_operation("withdraw by link", agent_id="bea"),
+    ),
+    ("What a client was told is done.", "a change is gone", with_operation("change capacity", capacity=3)),
+    (
+        "Each stored event is published.",
+        "not on the topic",
+        arranged(ANSWERS_OF_PORTAL, 0, 1, 2, 3)(a_world().evidence()),
+    ),
+    (
+        "Each stored event is published.",
+        "not sent",
+        changed("events", 6, is_sent=False)(a_world().evidence()),
+    ),
+    (
+        "The events of a key are published in order.",
+        "the end before the beginning",
+        arranged(DECISIONS, 3, 1, 2, 0, 4)(a_world().evidence()),
+    ),
+    (
+        "A portal hears its answers in order, without gaps.",
+        "a number is left out",
+        changed("events", 11, cursor=6)(a_world().evidence()),
+    ),
+    (
+        "A portal hears its answers in order, without gaps.",
+        "not heard",
+        changed("operations", 5, result={"ids": [], "next": 0})(a_world().evidence()),
+    ),
+    (
+        "A portal hears its answers in order, without gaps.",
+        "a decision is no answer",
+        each_of(arranged("events", *range(11)), changed("operations", 5, result={"ids": [], "next": 0}))(
+            a_world().evidence()
+        ),
+    ),
+    (
+        "Each decision has its letter.",
+        "none",
+        each_of(arranged("mails", 0, 1, 2, 3), arranged("letters", 0, 1, 2, 3))(a_world().evidence()),
+    ),
+    (
+        "A decision has one letter at most.",
+        "two",
+        replace(
+            a_world().evidence(),
+            mails=[
+                *a_world().evidence().mails,
+                StoredMail(a_world().mails[0].event_id, "other", "ada", "pending", None),
+            ],
+        ),
+    ),
+    (
+        "A letter that counts as sent was handed over.",
+        "it was not",
+        arranged("letters", 0, 1, 2, 3)(a_world().evidence()),
+    ),
+    ("A letter is handed over once.", "twice", arranged("letters", 0, 1, 2, 2, 3, 4)(a_world().evidence())),
+    (
+        "A letter in doubt is shown.",
+        "it is to be sent",
+        changed("mails", 1, state="retry")(a_world().evidence()),
+    ),
+    (
+        "A calendar entry never goes back.",
+        "the end first",
+        arranged("letters", 3, 0, 1, 2, 4)(a_world().evidence()),
+    ),
+    (
+        "Copies are like their source.",
+        "the catalogue",
+        changed("occupancies", 0, waiting=2)(a_world().evidence()),
+    ),
+    ("Copies are like their source.", "the notifier", changed("copies", 1, version=1)(a_world().evidence())),
+    (
+        "The last state on a topic is the newest.",
+        "an old one came again",
+        arranged(SESSIONS, 0, 1, 0)(a_world().evidence()),
+    ),
+]
+
+
+def test_a_world_that_holds_breaks_no_promise() -> None:
+    assert broken_promises(a_world().evidence()) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "evidence"), [pytest.param(name, evidence, id=f"{name} {how}") for name, how, evidence in BROKEN]
+)
+def test_a_world_that_breaks_one_promise_breaks_no_other(name: str, evidence: Evidence) -> None:
+    [broken] = broken_promises(evidence)
+    assert broken.promise.name == name
+    assert figures([broken])[broken.promise.figure] == len(broken.breaks)
+
+
+def test_each_promise_is_broken_by_a_world() -> None:
+    assert {promise.name for promise in PROMISES} == {name for name, _, _ in BROKEN}
+
+
+@pytest.mark.parametrize(
+    ("evidence"),
+    [
+        pytest.param(with_operation("change capacity", UNKNOWN, capacity=3), id="a change without an answer"),
+        pytest.param(with_operation("change capacity", FAILED, capacity=3), id="a refused change"),
+        pytest.param(
+            changed("mails", 1, state="ambiguous")(a_world().evidence()), id="a letter in doubt that is shown"
+        ),
+        pytest.param(
+            arranged(DECISIONS, 0, 1, 2, 3, 4, 0, 1, 2, 3, 4)(a_world().evidence()),
+            id="all is published twice",
+        ),
+        pytest.param(
+            each_of(arranged("letters", 0, 0, 1, 2, 3, 4), changed("mails", 0, decisions=1))(
+                a_world().evidence()
+            ),
+            id="a person sent a letter again",
+        ),
+    ],
+)
+def test_what_may_happen_breaks_no_promise(evidence: Evidence) -> None:
+    assert broken_promises(evidence) == []
+
+
+def test_only_an_organiser_gives_a_seat_too_many() -> None:
+    by_hand, by_rule = a_world(), a_world()
+    by_hand.decide("AgentEnrolled", "dora", "enrolled", issuer="cnfpt")
+    by_rule.decide("AgentEnrolled", "dora", "enrolled")
+    assert broken_promises(by_hand.evidence()) == []
+    assert [broken.promise.figure for broken in broken_promises(by_rule.evidence())] == ["overbooked"]
+
+
+def test_a_broken_promise_is_printed_in_ten_lines() -> None:
+    promise = PROMISES[0]
+    assert str(BrokenPromise(promise, [["first", "second"]])).splitlines() == [
+        f"Broken 1 times: {promise.name}",
+        "  first",
+        "  second",
+    ]
+    printed = str(BrokenPromise(promise, [range(30)])).splitlines()
+    assert len(printed) == LINES
+    assert printed[-1] == "  and 22 more"
+
+
+def test_a_history_keeps_what_a_client_did_and_was_told(tmp_path: Path) -> None:
+    history = History(tmp_path / "history.jsonl")
+    with history.operation("nord", "ask", request_id="r1") as asking:
+        asking.result = 202
+    with history.operation("nord", "ask", request_id="r2") as asking:
+        asking.state = FAILED
+    with pytest.raises(ConnectionError), history.operation("nord", "ask", request_id="r3"):
+        raise ConnectionError
+    history.close()
+    lines = (tmp_path / "history.jsonl").read_text().splitlines()
+    (tmp_path / "killed.jsonl").write_text("\n".join(lines[:-1]))
+    for file in ("history.jsonl", "killed.jsonl"):
+        read = read_history(tmp_path / file)
+        assert [(each.asked["request_id"], each.state, each.result) for each in read] == [
+            ("r1", OK, 202),
+            ("r2", FAILED, None),
+            ("r3", UNKNOWN, None),
+        ]
+    assert json.loads(lines[0])["client"] == "nord"
