@@ -208,12 +208,18 @@ class TraineesNominated(_BespokeRequest):
     nominated_by: Contact
 
 
-class _AgentRequest(Event):
+class AgentRequest(Event):
+    """A portal's request about one of its agents."""
+
     TOPIC: ClassVar[Topic] = Topic.PORTAL_AGENTS
     agent_id: AgentId
 
+    def agent_of(self, sender: str) -> AgentKey:
+        """``sender`` is the issuer of the portal that sent the request, if any."""
+        return AgentKey(sender, self.agent_id)
 
-class SubscriptionChanged(_AgentRequest):
+
+class SubscriptionChanged(AgentRequest):
     """An agent subscribes to a theme, a delegation, a community or an offer, or ends the subscription.
 
     With an ``offer``, the ``delegation`` limits its sessions and is not itself subscribed to.
@@ -233,7 +239,7 @@ class SubscriptionChanged(_AgentRequest):
     )
 
 
-class _AskedByOperators(_AgentRequest):
+class _AskedByOperators(AgentRequest):
     """A request that our own service may also make, at an operator's command, for any issuer."""
 
     issuer: Issuer = Field(
@@ -242,8 +248,7 @@ class _AskedByOperators(_AgentRequest):
     )
 
     def agent_of(self, sender: str) -> AgentKey:
-        """``sender`` is the issuer of the portal that sent the request, if any."""
-        return AgentKey(self.issuer or sender, self.agent_id)
+        return super().agent_of(self.issuer or sender)
 
 
 class AgentCorrected(_AskedByOperators):

@@ -24,8 +24,8 @@ from shared import clock, security_log
 from shared.database import Database, Transaction, is_temporary
 from shared.events.cloudevents import Received, Record, Unreadable, decode
 from shared.events.outcomes import RejectionCode
-from shared.events.vocabulary import Event
-from shared.messaging import dead_letters, inbox, outcomes, traces
+from shared.events.vocabulary import AgentKey, Event
+from shared.messaging import agents_in_turn, dead_letters, inbox, outcomes, traces
 from shared.messaging.dead_letters import NEWER, Parked
 from shared.messaging.failure_limit import FailureLimit
 from shared.messaging.outbox import Outbox, OutboxEvent
@@ -196,15 +196,14 @@ class Consumer:
 
     async def _take_batch(self, deliveries: Sequence[Delivery], handler: Call) -> None:
         failed: list[Parked] = []
+        waiting: list[Parked] = []
         wanted = [self._wanted(delivery) for delivery in deliveries]
         try:
             await self._commit(wanted, handler)
         except Exception as error:
             if is_temporary(error):
                 raise
-            # Take each event alone, so that only the poisonous event is parked.
-            for delivery in wanted:
-                failed += await self._take_alone(delivery, handler)
+            failed, waiting = await self._take_each_alone(wanted, handler)
         events = sum(isinstance(delivery, Received) for delivery in wanted)
         may_park = self._limit.allows(len(failed), events)
         STOPPED.labels(self.subscription.topic).set(self._limit.is_reached)
@@ -212,7 +211,25 @@ class Consumer:
             raise HandlerFails(
                 f"the handler fails on {len(failed)} of {events} events, too many to park: {failed[0].error}"
             )
-        await self._park(failed)
+        await self._park([*failed, *waiting])
+
+    async def _take_each_alone(
+        self, wanted: Sequence[Delivery], handler: Call
+    ) -> tuple[list[Parked], list[Parked]]:
+        """Return the records that fail, and those that wait behind one of them."""
+        failed: list[Parked] = []
+        waiting: list[Parked] = []
+        agents: set[AgentKey | None] = set()
+        for delivery in wanted:
+            agent = agents_in_turn.agent_of(delivery)
+            if isinstance(delivery, Received) and agent is not None and agent in agents:
+                waiting.append(Parked.received(delivery, agents_in_turn.WAITS))
+                continue
+            fails = await self._take_alone(delivery, handler)
+            if fails and agents_in_turn.is_waited_for(delivery):
+                agents.add(agent)
+            failed += fails
+        return failed, waiting
 
     async def _take_alone(self, delivery: Delivery, handler: Call) -> list[Parked]:
         """Return the record if its handler fails. A record without a handler is parked here."""
@@ -249,9 +266,11 @@ class Consumer:
         parked = [delivery for delivery in wanted if isinstance(delivery, Parked)]
         rejected = [delivery for delivery in wanted if isinstance(delivery, Rejected)]
         events = [delivery for delivery in wanted if isinstance(delivery, Received)]
+        ignored = len(wanted) - len(parked) - len(rejected) - len(events)
         if parked or rejected or events:
             async with self.database.transaction() as tx:
-                newly_parked = await dead_letters.park(tx, parked)
+                events, waiting = await agents_in_turn.split(tx, events, self.read)
+                newly_parked = await dead_letters.park(tx, [*parked, *waiting])
                 effects, rejections = await self._handle(tx, events, handler)
                 unknown = await dead_letters.keep_rejected(tx, [*rejected, *rejections])
                 await self._publish(tx, map(outcomes.of_rejected, unknown))
@@ -261,7 +280,7 @@ class Consumer:
             for rejection in (*rejected, *rejections):
                 REJECTED.labels(topic, rejection.portal or "", rejection.code).inc()
             record_refusals(topic, (*rejected, *rejections))
-        IGNORED.labels(topic).inc(len(wanted) - len(parked) - len(rejected) - len(events))
+        IGNORED.labels(topic).inc(ignored)
 
     def _wanted(self, delivery: Delivery) -> Delivery:
         if isinstance(delivery, Rejected):

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from shared.database import Database, is_temporary
 from shared.events.topics import Topic
-from shared.messaging import dead_letters, outcomes
+from shared.messaging import agents_in_turn, dead_letters, outcomes
 from shared.messaging.consumer import Consumer
 from shared.messaging.dead_letters import DeadLetter
 from shared.messaging.outbox import Outbox
@@ -34,7 +34,18 @@ class DeadLetterDecisions:
             elif (fault := await self._redrive(letter, actor)) is not None:
                 failed[key] = letter.id
                 why[letter.id] = fault
+            else:
+                await self._redrive_due([letter], actor)
         return why
+
+    async def _redrive_due(self, settled: Sequence[DeadLetter], actor: str) -> None:
+        """Redrive what waited behind the ``settled`` letters only."""
+        settled = [letter for letter in settled if letter.record.topic == Topic.PORTAL_AGENTS]
+        if settled:
+            read = self.consumer(Topic.PORTAL_AGENTS).read
+            async with self.database.quiet_transaction() as tx:
+                due = await agents_in_turn.now_due(tx, settled, read)
+            await self.redrive(due, actor=actor)
 
     async def _redrive(self, letter: DeadLetter, actor: str) -> str | None:
         try:
@@ -57,3 +68,4 @@ class DeadLetterDecisions:
             ids = [letter.id for letter in letters]
             discarded = await dead_letters.discard(tx, ids, actor=actor, reason=reason)
             await Outbox(self.router.service).publish(tx, outcomes.of_given_up(self.router, discarded))
+        await self._redrive_due(discarded, actor)

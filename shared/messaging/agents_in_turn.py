@@ -1,0 +1,83 @@
+"""An agent's records on ``portal.agents`` wait behind the agent's failed erasure or correction.
+
+A record that waits is parked. It is handled as soon as the failed one is redriven or discarded.
+"""
+
+from collections.abc import Callable, Collection, Sequence
+
+from sqlmodel import col, select
+
+from shared.database import Transaction
+from shared.events.cloudevents import Received, Record
+from shared.events.portal import AgentCorrected, AgentErasureRequested, AgentRequest
+from shared.events.topics import Topic
+from shared.events.vocabulary import AgentKey, Event
+from shared.messaging.dead_letters import DeadLetter, Parked, dead_letter_of
+from shared.messaging.tables import DeadLetterRow
+
+WAITS = "waits behind an earlier record of this agent"
+"""The error of a dead letter that only waits."""
+WAITED_FOR = AgentErasureRequested | AgentCorrected
+
+Read = Callable[[Record], object]
+"""Reads a record as its consumer does."""
+
+
+def agent_of(delivery: object) -> AgentKey | None:
+    """Return None if the record is no request about an agent on ``portal.agents``."""
+    if isinstance(delivery, Received) and isinstance(delivery.event, AgentRequest):
+        return delivery.event.agent_of(delivery.issuer)
+    return None
+
+
+def is_waited_for(delivery: object) -> bool:
+    """Return whether later records of the agent wait if this one fails."""
+    return isinstance(delivery, Received) and isinstance(delivery.event, WAITED_FOR)
+
+
+async def split(
+    tx: Transaction, events: Sequence[Received[Event]], read: Read
+) -> tuple[list[Received[Event]], list[Parked]]:
+    """Return the events to handle now, and those that wait.
+
+    Nobody can redrive or discard what they wait for before the transaction ends.
+    """
+    keys = {agent.agent_id.encode() for event in events if (agent := agent_of(event)) is not None}
+    parked = [read(letter.record) for letter in await _parked(tx, keys)]
+    failed = {agent_of(delivery) for delivery in parked if is_waited_for(delivery)}
+    behind = [event for event in events if failed and agent_of(event) in failed]
+    return [event for event in events if event not in behind], [
+        Parked.received(event, WAITS) for event in behind
+    ]
+
+
+async def now_due(tx: Transaction, settled: Sequence[DeadLetter], read: Read) -> list[DeadLetter]:
+    """Return the parked records that waited behind the ``settled`` ones only, in order."""
+    agents = {agent for letter in settled if (agent := agent_of(read(letter.record))) is not None}
+    due: list[DeadLetter] = []
+    failed: set[AgentKey] = set()
+    for letter in await _parked(tx, {agent.agent_id.encode() for agent in agents}):
+        delivery = read(letter.record)
+        agent = agent_of(delivery)
+        if agent is None or agent not in agents - failed:
+            continue
+        if letter.error == WAITS:
+            due.append(letter)
+        elif is_waited_for(delivery):
+            failed.add(agent)
+    return due
+
+
+async def _parked(tx: Transaction, keys: Collection[bytes]) -> list[DeadLetter]:
+    if not keys:
+        return []
+    parked = (
+        select(DeadLetterRow)
+        .where(
+            col(DeadLetterRow.state) == "parked",
+            col(DeadLetterRow.topic) == Topic.PORTAL_AGENTS,
+            col(DeadLetterRow.key).in_(keys),
+        )
+        .order_by(col(DeadLetterRow.offset), col(DeadLetterRow.id))
+    )
+    return [dead_letter_of(row) for row in await tx.scalars(parked.with_for_update(read=True))]
