@@ -6,6 +6,7 @@
 import sys
 import textwrap
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import pairwise, starmap
 from pathlib import Path
 
 from pydantic.fields import FieldInfo
@@ -41,8 +42,8 @@ _HEAD = """# Registre des données personnelles
 `make contracts` écrit ce registre à partir du code (`services/*/personal_data.py`). Les tests échouent si une
 colonne qui contient des données personnelles n’y figure pas. Base légale : la mission de service public du
 CNFPT (article 6, 1, e du RGPD). Chaque ligne dit de qui sont les données, lesquelles, pour quoi, et combien
-de temps elles sont gardées si l’installation ne choisit pas d’autre durée. `agent_id` est
-l’identifiant d’un agent, et `issuer` dit qui l’a donné.
+de temps elles sont gardées si l’installation ne choisit pas d’autre durée (« De même » : comme la ligne
+d’avant). `agent_id` est l’identifiant d’un agent, et `issuer` dit qui l’a donné.
 """
 _OF_AGENTS = {"issuer": "qui a donné l’identifiant de l’agent", "agent_id": "identifiant de l’agent"}
 _DAYS = '{% macro days(number) %}{{ number }} {{ french.plural(number, "jour") }}{% endmacro %}'
@@ -55,12 +56,12 @@ def document() -> str:
     lines = [_HEAD]
     for title, items in parts.items():
         shown = dict.fromkeys([item for item in items if item not in everywhere])
-        tables: dict[str, list[str]] = {}
-        for table, text in shown if title in PARTS else [*shown, *dict.fromkeys(everywhere)]:
-            tables.setdefault(table, []).append(text)
+        tables: dict[str, list[tuple[str, str]]] = {}
+        for table, held, kept in shown if title in PARTS else [*shown, *dict.fromkeys(everywhere)]:
+            tables.setdefault(table, [("", "")]).append((held, kept))
         lines.append(f"## {title}\n")
-        for table, texts in tables.items():
-            lines += [f"### `{table}`\n", *texts, ""]
+        for table, rows in tables.items():
+            lines += [f"### `{table}`\n", *starmap(_line, pairwise(rows)), ""]
     return "\n".join(lines)
 
 
@@ -106,14 +107,18 @@ def _entry(held: PersonalData) -> str:
     )
 
 
-def _item(held: PersonalData) -> tuple[str, str]:
+def _item(held: PersonalData) -> tuple[str, str, str]:
     columns = ", ".join(
         f"`{name}`" if what == _OF_AGENTS.get(name) else f"`{name}` ({what})"
         for name, what in held.columns.items()
     )
-    text = f"- {_sentence(held.whose.value)} {columns}. {held.purpose} {_sentence(_duration(held, _default))}"
-    wrapped = textwrap.fill(text, 120, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False)
-    return str(held.table.__tablename__), wrapped
+    text = f"- {_sentence(held.whose.value)} {columns}. {held.purpose}"
+    return str(held.table.__tablename__), text, _sentence(_duration(held, _default))
+
+
+def _line(before: tuple[str, str], row: tuple[str, str]) -> str:
+    text = f"{row[0]} {'De même.' if row[1] == before[1] else row[1]}"
+    return textwrap.fill(text, 120, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False)
 
 
 def _duration(held: PersonalData, written: Callable[[int | str], str]) -> str:
