@@ -16,7 +16,7 @@ READS_KEPT_AT_LEAST = timedelta(days=180)
 class EnrolmentRetention(BaseSettings):
     enrolment_ended_kept_days: int = Field(
         default=365,
-        ge=1,
+        ge=90,  # requests are an inbox: a second delivery is recognised this long
         description="Days that refused, withdrawn and cancelled enrolments are kept, and requests.",
     )
     enrolment_attendance_kept_days: int = Field(

@@ -12,6 +12,8 @@ from services.catalogue.settings import Settings as Catalogue
 from services.deployment import all_fields, is_secret
 from services.enrolment.settings import Settings as Enrolment
 from services.notifier.settings import Settings as Notifier
+from shared.messaging import inbox
+from shared.retention_settings import EnrolmentRetention
 from shared.settings import UNPROTECTED
 
 ROOT = Path(__file__).parents[2]
@@ -97,3 +99,10 @@ def test_outside_a_trial_only_proxies_say_who_the_visitor_is(everybody: str) -> 
         Notifier(**SAFE, forwarded_allow_ips=everybody)
     Notifier(**SAFE, forwarded_allow_ips="10.0.0.1, 192.168.0.0/16")
     Notifier(**SAFE, forwarded_allow_ips=everybody, parcours_trial=True)
+
+
+def test_requests_are_kept_as_long_as_an_inbox() -> None:
+    days = inbox.KEPT.days
+    assert EnrolmentRetention(enrolment_ended_kept_days=days).enrolment_ended_kept_days == days
+    with pytest.raises(ValidationError, match="greater than or equal to 90"):
+        EnrolmentRetention(enrolment_ended_kept_days=days - 1)
