@@ -3,13 +3,13 @@
 A record that waits is parked. It is handled as soon as the failed one is redriven or discarded.
 """
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 
 from sqlmodel import col, select
 
 from shared.database import Transaction
 from shared.events.cloudevents import Received, Record
-from shared.events.portal import AgentCorrected, AgentErasureRequested, AgentRequest
+from shared.events.portal import AgentCorrected, AgentErasureRequested, AgentRequest, SubscriptionChanged
 from shared.events.topics import Topic
 from shared.events.vocabulary import AgentKey, Event
 from shared.messaging.dead_letters import DeadLetter, Parked, dead_letter_of
@@ -17,7 +17,7 @@ from shared.messaging.tables import DeadLetterRow
 
 WAITS = "waits behind an earlier record of this agent"
 """The error of a dead letter that only waits."""
-WAITED_FOR = AgentErasureRequested | AgentCorrected
+WAITED_FOR = AgentErasureRequested, AgentCorrected
 
 Read = Callable[[Record], object]
 """Reads a record as its consumer does."""
@@ -42,8 +42,9 @@ async def split(
 
     Nobody can redrive or discard what they wait for before the transaction ends.
     """
-    keys = {agent.agent_id.encode() for event in events if (agent := agent_of(event)) is not None}
-    parked = [read(letter.record) for letter in await _parked(tx, keys)]
+    if not any(isinstance(event.event, AgentRequest) for event in events):
+        return list(events), []
+    parked = [read(letter.record) for letter in await _parked(tx, WAITED_FOR)]
     failed = {agent_of(delivery) for delivery in parked if is_waited_for(delivery)}
     behind = [event for event in events if failed and agent_of(event) in failed]
     return [event for event in events if event not in behind], [
@@ -51,12 +52,11 @@ async def split(
     ]
 
 
-async def now_due(tx: Transaction, settled: Sequence[DeadLetter], read: Read) -> list[DeadLetter]:
-    """Return the parked records that waited behind the ``settled`` ones only, in order."""
-    agents = {agent for letter in settled if (agent := agent_of(read(letter.record))) is not None}
+async def now_due(tx: Transaction, agents: set[AgentKey], read: Read) -> list[DeadLetter]:
+    """Return the parked records of these agents that no longer wait behind a failed one, in order."""
     due: list[DeadLetter] = []
     failed: set[AgentKey] = set()
-    for letter in await _parked(tx, {agent.agent_id.encode() for agent in agents}):
+    for letter in await _parked(tx, (*WAITED_FOR, SubscriptionChanged)):
         delivery = read(letter.record)
         agent = agent_of(delivery)
         if agent is None or agent not in agents - failed:
@@ -68,15 +68,14 @@ async def now_due(tx: Transaction, settled: Sequence[DeadLetter], read: Read) ->
     return due
 
 
-async def _parked(tx: Transaction, keys: Collection[bytes]) -> list[DeadLetter]:
-    if not keys:
-        return []
+async def _parked(tx: Transaction, types: Sequence[type[AgentRequest]]) -> list[DeadLetter]:
+    """The agents are in the values: the key of a portal's record decides nothing."""
     parked = (
         select(DeadLetterRow)
         .where(
             col(DeadLetterRow.state) == "parked",
             col(DeadLetterRow.topic) == Topic.PORTAL_AGENTS,
-            col(DeadLetterRow.key).in_(keys),
+            col(DeadLetterRow.event_type).in_([event.TYPE for event in types]),
         )
         .order_by(col(DeadLetterRow.offset), col(DeadLetterRow.id))
     )

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from shared.database import Database, is_temporary
 from shared.events.topics import Topic
+from shared.events.vocabulary import AgentKey
 from shared.messaging import agents_in_turn, dead_letters, outcomes
 from shared.messaging.consumer import Consumer
 from shared.messaging.dead_letters import DeadLetter
@@ -23,12 +24,13 @@ class DeadLetterDecisions:
     async def redrive(self, letters: Sequence[DeadLetter], *, actor: str) -> Mapping[int, str]:
         """Redrive in the order of the partitions. After a failure, later records of the same key wait.
 
-        Returns, by id, why a letter is still parked. A failure is kept in the audit log too.
+        On ``portal.agents`` those of the same agent wait. Returns, by id, why a letter is still parked. A
+        failure is kept in the audit log too.
         """
-        failed: dict[tuple[str, bytes | None], int] = {}
+        failed: dict[AgentKey | tuple[str, bytes | None], int] = {}
         why: dict[int, str] = {}
         for letter in letters:
-            key = letter.record.topic, letter.record.key
+            key = self._agent_of(letter) or (letter.record.topic, letter.record.key)
             if letter.record.key is not None and key in failed:
                 why[letter.id] = f"waits for {failed[key]}, which stands before it"
             elif (fault := await self._redrive(letter, actor)) is not None:
@@ -38,13 +40,16 @@ class DeadLetterDecisions:
                 await self._redrive_due([letter], actor)
         return why
 
+    def _agent_of(self, letter: DeadLetter) -> AgentKey | None:
+        if letter.record.topic != Topic.PORTAL_AGENTS:
+            return None
+        return agents_in_turn.agent_of(self.consumer(Topic.PORTAL_AGENTS).read(letter.record))
+
     async def _redrive_due(self, settled: Sequence[DeadLetter], actor: str) -> None:
         """Redrive what waited behind the ``settled`` letters only."""
-        settled = [letter for letter in settled if letter.record.topic == Topic.PORTAL_AGENTS]
-        if settled:
-            read = self.consumer(Topic.PORTAL_AGENTS).read
+        if agents := {agent for letter in settled if (agent := self._agent_of(letter)) is not None}:
             async with self.database.quiet_transaction() as tx:
-                due = await agents_in_turn.now_due(tx, settled, read)
+                due = await agents_in_turn.now_due(tx, agents, self.consumer(Topic.PORTAL_AGENTS).read)
             await self.redrive(due, actor=actor)
 
     async def _redrive(self, letter: DeadLetter, actor: str) -> str | None:

@@ -44,7 +44,9 @@ class AgentsConsumer:
 
     async def take(self, *events: AgentRequest) -> None:
         records = [
-            replace(a_record(event), offset=self._offset + number) for number, event in enumerate(events)
+            # The key of a portal's record decides nothing.
+            replace(a_record(event), offset=self._offset + number, key=f"{number}".encode())
+            for number, event in enumerate(events)
         ]
         self._offset += len(records)
         await self.consumer(Topic.PORTAL_AGENTS).take([read(record) for record in records])
@@ -113,6 +115,16 @@ async def test_what_waited_is_handled_in_order_after_a_redrive(
     assert still_parked == {}
     assert await agents.states() == ["redriven"] * 3
     assert await agents.applied() == ["Poison", "B", "C"]
+
+
+async def test_what_waits_stays_while_the_redrive_fails(
+    agents: AgentsConsumer, broken: pytest.MonkeyPatch
+) -> None:
+    await agents.take(correction("Poison"), correction("B"))
+
+    await agents.decisions.redrive(await agents.letters(), actor="nadia")
+
+    assert await agents.states() == ["parked"] * 2
 
 
 async def test_what_waited_is_handled_after_a_discard(
