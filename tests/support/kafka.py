@@ -2,13 +2,14 @@
 
 import asyncio
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from types import TracebackType
 from typing import Any, Self
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka.errors import CommitFailedError
 
 from shared.events.topics import TOPICS, Topic, answers_topic
 
@@ -131,16 +132,30 @@ async def collect(
 
 
 async def pass_over(bootstrap_servers: str, group: str, topic: str) -> None:
-    """Let ``group``, which has no members now, read only what comes to ``topic`` from now on."""
+    """Let ``group`` read only what comes to ``topic`` from now on.
+
+    Its members have ended. Of those that were killed Kafka learns by silence, in 10 s.
+    """
     consumer = AIOKafkaConsumer(bootstrap_servers=bootstrap_servers, group_id=group, enable_auto_commit=False)
     await consumer.start()
     try:
         partitions = [TopicPartition(topic, number) for number in range(_partitions_of(topic))]
         consumer.assign(partitions)
-        await consumer.commit(await consumer.end_offsets(partitions))
+        ends = await consumer.end_offsets(partitions)
+        async with asyncio.timeout(15):
+            while not await _committed(consumer, ends):  # noqa: ASYNC110 Kafka gives no other sign
+                await asyncio.sleep(0.2)
     finally:
         await consumer.stop()
         await _let_go()
+
+
+async def _committed(consumer: AIOKafkaConsumer, offsets: Mapping[TopicPartition, int]) -> bool:
+    try:
+        await consumer.commit(offsets)
+    except CommitFailedError:
+        return False
+    return True
 
 
 def _partitions_of(topic: str) -> int:
