@@ -78,6 +78,9 @@ def add_to(api: FastAPI, service: str) -> None:
     async def docs(request: Request) -> Response:
         return cacheable(request, made())
 
+    for route in api.routes:  # FastAPI's own, of the document
+        if isinstance(route, Route):
+            has_row(Permission.READ_OFFER)(route.endpoint)
     api.router.routes.append(Route("/docs", docs))
 
 
