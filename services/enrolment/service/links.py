@@ -93,7 +93,9 @@ async def confirm_correction(tx: Transaction, link: CorrectionLink, now: datetim
 
 
 async def _confirming(tx: Transaction, link: CorrectionLink, agent: Agent, now: datetime) -> list[str]:
-    if not link.is_about(agent.email):
+    """A request may have given the enrolment another address since the correction."""
+    corrected_to = await corrections.last_address(tx, agent.key)
+    if not any(map(link.is_about, {agent.email, corrected_to or agent.email})):
         return []
     return [address for address in await address_holds.held(tx, agent.key, now) if link.written_to(address)]
 

@@ -117,6 +117,12 @@ async def last_of_address(tx: Transaction, agent: AgentKey, since: datetime) -> 
     }
 
 
+async def last_address(tx: Transaction, agent: AgentKey) -> str | None:
+    """Return the address that the last correction put, or None."""
+    address: str | None = await tx.scalar(_LAST_ADDRESS, agent._asdict())
+    return address
+
+
 async def keep(
     tx: Transaction,
     agent: AgentKey,
@@ -171,6 +177,10 @@ _LAST_OF_ADDRESS = text(
     "AND jsonb_exists(after, 'email') AND before <> '[]' "
     "ORDER BY author IS DISTINCT FROM :the_agent "
     "AND (author IS NOT NULL OR request_source LIKE :services) DESC, received_at DESC LIMIT 1"
+)
+_LAST_ADDRESS = text(
+    "SELECT after ->> 'email' FROM correction WHERE issuer = :issuer AND agent_id = :agent_id "
+    "AND jsonb_exists(after, 'email') AND before <> '[]' ORDER BY received_at DESC LIMIT 1"
 )
 _WRONG = text(
     "SELECT enrolment_id, agent FROM enrolment WHERE issuer = :issuer AND agent_id = :agent_id "

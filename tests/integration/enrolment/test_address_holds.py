@@ -210,6 +210,33 @@ async def test_a_link_about_an_earlier_correction_confirms_nothing_of_a_later_on
     assert not await is_too_new(front, ask, session, NEWEST)
 
 
+@pytest.mark.parametrize("requested", [OLD, NEWEST])
+async def test_a_request_with_another_address_leaves_the_correction_to_confirm(
+    front: Front, ask: Ask, hear: Hear, requested: str
+) -> None:
+    session, another = await front.open(AGENT), await front.open(AGENT)
+    await hear(corrected(NEW))
+    await front.withdraw(session, AGENT)
+    await hear(EnrolmentRequested(session_id=session.session_id, agent=at_address(requested)))
+    assert (await front.of(session, AGENT)).agent["email"] == requested
+    assert await is_too_new(front, ask, another, NEW)
+    assert await confirm(front, ask, session, OLD, NEW) == 200
+    assert not await is_too_new(front, ask, another, NEW)
+    assert not await is_too_new(front, ask, session, requested)
+
+
+async def test_a_late_correction_is_confirmed_with_the_address_that_a_newer_request_gave(
+    front: Front, ask: Ask, hear: Hear
+) -> None:
+    session, another = await front.open(AGENT), await front.open(title="Autre")
+    before = clock.now()
+    await hear(EnrolmentRequested(session_id=another.session_id, agent=at_address(NEWEST)))
+    await hear(corrected(NEW), at=before)
+    assert (await front.of(session, AGENT)).agent["email"] == NEWEST
+    assert await is_too_new(front, ask, session, NEWEST)
+    assert await confirm(front, ask, session, OLD, NEWEST) == 200
+
+
 async def test_of_two_confirmations_at_once_one_has_nothing_left_to_confirm(
     front: Front, ask: Ask, hear: Hear, database: Database
 ) -> None:
