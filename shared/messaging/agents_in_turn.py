@@ -1,9 +1,10 @@
 """An agent's records on ``portal.agents`` wait behind the agent's failed erasure or correction.
 
-A record that waits is parked. It is handled as soon as the failed one is redriven or discarded.
+A record that waits is parked. It is handled as soon as the failed one is redriven or discarded. An erasure
+waits for no correction: it ends what was to be corrected.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from sqlmodel import col, select
 
@@ -35,6 +36,21 @@ def is_waited_for(delivery: object) -> bool:
     return isinstance(delivery, Received) and isinstance(delivery.event, WAITED_FOR)
 
 
+def waits(event: Received[Event], failed: Iterable[object]) -> bool:
+    """Return whether the event waits behind one of the ``failed`` records."""
+    agent = agent_of(event)
+    return agent is not None and any(
+        is_waited_for(before)
+        and agent_of(before) == agent
+        and not (isinstance(event.event, AgentErasureRequested) and _is_correction(before))
+        for before in failed
+    )
+
+
+def _is_correction(delivery: object) -> bool:
+    return isinstance(delivery, Received) and isinstance(delivery.event, AgentCorrected)
+
+
 async def split(
     tx: Transaction, events: Sequence[Received[Event]], read: Read
 ) -> tuple[list[Received[Event]], list[Parked]]:
@@ -44,9 +60,8 @@ async def split(
     """
     if not any(isinstance(event.event, AgentRequest) for event in events):
         return list(events), []
-    parked = [read(letter.record) for letter in await _parked(tx, WAITED_FOR)]
-    failed = {agent_of(delivery) for delivery in parked if is_waited_for(delivery)}
-    behind = [event for event in events if failed and agent_of(event) in failed]
+    failed = [read(letter.record) for letter in await _parked(tx, WAITED_FOR)]
+    behind = [event for event in events if waits(event, failed)]
     return [event for event in events if event not in behind], [
         Parked.received(event, WAITS) for event in behind
     ]

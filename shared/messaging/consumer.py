@@ -24,7 +24,7 @@ from shared import clock, security_log
 from shared.database import Database, Transaction, is_temporary
 from shared.events.cloudevents import Received, Record, Unreadable, decode
 from shared.events.outcomes import RejectionCode
-from shared.events.vocabulary import AgentKey, Event
+from shared.events.vocabulary import Event
 from shared.messaging import agents_in_turn, dead_letters, inbox, outcomes, traces
 from shared.messaging.dead_letters import NEWER, Parked
 from shared.messaging.failure_limit import FailureLimit
@@ -219,16 +219,13 @@ class Consumer:
         """Return the records that fail, and those that wait behind one of them."""
         failed: list[Parked] = []
         waiting: list[Parked] = []
-        agents: set[AgentKey | None] = set()
+        before: list[Delivery] = []
         for delivery in wanted:
-            agent = agents_in_turn.agent_of(delivery)
-            if isinstance(delivery, Received) and agent is not None and agent in agents:
+            if isinstance(delivery, Received) and agents_in_turn.waits(delivery, before):
                 waiting.append(Parked.received(delivery, agents_in_turn.WAITS))
-                continue
-            fails = await self._take_alone(delivery, handler)
-            if fails and agents_in_turn.is_waited_for(delivery):
-                agents.add(agent)
-            failed += fails
+            elif fails := await self._take_alone(delivery, handler):
+                failed += fails
+                before.append(delivery)
         return failed, waiting
 
     async def _take_alone(self, delivery: Delivery, handler: Call) -> list[Parked]:

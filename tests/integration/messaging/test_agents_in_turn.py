@@ -103,6 +103,18 @@ async def test_only_later_records_of_the_same_agent_wait(
     assert [letter.record.offset for letter in await agents.letters()] == [1, 2, 4]
 
 
+async def test_an_erasure_waits_for_no_correction(
+    agents: AgentsConsumer, broken: pytest.MonkeyPatch, database: Database
+) -> None:
+    await agents.take(correction("Poison"))
+    broken.undo()
+
+    await agents.take(correction("B"), ERASURE)
+
+    assert [letter.record.offset for letter in await agents.letters()] == [0, 1]
+    assert len(await execute(database, "SELECT FROM erasure")) == 1
+
+
 async def test_what_waited_is_handled_in_order_after_a_redrive(
     agents: AgentsConsumer, broken: pytest.MonkeyPatch
 ) -> None:
