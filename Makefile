@@ -121,6 +121,10 @@ images: $(SBOMS) ## Build the images with Docker; their labels name version, com
 licences: $(VENV)/.dev-ready ## Write docs/licences.md anew, after a change of dependencies
 	$(PY) -m tests.support.licences
 
+.PHONY: places
+places: $(VENV)/.dev-ready ## Write the communes of France anew, from their published packages (needs npm)
+	$(PY) -m tests.support.places
+
 .PHONY: format
 format: $(VENV)/.dev-ready ## Format the code and mend what can be mended safely
 	$(VENV)/bin/ruff check --fix-only .

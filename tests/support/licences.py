@@ -115,6 +115,8 @@ _HEAD = """\
 Each package that the services run with on Linux, from the locks in `requirements/`, with the licence that its
 metadata name and, unless all three run with it, the services. `make licences` writes this file; a test fails
 for a licence that `tests/support/licences.py` does not allow. `make sbom` writes the same with versions.
+
+`shared/places/places.tsv.gz` holds data of `@etalab/decoupage-administratif` (MIT) and GeoNames (CC BY 4.0).
 """
 
 

@@ -14,7 +14,7 @@ from starlette.routing import Route
 from services.catalogue.pages import filters, structured_data
 from services.catalogue.pages.filters import Filters, View
 from services.catalogue.pages.month import month_of
-from services.catalogue.pages.paging import resource_position, session_part
+from services.catalogue.pages.paging import near_part, resource_position, session_part
 from services.catalogue.pages.site import render, rendering_in, site_of
 from services.catalogue.rules import spelling
 from services.catalogue.rules.offers import Offer
@@ -90,6 +90,10 @@ async def session_list(request: Request) -> Response:
     async with site_of(request).database.quiet_transaction() as tx:
         themes = await offers.themes(tx)
         total, over = await _counted(tx, chosen, now)
+        if typed and not total and not over and chosen.near is None:
+            about, near = filters.place_named(chosen.text, at_end=True)
+            chosen = replace(chosen, about=about, near=near)
+            total, over = await _counted(tx, chosen, now)
         if typed and not total and not over:
             chosen = await _as_meant(tx, request, chosen, now)
             total, over = await _counted(tx, chosen, now)
@@ -122,7 +126,7 @@ async def _as_meant(tx: Transaction, request: Request, chosen: Filters, now: dat
         return chosen
     known: KnownWords = request.app.state.known_words
     meant = spelling.corrected(chosen.text, await known.now(tx, now))
-    return chosen if meant is None else replace(chosen, text=meant)
+    return chosen if meant is None else replace(chosen, text=meant, about=meant, near=None)
 
 
 async def _view(tx: Transaction, request: Request, chosen: Filters, now: datetime) -> dict[str, Any]:
@@ -147,7 +151,10 @@ async def _view(tx: Transaction, request: Request, chosen: Filters, now: datetim
             shown["month"] = month_of(first, found[:MAX_IN_A_MONTH], now)
             shown["cut_at"] = MAX_IN_A_MONTH if len(found) > MAX_IN_A_MONTH else None
         case View.LIST:
-            part = await session_part(tx, search, request.query_params, PAGE)
+            if chosen.near is None:
+                part = await session_part(tx, search, request.query_params, PAGE)
+            else:
+                part = await near_part(tx, search, chosen.near, request.query_params, PAGE)
             shown |= {"part": part, "listed": part.shown}
             if not part.following:
                 shown["more"] = await _more_results(tx, search)

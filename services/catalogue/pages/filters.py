@@ -10,9 +10,11 @@ from zoneinfo import ZoneInfo
 
 from services.catalogue.rules.lifecycle import instant
 from services.catalogue.rules.searching import SessionSearch
-from services.catalogue.rules.synonyms import plain
+from services.catalogue.rules.synonyms import SYNONYMS, plain
+from shared import places
 from shared.events.vocabulary import CONTROL, Delegation, EnrolmentWindow, Format, Slug
 from shared.events.zones import PARIS
+from shared.places import Place
 from shared.web import french
 from shared.web.form_errors import FormError, FormErrors
 
@@ -23,6 +25,11 @@ _MONTHS = {plain(french.month(date(2000, number, 1)).split()[0]): number for num
 _YEAR = re.compile("20[0-9]{2}")
 _BEFORE_A_MONTH = re.compile("en|de|du|le|au|mois|fin|début|mi")
 _DAY = re.compile("[1-9]|[12][0-9]|3[01]|1er")
+_LONGEST_NAME = 6
+_BEFORE_A_PLACE = re.compile(r"(^|\s)(à|près de|autour de|proche de|vers)$", re.IGNORECASE)
+_POSTAL_CODE = re.compile(r"[0-9]{2} ?[0-9]{3}")
+_NO_PLACES = frozenset(map(places.plain, SYNONYMS))
+"""Subjects, formats and delegations, some of which are the names of small communes too."""
 _SLUG = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 Choice = TypeVar("Choice", Format, Delegation)
 
@@ -35,9 +42,14 @@ class View(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Filters:
-    """A session matches a period or month if a part of it does."""
+    """A session matches a period or month if a part of it does.
+
+    ``near`` is the place that the text names, and ``about`` the rest of the text.
+    """
 
     text: str = ""
+    about: str = ""
+    near: Place | None = None
     format: Format | None = None
     delegation: Delegation | None = None
     theme: Slug | None = None
@@ -58,7 +70,7 @@ class Filters:
             format=self.format,
             organiser=self.delegation,
             theme=self.theme,
-            text=self.text or None,
+            text=self.about or None,
             enrolment=EnrolmentWindow.OPEN if self.open_only else None,
             starts_before=None if until is None else _midnight(until + timedelta(days=1)),
             ends_after=_midnight(since) if since else now if hide_past else None,
@@ -106,13 +118,17 @@ def read(given: Mapping[str, str], now: datetime | None = None) -> Filters:
     text, month = searched(text), _month(given, errors)
     if now is not None and month is since is until is None and "mois" not in errors:
         text, month = _month_named(text, now)
+    view = next((view for view in View if view == given.get("vue")), View.LIST)
+    about, near = (text, None) if now is None or view is not View.LIST else place_named(text)
     return Filters(
         text=text,
+        about=about,
+        near=near,
         format=_code(given, "format", Format, errors),
         delegation=_code(given, "delegation", Delegation, errors),
         theme=theme,
         month=month,
-        view=next((view for view in View if view == given.get("vue")), View.LIST),
+        view=view,
         since=since,
         until=until,
         open_only=bool(given.get("ouvertes")),
@@ -155,6 +171,26 @@ def _month_named(text: str, now: datetime) -> tuple[str, date | None]:
         while before and _BEFORE_A_MONTH.fullmatch(before[-1].lower()):
             before.pop()
         return " ".join(before + rest), date(year, number, 1)
+    return text, None
+
+
+def place_named(text: str, *, at_end: bool = False) -> tuple[str, Place | None]:
+    """``webinaire près de Nantes`` is ``webinaire``, near Nantes.
+
+    A name counts if it is the whole text, or follows ``à`` or ``près de``; with ``at_end`` also at the end of
+    the text. A postal code counts everywhere.
+    """
+    typed = text.split()
+    if '"' in text or any(word.startswith("-") or word == "or" for word in typed):
+        return text, None
+    for size in range(min(_LONGEST_NAME, len(typed)), 0, -1):
+        for start in range(len(typed) - size + 1):
+            name, rest = " ".join(typed[start : start + size]), typed[start + size :]
+            before = _BEFORE_A_PLACE.sub("", " ".join(typed[:start]))
+            is_whole, follows = not before and not rest, len(before.split()) < start
+            counts = is_whole or follows or _POSTAL_CODE.fullmatch(name) or (at_end and not rest)
+            if counts and places.plain(name) not in _NO_PLACES and (found := places.named(name)):
+                return " ".join([*before.split(), *rest]), found[0]
     return text, None
 
 

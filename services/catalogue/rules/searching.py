@@ -40,6 +40,9 @@ class Viewer:
 PUBLIC = Viewer()
 
 Position: TypeAlias = tuple[datetime, UUID]
+NearPosition: TypeAlias = tuple[int, datetime, UUID]
+FAR = 100_000
+"""Kilometres of a session whose place is not known, and of one online."""
 
 
 @dataclass(frozen=True, slots=True)

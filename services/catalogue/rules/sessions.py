@@ -169,12 +169,16 @@ class CalendarSession:
 
 @dataclass(frozen=True, slots=True)
 class ListedSession:
-    """``occupancy`` is None if it is not counted yet. ``filled_at`` is when it was last stored."""
+    """``occupancy`` is None if it is not counted yet. ``filled_at`` is when it was last stored.
+
+    ``kilometres`` are to the place that was searched for, if the session has a known place.
+    """
 
     session: ShownSession
     occupancy: Occupancy | None
     changed_at: datetime
     filled_at: datetime | None = None
+    kilometres: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

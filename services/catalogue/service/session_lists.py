@@ -4,14 +4,16 @@ from datetime import datetime
 from typing import Literal
 from uuid import UUID
 
-from services.catalogue.rules.searching import Position, SessionGroup, SessionSearch, Viewer
+from services.catalogue.rules.searching import NearPosition, Position, SessionGroup, SessionSearch, Viewer
 from services.catalogue.rules.sessions import CalendarSession, ListedSession, Session
 from services.catalogue.rules.synonyms import SYNONYMS, plain
 from services.catalogue.service.acting import Acting
 from services.catalogue.service.failures import Missing
 from services.catalogue.store import audit_log, offers, session_lists, sessions
 from services.catalogue.tables import AuditLogRow
+from shared import places
 from shared.database import Transaction
+from shared.places import Place
 
 _MOST_OFFERS, _MOST_TEXTS = 1_000, 2_000
 
@@ -55,6 +57,25 @@ async def page(
     before: Position | None = None,
 ) -> list[ListedSession]:
     return await session_lists.page(tx, search, after, limit, before=before)
+
+
+async def nearest(
+    tx: Transaction,
+    search: SessionSearch,
+    place: Place,
+    after: NearPosition | None,
+    limit: int,
+    *,
+    before: NearPosition | None = None,
+) -> list[ListedSession]:
+    """Return the sessions nearest to the place first. Sessions online come last."""
+    found = {venue: places.of_venue(*venue) for venue in await session_lists.venues(tx, search)}
+    kilometres = {
+        venue: round(places.kilometres(place, commune))
+        for venue, commune in found.items()
+        if commune is not None
+    }
+    return await session_lists.nearest(tx, search, kilometres, after, limit, before=before)
 
 
 async def in_calendar(tx: Transaction, search: SessionSearch, limit: int) -> list[CalendarSession]:

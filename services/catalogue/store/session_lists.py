@@ -1,4 +1,4 @@
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import fields
 from datetime import datetime
 from typing import Any, Literal
@@ -6,11 +6,13 @@ from uuid import UUID
 
 from sqlalchemy import (
     ColumnElement,
+    Integer,
     Row,
     Select,
     Text,
     and_,
     any_,
+    column,
     false,
     func,
     inspect,
@@ -25,7 +27,9 @@ from sqlmodel import col
 
 from services.catalogue.rules.offers import Source
 from services.catalogue.rules.searching import (
+    FAR,
     PUBLIC,
+    NearPosition,
     Position,
     SessionGroup,
     SessionOrder,
@@ -81,6 +85,50 @@ async def page(
         after,
         before,
         descending=search.order is not SessionOrder.FIRST,
+    )
+    return in_order(await _listed(tx, query.limit(limit), search.viewer), before)
+
+
+async def venues(tx: Transaction, search: SessionSearch) -> list[tuple[str, str]]:
+    """Return each venue of these sessions with its organiser."""
+    query = select(col(SessionRow.venue), col(SessionRow.organiser)).distinct()
+    query = query.where(*_conditions(search), col(SessionRow.venue).is_not(None))
+    return [(row.venue, row.organiser) for row in await tx.execute(query)]
+
+
+async def nearest(
+    tx: Transaction,
+    search: SessionSearch,
+    kilometres: Mapping[tuple[str, str], int],
+    after: NearPosition | None,
+    limit: int,
+    *,
+    before: NearPosition | None = None,
+) -> list[ListedSession]:
+    """Sort by distance, then by start.
+
+    ``kilometres`` are by venue and organiser. Sessions without a known venue come last.
+    """
+    known = (
+        func.unnest(
+            literal([venue for venue, _ in kilometres], ARRAY(Text)),
+            literal([organiser for _, organiser in kilometres], ARRAY(Text)),
+            literal(list(kilometres.values()), ARRAY(Integer)),
+        )
+        .table_valued("venue", "organiser", column("kilometres", Integer))
+        .render_derived("known")
+    )
+    far = func.coalesce(known.c.kilometres, FAR)
+    query = next_to(
+        _LISTING.add_columns(known.c.kilometres)
+        .outerjoin(
+            known,
+            and_(known.c.venue == col(SessionRow.venue), known.c.organiser == col(SessionRow.organiser)),
+        )
+        .where(*_conditions(search)),
+        (far, _STARTS_AT, _SESSION_ID),
+        after,
+        before,
     )
     return in_order(await _listed(tx, query.limit(limit), search.viewer), before)
 
@@ -174,6 +222,7 @@ async def _listed(tx: Transaction, query: Select[*tuple[Any, ...]], viewer: View
             _occupancy(row),
             row.changed_at,
             row.occupancy_changed_at,
+            getattr(row, "kilometres", None),
         )
         for session, row in zip(found, rows, strict=True)
     ]

@@ -1,6 +1,7 @@
 """The public list of sessions: its filters, and what a visitor finds by the words that come to mind first."""
 
 import json
+import re
 from datetime import UTC, datetime, timedelta
 from uuid import UUID, uuid4
 from zoneinfo import ZoneInfo
@@ -176,6 +177,47 @@ async def test_a_subject_a_format_a_theme_or_a_place_is_found_by_what_people_cal
     assert expected
     for name in names:
         assert await found(visitor, recherche=name, passees="oui") >= expected, name
+
+
+NEAR_BREST = ["Brest", "Quimper", "Rennes", "online"]
+
+
+@pytest.mark.parametrize(
+    ("typed", "far"),
+    [
+        ("Brest", ["à 52 km", "à 210 km"]),
+        ("essai près de Brest", ["à 52 km", "à 210 km"]),
+        ("29200", ["à 52 km", "à 210 km"]),
+        ("essai landerneau", ["à 19 km", "à 52 km", "à 194 km"]),  # where no session is
+    ],
+)
+async def test_sessions_are_listed_by_their_distance_from_the_place_that_is_named(
+    an_empty_offer: str,
+    ask: Ask,
+    visit: HttpBrowser,
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    typed: str,
+    far: list[str],
+) -> None:
+    monkeypatch.setattr(browse, "PAGE", 3)
+    online = {"venue": None, "join_url": "https://visio.example.org/essai"}
+    ids = {
+        town: await published(
+            ask,
+            an_empty_offer,
+            title="Un essai",
+            **online if town == "online" else {"venue": f"Salle des fêtes, {town}"},
+        )
+        for town in sorted(NEAR_BREST)
+    }
+    first = await read(visit, f"/sessions?recherche={typed}")
+    then = await read(visit, next(link for link in first.links if "apres=" in link))
+
+    assert [*session_links(first), *session_links(then)] == [ids[town] for town in NEAR_BREST]
+    assert re.findall(r"à \d+ km", first.text) == far
+    back = await read(visit, next(link for link in then.links if "avant=" in link))
+    assert list(session_links(back)) == list(session_links(first))
 
 
 @pytest.mark.parametrize(

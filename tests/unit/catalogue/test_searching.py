@@ -60,6 +60,33 @@ def test_a_month_that_is_named_is_the_month_that_comes(typed: str, left: str, mo
     assert (chosen.text, chosen.month) == (typed, date(2027, 5, 1))
 
 
+@pytest.mark.parametrize(
+    ("typed", "about", "near"),
+    [
+        ("quimper", "", "Quimper"),
+        ("webinaire à Saint-Nazaire", "webinaire", "Saint-Nazaire"),
+        ("près de l'Haÿ les Roses", "", "L'Haÿ-les-Roses"),
+        ("ia 44000 managers", "ia managers", "Nantes"),
+        ("44", "", "Loire-Atlantique"),
+        ("Vendée", "", "Vendée"),
+        ("bretagne", "bretagne", None),  # the delegation, not the commune
+        ("ia", "ia", None),
+        ("donner du sens", "donner du sens", None),
+        ('"Nantes"', '"Nantes"', None),
+        ("ia -nantes", "ia -nantes", None),
+        ("", "", None),
+    ],
+)
+def test_a_place_that_is_named_is_the_place_to_be_near(typed: str, about: str, near: str | None) -> None:
+    found, place = filters.place_named(typed)
+    assert (found, place and place.name) == (about, near)
+
+
+def test_a_place_at_the_end_counts_only_where_asked_for() -> None:
+    assert filters.place_named("webinaire quimper") == ("webinaire quimper", None)
+    assert filters.place_named("webinaire quimper", at_end=True)[0] == "webinaire"
+
+
 def test_every_department_is_of_a_delegation() -> None:
     numbers = [number for of_one in DEPARTMENTS.values() for number in of_one.split()]
     mainland = {f"{number:02}" for number in range(1, 96)} | {"2a", "2b"}

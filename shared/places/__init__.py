@@ -1,0 +1,130 @@
+"""The communes and departments of France: which one a text names, and how far two are apart.
+
+Source: ``places.tsv.gz``, which ``make places`` writes from ``@etalab/decoupage-administratif`` (MIT; data of
+INSEE and La Poste) and from GeoNames (CC BY 4.0).
+"""
+
+import functools
+import gzip
+import itertools
+import math
+import re
+import unicodedata
+from array import array
+from bisect import bisect_left, bisect_right
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from shared.events.vocabulary import Delegation
+
+FILE = Path(__file__).with_name("places.tsv.gz")
+
+_EARTH_KM = 6_371.0
+_POSTAL_CODE = re.compile(r"\b\d{5}\b")
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A commune, or a department. ``latitude`` and ``longitude`` are in degrees."""
+
+    name: str
+    department: str
+    delegation: Delegation
+    latitude: float
+    longitude: float
+
+
+def named(text: str) -> Sequence[Place]:
+    """Return the places with this name, postal code or department number; the largest commune first."""
+    return _places().named(text)
+
+
+@functools.lru_cache(maxsize=8192)
+def of_venue(venue: str, delegation: str) -> Place | None:
+    """Return the commune of ``2 rue du Test, 35000 Rennes`` or ``Rennes, 2 rue du Test``.
+
+    Of communes with the same name the delegation's own comes first.
+    """
+    code = _POSTAL_CODE.search(venue)
+    if code is not None:
+        found = named(code[0])
+        return (
+            next((place for place in found if plain(place.name) in plain(venue)), *found[:1])
+            if found
+            else None
+        )
+    for part in reversed(venue.split(",")):
+        if found := named(part):
+            return next((place for place in found if place.delegation == delegation), found[0])
+    return None
+
+
+def kilometres(first: Place, second: Place) -> float:
+    """Return the distance as the crow flies."""
+    north, other_north = math.radians(first.latitude), math.radians(second.latitude)
+    east = math.radians(second.longitude - first.longitude)
+    half = (
+        math.sin((other_north - north) / 2) ** 2
+        + math.cos(north) * math.cos(other_north) * math.sin(east / 2) ** 2
+    )
+    return 2 * _EARTH_KM * math.asin(math.sqrt(half))
+
+
+def plain(name: str) -> str:
+    """Return the name in lower case, without accents and hyphens; ``saint`` for ``st``."""
+    apart = unicodedata.normalize("NFD", name.lower().replace("œ", "oe").replace("’", "'"))
+    letters = "".join(" " if sign in "-'" else sign for sign in apart if not unicodedata.combining(sign))
+    return " ".join({"st": "saint", "ste": "sainte"}.get(word, word) for word in letters.split())
+
+
+class _Places:
+    """Rows of the file as bytes, because 35,000 objects would take ten times the memory."""
+
+    def __init__(self, rows: bytes) -> None:
+        self._rows = rows
+        self._begins = array("I", [0, *(match.end() for match in re.finditer(b"\n", rows))])
+        self._departments: dict[str, int] = {}
+        coded: list[tuple[int, int]] = []
+        for number, row in enumerate(rows.split(b"\n")):
+            _, _, department, _, codes, _, _ = row.split(b"\t")
+            if not codes:
+                self._departments[department.decode()] = number
+            coded += [(int(code), number) for code in codes.split()]
+        coded.sort()
+        self._codes = array("I", [code for code, _ in coded])
+        self._coded = array("I", [number for _, number in coded])
+
+    def named(self, text: str) -> Sequence[Place]:
+        sought = plain(text)
+        if re.fullmatch(r"\d{2,3}|2[ab]", sought):
+            number = self._departments.get(sought.upper())
+            return [] if number is None else [self._place(number)]
+        if re.fullmatch(r"\d{2} ?\d{3}", sought):
+            return [self._place(number) for number in self._with_code(int(sought.replace(" ", "")))]
+        begin = bisect_left(self._begins, sought.encode(), key=self._name)
+        numbers = range(begin, len(self._begins))
+        return [
+            self._place(number)
+            for number in itertools.takewhile(
+                lambda number: self._name(self._begins[number]) == sought.encode(), numbers
+            )
+        ]
+
+    def _with_code(self, code: int) -> Sequence[int]:
+        return self._coded[bisect_left(self._codes, code) : bisect_right(self._codes, code)]
+
+    def _name(self, begin: int) -> bytes:
+        return self._rows[begin : self._rows.index(b"\t", begin)]
+
+    def _place(self, number: int) -> Place:
+        begin = self._begins[number]
+        end = self._rows.find(b"\n", begin)
+        row = self._rows[begin : end if end >= 0 else None].decode()
+        _, name, department, delegation, _, latitude, longitude = row.split("\t")
+        return Place(name, department, Delegation(delegation), float(latitude), float(longitude))
+
+
+@functools.cache
+def _places() -> _Places:
+    return _Places(gzip.decompress(FILE.read_bytes()))
