@@ -5,6 +5,7 @@ Operators have the settings of all three services: no service reads another's da
 
 import getpass
 import json
+import os
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
@@ -196,7 +197,8 @@ def print_export(who: AgentKey | str, named: Mapping[str, str], page: Path | Non
             )
             for definition in SERVICES
         ]
-        page.write_text(agent_export.page(who, parts, clock.now()))
+        with open(page, "w", opener=lambda path, flags: os.open(path, flags, mode=0o600)) as file:
+            file.write(agent_export.page(who, parts, clock.now()))
     return any(kept.values())
 
 

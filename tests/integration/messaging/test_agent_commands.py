@@ -105,6 +105,7 @@ async def test_what_is_kept_of_an_agent_is_printed_from_all_services_and_the_nex
     assert kept["notifier"]["mail"][0]["address"] == AGENT.email
     assert kept["catalogue"] == {}
     assert f"courriel\N{NO-BREAK SPACE}: {AGENT.email}" in page.read_text()
+    assert page.stat().st_mode & 0o777 == 0o600
     assert printed.endswith("}\n" + OF_OWNERS)
     [logged] = security_lines()
     assert logged["message"] == "export ok who=operator where=parcours agent export times=1"
