@@ -8,6 +8,7 @@ from services.catalogue.rules.resources import Kind, Resource
 from services.catalogue.rules.searching import PUBLIC, SessionGroup, SessionSearch
 from services.catalogue.rules.sessions import ListedSession, ShownSession
 from services.catalogue.service import offers, resources, session_lists, templates
+from shared import places
 from shared.database import Transaction
 from shared.events.vocabulary import Delegation, EnrolmentWindow, Status
 
@@ -69,7 +70,12 @@ async def session(tx: Transaction, session_id: UUID, now: datetime, most: int) -
         status=Status.PUBLISHED,
         ends_after=now,
     )
-    found = await session_lists.page(tx, search, None, most + 1)
+    venue = listed.session.plan.venue
+    place = None if venue is None else places.of_venue(venue, listed.session.organiser)
+    if place is None:
+        found = await session_lists.page(tx, search, None, most + 1)
+    else:
+        found = await session_lists.nearest(tx, search, place, None, most + 1)
     others = [other for other in found if other.session.session_id != session_id][:most]
     return PublicSession(listed, others, offer, replays, await _themes(tx, offer))
 

@@ -168,7 +168,7 @@ async def withdraw(tx: Transaction, link: AgentLink, policy: Policy, now: dateti
 async def move(
     tx: Transaction, link: AgentLink, now: datetime
 ) -> tuple[LinkState, EnrolmentInSession | None, Sequence[SessionState]]:
-    """Return also the offer's sessions with a free seat, the same organiser's first."""
+    """Return also the offer's sessions with a free seat, nearest first."""
     found = await _find_to_change(tx, link, now)
     if isinstance(found, LinkState):
         return found, None, ()
@@ -178,7 +178,7 @@ async def move(
     agent = found.enrolment.agent
     others = await sessions.others_of_offer(tx, found.session, agent.key, now)
     free = [session for session, seats in others if has_seat_for(session, seats, agent, now)]
-    return state, found, sorted(free, key=lambda there: there.organiser != found.session.organiser)
+    return state, found, free
 
 
 async def questions_of(

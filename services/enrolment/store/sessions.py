@@ -1,4 +1,5 @@
 import functools
+import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -14,10 +15,12 @@ from services.enrolment.rules.seats import Seats
 from services.enrolment.rules.states import SEATED, State
 from services.enrolment.rules.waiting_list import WaitingGroup
 from services.enrolment.tables import SessionRow
+from shared import places
 from shared.database import Row, Transaction
 from shared.events.catalogue import SessionState
 from shared.events.seances import NumberedSession
 from shared.events.vocabulary import AgentKey, Employer
+from shared.places import Place
 from shared.statements import insert_many
 
 
@@ -101,12 +104,33 @@ def groups_json(groups: dict[int, WaitingGroup]) -> str | None:
 async def others_of_offer(
     tx: Transaction, session: SessionState, agent: AgentKey | None, now: datetime
 ) -> list[tuple[SessionState, Seats]]:
-    """Sort by start. Leave out sessions where the agent has an enrolment."""
+    """Sort by the distance from this session. Without a known place the same organiser's come first.
+
+    Leave out sessions where the agent has an enrolment.
+    """
     parameters = {"session": session.session_id, "offer": session.offer_id, "now": now, "live": _LIVE}
     who = dict.fromkeys(AgentKey._fields) if agent is None else agent._asdict()
     rows = await tx.execute(_OTHERS_OF_OFFER, parameters | who)
     found = [(session_of(row), seats_of(row)) for row in rows]
-    return sorted(found, key=lambda other: (other[0].starts_at, other[0].session_id))
+    here = _place_of(session)
+    return sorted(
+        found,
+        key=lambda other: (
+            _kilometres(here, other[0]),
+            other[0].organiser != session.organiser,
+            other[0].starts_at,
+            other[0].session_id,
+        ),
+    )
+
+
+def _place_of(session: SessionState) -> Place | None:
+    return None if session.venue is None else places.of_venue(session.venue, session.organiser)
+
+
+def _kilometres(here: Place | None, session: SessionState) -> float:
+    there = _place_of(session)
+    return math.inf if here is None or there is None else places.kilometres(here, there)
 
 
 def seats_of(row: LockedSession | Row) -> Seats:

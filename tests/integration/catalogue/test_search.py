@@ -218,6 +218,10 @@ async def test_sessions_are_listed_by_their_distance_from_the_place_that_is_name
     assert re.findall(r"à \d+ km", first.text) == far
     back = await read(visit, next(link for link in then.links if "avant=" in link))
     assert list(session_links(back)) == list(session_links(first))
+    of_brest = await read(visit, f"/sessions/{ids['Brest']}")
+    assert [link for link in session_links(of_brest) if link != ids["Brest"]] == [
+        ids[town] for town in NEAR_BREST[1:]
+    ]
 
 
 @pytest.mark.parametrize(

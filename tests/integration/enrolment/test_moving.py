@@ -127,7 +127,8 @@ async def test_an_agent_moves_by_the_page_that_shows_where_there_is_a_seat(front
     [agent, other] = agents(2)
     here, mine = await front.open(agent, title="Ici"), await front.open(agent)
     there = await front.open(venue="Cité, Nantes", organiser="pays-de-la-loire")
-    near = await front.open(venue="Mairie, Brest", questions=[a_question(required=True)])
+    far = await front.open(venue="Mairie, Brest", questions=[a_question(required=True)])
+    online = await front.open(venue=None, join_url="https://visio.example/ia")
     await front.open(other, capacity=1)
     await front.open(offer_id="autre-offre")
     await front.open(format="bespoke", audience={"sirets": ["21350238800019"]})
@@ -137,8 +138,9 @@ async def test_an_agent_moves_by_the_page_that_shows_where_there_is_a_seat(front
     shown = (await visit("GET", link)).text
 
     assert re.findall(r'name="session" value="([^"]*)"', shown) == [
-        str(near.session_id),  # of the same delegation
         str(there.session_id),
+        str(far.session_id),  # of the same delegation, but twice as far from Rennes
+        str(online.session_id),
     ]
     assert await front.states(here, agent) == ["enrolled"], "to open the page changes nothing"
     assert (await visit("POST", link, data={"session": str(there.session_id)})).status_code == 200
