@@ -32,7 +32,7 @@ help: ## Print this list (the default)
 	@echo 'Parcours. make TARGET, where TARGET is one of'
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo 'Options: BROKER=kafka or embedded (demo, run, year: Apache Kafka needs Java 17 and Maven), SCALE="enrolment=3 notifier=2"'
-	@echo '(run, up), ARGS="…" (demo, year, run, test, audit, faults, sequences, fuzz, mutants, bench: handed on), PYTHON=/path/to/python (to build .venv with).'
+	@echo '(run, up), ARGS="…" (demo, year, run, test, audit, faults, proof, sequences, fuzz, mutants, bench: handed on), PYTHON=/path/to/python (to build .venv with).'
 
 # ---------------------------------------------------------------------------------------------- use it
 
@@ -139,6 +139,11 @@ contracts: $(VENV)/.dev-ready ## Write docs/asyncapi, docs/refusal-reasons.md, d
 .PHONY: faults
 faults: $(VENV)/.dev-ready ## Kill and cut things on purpose; writes .local/faults.json
 	$(PY) -m tests.faults $(ARGS)
+
+HOURS ?=
+.PHONY: proof
+proof: $(VENV)/.dev-ready ## Check every promise of docs/reliability.md under faults on Apache Kafka; writes .local/proof.json (HOURS=8)
+	$(PY) -m tests.proof $(if $(HOURS),--hours $(HOURS)) $(ARGS)
 
 .PHONY: sequences
 sequences: $(VENV)/.dev-ready ## Play enrolment at random ten thousand times (ARGS="--seed N" to play a run again)

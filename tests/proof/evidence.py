@@ -4,7 +4,7 @@ import json
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,7 @@ ANSWERS = "portal.answers."
 
 @dataclass(frozen=True)
 class TopicRecord:
-    """``name`` is the event's type without owner and version."""
+    """``at``: the time of receipt. ``name`` is the event's type without owner and version."""
 
     topic: str
     partition: int
@@ -210,11 +210,14 @@ async def read_topic(topic: str, options: Mapping[str, Any]) -> list[TopicRecord
 
 
 def _topic_record(record: Any) -> TopicRecord:
+    came_by_http = _attribute(record, "keyid") == "intake"
     return TopicRecord(
         record.topic,
         record.partition,
         record.offset,
-        datetime.fromtimestamp(record.timestamp / 1_000).astimezone(),
+        datetime.fromisoformat(_attribute(record, "time"))
+        if came_by_http
+        else datetime.fromtimestamp(record.timestamp / 1_000, UTC),
         (record.key or b"").decode(),
         _attribute(record, "source"),
         _attribute(record, "id"),

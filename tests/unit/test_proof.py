@@ -24,7 +24,9 @@ from tests.proof.evidence import (
     StoredSession,
     TopicRecord,
 )
+from tests.proof.faults import KINDS, draw_faults
 from tests.proof.history import FAILED, OK, UNKNOWN, ClientOperation, History, read_history
+from tests.proof.plan import Act, draw_plan
 
 NOON = datetime(2026, 12, 2, 12, tzinfo=UTC)
 PORTAL, ISSUER, SESSION = "nord", "nord", "session-1"
@@ -302,8 +304,8 @@ BROKEN: list[tuple[str, str, Evidence]] = [
     ),
     (
         "A calendar entry never goes back.",
-        "the end first",
-        arranged("letters", 3, 0, 1, 2, 4)(a_world().evidence()),
+        "the end has a lower number",
+        changed("letters", 3, calendar={"uid-ada": 0})(a_world().evidence()),
     ),
     (
         "Copies are like their source.",
@@ -378,6 +380,15 @@ def test_a_broken_promise_is_printed_in_ten_lines() -> None:
     printed = str(BrokenPromise(promise, [range(30)])).splitlines()
     assert len(printed) == LINES
     assert printed[-1] == "  and 22 more"
+
+
+def test_a_seed_draws_the_same_plan_and_faults_again() -> None:
+    plan = draw_plan(7, 300)
+    assert plan == draw_plan(7, 300)
+    assert plan != draw_plan(8, 300)
+    assert {step.act for step in plan.steps} >= set(Act) - {Act.CANCEL}
+    assert draw_faults(7, 40) == draw_faults(7, 40)
+    assert {(fault.kind, fault.part) for fault in draw_faults(7, len(KINDS))} == set(KINDS)
 
 
 def test_a_history_keeps_what_a_client_did_and_was_told(tmp_path: Path) -> None:

@@ -78,6 +78,8 @@ def copies_that_differ(evidence: Evidence) -> Iterator[Break]:
     copies = {copy.enrolment_id: copy for copy in evidence.copies}
     for enrolment in evidence.enrolments:
         copy = copies.get(enrolment.enrolment_id)
+        if copy is None and enrolment.state == "refused":
+            continue  # a refusal that changes nothing for the agent has no copy
         found = None if copy is None else (copy.version, copy.state)
         if found != (enrolment.version, _COPIED.get(enrolment.state, enrolment.state)):
             yield ["the notifier has", copy, "of", enrolment]

@@ -1,7 +1,8 @@
 """Letters in the notifier's queue and at the mail sink."""
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator
+from itertools import pairwise
 
 from tests.proof.evidence import DECISIONS, Evidence, TopicRecord
 from tests.proof.promises.reading import STATES, Break, grouped
@@ -45,13 +46,18 @@ def letters_in_doubt_not_shown(evidence: Evidence) -> Iterator[Break]:
 
 
 def calendars_that_go_back(evidence: Evidence) -> Iterator[Break]:
-    latest: dict[str, tuple[int, str]] = {}
+    """Compare the numbers of a calendar entry with the order of the decisions that called for its letters."""
+    decided = {decision.id: decision.number for decision in evidence.decisions()}
+    decision_of = {mail.message_id: decided.get(mail.event_id) for mail in evidence.mails}
+    entries: dict[str, list[tuple[int, int, str]]] = defaultdict(list)
     for letter in evidence.letters:
-        for uid, number in letter.calendar.items():
-            before = latest.get(uid)
-            if before is not None and before[0] > number:
-                yield [f"{uid} has {before[0]} in {before[1]}", f"then {number} in {letter.message_id}"]
-            latest[uid] = max(before or (0, ""), (number, letter.message_id))
+        if (place := decision_of.get(letter.message_id)) is not None:
+            for uid, number in letter.calendar.items():
+                entries[uid].append((place, number, letter.message_id))
+    for uid, found in entries.items():
+        for before, after in pairwise(sorted(found)):
+            if before[1] > after[1]:
+                yield [f"{uid} has {before[1]} in {before[2]}", f"then {after[1]} in {after[2]}"]
 
 
 def _calls_for_letter(decision: TopicRecord) -> bool:

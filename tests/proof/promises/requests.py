@@ -32,14 +32,17 @@ def requests_answered_twice(evidence: Evidence) -> Iterator[Break]:
 
 
 def requests_judged_out_of_order(evidence: Evidence) -> Iterator[Break]:
-    """Compare the order of records with the order of decisions, session by session."""
+    """Compare the order of records with the order of decisions, session by session.
+
+    A move also waits for the other session, so it may be judged later.
+    """
     judged: dict[tuple[str, str], StoredEvent] = {}
     for decision in evidence.decisions():
         judged.setdefault((decision.data.get("request_source") or "", request_of(decision)), decision)
     latest: dict[tuple[str, int], tuple[TopicRecord, StoredEvent]] = {}
     for request in requests_in(evidence):
         answer = judged.get((request.source, request.id))
-        if answer is None:
+        if answer is None or request.name == "SessionSwapRequested":
             continue
         place = request.data["session_id"], request.partition
         before = latest.get(place)

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
 
 from tests.proof.evidence import Evidence, SessionCounts, StoredEvent
 from tests.proof.promises.reading import (
@@ -12,11 +13,14 @@ from tests.proof.promises.reading import (
     by_session,
     is_first_come,
     last_decisions,
+    request_of,
+    requests_in,
     session_states,
     terms_of,
 )
 
 _COUNTED = {"enrolled": "enrolled", "offered": "offered", "waitlisted": "waiting"}
+_NEVER = datetime.max.replace(tzinfo=UTC)
 _BY_HAND = "cnfpt"
 """The issuer of the agents whom organisers enrol."""
 
@@ -40,19 +44,20 @@ def seats_given_above_capacity(evidence: Evidence) -> Iterator[Break]:
 def seats_given_out_of_turn(evidence: Evidence) -> Iterator[Break]:
     """Replay the line of each session in which places depend on the time of receipt alone."""
     states = session_states(evidence)
+    received = {(request.source, request.id): request.at for request in requests_in(evidence)}
     for decisions in by_session(evidence.decisions()).values():
         if any(not is_first_come(terms_of(states, each)) or each.data.get("together") for each in decisions):
             continue
-        line: dict[str, StoredEvent] = {}
+        line: dict[str, tuple[datetime, int, StoredEvent]] = {}
         for decision in decisions:
             enrolment_id = decision.data["enrolment_id"]
             if decision.name == "AgentWaitlisted":
-                line[enrolment_id] = decision
+                at = received.get((decision.data.get("request_source") or "", request_of(decision)))
+                line[enrolment_id] = at or _NEVER, decision.number, decision
             elif enrolment_id in line and (decision.name in GIVES_SEAT or decision.name in ENDS):
-                first = next(iter(line.values()))
-                waited = line.pop(enrolment_id)
+                first, waited = min(line.values()), line.pop(enrolment_id)
                 if decision.name in GIVES_SEAT and first is not waited:
-                    yield ["first in line", first, "the seat's", waited, decision]
+                    yield ["first in line", first[0], first[2], "seated", waited[0], waited[2], decision]
 
 
 def agents_who_wait_beside_a_free_seat(evidence: Evidence) -> Iterator[Break]:

@@ -1,0 +1,230 @@
+"""What the clients of a run do: the steps of the plan, and how agents react to what they hear."""
+
+import asyncio
+import time
+from collections import defaultdict
+from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from random import Random
+from typing import Any
+
+import httpx
+
+from local.people import Population
+from local.portal import requests
+from local.portal.requests import Request
+from tests.proof.clients import AnswerReader, Organiser, RequestSender, Urls, press_link
+from tests.proof.history import History
+from tests.proof.plan import BY_ORGANISER, Act, RunPlan, Step
+from tests.proof.sink import MailSink
+
+LETTER_SECONDS = 30.0
+"""An agent who has no letter after that does not use its link."""
+OFFER_PAGE, WITHDRAW_PAGE = "/inscriptions/offre", "/inscriptions/desistement"
+LAPSES, BY_LINK, ACCEPTS, LEAVES = 0.2, 0.3, 0.75, 0.03
+"""The shares of offers without a reply, of replies by link, of replies that accept, of seats left by link."""
+
+
+class Actors:
+    """``issuers`` has that of each portal; ``links``: the addresses of the service that serves links."""
+
+    def __init__(
+        self,
+        plan: RunPlan,
+        history: History,
+        sink: MailSink,
+        seed: int,
+        *,
+        issuers: Mapping[str, str],
+        senders: Mapping[str, RequestSender],
+        organiser: Organiser,
+        links: Urls,
+    ) -> None:
+        self.plan = plan
+        self._history = history
+        self._sink = sink
+        self._seed = seed
+        self._portals = _grouped(issuers)
+        self._senders = senders
+        self._organiser = organiser
+        self._links = links
+        people = Population(f"{seed:x}", Random(seed))
+        self._agents = [people.agent() for _ in plan.issuers]
+        self._by_id = {agent.agent_id: number for number, agent in enumerate(self._agents)}
+        self._places = _sessions_of_agents(plan)
+        self._sessions: list[str] = []
+        self._sent: dict[int, tuple[str, Request]] = {}
+        self._readers: Sequence[AnswerReader] = ()
+        self._heard: set[str] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._errors: list[BaseException] = []
+        self._is_ending = False
+
+    @asynccontextmanager
+    async def listening(self, readers: Sequence[AnswerReader]) -> AsyncIterator[None]:
+        """Have the portals read their feeds in the block, until :meth:`read_the_rest`."""
+        self._readers = readers
+        self._reading = [asyncio.create_task(reader.run()) for reader in readers]
+        try:
+            yield
+        finally:
+            await self._stop_reading()
+
+    async def draft_sessions(self) -> None:
+        for number, session in enumerate(self.plan.sessions):
+            draft = _draft(number, session.capacity, session.waiting_list)
+            self._sessions.append(await self._organiser.draft(draft))
+            if session.published_at is None:
+                await self._publish(number)
+
+    async def take_steps(self, rate: float) -> None:
+        due = time.monotonic()
+        for step in self.plan.steps:
+            self._begin(self._take(step))
+            due += 1 / rate
+            await asyncio.sleep(max(0, due - time.monotonic()))
+
+    async def end(self) -> None:
+        """From now on every offer is answered at once, and nobody leaves. Wait until all is sent."""
+        self._is_ending = True
+        while self._tasks:
+            await asyncio.wait(self._tasks)
+        if self._errors:
+            raise self._errors[0]
+
+    async def read_the_rest(self) -> None:
+        """Once everything is at rest, read the feeds to their ends."""
+        await self._stop_reading()
+        for reader in self._readers:
+            while await reader.read():
+                pass
+
+    def hear(self, answer: Mapping[str, Any]) -> None:
+        """Have an agent react once to an offer or a seat, though each portal of the issuer hears it."""
+        name, data = answer["type"].split(".")[-2], answer["data"]
+        if name not in ("SeatOffered", "AgentEnrolled") or answer["id"] in self._heard:
+            return
+        self._heard.add(answer["id"])
+        number = self._by_id[data["agent"]["agent_id"]]
+        choices = Random(f"{self._seed} {number} {name}")
+        uses_link = len(self._places[number]) == 1 and not self._is_ending
+        if name == "SeatOffered" and (self._is_ending or choices.random() >= LAPSES):
+            accepted = choices.random() < ACCEPTS
+            if uses_link and choices.random() < BY_LINK:
+                reply = "oui" if accepted else "non"
+                self._begin(self._by_link(number, data, OFFER_PAGE, "answer offer by link", reponse=reply))
+            else:
+                agent = self._agents[number]
+                request = requests.offer_answer(data["session_id"], agent, accepted=accepted)
+                self._begin(self._senders[self._portals[data["agent"]["issuer"]][0]].send(request))
+        elif name == "AgentEnrolled" and uses_link and choices.random() < LEAVES:
+            self._begin(self._by_link(number, data, WITHDRAW_PAGE, "withdraw by link", confirmer="oui"))
+
+    # ------------------------------------------------------------------------------------------- steps
+
+    async def _take(self, step: Step) -> None:
+        if step.act is Act.PUBLISH:
+            await self._publish(step.session)
+        elif step.act in BY_ORGANISER:
+            await self._organise(step)
+        else:
+            portal, request = self._request(step)
+            for number in step.agents:
+                self._sent[number] = portal, request
+            await self._senders[portal].send(request)
+
+    def _request(self, step: Step) -> tuple[str, Request]:
+        agents = [self._agents[number] for number in step.agents]
+        portals = self._portals[self.plan.issuers[step.agents[0]]]
+        portal, session_id = portals[step.number % 2], self._sessions[step.session]
+        match step.act:
+            case Act.GROUP:
+                return portal, requests.group(session_id, agents, all_or_nothing=len(agents) > 3)
+            case Act.WITHDRAW:
+                return portal, requests.withdrawal(session_id, agents[0])
+            case Act.MOVE:
+                return portal, requests.swap(session_id, agents[0], self._sessions[step.number])
+            case Act.INVALID:  # by Kafka: HTTP refuses it at once
+                return portals[0], requests.seat(session_id, replace(agents[0], function="stagiaire"))
+            case Act.REPEAT if step.agents[0] in self._sent:  # once more, with its id
+                return self._sent[step.agents[0]]
+        return portal, requests.seat(session_id, agents[0])
+
+    async def _publish(self, number: int) -> None:
+        await self._organiser.publish(self._sessions[number], self.plan.sessions[number].capacity)
+
+    async def _organise(self, step: Step) -> None:
+        session_id = self._sessions[step.session]
+        for _ in range(3):
+            with suppress(httpx.HTTPError, AssertionError):  # the page did not open: nothing is changed
+                if step.act is Act.CAPACITY:
+                    await self._organiser.change_capacity(session_id, step.number)
+                else:
+                    await self._organiser.cancel(session_id)
+                return
+            await asyncio.sleep(1)
+
+    async def _by_link(
+        self, number: int, data: Mapping[str, Any], page: str, action: str, **form: str
+    ) -> None:
+        agent, end = self._agents[number], time.monotonic() + LETTER_SECONDS
+        while (link := self._sink.links.get((agent.email, page))) is None:
+            if time.monotonic() > end:
+                return
+            await asyncio.sleep(0.2)
+        asked = {"session_id": data["session_id"], "agent_id": agent.agent_id}
+        await press_link(self._history, link, self._links, action, asked, **form)
+
+    # ------------------------------------------------------------------------------------------- tasks
+
+    def _begin(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self._errors.append(error)
+
+    async def _stop_reading(self) -> None:
+        for task in self._reading:
+            task.cancel()
+        for outcome in await asyncio.gather(*self._reading, return_exceptions=True):
+            if isinstance(outcome, Exception):
+                raise outcome
+
+
+def _grouped(issuers: Mapping[str, str]) -> dict[str, list[str]]:
+    portals: dict[str, list[str]] = defaultdict(list)
+    for portal, issuer in issuers.items():
+        portals[issuer].append(portal)
+    return portals
+
+
+def _sessions_of_agents(plan: RunPlan) -> Mapping[int, set[int]]:
+    """Return the sessions of each agent. A letter does not tell a program which session it is about."""
+    sessions: dict[int, set[int]] = defaultdict(set)
+    for step in plan.steps:
+        for agent in step.agents:
+            sessions[agent] |= {step.session, *([step.number] if step.act is Act.MOVE else [])}
+    return sessions
+
+
+def _draft(number: int, capacity: int, waiting_list: str) -> dict[str, Any]:
+    now = datetime.now(UTC).replace(microsecond=0)
+    return {
+        "offer_id": "ia-et-territoires",
+        "title": f"Session {number}",
+        "organiser": "bretagne",
+        "enrolment_opens_at": (now - timedelta(days=1)).isoformat(),
+        "enrolment_closes_at": (now + timedelta(days=20)).isoformat(),
+        "starts_at": (now + timedelta(days=40)).isoformat(),
+        "ends_at": (now + timedelta(days=40, hours=3)).isoformat(),
+        "timezone": "Europe/Paris",
+        "venue": "Rennes",
+        "capacity": capacity,
+        "waiting_list": waiting_list,
+    }

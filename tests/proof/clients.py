@@ -1,0 +1,275 @@
+"""Clients of a run: portals by Kafka and by HTTP, organisers on pages, agents by links in letters."""
+
+import asyncio
+import hashlib
+import json
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from random import Random
+from typing import Any
+from urllib.parse import urlsplit
+
+import httpx
+from aiokafka import AIOKafkaProducer
+from aiokafka.errors import KafkaError
+
+from local.demo.portal import record_of
+from local.portal.envelope import SigningKey
+from local.portal.requests import Request
+from tests.pages.visitor import Visitor
+from tests.proof.history import FAILED, UNKNOWN, ClientOperation, History
+
+PATIENCE_SECONDS = 5.0
+"""A client that has no answer after that asks another process."""
+PAUSE_SECONDS = 0.5
+SECRET = "whsec_cGFyY291cnMtZXhhbXBsZS1zZWNyZXQtMzItYnl0ZXM="
+KEY = SigningKey.of("proof", SECRET)
+
+Urls = Callable[[], Sequence[str]]
+"""The addresses of the processes of a service that run now."""
+
+
+def write_registry(path: Path, issuers: Mapping[str, str]) -> Path:
+    """Write the file of portals. They sign by Kafka and have a token for HTTP. ``issuers``: by portal."""
+    entries = [
+        {
+            "portal": portal,
+            "issuer": issuer,
+            "contact": "equipe@portail.example",
+            "authentication": "signature",
+            "keys": [{"id": KEY.id, "secret": SECRET, "not_after": None}],
+            "tokens": [{"sha256": hashlib.sha256(token_of(portal).encode()).hexdigest(), "not_after": None}],
+            "answers": ["kafka", "http"],
+        }
+        for portal, issuer in issuers.items()
+    ]
+    path.write_text(json.dumps(entries))
+    return path
+
+
+def token_of(portal: str) -> str:
+    return f"token-of-the-portal-{portal}"
+
+
+@dataclass(frozen=True)
+class Web:
+    """Asks a process of a service at random, as a load balancer does."""
+
+    client: httpx.AsyncClient
+    urls: Urls
+    choices: Random
+
+    @classmethod
+    @asynccontextmanager
+    async def connect(cls, urls: Urls, token: str, choices: Random) -> AsyncIterator["Web"]:
+        headers = {"Authorization": f"Bearer {token}"}
+        async with httpx.AsyncClient(headers=headers, timeout=PATIENCE_SECONDS, trust_env=False) as client:
+            yield cls(client, urls, choices)
+
+    async def call(self, method: str, path: str, **request: Any) -> httpx.Response:
+        """Raises ``httpx.TransportError``, also if no process runs."""
+        urls = self.urls()
+        if not urls:
+            raise httpx.ConnectError("no process runs")
+        return await self.client.request(method, f"{self.choices.choice(urls)}{path}", **request)
+
+
+class RequestSender:
+    """A portal. It sends a request again, with the same id, until it knows that the request was taken."""
+
+    def __init__(self, portal: str, history: History) -> None:
+        self.portal = portal
+        self.source = f"/portals/{portal}"
+        self._history = history
+
+    async def send(self, request: Request) -> None:
+        while True:
+            with self._history.operation(
+                self.portal,
+                request.name,
+                source=self.source,
+                request_id=request.id,
+                session_id=request.session_id,
+                agents=[agent.agent_id for agent in request.agents],
+            ) as operation:
+                await self.try_to_send(request, operation)
+            if operation.state != UNKNOWN:
+                return
+            await asyncio.sleep(PAUSE_SECONDS)
+
+    async def try_to_send(self, request: Request, operation: ClientOperation) -> None:
+        raise NotImplementedError
+
+
+class KafkaSender(RequestSender):
+    def __init__(self, portal: str, history: History, producer: AIOKafkaProducer) -> None:
+        super().__init__(portal, history)
+        self._producer = producer
+
+    async def try_to_send(self, request: Request, operation: ClientOperation) -> None:
+        key, value, headers = record_of(request, self.source, KEY, datetime.now(UTC))
+        try:
+            sent = await self._producer.send_and_wait(request.topic, value, key, headers=headers)
+        except KafkaError as error:
+            operation.state, operation.result = UNKNOWN, type(error).__name__
+        else:
+            operation.result = {"partition": sent.partition, "offset": sent.offset}
+
+
+class HttpSender(RequestSender):
+    def __init__(self, portal: str, history: History, web: Web) -> None:
+        super().__init__(portal, history)
+        self._web = web
+
+    async def try_to_send(self, request: Request, operation: ClientOperation) -> None:
+        headers = {
+            "ce-specversion": "1.0",
+            "ce-id": request.id,
+            "ce-source": self.source,
+            "ce-type": request.type,
+            "ce-time": datetime.now(UTC).isoformat(),
+            "content-type": "application/json",
+        }
+        try:
+            answer = await self._web.call("POST", "/api/v1/events", json=request.data, headers=headers)
+        except httpx.TransportError as error:
+            operation.state, operation.result = UNKNOWN, type(error).__name__
+        else:
+            operation.state = _state_after(answer, operation)
+
+
+class AnswerReader:
+    """A portal that reads its feed. ``hear`` is called with each answer."""
+
+    def __init__(
+        self, portal: str, history: History, web: Web, hear: Callable[[Mapping[str, Any]], None]
+    ) -> None:
+        self.portal = portal
+        self.after = 0
+        self._history = history
+        self._web = web
+        self._hear = hear
+
+    async def run(self) -> None:
+        while True:
+            if not await self.read(wait=2):
+                await asyncio.sleep(PAUSE_SECONDS)
+
+    async def read(self, wait: int = 0) -> int:
+        """Return how many answers came."""
+        query = {"after": self.after, "wait": wait}
+        items: list[dict[str, Any]] = []
+        with self._history.operation(self.portal, "read answers", after=self.after) as operation:
+            try:
+                answer = await self._web.call("GET", "/api/v1/answers", params=query)
+            except httpx.TransportError as error:
+                operation.state, operation.result = UNKNOWN, type(error).__name__
+            else:
+                operation.state = _state_after(answer, operation)
+                if answer.is_success:
+                    page = answer.json()
+                    items, self.after = page["items"], page["next"]
+                    operation.result = {"next": self.after, "ids": [item["id"] for item in items]}
+        for item in items:
+            self._hear(item)
+        return len(items)
+
+
+class Organiser:
+    """Uses pages, one after the other."""
+
+    def __init__(self, history: History, web: Web, token: str) -> None:
+        self._history = history
+        self._web = web
+        self._token = token
+        self._at_work = asyncio.Lock()
+
+    async def draft(self, draft: Mapping[str, Any]) -> str:
+        """Before faults begin: a draft that is asked for twice is made twice."""
+        answer = await self._web.call("POST", "/api/v1/sessions", json=draft)
+        return str(answer.raise_for_status().json()["session_id"])
+
+    async def publish(self, session_id: str, capacity: int) -> None:
+        state = UNKNOWN
+        while state == UNKNOWN:
+            asked = {"session_id": session_id, "capacity": capacity}
+            with self._history.operation("organiser", "publish session", **asked) as operation:
+                try:
+                    answer = await self._web.call("POST", f"/api/v1/sessions/{session_id}/publish")
+                except httpx.TransportError as error:
+                    operation.state, operation.result = UNKNOWN, type(error).__name__
+                else:
+                    operation.state = _state_after(answer, operation)
+            state = operation.state
+            await asyncio.sleep(PAUSE_SECONDS if state == UNKNOWN else 0)
+
+    async def change_capacity(self, session_id: str, capacity: int) -> None:
+        async with self._at_work:
+            visitor = await self._opened(f"/gestion/sessions/{session_id}/places")
+            visitor.fill("Nombre de places", str(capacity))
+            await visitor.press("Voir les conséquences")
+            asked = {"session_id": session_id, "capacity": capacity}
+            await self._confirm(visitor, "Passer à", "modifiee", "change capacity", asked)
+
+    async def cancel(self, session_id: str) -> None:
+        async with self._at_work:
+            visitor = await self._opened(f"/gestion/sessions/{session_id}/annuler")
+            asked = {"session_id": session_id}
+            await self._confirm(visitor, "Annuler la session", "annulee", "cancel session", asked)
+
+    async def _opened(self, path: str) -> Visitor:
+        base = self._web.choices.choice(self._web.urls() or [""])
+        visitor = Visitor(self._web.client)
+        await visitor.go(f"{base}{path}")
+        if visitor.named("Se connecter", "button"):
+            visitor.fill("Jeton d’accès", self._token)
+            await visitor.press("Se connecter")
+            await visitor.go(f"{base}{path}")
+        return visitor
+
+    async def _confirm(
+        self, visitor: Visitor, button: str, done: str, action: str, asked: Mapping[str, Any]
+    ) -> None:
+        assert visitor.named(button, "button"), f"{visitor.url}: {visitor.answer.status_code}, no {button}"
+        with self._history.operation("organiser", action, **asked) as operation:
+            try:
+                await visitor.press(button)
+            except httpx.TransportError as error:
+                operation.state, operation.result = UNKNOWN, type(error).__name__
+            else:
+                operation.state = _state_after(visitor.answer, operation)
+                if operation.state != UNKNOWN and done not in visitor.url:
+                    operation.state = FAILED
+
+
+async def press_link(
+    history: History, link: str, urls: Urls, action: str, asked: Mapping[str, Any], **form: str
+) -> None:
+    """Open the page behind a link in a letter and press its button, until there is an answer."""
+    while True:
+        with history.operation("agent", action, **asked) as operation:
+            url = link.replace(f"http://{urlsplit(link).netloc}", next(iter(urls()), ""))
+            try:
+                async with httpx.AsyncClient(
+                    timeout=PATIENCE_SECONDS, trust_env=False, follow_redirects=True
+                ) as browser:
+                    page = await browser.get(url)
+                    answer = await browser.post(url, data=form) if page.is_success else page
+            except (httpx.TransportError, httpx.UnsupportedProtocol) as error:
+                operation.state, operation.result = UNKNOWN, type(error).__name__
+            else:
+                operation.state = _state_after(answer, operation)
+        if operation.state != UNKNOWN:
+            return
+        await asyncio.sleep(PAUSE_SECONDS)
+
+
+def _state_after(answer: httpx.Response, operation: ClientOperation) -> str:
+    """Return what the client knows: a service in trouble may have done what it was asked."""
+    operation.result = answer.status_code
+    if answer.is_server_error:
+        return UNKNOWN
+    return operation.state if answer.is_success else FAILED

@@ -1,0 +1,134 @@
+"""What clients do in a run, drawn by a seed. It does not depend on what they are told."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from random import Random
+
+ISSUERS = ("nord", "sud")
+WAITING_LISTS = ("automatic", "offer", "automatic", "none")
+REQUESTS_PER_SESSION = 100
+LATE_STEPS = 40
+"""Requests for a late session come up to so many steps before it is published."""
+
+
+class Act(StrEnum):
+    SEAT = "seat"
+    GROUP = "group"
+    WITHDRAW = "withdraw"
+    MOVE = "move"
+    INVALID = "invalid"
+    REPEAT = "repeat"
+    PUBLISH = "publish"
+    CAPACITY = "capacity"
+    CANCEL = "cancel"
+
+
+BY_ORGANISER = (Act.PUBLISH, Act.CAPACITY, Act.CANCEL)
+_WEIGHTS = {
+    Act.SEAT: 64,
+    Act.GROUP: 3,
+    Act.WITHDRAW: 18,
+    Act.MOVE: 6,
+    Act.INVALID: 1,
+    Act.REPEAT: 4,
+    Act.CAPACITY: 4,
+}
+
+
+@dataclass(frozen=True)
+class SessionInPlan:
+    """``published_at``: before that step, or from the start."""
+
+    capacity: int
+    waiting_list: str
+    published_at: int | None = None
+
+
+@dataclass(frozen=True)
+class Step:
+    """``number`` is a capacity, the session to move to, or the way by which a portal sends."""
+
+    act: Act
+    session: int
+    agents: tuple[int, ...] = ()
+    number: int = 0
+
+
+@dataclass(frozen=True)
+class RunPlan:
+    """``issuers`` has that of each agent."""
+
+    sessions: Sequence[SessionInPlan]
+    issuers: Sequence[str]
+    steps: Sequence[Step]
+
+
+def draw_plan(seed: int, requests: int) -> RunPlan:
+    """Return a plan with this many steps, and a few more for sessions that are late or cancelled."""
+    return _Draft(Random(seed), requests).plan()
+
+
+class _Draft:
+    def __init__(self, choices: Random, requests: int) -> None:
+        self._choices = choices
+        self._requests = requests
+        self._issuers: list[str] = []
+        self._asked: list[tuple[int, int]] = []
+        number = max(6, requests // REQUESTS_PER_SESSION)
+        self._sessions = [self._session(place) for place in range(number)]
+        self._cancelled = {
+            requests * 7 // 10 + at * requests // (4 * number): session
+            for at, session in enumerate(choices.sample(range(number), number // 12))
+        }
+
+    def plan(self) -> RunPlan:
+        steps = [step for at in range(self._requests) for step in self._steps_at(at)]
+        return RunPlan(self._sessions, self._issuers, steps)
+
+    def _session(self, place: int) -> SessionInPlan:
+        choices, requests = self._choices, self._requests
+        late = choices.randrange(requests // 10, requests // 2 + 1) if place % 6 == 5 else None
+        return SessionInPlan(choices.randint(2, 60), WAITING_LISTS[place % len(WAITING_LISTS)], late)
+
+    def _steps_at(self, at: int) -> Iterator[Step]:
+        for place, session in enumerate(self._sessions):
+            if session.published_at == at:
+                yield Step(Act.PUBLISH, place)
+        if at in self._cancelled:
+            yield Step(Act.CANCEL, self._cancelled[at])
+        yield self._draw(at)
+
+    def _draw(self, at: int) -> Step:
+        choices = self._choices
+        act = choices.choices([*_WEIGHTS], [*_WEIGHTS.values()])[0] if self._asked else Act.SEAT
+        open_now = [
+            place
+            for place, session in enumerate(self._sessions)
+            if session.published_at is None or session.published_at - LATE_STEPS <= at
+        ]
+        session, way = choices.choice(open_now), choices.randrange(2)
+        match act:
+            case Act.CAPACITY:
+                return Step(act, session, number=choices.randint(1, 70))
+            case Act.GROUP:
+                issuer = choices.choice(ISSUERS)
+                return Step(
+                    act, session, tuple(self._new_agent(issuer) for _ in range(choices.randint(2, 5))), way
+                )
+            case Act.WITHDRAW | Act.REPEAT:
+                session, agent = choices.choice(self._asked)
+                return Step(act, session, (agent,), way)
+            case Act.MOVE:
+                here, agent = choices.choice(self._asked)
+                return Step(act, here, (agent,), session)
+        is_known = bool(self._issuers) and choices.random() < 0.2
+        agent = (
+            choices.randrange(len(self._issuers)) if is_known else self._new_agent(choices.choice(ISSUERS))
+        )
+        self._asked.append((session, agent))
+        return Step(act, session, (agent,), way)
+
+    def _new_agent(self, issuer: str) -> int:
+        self._issuers.append(issuer)
+        return len(self._issuers) - 1

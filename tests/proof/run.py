@@ -1,0 +1,242 @@
+"""A run: the whole stack on Apache Kafka, clients by a plan, faults, quiet, then the evidence."""
+
+import asyncio
+import os
+import shutil
+import time
+from collections import Counter, defaultdict
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import asyncpg
+from aiokafka import AIOKafkaProducer
+from aiokafka.errors import KafkaError
+
+from local.observing import all_is_read, reading
+from local.running import OFFER_DAY
+from local.services import SERVICES
+from local.stack import Stack, StackOptions
+from tests.proof.actors import Actors
+from tests.proof.clients import (
+    AnswerReader,
+    HttpSender,
+    KafkaSender,
+    Organiser,
+    Web,
+    token_of,
+    write_registry,
+)
+from tests.proof.evidence import Evidence, Sources, collect_evidence
+from tests.proof.faults import FaultInjector, draw_faults
+from tests.proof.history import History
+from tests.proof.plan import RunPlan, draw_plan
+from tests.proof.sink import MailSink
+
+PORTALS = {"nord": "nord", "nord-web": "nord", "sud": "sud", "sud-web": "sud"}
+"""The issuer of each portal. The first of an issuer sends by Kafka, the second by HTTP. All read the feed."""
+SCALE = {"catalogue": 2, "enrolment": 2, "notifier": 2}
+QUIET_SECONDS = 600.0
+"""In which everything must come to rest after the last fault."""
+LOOK_SECONDS = 1.0
+SETTINGS = {
+    "ENROLMENT_PENDING_SESSION_SECONDS": "20",
+    "ENROLMENT_LONGEST_HOLD_SECONDS": "45",
+    **dict.fromkeys(("LINK_RATE", "LOG_IN_RATE", "REFUSED_RATE", "READ_RATE"), "1000000/minute"),
+}
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """``rate``: steps per second."""
+
+    seed: int
+    requests: int
+    faults: int
+    rate: float
+    directory: Path
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """``quiet_after``: seconds from the last step until everything was at rest."""
+
+    evidence: Evidence
+    faults: Counter[str]
+    seconds: float
+    quiet_after: float
+
+
+def play(options: RunOptions) -> RunResult:
+    """Raises ``TimeoutError`` if the stack does not come to rest. Logs and books stay in the directory."""
+    books = options.directory / "books"
+    shutil.rmtree(books, ignore_errors=True)
+    books.mkdir(parents=True)
+    return asyncio.run(_play(options, books))
+
+
+async def _play(options: RunOptions, books: Path) -> RunResult:
+    began = time.monotonic()
+    registry = write_registry(books / "portals.json", PORTALS)
+    history = History(books / "history.jsonl")
+    async with MailSink.listen(books / "letters.jsonl") as sink:
+        stack = Stack(_stack_options(options.directory / "stack", registry, sink), say=_say)
+        await asyncio.to_thread(stack.start)
+        try:
+            plan = draw_plan(options.seed, options.requests)
+            async with _actors(stack, plan, history, sink, options.seed) as actors:
+                faults, quiet_after = await _run(options, stack, actors, sink)
+            history.close()
+            evidence = await collect_evidence(
+                Sources(
+                    history=books / "history.jsonl",
+                    letters=books / "letters.jsonl",
+                    kafka=stack.kafka_client("proof"),
+                    databases={service: stack.database_url(service) for service in SERVICES},
+                    issuers=PORTALS,
+                )
+            )
+            return RunResult(evidence, faults, time.monotonic() - began, quiet_after)
+        finally:
+            await asyncio.to_thread(stack.stop)
+
+
+async def _run(
+    options: RunOptions, stack: Stack, actors: Actors, sink: MailSink
+) -> tuple[Counter[str], float]:
+    await actors.draft_sessions()
+    injector = FaultInjector(stack, sink.relay)
+    seconds = len(actors.plan.steps) / options.rate
+    causing = asyncio.create_task(_cause_faults(options, injector, seconds))
+    try:
+        await actors.take_steps(options.rate)
+        faults = await causing
+    finally:
+        causing.cancel()
+        injector.heal()
+    ended = time.monotonic()
+    await actors.end()
+    await _until_quiet(stack)
+    await actors.read_the_rest()
+    sink.write_down()
+    return faults, time.monotonic() - ended
+
+
+async def _cause_faults(options: RunOptions, injector: FaultInjector, seconds: float) -> Counter[str]:
+    """A fault is left out if its process is just being started again."""
+    caused: Counter[str] = Counter()
+    faults = draw_faults(options.seed, options.faults)
+    for fault in faults:
+        await asyncio.sleep(seconds / (len(faults) + 1))
+        if await injector.cause(fault):
+            caused[str(fault)] += 1
+            _say(f"fault {caused.total()} of {len(faults)}: {fault}")
+    return caused
+
+
+async def _until_quiet(stack: Stack) -> None:
+    """Wait until nothing is on its way: no request, no event, no offer, no letter."""
+    end = time.monotonic() + QUIET_SECONDS
+    busy = await _on_the_way(stack)
+    while busy:
+        if time.monotonic() > end:
+            raise TimeoutError(f"not at rest after {QUIET_SECONDS:.0f} s: {busy}")
+        await asyncio.sleep(LOOK_SECONDS)
+        busy = await _on_the_way(stack)
+
+
+async def _on_the_way(stack: Stack) -> str:
+    """Return what is still on its way, or that a server does not answer yet."""
+    found: dict[str, int] = defaultdict(int)
+    try:
+        for service, counts in _ON_THE_WAY.items():
+            async with reading(stack.database_url(service)) as database:
+                for what, statement in counts.items():
+                    found[what] += await database.fetchval(statement)
+        if not any(found.values()) and not await all_is_read(stack.kafka_client("proof")):
+            return "records that a service has not read"
+    except (OSError, asyncpg.PostgresError, KafkaError) as error:
+        return repr(error)
+    return ", ".join(f"{count} {what}" for what, count in found.items() if count)
+
+
+@asynccontextmanager
+async def _actors(
+    stack: Stack, plan: RunPlan, history: History, sink: MailSink, seed: int
+) -> AsyncIterator[Actors]:
+    def web(service: str, token: str) -> Any:
+        def urls() -> list[str]:
+            return [
+                process.url for process in stack.services if process.service == service and process.running()
+            ]
+
+        return Web.connect(urls, token, Random(f"{service} {token} {seed}"))
+
+    async with AsyncExitStack() as connections:
+        enter = connections.enter_async_context
+        producer = AIOKafkaProducer(
+            **stack.kafka_client("proof-portal"), acks="all", enable_idempotence=True, linger_ms=5
+        )
+        await enter(producer)
+        webs = {portal: await enter(web("enrolment", token_of(portal))) for portal in PORTALS}
+        actors = Actors(
+            plan,
+            history,
+            sink,
+            seed,
+            issuers=PORTALS,
+            senders={
+                portal: HttpSender(portal, history, webs[portal])
+                if portal.endswith("-web")
+                else KafkaSender(portal, history, producer)
+                for portal in PORTALS
+            },
+            organiser=Organiser(history, await enter(web("catalogue", stack.token)), stack.token),
+            links=webs["nord"].urls,
+        )
+        async with actors.listening(
+            [AnswerReader(portal, history, webs[portal], actors.hear) for portal in PORTALS]
+        ):
+            yield actors
+
+
+def _stack_options(directory: Path, registry: Path, sink: MailSink) -> StackOptions:
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("KAFKA_", "SMTP_"))}
+    smtp = {
+        "SMTP_HOST": "127.0.0.1",
+        "SMTP_PORT": str(sink.relay.port),
+        "SMTP_TLS": "none",
+        "SMTP_SENDER": "Parcours <formations@cnfpt.example>",
+    }
+    return StackOptions(
+        broker="kafka",
+        scale=SCALE,
+        directory=directory,
+        data=directory / "data",
+        fresh=True,
+        offer_day=lambda _: OFFER_DAY,
+        environment={**kept, **SETTINGS, **smtp, "PORTALS_FILE": str(registry.absolute())},
+    )
+
+
+def _say(event: str) -> None:
+    print(f"        {event}", flush=True)
+
+
+_UNSENT = {"events to publish": "SELECT count(*) FROM outbox WHERE sent_at IS NULL AND held IS NULL"}
+_ON_THE_WAY = {
+    "catalogue": _UNSENT,
+    "enrolment": _UNSENT
+    | {
+        "requests to decide": "SELECT count(*) FROM request WHERE decided_at IS NULL",
+        "offers without a reply": "SELECT count(*) FROM enrolment WHERE state = 'offered'",
+    },
+    "notifier": _UNSENT
+    | {
+        "letters to send": "SELECT count(*) FROM mail "
+        "WHERE state IN ('claimed', 'data_started', 'retry') OR state = 'pending' AND due_at <= now()"
+    },
+}
