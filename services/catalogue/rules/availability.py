@@ -23,7 +23,11 @@ class Access(StrEnum):
 
     @property
     def takes_requests(self) -> bool:
-        return self in (Access.APPLICATION, Access.UNLIMITED, Access.SEATS, Access.RESERVED, Access.QUEUE)
+        return self.has_seats or self is Access.QUEUE
+
+    @property
+    def has_seats(self) -> bool:
+        return self in (Access.APPLICATION, Access.UNLIMITED, Access.SEATS, Access.RESERVED)
 
 
 @dataclass(frozen=True, slots=True)

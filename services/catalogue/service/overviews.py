@@ -3,6 +3,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from uuid import UUID
 
+from services.catalogue.rules.availability import availability
 from services.catalogue.rules.offers import Offer
 from services.catalogue.rules.resources import Kind, Resource
 from services.catalogue.rules.searching import PUBLIC, SessionGroup, SessionSearch
@@ -11,6 +12,9 @@ from services.catalogue.service import offers, resources, session_lists, templat
 from shared import places
 from shared.database import Transaction
 from shared.events.vocabulary import Delegation, EnrolmentWindow, Status
+
+_LOOKED_AT = 50
+"""Sessions among which other dates with seats are sought."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,10 +77,15 @@ async def session(tx: Transaction, session_id: UUID, now: datetime, most: int) -
     venue = listed.session.plan.venue
     place = None if venue is None else places.of_venue(venue, listed.session.organiser)
     if place is None:
-        found = await session_lists.page(tx, search, None, most + 1)
+        found = await session_lists.page(tx, search, None, _LOOKED_AT)
     else:
-        found = await session_lists.nearest(tx, search, place, None, most + 1)
-    others = [other for other in found if other.session.session_id != session_id][:most]
+        found = await session_lists.nearest(tx, search, place, None, _LOOKED_AT)
+    others = [
+        other
+        for other in found
+        if other.session.session_id != session_id
+        and availability(other.session, other.occupancy, now).access.has_seats
+    ][:most]
     return PublicSession(listed, others, offer, replays, await _themes(tx, offer))
 
 
