@@ -49,6 +49,11 @@ PROMISES = (
         "reordered",
         requests.requests_judged_out_of_order,
     ),
+    Promise(
+        "A request by HTTP comes after those that were accepted before it was sent.",
+        "reordered",
+        requests.requests_by_http_that_changed_places,
+    ),
     Promise("Slowness refuses no request.", "hasty", requests.requests_refused_by_slowness),
     Promise("What a client was told is done.", "lost", requests.promises_to_clients_not_kept),
     Promise("Each stored event is published.", "lost", events.events_not_published),

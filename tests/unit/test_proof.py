@@ -202,6 +202,33 @@ def with_operation(action: str, state: str = OK, **asked: Any) -> Evidence:
     return evidence
 
 
+def with_requests_by_http(*requests: str) -> Evidence:
+    """A world in which r5 was accepted before r6 was sent. They are on the topic in this order."""
+    world = a_world()
+    for request_id in requests:
+        world.ask(request_id, f"agent-{request_id}")
+        number, sent_at = len(world.events) + 1, NOON + timedelta(minutes=int(request_id[1:]))
+        world.events.append(
+            StoredEvent("enrolment", number, REQUESTS, SESSION, request_id, "EnrolmentRequested", {})
+        )
+        world.operations[-1].invoked_at, world.operations[-1].ended_at = sent_at, sent_at
+    for request_id in requests:
+        refused = {"asked": "enrolment", "reason": "session_full"}
+        world.decide("EnrolmentRefused", f"agent-{request_id}", "refused", request_id, **refused)
+    return world.evidence()
+
+
+def with_rejections(records: int) -> Evidence:
+    """A world in which a request came twice and was rejected, once for each of these records."""
+    world = a_world()
+    for _ in range(2):
+        world.ask("r5", "dora")
+    for record in [each for each in world.records if each.id == "r5"][:records]:
+        place = {"request_id": "r5", "partition": record.partition, "offset": record.offset}
+        world.publish(ANSWERS_OF_PORTAL, "key", "RequestRejected", place)
+    return world.evidence()
+
+
 ANSWERS_OF_PORTAL = f"portal.answers.{PORTAL}"
 TWO_ENROLLED = SessionCounts(SESSION, 2, 0, 1)
 BROKEN: list[tuple[str, str, Evidence]] = [
@@ -230,6 +257,11 @@ BROKEN: list[tuple[str, str, Evidence]] = [
         "The requests for a session are judged in order of receipt.",
         "Cleo asked before Bea",
         arranged(REQUESTS, 0, 2, 1, 3)(a_world().evidence()),
+    ),
+    (
+        "A request by HTTP comes after those that were accepted before it was sent.",
+        "it comes first",
+        with_requests_by_http("r6", "r5"),
     ),
     ("Slowness refuses no request.", "the session was there", with_request("r5", reason="unknown_session")),
     (
@@ -342,6 +374,8 @@ def test_each_promise_is_broken_by_a_world() -> None:
     ("evidence"),
     [
         pytest.param(with_operation("change capacity", UNKNOWN, capacity=3), id="a change without an answer"),
+        pytest.param(with_requests_by_http("r5", "r6"), id="requests by HTTP in order"),
+        pytest.param(with_rejections(2), id="each record is rejected"),
         pytest.param(with_operation("change capacity", FAILED, capacity=3), id="a refused change"),
         pytest.param(
             changed("mails", 1, state="ambiguous")(a_world().evidence()), id="a letter in doubt that is shown"

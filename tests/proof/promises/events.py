@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Iterator
 
-from tests.proof.evidence import OCCUPANCY, SESSIONS, Evidence, SessionCounts, StoredEvent
+from tests.proof.evidence import OCCUPANCY, REQUESTS, SESSIONS, Evidence, SessionCounts, StoredEvent
 from tests.proof.history import OK
 from tests.proof.promises.reading import Break, grouped
 
@@ -18,9 +18,12 @@ def events_not_published(evidence: Evidence) -> Iterator[Break]:
 
 
 def events_of_a_key_out_of_order(evidence: Evidence) -> Iterator[Break]:
-    """Compare each topic with the outboxes, key by key."""
+    """Compare each topic with the outboxes, key by key.
+
+    Requests by HTTP lock nothing, so their numbers have no order.
+    """
     numbers = {(event.topic, event.id): event for event in evidence.events}
-    for topic in evidence.records:
+    for topic in evidence.records.keys() - {REQUESTS}:
         latest: dict[str, StoredEvent] = {}
         for record in evidence.of_topic(topic):
             event = numbers.get((topic, record.id))

@@ -40,7 +40,10 @@ def agents_of(request: Mapping[str, Any]) -> list[str]:
 
 
 def answers_in(evidence: Evidence) -> dict[tuple[str, str, str], list[TopicRecord]]:
-    """Return the answers by source, request and agent. A rejection is about no agent."""
+    """Return the answers by source, request and agent.
+
+    A rejection is about a record instead: a rejected request that is sent again is a new request.
+    """
     answers: dict[tuple[str, str, str], list[TopicRecord]] = defaultdict(list)
     for record in evidence.of_topic(DECISIONS):
         if record.data.get("request_id"):
@@ -49,7 +52,8 @@ def answers_in(evidence: Evidence) -> dict[tuple[str, str, str], list[TopicRecor
     for portal in evidence.issuers:
         for record in evidence.of_topic(f"{ANSWERS}{portal}"):
             if record.name == "RequestRejected" and record.data["request_id"]:
-                answers[f"/portals/{portal}", record.data["request_id"], ""].append(record)
+                place = f"{record.data['partition']}@{record.data['offset']}"
+                answers[f"/portals/{portal}", record.data["request_id"], place].append(record)
     return answers
 
 

@@ -1,8 +1,10 @@
 """Requests and their answers, and what clients were told."""
 
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
+from itertools import permutations
 
-from tests.proof.evidence import SESSIONS, Evidence, StoredEvent, TopicRecord
+from tests.proof.evidence import REQUESTS, SESSIONS, Evidence, StoredEvent, TopicRecord
 from tests.proof.history import OK, UNKNOWN, ClientOperation
 from tests.proof.promises.reading import (
     ENDS,
@@ -19,7 +21,7 @@ from tests.proof.promises.reading import (
 def requests_without_answer(evidence: Evidence) -> Iterator[Break]:
     answers = answers_in(evidence)
     for request in requests_in(evidence):
-        rejected = answers.get((request.source, request.id, ""))
+        rejected = answers.get((request.source, request.id, f"{request.partition}@{request.offset}"))
         for agent_id in [] if rejected else agents_of(request.data):
             if not answers.get((request.source, request.id, agent_id)):
                 yield [request, f"no answer about {agent_id}"]
@@ -50,6 +52,23 @@ def requests_judged_out_of_order(evidence: Evidence) -> Iterator[Break]:
             yield [*before, request, answer]
         else:
             latest[place] = request, answer
+
+
+def requests_by_http_that_changed_places(evidence: Evidence) -> Iterator[Break]:
+    """A request that a portal sends after another was accepted comes after it on the topic."""
+    by_http = {event.id for event in evidence.events if event.topic == REQUESTS}
+    places = {request.id: request for request in requests_in(evidence)}
+    sent: dict[str, list[ClientOperation]] = defaultdict(list)
+    for operation in evidence.operations:
+        request = places.get(operation.asked.get("request_id", ""))
+        if operation.state == OK and request is not None and request.id in by_http:
+            sent[request.data["session_id"]].append(operation)
+    for operations in sent.values():
+        for earlier, later in permutations(operations, 2):
+            before, after = (places[each.asked["request_id"]] for each in (earlier, later))
+            was_accepted = earlier.ended_at is not None and earlier.ended_at < later.invoked_at
+            if was_accepted and (before.partition, before.offset) > (after.partition, after.offset):
+                yield [earlier, before, later, after]
 
 
 def requests_refused_by_slowness(evidence: Evidence) -> Iterator[Break]:
