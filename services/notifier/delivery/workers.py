@@ -78,7 +78,7 @@ class Workers:
         self.idle = asyncio.Event()
         """Set while no mail is in progress and every result is stored."""
         self.idle.set()
-        self._marks: Batcher[Claim, set[Claim]] = Batcher(self._write_marks)
+        self._marks: Batcher[Claimed, set[Claim]] = Batcher(self._write_marks)
         self._settlements: Batcher[Settlement, None] = Batcher(self._settle, linger=SETTLE_LINGER_SECONDS)
 
     def open(self) -> None:
@@ -218,7 +218,7 @@ class Workers:
         """Return None if the mail's mark could not be stored."""
 
         async def mark_data_started() -> bool:
-            return claimed.claim in await self._marks.put(claimed.claim)
+            return claimed.claim in await self._marks.put(claimed)
 
         attributes = {f"parcours.{name}": value for name, value in _ids_of(claimed).items()}
         attributes |= {"parcours.template": claimed.mail.template, "parcours.attempt": claimed.attempts}
@@ -243,7 +243,7 @@ class Workers:
 
     # ------------------------------------------------------------------------------------- to the database
 
-    async def _write_marks(self, marked: Sequence[Claim]) -> set[Claim]:
+    async def _write_marks(self, marked: Sequence[Claimed]) -> set[Claim]:
         async with self._database.quiet_transaction(plan_once=True) as tx:
             return await claims.mark_data_started(tx, self._owner, marked, lease=DATA_LEASE)
 

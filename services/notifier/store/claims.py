@@ -138,13 +138,14 @@ def domain_of(mail: Mail) -> str:
 
 
 async def mark_data_started(
-    tx: Transaction, owner: UUID, claims: Sequence[Claim], *, lease: timedelta
+    tx: Transaction, owner: UUID, mails: Sequence[Claimed], *, lease: timedelta
 ) -> set[Claim]:
     """Mark that DATA is about to be sent. Only the returned claims still hold and may send it.
 
-    A claim is invalid if the reader's address has changed. The mail returns to the queue when its lease ends.
+    A claim is invalid if the reader's address, the enrolment or the session has changed. The mail returns to
+    the queue when its lease ends, and is judged again.
     """
-    rows = await tx.execute(_MARK_DATA_STARTED, {"owner": owner, "lease": lease, **_columns(claims)})
+    rows = await tx.execute(_MARK_DATA_STARTED, {"owner": owner, "lease": lease, **_judged(mails)})
     return {Claim(row.mail_id, row.claims) for row in rows}
 
 
@@ -220,6 +221,16 @@ async def release(tx: Transaction, owner: UUID, claims: Sequence[Claim] | None =
 
 def _columns(claims: Sequence[Claim]) -> dict[str, Sequence[UUID | int]]:
     return {"ids": [claim.mail_id for claim in claims], "numbers": [claim.number for claim in claims]}
+
+
+def _judged(mails: Sequence[Claimed]) -> dict[str, Sequence[UUID | int | None]]:
+    """Return the claims with the versions of enrolment and session from which the letters were written."""
+    known = [mail.context for mail in mails]
+    return {
+        **_columns([mail.claim for mail in mails]),
+        "enrolments": [context.enrolment.version if context.enrolment else None for context in known],
+        "sessions": [context.session.version if context.session else None for context in known],
+    }
 
 
 async def address_now(tx: Transaction, mail_id: UUID) -> str:
@@ -310,12 +321,15 @@ _ANY_DUE = text(
 )
 _MARK_DATA_STARTED = text(
     "UPDATE mail SET state = 'data_started', lease_until = now() + :lease "  # noqa: S608 our own words
-    "FROM unnest(CAST(:ids AS uuid[]), CAST(:numbers AS integer[])) AS claim (mail_id, number) "
+    "FROM unnest(CAST(:ids AS uuid[]), CAST(:numbers AS integer[]), CAST(:enrolments AS integer[]), "
+    "CAST(:sessions AS integer[])) AS claim (mail_id, number, enrolment, session) "
     "WHERE mail.mail_id = ANY(CAST(:ids AS uuid[])) AND mail.mail_id = claim.mail_id "
     "AND mail.claims = claim.number "
     # In a CASE: else the planner reads all claimed mails, by the index of leases, and looks up each address.
     f"AND owner = :owner AND CASE state WHEN 'claimed' "
-    f"THEN mail.address = (SELECT {_ADDRESS_NOW} {_READER}) END "
+    f"THEN (SELECT mail.address = {_ADDRESS_NOW} AND enrolment.version IS NOT DISTINCT FROM claim.enrolment "
+    f"{_READER}) AND (SELECT version FROM session WHERE session.session_id = mail.session_id) "
+    "IS NOT DISTINCT FROM claim.session END "
     "RETURNING mail.mail_id, mail.claims"
 )
 # A stored attempt stays, because the reply to its commit may have been lost.

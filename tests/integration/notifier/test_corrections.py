@@ -115,7 +115,7 @@ async def test_a_letter_that_was_claimed_before_does_not_begin_and_comes_again_w
         )
     await enrolled.hear(corrected(RIGHT))
     async with enrolled.database.transaction() as tx:
-        assert await claims.mark_data_started(tx, OWNER, [mail.claim], lease=CLAIM_LEASE) == set()
+        assert await claims.mark_data_started(tx, OWNER, [mail], lease=CLAIM_LEASE) == set()
         assert await claims.expire_leases(tx, OWNER) == (1, 0)
     await enrolled.deliver()
     assert sent_to(enrolled) == [RIGHT]

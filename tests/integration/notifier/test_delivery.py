@@ -11,8 +11,9 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.dialects import postgresql
 
+from services.notifier import jobs
 from services.notifier.delivery import deliverer as claiming
-from services.notifier.letters import Priority
+from services.notifier.letters import LetterContext, LetterType, Priority
 from services.notifier.store import claims
 from services.notifier.store.claims import Settlement
 from services.notifier.store.mails import listing
@@ -21,12 +22,13 @@ from shared import clock
 from shared.database import Transaction
 from shared.events.enrolment import AgentEnrolled, EnrolmentWithdrawn
 from shared.events.notifier import EmailSent
+from shared.events.vocabulary import Event
 from tests.conftest import Eventually, opened
 from tests.integration.notifier.conftest import Notifier, queue_many, running, until_idle
-from tests.integration.notifier.events import ADDRESS
+from tests.integration.notifier.events import ADDRESS, cancelled
 from tests.support.smtp import Hang, Reply
 from tests.support.statements import kept_plans, statements
-from tests.unit.notifier.builders import a_decision, an_agent
+from tests.unit.notifier.builders import a_decision, a_mail, an_agent
 
 
 async def test_a_mail_is_sent_once_and_published(queued: Notifier) -> None:
@@ -107,6 +109,30 @@ async def test_a_confirmation_that_failed_until_the_withdrawal_is_never_sent(que
     assert states == {"enrolment-confirmed": "superseded", "withdrawn": "sent"}
     assert [event["template"] for event in await queued.events(EmailSent)] == ["withdrawn"]
     assert (len(queued.relay.taken), await queued.deliver()) == (1, 0)
+
+
+@pytest.mark.parametrize("step", ["MAIL", "RCPT"])
+@pytest.mark.parametrize(
+    ("news", "left"),
+    [
+        (a_decision(EnrolmentWithdrawn, version=2), ["withdrawn"]),
+        (cancelled(version=2), []),
+    ],
+    ids=["withdrawal", "cancellation"],
+)
+async def test_a_letter_that_becomes_untrue_while_the_relay_hangs_is_not_sent(
+    queued: Notifier, step: str, news: Event, left: list[str]
+) -> None:
+    hang = Hang()
+    queued.relay.script(step, hang)
+    async with running(queued.deliverer(workers=1)):
+        await queued.relay.reached(step)
+        await queued.hear(news)
+        hang.release.set()
+    await queued.change("UPDATE mail SET lease_until = now() WHERE lease_until IS NOT NULL")
+    await jobs.expire_leases(queued.database)
+    await queued.deliver()
+    assert [event["template"] for event in await queued.events(EmailSent)] == left
 
 
 @pytest.mark.parametrize(
@@ -219,7 +245,9 @@ async def test_what_is_due_in_weeks_costs_a_claim_nothing(notifier: Notifier) ->
 async def test_plans_that_were_made_once_on_an_empty_queue_read_no_whole_queue_later(
     notifier: Notifier,
 ) -> None:
-    owner, lease, unknown = uuid4(), timedelta(minutes=1), claims.Claim(uuid4(), 1)
+    owner, lease, claim = uuid4(), timedelta(minutes=1), claims.Claim(uuid4(), 1)
+    mail = a_mail(LetterType.CONFIRMED)
+    unknown = claims.Claimed(mail, LetterContext(), claim, Priority.ANSWER, 1, timedelta(hours=1))
     url = notifier.database.url.render_as_string(hide_password=False)
     async with opened(url) as unused:
         async with unused.autocommit() as alone:
@@ -229,7 +257,7 @@ async def test_plans_that_were_made_once_on_an_empty_queue_read_no_whole_queue_l
                 tx, owner, list(Priority), most=100, lease=lease, message_domain="x.example", now=clock.now()
             )
             await claims.mark_data_started(tx, owner, [unknown], lease=lease)
-            await claims.settle(tx, owner, [Settlement(unknown, MailState.SENT, 250, "ok")])
+            await claims.settle(tx, owner, [Settlement(claim, MailState.SENT, 250, "ok")])
             plans = await kept_plans(tx, " mail")
     assert len(plans) == 3
     for plan in plans:
@@ -247,8 +275,14 @@ async def test_a_mark_looks_up_its_own_mails_and_not_all_that_are_claimed(known:
         "UPDATE mail SET state = 'claimed', owner = :owner, lease_until = now() + interval '1 minute'",
         owner=owner,
     )
-    marked = [claims.Claim(row.mail_id, row.claims) for row in await known.rows(where="recipient < 'A-2'")]
-    values = {"owner": owner, "lease": timedelta(minutes=15), **claims._columns(marked)}
+    marked = await known.rows(where="recipient < 'A-2'")
+    values = {
+        "owner": owner,
+        "lease": timedelta(minutes=15),
+        **claims._columns([claims.Claim(row.mail_id, row.claims) for row in marked]),
+        "enrolments": [1] * len(marked),
+        "sessions": [1] * len(marked),
+    }
     async with known.database.quiet_transaction(plan_once=True) as tx:
         explain = text(f"EXPLAIN (ANALYZE, BUFFERS OFF) {claims._MARK_DATA_STARTED.text}")
         plan = "\n".join((await tx.execute(explain, values)).scalars())

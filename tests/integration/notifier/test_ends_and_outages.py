@@ -16,13 +16,13 @@ from tests.support.smtp import Hang, Reply
 OWNER, MINUTE = uuid4(), timedelta(minutes=1)
 
 
-async def claim(notifier: Notifier, owner: UUID = OWNER) -> claims.Claim:
+async def claim(notifier: Notifier, owner: UUID = OWNER) -> claims.Claimed:
     """Claim the only mail."""
     async with notifier.database.quiet_transaction() as tx:
         [claimed], _ = await claims.claim(
             tx, owner, list(Priority), most=10, lease=MINUTE, message_domain="x.example", now=clock.now()
         )
-    return claimed.claim
+    return claimed
 
 
 async def leases_run_out(notifier: Notifier) -> None:
@@ -129,10 +129,10 @@ async def test_a_claim_that_ran_out_marks_and_settles_nothing_though_the_same_pr
     second = await claim(queued)
     async with queued.database.transaction() as tx:
         assert await claims.mark_data_started(tx, OWNER, [first], lease=MINUTE) == set()
-        assert await claims.mark_data_started(tx, OWNER, [first, second], lease=MINUTE) == {second}
-        late = claims.Settlement(first, MailState.RETRY, None, "timed out before DATA")
+        assert await claims.mark_data_started(tx, OWNER, [first, second], lease=MINUTE) == {second.claim}
+        late = claims.Settlement(first.claim, MailState.RETRY, None, "timed out before DATA")
         await claims.settle(tx, OWNER, [late])
-        await claims.settle(tx, OWNER, [claims.Settlement(second, MailState.SENT, 250, "ok")])
+        await claims.settle(tx, OWNER, [claims.Settlement(second.claim, MailState.SENT, 250, "ok")])
     assert await queued.states() == ["sent"]
     assert await queued.query("SELECT state FROM mail_attempt") == [("sent",)]
 
@@ -143,7 +143,7 @@ async def test_what_is_settled_again_since_the_answer_to_its_commit_was_lost_is_
     claimed = await claim(queued)
     for _ in range(2):
         async with queued.database.quiet_transaction() as tx:
-            unknown = claims.Settlement(claimed, MailState.AMBIGUOUS, None, "the line was cut")
+            unknown = claims.Settlement(claimed.claim, MailState.AMBIGUOUS, None, "the line was cut")
             await claims.settle(tx, OWNER, [unknown])
     assert len(await queued.query("SELECT mail_id FROM mail_attempt")) == 1
     assert await queued.states() == ["ambiguous"]
