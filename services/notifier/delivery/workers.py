@@ -245,7 +245,11 @@ class Workers:
 
     async def _write_marks(self, marked: Sequence[Claimed]) -> set[Claim]:
         async with self._database.quiet_transaction(plan_once=True) as tx:
-            return await claims.mark_data_started(tx, self._owner, marked, lease=DATA_LEASE)
+            valid = await claims.mark_data_started(tx, self._owner, marked, lease=DATA_LEASE)
+        for mail in marked:
+            if mail.claim not in valid:
+                await self._give_back(mail)
+        return valid
 
     async def _settle(self, settlements: Sequence[Settlement]) -> None:
         """Store results, however long the database is away: only this process knows them.

@@ -142,8 +142,7 @@ async def mark_data_started(
 ) -> set[Claim]:
     """Mark that DATA is about to be sent. Only the returned claims still hold and may send it.
 
-    A claim is invalid if the reader's address, the enrolment or the session has changed. The mail returns to
-    the queue when its lease ends, and is judged again.
+    A claim is invalid if the reader's address, the enrolment or the session has changed.
     """
     rows = await tx.execute(_MARK_DATA_STARTED, {"owner": owner, "lease": lease, **_judged(mails)})
     return {Claim(row.mail_id, row.claims) for row in rows}
