@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from datetime import timedelta
-from pathlib import Path
 
 import pytest
 from prometheus_client import generate_latest
@@ -15,10 +14,8 @@ from shared.process import Process
 from shared.process.jobs import end_old_rows
 from tests.integration.catalogue.conftest import BESPOKE_OFFER, an_offer
 from tests.integration.enrolment.conftest import INTAKE_KEY
-from tests.integration.messaging.conftest import services_set_up
 from tests.integration.notifier.conftest import Notifier, relay
 from tests.integration.services.by_api import call_every_operation, is_success
-from tests.integration.services.by_commands import is_done, run_every_command
 from tests.integration.services.by_forms import fill_in_every_form
 from tests.integration.services.cases import OFFER
 from tests.integration.services.composed import definition_of
@@ -32,7 +29,7 @@ from tests.support.searching import MARK, registered
 from tests.support.smtp import Reply, ScriptedRelay
 from tests.support.statements import execute
 
-__all__ = ["relay", "services_set_up"]
+__all__ = ["relay"]
 
 NOT_CALLED = {
     "GET /api/v1/mails",  # takes no identifier of an agent
@@ -71,24 +68,6 @@ OF_SESSIONS = (
     "PUT {}/selection.csv",
     "POST {}/attendance.csv",
 )
-FRUITLESS = {
-    *(f"{service} topics {act}" for service in SERVICES for act in ("create", "rewind")),
-    *(f"{service} outbox {act}" for service in SERVICES for act in ("accept-cluster", "show")),
-    *(f"{service} projections {act}" for service in SERVICES for act in ("verify", "rebuild")),
-    *(f"{service} dead-letters redrive" for service in SERVICES),
-    "enrolment enrolments reconcile",
-    "enrolment explain",
-    *(f"notifier mails {act}" for act in ("resolve", "reconcile")),
-    *(f"notifier bounces {act}" for act in ("take", "lift")),
-    "notifier digests resume",
-    *(f"agent {act}" for act in ("find", "export", "correct")),
-    "person erase",
-    "logins end",
-    "portals new",
-    "portals rotate",
-    "tokens revoke",
-}
-"""Commands that need a broker, or something that the person's service has not: they read what is typed."""
 STAYS: Mapping[str, Mapping[str, set[str]]] = {
     "catalogue": {
         "session.summary": {"SessionChange.summary"},
@@ -202,34 +181,3 @@ async def test_nothing_ends_before_its_time_and_nothing_is_left_when_every_rule_
 
     left = {column.partition(".")[0] for column in await found_in(process)}
     assert left == ENDS_LATER[process.name]
-
-
-@pytest.mark.timeout(300)
-async def test_what_an_operator_types_is_registered_and_forgotten_and_only_its_owner_reads_a_file(
-    process: Process, relay: ScriptedRelay, services_set_up: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    services_set_up.setenv("LINK_SIGNING_KEY", "k" * 32)
-    services_set_up.setenv("INTAKE_SIGNING_KEY", INTAKE_KEY)
-    marks, typed, beside = Marks(), tmp_path / "typed", tmp_path / "beside"
-    for folder in (typed, beside):
-        folder.mkdir()
-    services_set_up.chdir(beside)
-    await live(process, marks, relay)
-    ran = await run_every_command(process, marks, typed)
-    found = await found_in(process)
-    await forget(process)
-
-    fruitless = {command for command, answers in ran.items() if not any(map(is_done, answers))}
-    columns = {".".join(place) for place in registered(process.register)}
-    left = {column: marks.places(found) for column, found in (await found_in(process)).items()}
-    assert (fruitless - FRUITLESS, found.keys() - columns) == (set(), set()), "run, registered"
-    assert left.pop("read_log.actor") <= {f"{process.name} dead-letters show by", "agent erase by"}
-    assert left.items() <= STAYS[process.name].items()
-    assert files_in(beside) == {}
-    assert files_in(typed) == {"page": 0o600}
-
-
-def files_in(folder: Path) -> dict[str, int]:
-    """Return the mode of each file that names the person."""
-    files = [path for path in folder.rglob("*") if path.is_file() and MARK in path.read_text()]
-    return {path.name: path.stat().st_mode & 0o777 for path in files}
