@@ -12,10 +12,13 @@ import re
 import unicodedata
 from array import array
 from bisect import bisect_left, bisect_right
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
+from uuid import UUID
 
+from shared.events.catalogue import SessionState
 from shared.events.vocabulary import Delegation
 
 FILE = Path(__file__).with_name("places.tsv.gz")
@@ -69,6 +72,25 @@ def kilometres(first: Place, second: Place) -> float:
         + math.cos(north) * math.cos(other_north) * math.sin(east / 2) ** 2
     )
     return 2 * _EARTH_KM * math.asin(math.sqrt(half))
+
+
+def nearness(session: SessionState) -> Callable[[SessionState], tuple[float, bool, datetime, UUID]]:
+    """Return a key that sorts other sessions by their distance from this one, then by start.
+
+    Sessions without a known place come last, the same organiser's first.
+    """
+    here = _place_of(session)
+
+    def key(other: SessionState) -> tuple[float, bool, datetime, UUID]:
+        there = _place_of(other)
+        distance = math.inf if here is None or there is None else kilometres(here, there)
+        return distance, other.organiser != session.organiser, other.starts_at, other.session_id
+
+    return key
+
+
+def _place_of(session: SessionState) -> Place | None:
+    return None if session.venue is None else of_venue(session.venue, session.organiser)
 
 
 def plain(name: str) -> str:

@@ -1,5 +1,4 @@
 import functools
-import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -20,7 +19,6 @@ from shared.database import Row, Transaction
 from shared.events.catalogue import SessionState
 from shared.events.seances import NumberedSession
 from shared.events.vocabulary import AgentKey, Employer
-from shared.places import Place
 from shared.statements import insert_many
 
 
@@ -112,25 +110,8 @@ async def others_of_offer(
     who = dict.fromkeys(AgentKey._fields) if agent is None else agent._asdict()
     rows = await tx.execute(_OTHERS_OF_OFFER, parameters | who)
     found = [(session_of(row), seats_of(row)) for row in rows]
-    here = _place_of(session)
-    return sorted(
-        found,
-        key=lambda other: (
-            _kilometres(here, other[0]),
-            other[0].organiser != session.organiser,
-            other[0].starts_at,
-            other[0].session_id,
-        ),
-    )
-
-
-def _place_of(session: SessionState) -> Place | None:
-    return None if session.venue is None else places.of_venue(session.venue, session.organiser)
-
-
-def _kilometres(here: Place | None, session: SessionState) -> float:
-    there = _place_of(session)
-    return math.inf if here is None or there is None else places.kilometres(here, there)
+    nearness = places.nearness(session)
+    return sorted(found, key=lambda other: nearness(other[0]))
 
 
 def seats_of(row: LockedSession | Row) -> Seats:

@@ -7,8 +7,11 @@ from sqlmodel import select
 
 from services.notifier.letters import NumberedSession
 from services.notifier.tables import SessionRow
+from shared import places
 from shared.database import Transaction
 from shared.statements import insert_many
+
+_MOST_ALTERNATIVES = 3
 
 
 async def lock(tx: Transaction, ids: Collection[UUID], *, exclusive: bool) -> None:
@@ -63,14 +66,18 @@ def session_of(state: str) -> NumberedSession:
 
 
 async def open_alternatives(tx: Transaction, ids: Collection[UUID]) -> dict[UUID, list[NumberedSession]]:
-    """Return three others of the offer that are open now, the same organiser's first, then by start.
+    """Return the three nearest others of the offer that are open and have a seat that nobody waits for.
 
-    Sessions with an audience are private. Free seats are not known here.
+    Sessions with an audience are private.
     """
     found: dict[UUID, list[NumberedSession]] = {}
+    instead_of = await find(tx, ids)
     for row in await tx.execute(_ALTERNATIVES, {"ids": list(ids)}):
         found.setdefault(row.instead_of, []).append(session_of(row.state))
-    return found
+    return {
+        session_id: sorted(others, key=places.nearness(instead_of[session_id]))[:_MOST_ALTERNATIVES]
+        for session_id, others in found.items()
+    }
 
 
 _LOCK = (
@@ -91,16 +98,16 @@ _OFFER_TITLES = text(
 _ALTERNATIVES = text(
     """
     SELECT wanted.session_id AS instead_of, other.state::text AS state
-      FROM session AS wanted CROSS JOIN LATERAL (
-           SELECT state, row_number() OVER (ORDER BY state ->> 'organiser' <> wanted.state ->> 'organiser',
-                                            (state ->> 'starts_at')::timestamptz, session_id) AS place
-             FROM session
-            WHERE session_id <> wanted.session_id AND state ->> 'offer_id' = wanted.state ->> 'offer_id'
-              AND state ->> 'status' = 'published' AND (state ->> 'enrolment_opens_at')::timestamptz <= now()
-              AND (state ->> 'enrolment_closes_at')::timestamptz > now()
-              AND state ->> 'format' <> 'bespoke' AND coalesce((state ->> 'capacity')::int, 1) > 0
-              AND jsonb_path_match(state, 'exists($.audience.*[*])') IS NOT TRUE
-            ORDER BY place LIMIT 3) AS other
+      FROM session AS wanted JOIN session AS other
+           ON other.session_id <> wanted.session_id
+           AND other.state ->> 'offer_id' = wanted.state ->> 'offer_id'
      WHERE wanted.session_id = ANY(CAST(:ids AS uuid[]))
-     ORDER BY wanted.session_id, place"""
+       AND other.state ->> 'status' = 'published' AND other.state ->> 'format' <> 'bespoke'
+       AND (other.state ->> 'enrolment_opens_at')::timestamptz <= now()
+       AND (other.state ->> 'enrolment_closes_at')::timestamptz > now()
+       AND jsonb_path_match(other.state, 'exists($.audience.*[*])') IS NOT TRUE
+       AND (other.state ->> 'capacity' IS NULL OR (other.state ->> 'capacity')::int >
+            (SELECT count(*) FROM enrolment WHERE session_id = other.session_id AND standing = 'enrolled')
+            + (SELECT count(*) FROM enrolment
+                WHERE session_id = other.session_id AND standing IN ('waitlisted', 'offered')))"""
 )

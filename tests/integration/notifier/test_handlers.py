@@ -13,7 +13,7 @@ from services.notifier.store import enrolments, fan_outs, replays, sessions
 from shared import clock
 from shared.database import Database
 from shared.events.catalogue import ResourceWithdrawn
-from shared.events.enrolment import AgentEnrolled, AgentWaitlisted, EnrolmentRefused
+from shared.events.enrolment import AgentEnrolled, AgentWaitlisted, EnrolmentRefused, SeatOffered
 from shared.events.notifier import EmailSent
 from shared.events.topics import Topic
 from tests.integration.notifier.conftest import Notifier, queue_many
@@ -210,30 +210,50 @@ async def test_a_fan_out_is_one_statement_for_each_slice(
     assert (len(queued), len(await known.addressees(REPLAY))) == (3, 30)
 
 
-async def test_a_refusal_names_other_sessions_of_the_offer_that_are_open(known: Notifier) -> None:
+async def test_a_refusal_names_the_nearest_open_sessions_of_the_offer_that_have_a_seat(
+    known: Notifier,
+) -> None:
     now = clock.now()
     window = {"enrolment_opens_at": now - timedelta(days=1), "enrolment_closes_at": now + timedelta(days=1)}
     closed = {"enrolment_closes_at": now - timedelta(days=1)}
-    named = [{"title": "Ici aussi"}, {"title": "Ailleurs", "organiser": "corse"}]
+    full, waited_for = uuid4(), uuid4()
+    named: list[dict[str, Any]] = [
+        {"title": "Tout près", "venue": "Cité, Nantes", "organiser": "pays-de-la-loire", "capacity": 1},
+        {"title": "Dans la même délégation", "venue": "Mairie, Brest"},
+        {"title": "À distance", "venue": None, "join_url": "https://visio.example/ia", "capacity": None},
+    ]
     unnamed: list[dict[str, Any]] = [
         {"title": "Trop tard", **closed},
         {"title": "Annulée", "status": "cancelled"},
         {"title": "Autre offre", "offer_id": "autre"},
         {"title": "Sans place", "capacity": 0},
+        {"title": "Complète", "session_id": full, "capacity": 2},
+        {"title": "Attendue", "session_id": waited_for, "capacity": 1},
+        {"title": "Trop loin", "organiser": "corse", "venue": None},
         {"title": "Sur mesure", "format": "bespoke"},  # one authority's
-        {"title": "Nantes", "audience": {"sirets": ["21440109300015"]}},
+        {"title": "Pour une collectivité", "audience": {"sirets": ["21440109300015"]}},
     ]
     await known.hear(
-        *(scheduled(session_id=uuid4(), **window | fields) for fields in (*reversed(named), *unnamed))
+        *(scheduled(**{"session_id": uuid4()} | window | fields) for fields in (*reversed(named), *unnamed))
+    )
+    await known.hear(
+        enrolled(1, session_id=full),
+        a_decision(SeatOffered, session_id=full, enrolment_id=uuid4(), hold_until=now),
+        a_decision(AgentWaitlisted, session_id=waited_for, enrolment_id=uuid4(), position=1),
     )
     await known.hear(a_decision(EnrolmentRefused, reason="session_full"))
     await known.deliver()
-    letter = body(known.relay.taken[0].message, "text/plain")
-    assert letter.index("Ici aussi") < letter.index("Ailleurs")
+    [letter] = [
+        letter
+        for taken in known.relay.taken
+        if "AUTRES SESSIONS" in (letter := body(taken.message, "text/plain"))
+    ]
+    titles = [str(other["title"]) for other in named]
+    assert sorted(titles, key=letter.index) == titles
     assert [other["title"] for other in unnamed if other["title"] in letter] == []
 
 
 async def test_other_sessions_of_an_offer_are_found_without_reading_all(database: Database) -> None:
-    plan = await plan_of(database, sessions._ALTERNATIVES, {"ids": [uuid4()], "most": 3})
+    plan = await plan_of(database, sessions._ALTERNATIVES, {"ids": [uuid4()]})
     assert "ix_session_offer" in plan
     assert "Seq Scan" not in plan
