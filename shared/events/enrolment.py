@@ -103,6 +103,15 @@ class SeatOffered(Decision):
     hold_until: Instant
 
 
+class EndedBecause(StrEnum):
+    """What ended an offer, a wait in line, or a pending request."""
+
+    ANSWER = "answer"
+    """The agent, the employer or the organiser said no."""
+    SILENCE = "silence"
+    """Nobody answered in time."""
+
+
 class LapseCause(StrEnum):
     """Why an offered seat went to the next agent."""
 
@@ -156,6 +165,11 @@ class EnrolmentRefused(Decision):
     asked: Literal["enrolment", "withdrawal", "offer", "approval", "swap"] = "enrolment"
     to_session_id: UUID | None = Field(
         default=None, description="The session to which the agent asked to move, if so."
+    )
+    because: EndedBecause | None = Field(
+        default=None,
+        description="Of `approval_denied` and `not_selected`: whether somebody said no, or nobody answered "
+        "in time. Null: the reason says all, or an older version published the event.",
     )
 
 

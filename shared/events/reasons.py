@@ -66,13 +66,15 @@ class Refusal:
     """The facts and texts of a refusal reason.
 
     ``label`` is French, for sheets and pages. ``explained`` is English, for operators and portal teams.
-    ``letter`` is what the agent reads after a request for a seat. ``withdrawal``, ``offer`` and ``swap``
-    replace it after a withdrawal, a reply to an offer, or a move to another session.
+    ``letter`` is what the agent reads after a request for a seat. ``undecided`` replaces it if nobody decided
+    in time; ``withdrawal``, ``offer`` and ``swap`` after a withdrawal, a reply to an offer, or a move to
+    another session.
     """
 
     label: str
     explained: str
     letter: Explanation
+    undecided: Explanation | None = None
     withdrawal: Explanation | None = None
     offer: Explanation | None = None
     swap: Explanation | None = None
@@ -88,6 +90,7 @@ class Refusal:
 
 
 _OTHER_SESSIONS = "Consultez sur votre portail les autres sessions ouvertes à l’inscription."
+_ASK_EMPLOYER = "Rapprochez-vous de votre responsable ou de votre service formation."
 _CLOSED = f"Les inscriptions à cette session sont closes. {_OTHER_SESSIONS}"
 _REPLAY = "Le replay du webinaire est en accès libre, sans inscription, dès sa mise en ligne."
 _MOOC_IS_OVER = Explanation(
@@ -189,11 +192,15 @@ REFUSALS: Mapping[Reason, Refusal] = {
     ),
     Reason.APPROVAL_DENIED: Refusal(
         label="pas d’accord de l’employeur",
-        explained="the employer said no, or did not reply before enrolment closed",
+        explained="the employer said no, or had not agreed when enrolment closed",
         decided_by=DecidedBy.EMPLOYER,
         letter=Explanation(
             "Votre employeur n’a pas donné son accord à votre inscription.",
-            "Rapprochez-vous de votre responsable ou de votre service formation.",
+            _ASK_EMPLOYER,
+        ),
+        undecided=Explanation(
+            "L’accord de votre employeur n’est pas arrivé à temps : il était attendu jusqu’au {closes}.",
+            _ASK_EMPLOYER,
         ),
         swap=Explanation(
             "Cette session demande l’accord de votre employeur, qu’un changement ne recueille pas.",
@@ -207,6 +214,10 @@ REFUSALS: Mapping[Reason, Refusal] = {
         decided_by=DecidedBy.ORGANISER,
         letter=Explanation(
             "Votre candidature n’a pas été retenue lors de la sélection.",
+            _OTHER_SESSIONS,
+        ),
+        undecided=Explanation(
+            "La session est terminée sans qu’une place vous ait été attribuée.",
             _OTHER_SESSIONS,
         ),
         swap=Explanation(
@@ -311,11 +322,16 @@ REFUSALS: Mapping[Reason, Refusal] = {
 
 
 def explanation(
-    reason: Reason, *, requested: str, session_format: Format | None, enrolment_is_over: bool = False
+    reason: Reason,
+    *,
+    requested: str,
+    session_format: Format | None,
+    enrolment_is_over: bool = False,
+    undecided: bool = False,
 ) -> Explanation:
     """``requested`` is ``enrolment``, ``withdrawal``, ``offer`` (a reply) or ``swap`` (a move)."""
     refusal = reason.refusal
-    found = _instead(refusal, requested) or refusal.letter
+    found = _instead(refusal, requested) or (undecided and refusal.undecided) or refusal.letter
     if enrolment_is_over and found.once_closed is not None:
         return Explanation(found.sentence, found.once_closed)
     if requested == "withdrawal" and session_format is Format.MOOC and reason is Reason.DEADLINE_PASSED:

@@ -101,6 +101,8 @@ ENROLMENT_CAUSES: Mapping[str, str] = {
     "priority": "Place sur la liste d’attente changée par l’organisateur",
     "offer_shortened": "Délai de réponse raccourci, la session ayant été avancée",
     "session_cancelled": "Session annulée",
+    "approval_missing": "Sans l’accord de votre employeur à la clôture des inscriptions",
+    "selection_missing": "Sans sélection à la fin de la session",
 }
 ROSTER_STATES: Mapping[str, str] = {
     "enrolled": "inscription confirmée",
@@ -135,6 +137,7 @@ ROSTER_CAUSES: Mapping[str, str] = {
     "approval_missing": "Sans accord de l’employeur à la clôture",
     "approval_dropped": "La session ne demande plus d’accord",
     "selection": "Sélection",
+    "selection_missing": "Sans sélection à la fin de la session",
     "priority": "Priorité changée",
     "attendance": "Présence",
     "session_cancelled": "Session annulée",

@@ -165,6 +165,10 @@ def _refusals() -> list[Sample]:
         Sample(f"reponse-refusee-{_slug(reason)}", LetterType.OFFER_REFUSED, {"reason": reason.value}, _EVENT)
         for reason in (Reason.DEADLINE_PASSED, Reason.NO_OFFER, Reason.ALREADY_ENROLLED)
     ]
+    approval, selection = (
+        {"reason": reason.value, "because": "silence"}
+        for reason in (Reason.APPROVAL_DENIED, Reason.NOT_SELECTED)
+    )
     late, early = {"reason": "deadline_passed"}, {"reason": "not_open_yet"}
     at_midnight = event(enrolment_opens_at="2025-03-17T00:00:00+01:00")
     return [
@@ -172,6 +176,8 @@ def _refusals() -> list[Sample]:
         Sample("refus-ouverture-a-minuit", LetterType.REFUSED, early, at_midnight),
         Sample("refus-ouverture-lu-tard", LetterType.REFUSED, early, _EVENT, now=_CLOSED),
         Sample("refus-webinaire-complet", LetterType.REFUSED, {"reason": "session_full"}, _WEBINAR),
+        Sample("refus-sans-accord-a-temps", LetterType.REFUSED, approval, _EVENT, now=_CLOSED),
+        Sample("refus-sans-selection", LetterType.REFUSED, selection, _INET, now=_INET.ends_at),
         Sample("deja-inscrit", LetterType.ALREADY_ENROLLED, {}, _EVENT),
         *answers,
         Sample("reponse-refusee-tard", LetterType.OFFER_REFUSED, late, _EVENT, now=_CLOSED),

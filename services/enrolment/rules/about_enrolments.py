@@ -11,7 +11,7 @@ from services.enrolment.rules.eligibility import (
     judge_swap,
     judge_withdrawal,
 )
-from services.enrolment.rules.enrolments import Enrolment, refusal_event
+from services.enrolment.rules.enrolments import Enrolment
 from services.enrolment.rules.outcomes import no_enrolment, other_offer
 from services.enrolment.rules.promotion import promote
 from services.enrolment.rules.requests import (
@@ -26,6 +26,7 @@ from services.enrolment.rules.states import Cause, State
 from shared.events.enrolment import (
     AgentEnrolled,
     Awaiting,
+    EndedBecause,
     EnrolmentPending,
     EnrolmentRefused,
     EnrolmentWithdrawn,
@@ -104,8 +105,13 @@ def approve(roster: SessionRoster, request: ApprovalDecision) -> StateAndReason:
     if refused is not None or latest is None:
         return _nothing_changes(roster, request, latest, refused, "approval")
     if not request.granted:
-        denied = roster.move(latest, State.REFUSED, Cause.APPROVAL_DENIED, reason=Reason.APPROVAL_DENIED)
-        roster.publish(refusal_event(denied, roster.session.version, request.key))
+        roster.refuse_pending(
+            latest,
+            Cause.APPROVAL_DENIED,
+            Reason.APPROVAL_DENIED,
+            request.key,
+            because=EndedBecause.ANSWER,
+        )
         return State.REFUSED, Reason.APPROVAL_DENIED
     if roster.session.approval.by_selection:  # rule 16: the selection is the second step
         candidate = roster.move(latest, State.PENDING_SELECTION, Cause.APPROVAL_GRANTED)

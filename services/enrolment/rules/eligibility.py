@@ -177,7 +177,7 @@ def judge_approval(
 ) -> Refused | None:
     """Return why the employer's decision has no effect, or None if it has one (rule 5).
 
-    A late agreement is refused as late even if the enrolment has already ended.
+    A late agreement is refused for the reason that ends the enrolment, before and after its end.
     """
     is_late = granted and received_at >= session.enrolment_closes_at
     if session.status is Status.CANCELLED:
@@ -186,10 +186,10 @@ def judge_approval(
         return Refused(Reason.NOT_ENROLLED)
     if not latest.state.is_live:
         was_denied = latest.reason is Reason.APPROVAL_DENIED
-        return Refused(Reason.DEADLINE_PASSED if is_late and was_denied else Reason.NOT_ENROLLED)
+        return Refused(Reason.APPROVAL_DENIED if is_late and was_denied else Reason.NOT_ENROLLED)
     if latest.state is not State.PENDING_APPROVAL:
         return Refused(Reason.ALREADY_ENROLLED)
-    return Refused(Reason.DEADLINE_PASSED) if is_late else None
+    return Refused(Reason.APPROVAL_DENIED) if is_late else None
 
 
 def judge_reply(session: SessionState, latest: Enrolment | None, answer: OfferAnswer) -> Refused | None:

@@ -7,7 +7,7 @@ from uuid import UUID, uuid5
 from services.enrolment.rules.requests import RequestForSeats, RequestKey
 from services.enrolment.rules.states import Cause, State
 from shared.events.catalogue import SessionState
-from shared.events.enrolment import EnrolmentRefused
+from shared.events.enrolment import EndedBecause, EnrolmentRefused
 from shared.events.reasons import Reason
 from shared.events.vocabulary import Agent
 
@@ -111,9 +111,14 @@ def refused_enrolment(request: RequestForSeats, agent: Agent, reason: Reason) ->
     return new_enrolment(request, agent, State.REFUSED, reason=reason)
 
 
-def refusal_event(enrolment: Enrolment, session_version: int, request: RequestKey | None) -> EnrolmentRefused:
+def refusal_event(
+    enrolment: Enrolment,
+    session_version: int,
+    request: RequestKey | None,
+    because: EndedBecause | None = None,
+) -> EnrolmentRefused:
     """Raises ``ValueError`` without a reason."""
     if enrolment.reason is None:
         raise ValueError("only a refused enrolment has a reason")
     members = decision_members(enrolment, session_version, request)
-    return EnrolmentRefused(**members, reason=enrolment.reason)
+    return EnrolmentRefused(**members, reason=enrolment.reason, because=because)

@@ -5,7 +5,7 @@ from uuid import UUID
 from services.enrolment.rules.promotion import promote
 from services.enrolment.rules.session_roster import SessionRoster
 from services.enrolment.rules.states import Cause, State
-from shared.events.enrolment import LapseCause, MinimumMissed, SeatNotObtained, SelectionDue
+from shared.events.enrolment import EndedBecause, LapseCause, MinimumMissed, SeatNotObtained, SelectionDue
 from shared.events.reasons import Reason
 
 
@@ -27,10 +27,14 @@ def expire(roster: SessionRoster, until: datetime) -> None:
             roster.lapse(offer, LapseCause.EXPIRED)
     if roster.session.enrolment_closes_at <= over:
         for pending in roster.in_state(State.PENDING_APPROVAL):
-            roster.refuse_pending(pending, Cause.APPROVAL_MISSING, Reason.APPROVAL_DENIED)
+            roster.refuse_pending(
+                pending, Cause.APPROVAL_MISSING, Reason.APPROVAL_DENIED, because=EndedBecause.SILENCE
+            )
     if roster.session.ends_at <= over:
         for pending in roster.in_state(State.PENDING_SELECTION):
-            roster.refuse_pending(pending, Cause.SELECTION, Reason.NOT_SELECTED)
+            roster.refuse_pending(
+                pending, Cause.SELECTION_MISSING, Reason.NOT_SELECTED, because=EndedBecause.SILENCE
+            )
     for group in roster.waiting_list.groups.values():
         group.is_passed |= group.kept_until is not None and group.kept_until <= over
     promote(roster)

@@ -5,13 +5,13 @@ from datetime import datetime
 from enum import StrEnum
 
 from services.enrolment.rules.attendance import has_begun, publish_attendance
-from services.enrolment.rules.enrolments import Enrolment, refusal_event
+from services.enrolment.rules.enrolments import Enrolment
 from services.enrolment.rules.named_agents import AgentsByName, NamedAgent
 from services.enrolment.rules.promotion import promote
 from services.enrolment.rules.session_roster import SessionRoster
 from services.enrolment.rules.states import Cause, State
 from shared.events.catalogue import SessionState
-from shared.events.enrolment import Attendance
+from shared.events.enrolment import Attendance, EndedBecause
 from shared.events.reasons import Reason
 from shared.events.vocabulary import Agent, AgentKey, Status
 
@@ -79,9 +79,10 @@ def rank(
         roster.settle_pending(applied[agent], Cause.SELECTION, None, ticket=roster.draw_ticket(roster.now))
         roster.add_numbers(author=author)
     for agent in not_selected:
-        denied = roster.move(applied[agent], State.REFUSED, Cause.SELECTION, reason=Reason.NOT_SELECTED)
+        roster.refuse_pending(
+            applied[agent], Cause.SELECTION, Reason.NOT_SELECTED, because=EndedBecause.ANSWER
+        )
         roster.add_numbers(author=author)
-        roster.publish(refusal_event(denied, roster.session.version, None))
     return None
 
 

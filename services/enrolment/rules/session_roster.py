@@ -36,6 +36,7 @@ from shared.events.enrolment import (
     AgentEnrolled,
     AgentWaitlisted,
     Decision,
+    EndedBecause,
     LapseCause,
     MinimumMissed,
     NominationAnswered,
@@ -189,10 +190,16 @@ class SessionRoster:
         self.publish(SeatOfferLapsed(**self.members(lapsed, request), cause=cause))
 
     def refuse_pending(
-        self, pending: Enrolment, cause: Cause, reason: Reason, request: RequestKey | None = None
+        self,
+        pending: Enrolment,
+        cause: Cause,
+        reason: Reason,
+        request: RequestKey | None = None,
+        *,
+        because: EndedBecause | None = None,
     ) -> Enrolment:
         refused = self.move(pending, State.REFUSED, cause, reason=reason)
-        self.publish(refusal_event(refused, self.session.version, request))
+        self.publish(refusal_event(refused, self.session.version, request, because))
         return refused
 
     def _seats_for(self, place: Place | None) -> Seats:

@@ -87,6 +87,7 @@ class Cause(StrEnum):
     APPROVAL_MISSING = "approval_missing", "the employer had said nothing when enrolment closed"
     APPROVAL_DROPPED = "approval_dropped", "the session needs nobody's agreement any more"
     SELECTION = "selection", "the organiser decided about the candidates"
+    SELECTION_MISSING = "selection_missing", "the organiser had not decided when the session was over"
     PRIORITY = "priority", "an organiser changed the place in line"
     ATTENDANCE = "attendance", "attendance was recorded"
     SESSION_CANCELLED = "session_cancelled", "the session was cancelled"

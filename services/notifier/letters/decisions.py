@@ -97,6 +97,8 @@ def _letters_of_refusal(refused: EnrolmentRefused) -> tuple[Letter, ...]:
         return (Letter(LetterType.ALREADY_ENROLLED),)  # the agent keeps the first enrolment
     known = refused.reason is not Reason.UNKNOWN_SESSION
     details = {"reason": refused.reason.value}
+    if refused.because is not None:
+        details["because"] = refused.because.value
     if refused.to_session_id is not None:
         details["to_session"] = str(refused.to_session_id)
     return (Letter(_REFUSALS[refused.asked], details, needs_session=known),)

@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 
 from services.notifier import letters
 from services.notifier.render.typography import quoted
-from shared.events.enrolment import NominationOutcome
+from shared.events.enrolment import EndedBecause, NominationOutcome
 from shared.events.reasons import Explanation, Reason, explanation
 from shared.events.vocabulary import Format, WaitingList
 from shared.web import french, labels
@@ -209,6 +209,7 @@ def explanation_of(
         requested=requested,
         session_format=session.format if session else None,
         enrolment_is_over=enrolment_is_over,
+        undecided=mail.details.get("because") == EndedBecause.SILENCE,
     )
     if view is None:
         return found

@@ -20,6 +20,7 @@ from shared.events.enrolment import (
     AgentWaitlisted,
     AttendanceRecorded,
     Awaiting,
+    EndedBecause,
     EnrolmentPending,
     EnrolmentRefused,
     EnrolmentWithdrawn,
@@ -106,7 +107,7 @@ def test_a_refused_enrolment_takes_no_ticket() -> None:
         ("seats=1 | ask a | ask a > E already_enrolled", "enrolment"),
         ("seats=1 | ask a | leave a | leave a > X not_enrolled", "withdrawal"),
         ("seats=1 | ask a | yes a > E no_offer", "offer"),
-        ("approval=employer | ask a | at closes | agree a > P deadline_passed", "approval"),
+        ("approval=employer | ask a | at closes | agree a > P approval_denied", "approval"),
         ("approval=employer | ask a | deny a > R approval_denied", "enrolment"),
         ("approval=employer seats=0 list=none | ask a | agree a > R session_full", "enrolment"),
     ],
@@ -115,6 +116,23 @@ def test_a_refusal_says_what_was_asked(scenario: str, asked: str) -> None:
     [refusal] = play(scenario).events
     assert isinstance(refusal, EnrolmentRefused)
     assert refusal.asked == asked
+
+
+@pytest.mark.parametrize(
+    ("scenario", "because"),
+    [
+        ("approval=employer | ask a | deny a > R approval_denied", EndedBecause.ANSWER),
+        ("approval=employer | ask a | due closes+grace > R approval_denied", EndedBecause.SILENCE),
+        ("approval=selection | ask ab | rank a not b > ER not_selected", EndedBecause.ANSWER),
+        ("approval=selection | ask a | due ends+grace > R not_selected", EndedBecause.SILENCE),
+        ("seats=0 list=none | ask a > R session_full", None),
+    ],
+)
+def test_a_refusal_says_whether_somebody_said_no_or_nobody_answered(
+    scenario: str, because: EndedBecause | None
+) -> None:
+    [refusal] = [event for event in play(scenario).events if isinstance(event, EnrolmentRefused)]
+    assert refusal.because is because
 
 
 def test_an_answer_to_another_offer_changes_nothing() -> None:

@@ -84,6 +84,7 @@ CAUSES: dict[Cause, str] = {
     Cause.APPROVAL_MISSING: "approval=employer | ask a | due closes+grace > R approval_denied",
     Cause.APPROVAL_DROPPED: "approval=employer | ask a | approval=none",
     Cause.SELECTION: "approval=selection | ask a | rank a",
+    Cause.SELECTION_MISSING: "approval=selection | ask a | due ends+grace > R not_selected",
     Cause.PRIORITY: "seats=0 | ask a | prefer a 1",
     Cause.ATTENDANCE: "seats=1 | ask a | at ends | see a came",
     Cause.SESSION_CANCELLED: "seats=1 | ask a | status=cancelled",

@@ -439,8 +439,8 @@ still pending when enrolment closes, the enrolment is refused after a grace
     approval=employer | ask a | due closes+grace-tick > P | due closes+grace > R approval_denied
 an approval counts if it was received before the close
     approval=employer | ask a | at closes+grace-tick | agree a @closes-tick > E
-    approval=employer | ask a | at closes | agree a > P deadline_passed
-    approval=employer | ask a | due closes+grace > R approval_denied | agree a @closes > R deadline_passed
+    approval=employer | ask a | at closes | agree a > P approval_denied
+    approval=employer | ask a | due closes+grace > R approval_denied | agree a @closes > R approval_denied
 a denial is never too late
     approval=employer | ask a | at closes | deny a > R approval_denied
 an approval for nobody, or after the end, changes nothing
@@ -507,7 +507,7 @@ without the employer's word at the close the enrolment is refused, the candidate
     | due closes+grace > SR approval_denied selection_due
 an approval in the first of two steps counts if it was received before the close
     approval=employer_then_selection | ask a | at closes+grace-tick | agree a @closes-tick > S
-    approval=employer_then_selection | ask a | at closes | agree a > P deadline_passed
+    approval=employer_then_selection | ask a | at closes | agree a > P approval_denied
 a second word of the employer changes nothing
     approval=employer_then_selection | ask a | agree a | agree a > S already_enrolled
     | deny a > S already_enrolled
