@@ -6,11 +6,12 @@ from zoneinfo import ZoneInfo
 
 from starlette.datastructures import UploadFile
 from starlette.exceptions import HTTPException
+from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import Request
 
 from shared.events.vocabulary import EARLIEST, LATEST
 from shared.events.zones import zone_named
-from shared.http import is_from_here
+from shared.http import MAX_FILE_BYTES, is_from_here
 
 LARGEST_FORM = 256 * 1024
 MAX_FIELDS = 1_000
@@ -59,10 +60,10 @@ async def read_form(
     """
     if address is not None and not is_from_here(request.headers, address):
         raise HTTPException(403)
-    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    kind = _kind(request)
     if not kind:  # some programs send a button without fields like this
         return Form()
-    if with_file and kind == "multipart/form-data":
+    if with_file and kind == _IN_PARTS:
         return await _with_file(request, most)
     if kind != "application/x-www-form-urlencoded":
         raise HTTPException(400)
@@ -74,15 +75,40 @@ async def read_form(
     return parsed(bytes(content), most)
 
 
+def is_in_parts(request: Request) -> bool:
+    """Return whether the form may contain a file."""
+    return _kind(request) == _IN_PARTS
+
+
+_IN_PARTS = "multipart/form-data"
+
+
+def _kind(request: Request) -> str:
+    return request.headers.get("content-type", "").partition(";")[0].strip().lower()
+
+
+class _InMemory(MultiPartParser):
+    """Writes no file: it would contain personal data, and some large ones fill ``/tmp`` of a pod."""
+
+    spool_max_size = MAX_FILE_BYTES
+
+
 async def _with_file(request: Request, most: int) -> Form:
     pairs: list[tuple[str, str]] = []
     file: bytes | None = None
-    async with request.form(max_files=1, max_fields=most, max_part_size=LARGEST_FORM) as sent:
-        for name, value in sent.multi_items():
-            if isinstance(value, UploadFile):
-                file = await value.read()
-            else:
-                pairs.append((name, value))
+    parser = _InMemory(
+        request.headers, request.stream(), max_files=1, max_fields=most, max_part_size=LARGEST_FORM
+    )
+    try:
+        sent = await parser.parse()
+    except MultiPartException as error:
+        raise HTTPException(400) from error
+    for name, value in sent.multi_items():
+        if isinstance(value, UploadFile):
+            file = await value.read()
+            await value.close()
+        else:
+            pairs.append((name, value))
     if sum(len(name.encode()) + len(value.encode()) for name, value in pairs) > LARGEST_FORM:
         raise HTTPException(413)
     return _form(pairs, file)

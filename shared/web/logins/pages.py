@@ -17,7 +17,7 @@ from shared.guard import Guard, LimitMet
 from shared.permissions import Permission
 from shared.read_log import Reading
 from shared.security_log import SecurityEvent, SecurityOutcome
-from shared.web.forms import MAX_FIELDS, Form, read_form
+from shared.web.forms import MAX_FIELDS, Form, is_in_parts, read_form
 from shared.web.logins import late_forms, store
 from shared.web.logins.by_issuer import IssuerPages
 from shared.web.logins.ending import ending_of
@@ -169,7 +169,7 @@ class Logins:
         async def answer(request: Request) -> Response:
             login = await self._kept.of(request)
             if login is None:
-                return await self._lead_to_log_in(request, with_file=with_file)
+                return await self._lead_to_log_in(request)
             request.state.who = login.who.in_security_log
             if not login.who.may(needed):
                 raise HTTPException(403)
@@ -277,12 +277,13 @@ class Logins:
             return see_other(self._area.log_in)
         return self._rendering.page("log-out-onward.html", path="", area=self._area, onward=onward)
 
-    async def _lead_to_log_in(self, request: Request, *, with_file: bool) -> Response:
+    async def _lead_to_log_in(self, request: Request) -> Response:
+        """Leave a file unread: it cannot be sent late, and anybody may send one."""
         towards = self._towards(request)
         if request.method != "POST":
             vers = "" if towards == self._area.home else f"?{urlencode({'vers': towards})}"
             return see_other(f"{self._area.log_in}{vers}")
-        form = await read_form(request, self._address, with_file=with_file)
+        form = Form() if is_in_parts(request) else await read_form(request, self._address)
         late_form = late_forms.sent(request, self._area, form)
         return self._page(request, towards=towards, late_form=late_form, late=True, status=403)
 

@@ -1,5 +1,6 @@
 """A form as it is read: what is taken, and what is refused unread."""
 
+import tempfile
 from typing import Any
 
 import pytest
@@ -7,6 +8,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.types import Message
 
+from shared.http import MAX_FILE_BYTES
 from shared.web.forms import LARGEST_FORM, Form, parsed, read_form
 
 IN_PARTS = "multipart/form-data; boundary=x"
@@ -43,6 +45,13 @@ async def test_a_file_is_taken_only_where_the_form_has_one() -> None:
     form = await read_form(sent(content, IN_PARTS), with_file=True)
     assert (dict(form), form.file) == ({"cle": "k"}, b"a;b")
     assert await refused(sent(content, IN_PARTS)) == 400
+
+
+async def test_a_file_is_kept_in_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(tempfile, "TemporaryFile")
+    largest = "a" * (MAX_FILE_BYTES - 1000)
+    form = await read_form(sent(parts(file=largest), IN_PARTS), with_file=True)
+    assert form.file == largest.encode()
 
 
 @pytest.mark.parametrize("in_parts", [True, False])

@@ -3,7 +3,10 @@
 import re
 from collections.abc import Iterator
 
+from starlette.requests import Request
+from starlette.responses import Response
 from starlette.routing import Route
+from starlette.types import Message
 
 from services.catalogue import app as catalogue
 from services.catalogue.pages import manage
@@ -19,7 +22,7 @@ from services.notifier.settings import Settings as NotifierSettings
 from shared.auth import Tokens
 from shared.web import operations
 from shared.web.forms import Form
-from shared.web.logins import Logins, StaffArea, late_forms
+from shared.web.logins import Logins, StaffArea, StaffVisit, late_forms
 from shared.web.logins.late_forms import LateForm
 from shared.web.rendering import Rendering
 from tests.conftest import settings_of
@@ -77,6 +80,10 @@ def given(service: str) -> dict[str, str]:
     }
 
 
+def catalogue_logins() -> Logins:
+    return Logins(CATALOGUE, NOWHERE, Tokens(), a_guard(), address="", rendering=Rendering(TEMPLATES))
+
+
 def posted() -> Iterator[tuple[StaffArea, str, bool]]:
     """Addresses behind a log-in that take forms, its own aside, and whether they can be visited."""
     processes = (
@@ -84,8 +91,8 @@ def posted() -> Iterator[tuple[StaffArea, str, bool]]:
         enrolment.compose(EnrolmentSettings.model_validate(given("enrolment"))),
         notifier.compose(NotifierSettings.model_validate(given("notifier"))),
     )
-    pages = Logins(CATALOGUE, NOWHERE, Tokens(), a_guard(), address="", rendering=Rendering(TEMPLATES))
-    routes = [*manage.routes(pages), *(route for process in processes for route in process.api.routes)]
+    pages = manage.routes(catalogue_logins())
+    routes = [*pages, *(route for process in processes for route in process.api.routes)]
     for route in routes:
         if not isinstance(route, Route) or "POST" not in (route.methods or ()):
             continue
@@ -107,3 +114,17 @@ def test_who_came_too_late_is_led_to_a_page_that_can_be_visited() -> None:
     closed = {address for _, address, can_be_visited in posted() if not can_be_visited}
     ends = (*CATALOGUE.only_posted, *ENROLMENT.only_posted)
     assert {address for address in closed if not address.endswith(ends)} == set()
+
+
+async def test_nobody_reads_a_file_that_comes_without_a_log_in() -> None:
+    async def imported(_visit: StaffVisit) -> Response:
+        raise AssertionError
+
+    async def receive() -> Message:
+        raise AssertionError
+
+    headers = [(b"content-type", b"multipart/form-data; boundary=x")]
+    scope = {"type": "http", "method": "POST", "path": f"{CATALOGUE.home}/sessions/importer"}
+    request = Request({**scope, "query_string": b"", "headers": headers}, receive)
+    answer = await catalogue_logins().guarded(imported, with_file=True)(request)
+    assert (answer.status_code, b"connexion" in answer.body) == (403, True)
