@@ -178,6 +178,7 @@ def new_api(
         version="1",
         docs_url=None,
         redoc_url=None,
+        redirect_slashes=False,  # a redirect would lead to any host that the client names, without TLS
         responses=PROBLEMS,
     )
     api.state.problems = None

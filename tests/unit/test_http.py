@@ -110,6 +110,11 @@ def test_a_form_is_taken_from_our_own_pages_by_either_of_our_names(
     assert is_from_here(headers, "https://formations.example.fr/offre") is is_ours
 
 
+async def test_a_slash_too_many_leads_to_no_host_of_the_clients(client: httpx.AsyncClient) -> None:
+    answer = await client.get("/number/", headers={"host": "ailleurs.example"})
+    assert (answer.status_code, answer.headers.get("location")) == (404, None)
+
+
 async def test_a_head_that_is_too_large_is_refused(client: httpx.AsyncClient) -> None:
     answer = await client.get("/json", headers={"x": "x" * 40_000})
     assert (answer.status_code, answer.headers["content-type"]) == (431, PROBLEM_JSON)
