@@ -39,7 +39,6 @@ def build(site: Site) -> Starlette:
     ]
     pages = Starlette(
         routes=routes,
-        middleware=[Middleware(GZipMiddleware, minimum_size=1000, compresslevel=5)],
         exception_handlers={
             HTTPException: _on_http_exception,
             Missing: _on_missing,
@@ -63,7 +62,11 @@ def _limited(route: Route, guard: Guard) -> Route:
         response: Response = await route.endpoint(request)
         return response
 
-    return Route(route.path, limited)
+    return Route(route.path, limited, middleware=[_COMPRESSION])
+
+
+_COMPRESSION = Middleware(GZipMiddleware, minimum_size=1000, compresslevel=5)
+"""Only for public pages, which have no key of a form (:data:`shared.http.NOT_COMPRESSED`)."""
 
 
 def mount(api: FastAPI, pages: Starlette) -> None:

@@ -106,6 +106,12 @@ async def test_a_slash_too_many_leads_to_the_page_and_never_to_another_host(visi
         assert (await visitor.get(f"{PUBLIC_URL}{path}")).status_code == 404
 
 
+async def test_a_page_with_the_key_of_a_form_is_never_compressed(visitor: HttpBrowser) -> None:
+    assert (await visitor.get("/sessions")).headers["content-encoding"] == "gzip"
+    for path in ("/gestion/connexion", "/gestion/rien"):
+        assert "content-encoding" not in (await visitor.get(path)).headers
+
+
 async def test_a_network_reads_pages_and_api_up_to_a_limit(loaded_url: str, tokens_file: Path) -> None:
     guard, tokens = a_guard(read="3/minute"), Tokens(tokens_file)
     async with opened(loaded_url) as database:
