@@ -101,6 +101,11 @@ class SeatOffered(Decision):
 
     TYPE: ClassVar[str] = "fr.cnfpt.enrolment.SeatOffered.v1"
     hold_until: Instant
+    shortened_from: Instant | None = Field(
+        default=None,
+        description="The end that an earlier event promised, if the organiser brought the session forward. "
+        "Null: a new offer.",
+    )
 
 
 class EndedBecause(StrEnum):
@@ -110,6 +115,10 @@ class EndedBecause(StrEnum):
     """The agent, the employer or the organiser said no."""
     SILENCE = "silence"
     """Nobody answered in time."""
+    SESSION_CHANGED = "session_changed"
+    """The organiser brought the session forward."""
+    QUOTA = "quota"
+    """The agent's authority has all the seats of its quota."""
 
 
 class LapseCause(StrEnum):
@@ -124,6 +133,11 @@ class SeatOfferLapsed(Decision):
 
     TYPE: ClassVar[str] = "fr.cnfpt.enrolment.SeatOfferLapsed.v1"
     cause: LapseCause = LapseCause.EXPIRED
+    because: EndedBecause | None = Field(
+        default=None,
+        description="With `session_changed`, `cause` is `expired`: no time was left for an answer. Null: an "
+        "older version published the event.",
+    )
 
 
 class NotObtainedReason(StrEnum):
@@ -137,6 +151,11 @@ class SeatNotObtained(Decision):
 
     TYPE: ClassVar[str] = "fr.cnfpt.enrolment.SeatNotObtained.v1"
     reason: NotObtainedReason = NotObtainedReason.LINE_ENDED
+    because: EndedBecause | None = Field(
+        default=None,
+        description="`session_changed` if the organiser's change ended the waiting list, `quota` if the "
+        "agent's authority had all its seats. Null: no seat became free in time.",
+    )
 
 
 class Awaiting(StrEnum):

@@ -71,6 +71,9 @@ def samples() -> list[Sample]:
 
 def _answers() -> list[Sample]:
     hold = {"hold_until": "2025-03-17T11:00:00+00:00"}
+    shortened = {"shortened_from": "2025-03-19T11:00:00+00:00"}
+    cut, quota = {"because": "session_changed"}, {"because": "quota"}
+    until_the_start = event(enrolment_closes_at=_EVENT.starts_at.isoformat())
     automatic = event(waiting_list="automatic")
     two_steps = inet(approval="employer_then_selection")
     return [
@@ -87,13 +90,19 @@ def _answers() -> list[Sample]:
         Sample("liste-d-attente-automatique", LetterType.WAITLISTED, {"position": 1}, automatic),
         Sample("liste-d-attente-groupe", LetterType.WAITLISTED, {"position": 2, "together": 5}, automatic),
         Sample("place-liberee", LetterType.SEAT_OFFERED, hold, _EVENT),
+        Sample("place-liberee-delai-raccourci", LetterType.SEAT_OFFERED, hold | shortened, _EVENT),
         Sample("place-attribuee", LetterType.SEAT_ASSIGNED, {}, _EVENT),
         Sample("inscription-confirmee-convocation", LetterType.CONFIRMED, {}, _EVENT, now=_SOON),
         Sample("place-attribuee-convocation", LetterType.SEAT_ASSIGNED, {}, _EVENT, now=_SOON),
         Sample("offre-expiree", LetterType.OFFER_LAPSED, {"cause": "expired"}, _EVENT),
+        Sample("offre-ecourtee", LetterType.OFFER_LAPSED, {"cause": "expired"} | cut, _EVENT),
         Sample("offre-refusee", LetterType.OFFER_LAPSED, {"cause": "declined"}, _EVENT),
         Sample("offre-refusee-tard", LetterType.OFFER_LAPSED, {"cause": "declined"}, _EVENT, now=_CLOSED),
         Sample("pas-de-place", LetterType.SEAT_NOT_OBTAINED, {}, _EVENT, [_ELSEWHERE], now=_CLOSED),
+        Sample(
+            "pas-de-place-session-avancee", LetterType.SEAT_NOT_OBTAINED, cut, until_the_start, now=_CLOSED
+        ),
+        Sample("pas-de-place-quota", LetterType.SEAT_NOT_OBTAINED, quota, _EVENT, now=_CLOSED),
         Sample("pas-de-place-sans-autre", LetterType.SEAT_NOT_OBTAINED, {}, _EVENT, now=_CLOSED),
         Sample("pas-de-place-webinaire", LetterType.SEAT_NOT_OBTAINED, {}, _WEBINAR, now=_during(_WEBINAR)),
         Sample("inscription-confirmee-tard", LetterType.CONFIRMED, {}, _EVENT, now=_EVENT.ends_at),

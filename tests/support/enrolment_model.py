@@ -18,6 +18,7 @@ from shared.events.enrolment import (
     AgentEnrolled,
     AgentWaitlisted,
     Decision,
+    EndedBecause,
     EnrolmentPending,
     EnrolmentRefused,
     EnrolmentWithdrawn,
@@ -232,7 +233,8 @@ class Model:
                 self.state[agent] = "lapsed"
             case SeatNotObtained():
                 assert before == "waitlisted"
-                assert self.line_ends_at + POLICY.grace <= now, "the line ended too early"
+                is_cut = published.because is EndedBecause.SESSION_CHANGED
+                assert self.line_ends_at + (timedelta() if is_cut else POLICY.grace) <= now, "too early"
                 self.state[agent] = "not_obtained"
             case AgentWaitlisted():
                 self._has_a_place(agent, before, published, now)

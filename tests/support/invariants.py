@@ -109,7 +109,7 @@ def _check_event(event: Decision, change: EnrolmentChange) -> None:
         case SeatOffered():
             assert event.hold_until == change.enrolment.hold_until
         case SeatOfferLapsed():
-            assert (event.cause is LapseCause.EXPIRED) == (cause is Cause.OFFER_EXPIRED)
+            assert (event.cause is LapseCause.DECLINED) == (cause is Cause.OFFER_DECLINED)
         case EnrolmentWithdrawn():
             assert event.by is _WITHDRAWN_BY.get(cause, WithdrawnBy.AGENT)
             assert event.attendance_kept == state.has_seat

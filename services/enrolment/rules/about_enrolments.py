@@ -30,7 +30,6 @@ from shared.events.enrolment import (
     EnrolmentPending,
     EnrolmentRefused,
     EnrolmentWithdrawn,
-    LapseCause,
     SeatLeft,
     WithdrawnBy,
 )
@@ -131,7 +130,7 @@ def reply_to_offer(roster: SessionRoster, request: OfferAnswer) -> StateAndReaso
         seated = roster.move(latest, State.ENROLLED, Cause.OFFER_ACCEPTED)
         roster.publish(AgentEnrolled(**roster.members(seated, request.key), from_waiting_list=True))
         return State.ENROLLED, None
-    roster.lapse(latest, LapseCause.DECLINED, request.key)
+    roster.lapse(latest, EndedBecause.ANSWER, request.key)
     promote(roster)
     return State.LAPSED, None
 

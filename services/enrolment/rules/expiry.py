@@ -5,7 +5,7 @@ from uuid import UUID
 from services.enrolment.rules.promotion import promote
 from services.enrolment.rules.session_roster import SessionRoster
 from services.enrolment.rules.states import Cause, State
-from shared.events.enrolment import EndedBecause, LapseCause, MinimumMissed, SeatNotObtained, SelectionDue
+from shared.events.enrolment import EndedBecause, MinimumMissed, SelectionDue
 from shared.events.reasons import Reason
 
 
@@ -24,7 +24,7 @@ def expire(roster: SessionRoster, until: datetime) -> None:
     over = until - roster.policy.grace
     for offer in roster.in_state(State.OFFERED):
         if offer.hold_until is not None and offer.hold_until <= over:
-            roster.lapse(offer, LapseCause.EXPIRED)
+            roster.lapse(offer, EndedBecause.SILENCE)
     if roster.session.enrolment_closes_at <= over:
         for pending in roster.in_state(State.PENDING_APPROVAL):
             roster.refuse_pending(
@@ -39,16 +39,10 @@ def expire(roster: SessionRoster, until: datetime) -> None:
         group.is_passed |= group.kept_until is not None and group.kept_until <= over
     promote(roster)
     if roster.line_ends_at() <= over:
-        _end_line(roster)
+        roster.end_line()
     due_at = roster.close_due_at()
     if due_at is not None and due_at <= over:
         _close(roster)
-
-
-def _end_line(roster: SessionRoster) -> None:
-    for waiting in list(roster.waiting_list):
-        ended = roster.move(waiting, State.NOT_OBTAINED, Cause.LINE_ENDED)
-        roster.publish(SeatNotObtained(**roster.members(ended)))
 
 
 def _close(roster: SessionRoster) -> None:

@@ -1,14 +1,17 @@
+from datetime import datetime
+
 from services.enrolment.rules.attendance import modules_held, publish_attendance, state_by_attendance
 from services.enrolment.rules.enrolments import Enrolment
-from services.enrolment.rules.holds import last_moment_to_offer
+from services.enrolment.rules.holds import last_moment_to_offer, line_ends_at
+from services.enrolment.rules.policy import Policy
 from services.enrolment.rules.promotion import promote
 from services.enrolment.rules.session_roster import SessionRoster
 from services.enrolment.rules.states import Cause, State
 from shared.events.catalogue import SessionState
 from shared.events.enrolment import (
     Attendance,
+    EndedBecause,
     EnrolmentWithdrawn,
-    LapseCause,
     SeatOffered,
     SessionChangedForAgent,
     SessionPart,
@@ -34,7 +37,8 @@ def apply_state(roster: SessionRoster, session: SessionState) -> None:
 
     Otherwise free seats go to the waiting list. A lowered capacity takes no seat away. Every offer must be
     loaded; for a cancellation every live enrolment and its attendance; for the end of approvals the pending
-    enrolments and all places in line. If the session's row was lost, a new roster may have enrolments: their
+    enrolments and all places in line; for a change that ends the waiting list,
+    the whole list. If the session's row was lost, a new roster may have enrolments: their
     agents get the overdue decisions.
     """
     if roster.session.status is Status.CANCELLED and not roster.is_new:
@@ -48,9 +52,16 @@ def apply_state(roster: SessionRoster, session: SessionState) -> None:
         roster.parts_changed |= parts_changed(before, session)
         _shorten_offers(roster)
         promote(roster)
+        if ends_line(before, session, roster.policy, roster.now):
+            roster.end_line(cut=True)
         changed = roster.is_new or before.approval is not session.approval
         if session.approval is ApprovalPolicy.NONE and changed:
             _place_pending(roster)
+
+
+def ends_line(before: SessionState, after: SessionState, policy: Policy, now: datetime) -> bool:
+    """Return whether a change ends the waiting list. Its agents hear before a newcomer has a seat."""
+    return line_ends_at(after, policy) <= now < line_ends_at(before, policy)
 
 
 def _place_pending(roster: SessionRoster) -> None:
@@ -66,10 +77,11 @@ def _shorten_offers(roster: SessionRoster) -> None:
         if offer.hold_until is None or offer.hold_until <= last:
             continue
         if last <= roster.now:
-            roster.lapse(offer, LapseCause.EXPIRED)
+            roster.lapse(offer, EndedBecause.SESSION_CHANGED)
         else:
             shorter = roster.move(offer, State.OFFERED, Cause.OFFER_SHORTENED, hold_until=last)
-            roster.publish(SeatOffered(**roster.members(shorter), hold_until=last))
+            before = offer.hold_until
+            roster.publish(SeatOffered(**roster.members(shorter), hold_until=last, shortened_from=before))
 
 
 def _cancel(roster: SessionRoster) -> None:

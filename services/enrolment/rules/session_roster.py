@@ -40,6 +40,7 @@ from shared.events.enrolment import (
     LapseCause,
     MinimumMissed,
     NominationAnswered,
+    SeatNotObtained,
     SeatOfferLapsed,
     SelectionDue,
     SessionOccupancyChanged,
@@ -49,6 +50,11 @@ from shared.events.reasons import Reason
 from shared.events.vocabulary import Agent, AgentKey, Status, WaitingList
 
 Certified = tuple[AgentKey, str]
+_LAPSES = {
+    EndedBecause.ANSWER: Cause.OFFER_DECLINED,
+    EndedBecause.SILENCE: Cause.OFFER_EXPIRED,
+    EndedBecause.SESSION_CHANGED: Cause.OFFER_CUT,
+}
 
 
 @dataclass(slots=True)
@@ -184,10 +190,21 @@ class SessionRoster:
             self.publish(AgentWaitlisted(**self.members(placed, request), position=position))
         return placed
 
-    def lapse(self, offer: Enrolment, cause: LapseCause, request: RequestKey | None = None) -> None:
-        change_cause = Cause.OFFER_EXPIRED if cause is LapseCause.EXPIRED else Cause.OFFER_DECLINED
-        lapsed = self.move(offer, State.LAPSED, change_cause)
-        self.publish(SeatOfferLapsed(**self.members(lapsed, request), cause=cause))
+    def lapse(self, offer: Enrolment, because: EndedBecause, request: RequestKey | None = None) -> None:
+        lapsed = self.move(offer, State.LAPSED, _LAPSES[because])
+        cause = LapseCause.DECLINED if because is EndedBecause.ANSWER else LapseCause.EXPIRED
+        self.publish(SeatOfferLapsed(**self.members(lapsed, request), cause=cause, because=because))
+
+    def end_line(self, *, cut: bool = False) -> None:
+        """End the loaded part of the waiting list. ``cut``: a change of the session ended it."""
+        for waiting in list(self.waiting_list):
+            cause, because = Cause.LINE_ENDED, None
+            if cut:
+                cause, because = Cause.LINE_CUT, EndedBecause.SESSION_CHANGED
+            elif self.seats.reaches_quota(self.session, waiting.agent.employer):
+                cause, because = Cause.LINE_ENDED_AT_QUOTA, EndedBecause.QUOTA
+            ended = self.move(waiting, State.NOT_OBTAINED, cause)
+            self.publish(SeatNotObtained(**self.members(ended), because=because))
 
     def refuse_pending(
         self,

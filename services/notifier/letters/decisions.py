@@ -16,6 +16,7 @@ from shared.events.enrolment import (
     Attendance,
     AttendanceRecorded,
     Decision,
+    EndedBecause,
     EnrolmentPending,
     EnrolmentRefused,
     EnrolmentWithdrawn,
@@ -37,12 +38,13 @@ def letters_for(decision: Decision, before: EnrolmentState | None) -> tuple[Lett
         case AgentWaitlisted(position=position, together=together):
             group = {"together": together} if together is not None and together > 1 else {}
             return (Letter(LetterType.WAITLISTED, {"position": position, **group}),)
-        case SeatOffered(hold_until=hold_until):
-            return (Letter(LetterType.SEAT_OFFERED, {"hold_until": hold_until.isoformat()}),)
-        case SeatOfferLapsed(cause=cause):
-            return (Letter(LetterType.OFFER_LAPSED, {"cause": cause.value}),)
-        case SeatNotObtained():
-            return (Letter(LetterType.SEAT_NOT_OBTAINED),)
+        case SeatOffered(hold_until=hold_until, shortened_from=promised):
+            shortened = {} if promised is None else {"shortened_from": promised.isoformat()}
+            return (Letter(LetterType.SEAT_OFFERED, {"hold_until": hold_until.isoformat(), **shortened}),)
+        case SeatOfferLapsed(cause=cause, because=because):
+            return (Letter(LetterType.OFFER_LAPSED, {"cause": cause.value, **_because(because)}),)
+        case SeatNotObtained(because=because):
+            return (Letter(LetterType.SEAT_NOT_OBTAINED, _because(because)),)
         case EnrolmentPending(awaiting=awaiting):
             return (Letter(LetterType.PENDING, {"awaiting": awaiting.value}),)
         case EnrolmentRefused():
@@ -96,12 +98,14 @@ def _letters_of_refusal(refused: EnrolmentRefused) -> tuple[Letter, ...]:
     if refused.reason is Reason.ALREADY_ENROLLED and refused.asked == "enrolment":
         return (Letter(LetterType.ALREADY_ENROLLED),)  # the agent keeps the first enrolment
     known = refused.reason is not Reason.UNKNOWN_SESSION
-    details = {"reason": refused.reason.value}
-    if refused.because is not None:
-        details["because"] = refused.because.value
+    details = {"reason": refused.reason.value, **_because(refused.because)}
     if refused.to_session_id is not None:
         details["to_session"] = str(refused.to_session_id)
     return (Letter(_REFUSALS[refused.asked], details, needs_session=known),)
+
+
+def _because(because: EndedBecause | None) -> dict[str, str]:
+    return {} if because is None else {"because": because.value}
 
 
 _REFUSALS = {

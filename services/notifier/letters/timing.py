@@ -214,8 +214,8 @@ def _revalidate(mail: Mail, context: LetterContext, now: datetime) -> Superseded
         and known.state != valid_while
     ):
         return Superseded(f"the agent stands elsewhere since: {known.state}")
-    if _awaits_employer(mail) and known is not None and known.version > mail.version:
-        return Superseded("the employer has agreed since")
+    if known is not None and known.version > mail.version and (since := _decided_since(mail)) is not None:
+        return Superseded(since)
     if mail.template is LetterType.ALREADY_ENROLLED and known is not None and known.state not in _LIVE:
         return Superseded(f"the agent has no seat or request any more: {known.state}")
     waits = known is None or known.state in _WITHOUT_SEAT
@@ -239,6 +239,13 @@ def _revalidate(mail: Mail, context: LetterContext, now: datetime) -> Superseded
         morning = next_morning(now, session.timezone if session is not None else HOME)
         return Postponed(morning) if morning is not None else None
     return None
+
+
+def _decided_since(mail: Mail) -> str | None:
+    """Return what a later decision in the same state changes, or None if it changes nothing."""
+    if mail.template is LetterType.SEAT_OFFERED:
+        return "the offer ends at another time since"
+    return "the employer has agreed since" if _awaits_employer(mail) else None
 
 
 def _is_past(mail: Mail, session: SessionState, now: datetime) -> str | None:

@@ -122,7 +122,13 @@ class LetterVariables:
                 )
                 return {"evaluates": evaluates}
             case letters.LetterType.SEAT_OFFERED:
-                return {"hold_until": french.deadline(letters.hold_until(mail), _zone(view))}
+                before = details.get("shortened_from")
+                return {
+                    "hold_until": french.deadline(letters.hold_until(mail), _zone(view)),
+                    "hold_before": None
+                    if before is None
+                    else french.deadline(datetime.fromisoformat(str(before)), _zone(view)),
+                }
             case letters.LetterType.MOVED:
                 return self._after_move(mail, context)
             case letters.LetterType.MOVE_REFUSED:

@@ -15,7 +15,7 @@ from services.notifier.render.typography import quoted, squeeze
 from services.notifier.render.views import ChangeKind
 from shared import VERSION
 from shared.events.catalogue import BespokeAnswer
-from shared.events.enrolment import Awaiting, LapseCause, WithdrawnBy
+from shared.events.enrolment import Awaiting, EndedBecause, LapseCause, WithdrawnBy
 from shared.events.vocabulary import WaitingList
 from shared.web import french, labels, tokens
 
@@ -81,6 +81,7 @@ def _environment(kind: str) -> Environment:
             "Awaiting": Awaiting,
             "WithdrawnBy": WithdrawnBy,
             "LapseCause": LapseCause,
+            "EndedBecause": EndedBecause,
             "EnrolmentState": letters.EnrolmentState,
             "BespokeAnswer": BespokeAnswer,
         }

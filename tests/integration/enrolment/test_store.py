@@ -105,6 +105,21 @@ def test_a_line_ends_slice_by_slice_and_in_order(
     ]
 
 
+def test_a_change_that_ends_a_line_tells_all_of_it_before_a_newcomer_has_the_seat(
+    a_session_on_postgres: New,
+) -> None:
+    session = a_session_on_postgres(capacity=1, waiting_list="offer")
+    seated, offered, *line = asking = [an_agent_of(siret=RENNES) for _ in range(6)]
+    session.enrol(*asking)
+    session.withdraw(seated)
+    assert session.change(starts_at=session.now + timedelta(hours=47)) == [
+        ("SeatOfferLapsed", offered.agent_id),
+        *(("SeatNotObtained", agent.agent_id) for agent in line),
+    ]
+    newcomer = an_agent_of(siret=RENNES)
+    assert session.enrol(newcomer) == enrolled(newcomer)
+
+
 def test_under_the_minimum_at_the_close_the_organiser_is_notified_once(a_session_on_postgres: New) -> None:
     """Rule 15: of the agents without a seat, candidates alone count."""
     session = a_session_on_postgres(minimum=3, approval="employer_then_selection")

@@ -25,6 +25,8 @@ from shared.events.enrolment import (
     EnrolmentRefused,
     EnrolmentWithdrawn,
     MinimumMissed,
+    SeatNotObtained,
+    SeatOffered,
     SeatOfferLapsed,
     SelectionDue,
 )
@@ -116,6 +118,48 @@ def test_a_refusal_says_what_was_asked(scenario: str, asked: str) -> None:
     [refusal] = play(scenario).events
     assert isinstance(refusal, EnrolmentRefused)
     assert refusal.asked == asked
+
+
+@pytest.mark.parametrize(
+    ("scenario", "because"),
+    [
+        ("no a", EndedBecause.ANSWER),
+        ("due hold+grace", EndedBecause.SILENCE),
+        ("starts=during+2day", EndedBecause.SESSION_CHANGED),
+    ],
+)
+def test_a_lapsed_offer_says_whether_the_agent_or_the_organiser_ended_it(
+    scenario: str, because: EndedBecause
+) -> None:
+    [lapsed] = play(f"seats=0 list=offer | ask a | seats=1 | {scenario} > L").events
+    assert isinstance(lapsed, SeatOfferLapsed)
+    assert lapsed.because is because
+
+
+@pytest.mark.parametrize(
+    ("scenario", "because"),
+    [
+        ("seats=0 | ask a | due starts+grace > N", None),
+        ("seats=0 list=offer | ask a | starts=during+2day > N", EndedBecause.SESSION_CHANGED),
+        ("seats=1 quota=1 | ask a/nantes bc | leave a | due starts+grace > XEN", EndedBecause.QUOTA),
+    ],
+)
+def test_the_end_of_a_wait_says_what_kept_the_agent_from_a_seat(
+    scenario: str, because: EndedBecause | None
+) -> None:
+    [ended] = play(scenario).events
+    assert isinstance(ended, SeatNotObtained)
+    assert ended.because is because
+
+
+def test_a_shortened_offer_says_what_was_promised_before() -> None:
+    played = play("seats=0 list=offer | ask a | seats=1")
+    [offered] = played.events
+    played.step("starts=during+3day")
+    [shortened] = played.events
+    assert isinstance(offered, SeatOffered)
+    assert isinstance(shortened, SeatOffered)
+    assert (offered.shortened_from, shortened.shortened_from) == (None, offered.hold_until)
 
 
 @pytest.mark.parametrize(

@@ -92,7 +92,9 @@ an offer ends sooner when the session is brought forward
     | due during+3day+grace > XLN
     seats=1 list=offer | ask abc | leave a | starts=during+5day > XOW | yes b > XEW
 an offer lapses when the session is brought so far forward that it is too late
-    seats=1 list=offer | ask abc | leave a | starts=during+2day > XLW
+    seats=1 list=offer | ask ab | leave a | starts=during+2day > XL
+a waiting list that a change ends hears so before a newcomer has the free seat
+    seats=1 list=offer | ask abc | leave a | starts=during+2day > XLN | ask d > XLNE
 an offer keeps its end when the session is put off
     seats=1 list=offer | ask abc | leave a | starts=starts+7day ends=ends+7day > XOW
     | due during+4day+hour+grace-tick > XOW | due during+4day+hour+grace > XLO

@@ -10,6 +10,7 @@ from services.enrolment.rules.holds import line_ends_at
 from services.enrolment.rules.policy import Policy
 from services.enrolment.rules.requests import Nomination, Request
 from services.enrolment.rules.seats import Seats, counts_by_employer
+from services.enrolment.rules.session_changes import ends_line
 from services.enrolment.rules.session_roster import SessionRoster
 from services.enrolment.rules.states import State
 from services.enrolment.rules.waiting_list import END_OF_LIST, SessionWaitingList
@@ -74,6 +75,10 @@ async def load(
         )
         for session_id, row in rows.items()
     }
+    for session_id, state in newest.items():
+        if session_id in rows and ends_line(rows[session_id].state, state, policy, now):
+            plan, waiting = plans[session_id], rows[session_id].waiting
+            plan.waiting, plan.in_order, plan.line_is_over = waiting, True, True
     if over_by is not None:
         for session_id, plan in plans.items():
             plan.offers_until, plan.pending = over_by, True
