@@ -377,10 +377,10 @@ class SelectionDue(OrganiserNotice):
 
 
 class MinimumMissed(OrganiserNotice):
-    """Enrolment has closed with fewer agents than the session needs. The organiser decides what to do.
+    """Enrolment has closed, and the session has fewer agents than it needs. The organiser decides what to do.
 
-    Published once for each close of enrolment, after every request received by then is answered. Nothing
-    happens to the session by itself.
+    Published once for each close of enrolment, after every request received by then is answered, and when
+    the minimum is lost between the close and the start. Nothing happens to the session by itself.
     """
 
     TYPE: ClassVar[str] = "fr.cnfpt.enrolment.MinimumMissed.v1"

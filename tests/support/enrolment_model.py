@@ -248,7 +248,12 @@ class Model:
                 self.state[agent] = self._ended(published, before)
             case _:
                 raise AssertionError(f"nobody expected {published}")
+        self._judge_minimum_again(before)
         return None
+
+    def _judge_minimum_again(self, before: str | None) -> None:
+        if before in ("enrolled", "offered") and len(self.taken) + 1 == self.session.minimum:
+            self.notified.clear()
 
     def _has_a_place(
         self, agent: AgentKey, before: str | None, published: AgentWaitlisted, now: datetime

@@ -266,6 +266,12 @@ class SessionRoster:
         is_judged = self.close_judged_for is not None and self.close_judged_for >= closes_at
         return None if is_judged else closes_at
 
+    def _has_lost_minimum(self) -> bool:
+        """Return whether the last seat given up after the close was the first that the minimum lacks."""
+        session = self.session
+        is_decided = session.enrolment_closes_at <= self.now < session.starts_at
+        return is_decided and session.minimum == self.seats.taken + 1
+
     def in_state(self, state: State) -> list[Enrolment]:
         found = [enrolment for enrolment in self.latest.values() if enrolment.state is state]
         return sorted(found, key=lambda enrolment: (enrolment.hold_until or self.now, enrolment.place))
@@ -328,6 +334,8 @@ class SessionRoster:
         else:
             self._count(after, 1)
         self._keep(after)
+        if before.state.holds_seat and not state.holds_seat and self._has_lost_minimum():
+            self.close_judged_for = None
         if self.schedule is not None and not state.is_live:
             self.schedule.remove(after.agent.key, self.session)
         request_key = self.answering.key if self.answering else None

@@ -675,8 +675,11 @@ the minimum itself is enough
     minimum=3 | ask abc | due closes+grace > EEE
 a request that was received by the close counts
     minimum=3 | ask ab | due closes+grace-tick | ask c @closes-tick | due closes+grace > EEE
-the minimum is judged once, also when more leave after
-    minimum=3 | ask abc | due closes+grace | leave c | due closes+2day > EEX
+the minimum is judged at the close, and again when the first seat that it needs is lost after
+    minimum=3 | ask abcd | due closes+grace > EEEE | leave d | due closes+day > EEEX
+    | leave c | due closes+day+grace > EEXX minimum_missed | leave b | due closes+2day > EXXX
+    minimum=2 | ask ab | due closes+grace > EE | at starts-tick | leave b | due starts > EX minimum_missed
+    minimum=2 seats=2 | ask abc | due closes+grace > EEW | leave a | due closes+day > XEE
 a deadline that is put off is judged anew
     minimum=3 | ask a | due closes+grace > E minimum_missed | closes=closes+2day | due closes+2day+grace-tick
     | due closes+2day+grace > E minimum_missed
