@@ -177,6 +177,7 @@ ENROLMENT_FIELDS: Mapping[str, str] = {
     "to_session_id": "Nouvelle session",
     "note": "Note",
     "code": "Référence de l’inscription",
+    "liste": "Liste",
     "texte": "Message",
     "audience": "À qui",
     "fichier": "Fichier",

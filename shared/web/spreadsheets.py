@@ -9,7 +9,7 @@ import csv
 import io
 import re
 import unicodedata
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -30,11 +30,16 @@ _FORMULA = re.compile(r"[\t\r\n]|[\s']*[=+\-@＝＋－＠]")
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """``name`` and ``title`` are both accepted as headings, without case, accents and punctuation."""
+    """Name, title and aliases are accepted as headings, without case, accents and punctuation."""
 
     name: str
     title: str
     required: bool = True
+    aliases: tuple[str, ...] = ()
+
+    @property
+    def headings(self) -> set[str]:
+        return {_bare(heading) for heading in (self.name, self.title, *self.aliases)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,8 +91,12 @@ class SheetRow:
 
 @dataclass(frozen=True, slots=True)
 class Sheet:
+    """``found`` has the heading of each column that the file has, ``ignored`` the other headings."""
+
     rows: tuple[SheetRow, ...]
     faults: tuple[Fault, ...]
+    found: Mapping[str, str]
+    ignored: tuple[str, ...]
 
 
 # ---------------------------------------------------------------------------------------------- reading
@@ -106,7 +115,7 @@ def read(
     An unknown heading is ignored, or a fault of line 1 if ``others_are_faults``. If the file has one of the
     columns ``unless``, no column is required: the caller checks each row. Raises :class:`UnreadableSheet`.
     """
-    text = _text(content, bounds)
+    text = text_of(content, bounds)
     _check_extent(text, bounds)
     first, delimiter = _header(text, columns)
     indexes = _indexes(first, columns, unless, bounds)
@@ -126,10 +135,13 @@ def read(
                 faults.append(fault)
             else:
                 rows.append(SheetRow(line, {c.name: _cell(record, indexes.get(c.name)) for c in columns}))
-    return Sheet(tuple(rows), tuple(faults))
+    found = {name: _shown(first[index]) for name, index in indexes.items()}
+    ignored = tuple(_shown(first[index]) for index in range(width) if index not in indexes.values())
+    return Sheet(tuple(rows), tuple(faults), found, ignored)
 
 
-def _text(content: bytes, bounds: Bounds) -> str:
+def text_of(content: bytes, bounds: Bounds = BOUNDS) -> str:
+    """Raises :class:`UnreadableSheet`."""
     if len(content) > bounds.bytes:
         raise UnreadableSheet(
             Fault(1, Code.TOO_LARGE, f"the file is larger than {bounds.bytes // 1024} KiB; split it")
@@ -182,7 +194,7 @@ def _line_of(text: str, index: int) -> int:
 
 def _header(text: str, columns: Sequence[Column]) -> tuple[list[str], str]:
     """Choose the delimiter that finds most of ``columns``."""
-    known = {_bare(word) for column in columns for word in (column.name, column.title)}
+    known = set[str]().union(*(column.headings for column in columns))
     beginning = text[:_LONGEST_HEADER]
     candidates = [(_first_record(beginning, delimiter), delimiter) for delimiter in _DELIMITERS]
     first, delimiter = max(
@@ -208,6 +220,10 @@ def _names(columns: Iterable[Column]) -> str:
     return ", ".join(column.name for column in columns if column.required)
 
 
+def _shown(heading: str) -> str:
+    return heading.strip()[:LONGEST_SHOWN]
+
+
 def _bare(heading: str) -> str:
     letters = unicodedata.normalize("NFKD", heading[:_LONGEST_HEADING].casefold())
     return "".join(letter for letter in letters if letter.isalnum())
@@ -226,8 +242,7 @@ def _indexes(
     wrong: list[Fault] = []
     missing: list[Fault] = []
     for column in columns:
-        titles = {_bare(column.name), _bare(column.title)}
-        found = [index for index, heading in enumerate(headings) if heading in titles]
+        found = [index for index, heading in enumerate(headings) if heading in column.headings]
         if len(found) > 1:
             wrong.append(Fault(1, Code.COLUMN_TWICE, f"the column {column.name} is there twice", column.name))
         elif found:
@@ -243,9 +258,9 @@ def _indexes(
 
 
 def _unknown(first: list[str], columns: Sequence[Column]) -> list[Fault]:
-    known = {_bare(word) for column in columns for word in (column.name, column.title)}
+    known = set[str]().union(*(column.headings for column in columns))
     return [
-        Fault(1, Code.COLUMN_UNKNOWN, f"there is no column {heading.strip()[:80]!r}", heading.strip()[:80])
+        Fault(1, Code.COLUMN_UNKNOWN, f"there is no column {_shown(heading)!r}", _shown(heading))
         for heading in first
         if _bare(heading) not in known
     ]

@@ -155,6 +155,9 @@ def before_a_session(known: KnownEnrolments) -> States:
         "who waits, nobody": (f"{at['empty']}/attente", []),
         "by hand": (f"{at['full']}/ajout", []),
         "by hand, mistakes": (None, [press("Ajouter")]),
+        "a list": (f"{at['full']}/liste", []),
+        "a list, mistakes": (None, [press("Vérifier la liste")]),
+        "a list, tried": (None, [fill("Liste", A_LIST), press("Vérifier la liste")]),
         "candidates": (f"{at['ranking']}/candidatures", []),
         "candidates, mistakes": (
             None,
@@ -178,6 +181,11 @@ def before_a_session(known: KnownEnrolments) -> States:
         ),
         "agreements": (f"{at['approval']}/candidatures", []),
     }
+
+
+A_LIST = """Mail\tPrénom\tNom\tFonction\tSIRET\tEmployeur\tDélégation\tTaille
+anne.riou@ville-exemple.fr\tAnne\tRiou\tagente\t21350238800019\tVille de Rennes\tBretagne\tM
+loic.le-goff@ville-exemple.fr\tLoïc\tLe Goff\tmaire\t21350238800019\tVille de Rennes\tBretagne\tL"""
 
 
 async def choose_ranking(visitor: Visitor) -> None:

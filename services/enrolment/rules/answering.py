@@ -64,12 +64,12 @@ def _outcomes(
     match request:
         case SeatRequest(by_hand=ByHand() as by_hand):
             numbers |= {"author": by_hand.author, "above_capacity": by_hand.above_capacity}
-            return [seat_by_hand(roster, request, by_hand)]
+            outcome = seat_by_hand(roster, request, by_hand)
+            numbers |= _place_in_line(roster, request, outcome)
+            return [outcome]
         case SeatRequest():
             state, reason = outcome = seat(roster, request, request.agent)
-            if state is State.WAITLISTED:
-                newest = roster.latest[request.agent_key]
-                numbers["place_in_line"] = roster.waiting_list.position(newest)
+            numbers |= _place_in_line(roster, request, outcome)
             if state is State.WAITLISTED or reason is Reason.QUOTA_REACHED:  # this request took no seat
                 numbers |= roster.numbers_for(request.agent)
             numbers |= numbers_of_answers(roster, request, outcome)
@@ -95,6 +95,14 @@ def _outcomes(
             return [reply_to_offer(roster, request)]
         case _:
             assert_never(request)
+
+
+def _place_in_line(
+    roster: SessionRoster, request: SeatRequest, outcome: StateAndReason
+) -> Mapping[str, int | None]:
+    if outcome[0] is not State.WAITLISTED:
+        return {}
+    return {"place_in_line": roster.waiting_list.position(roster.latest[request.agent_key])}
 
 
 def _result(

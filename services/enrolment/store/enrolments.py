@@ -57,6 +57,21 @@ async def employers(tx: Transaction, session_id: UUID) -> list[Employer]:
     return sorted(found, key=lambda employer: plain(employer.name))
 
 
+async def employers_of_organiser(tx: Transaction, organiser: str | None) -> list[Employer]:
+    """Return each SIRET once, from at most 200 enrolments of each of the 300 last sessions.
+
+    ``organiser`` None means any.
+    """
+    rows = await tx.scalars(_EMPLOYERS_OF_ORGANISER, {"organiser": organiser})
+    return [Employer.model_validate(employer) for employer in rows]
+
+
+async def named(tx: Transaction, session_id: UUID, addresses: Collection[str]) -> Sequence[Row]:
+    """Return address, names and state of the enrolments with these addresses, a live one last."""
+    parameters = {"session": session_id, "addresses": [address.lower() for address in addresses]}
+    return (await tx.execute(_NAMED, parameters | {"live": LIVE})).all()
+
+
 async def agents(tx: Transaction, session_id: UUID, enrolment_ids: Collection[UUID]) -> dict[UUID, Agent]:
     rows = select(EnrolmentRow).where(
         col(EnrolmentRow.enrolment_id).in_(enrolment_ids), col(EnrolmentRow.session_id) == session_id
@@ -223,6 +238,19 @@ _EMPLOYERS = text(
     "SELECT DISTINCT ON (employer ->> 'siret') employer FROM (SELECT agent -> 'employer' AS employer "
     "FROM enrolment WHERE session_id = :session AND state = ANY(CAST(:live AS text[])) LIMIT 1000) AS live "
     "ORDER BY employer ->> 'siret', employer ->> 'name'"
+)
+_EMPLOYERS_OF_ORGANISER = text(
+    "SELECT DISTINCT ON (employer ->> 'siret') employer FROM (SELECT session_id FROM session "
+    "WHERE CAST(:organiser AS text) IS NULL OR state ->> 'organiser' = :organiser "
+    "ORDER BY state ->> 'starts_at' DESC LIMIT 300) AS own, LATERAL (SELECT agent -> 'employer' AS employer "
+    "FROM enrolment WHERE enrolment.session_id = own.session_id LIMIT 200) AS of_session "
+    "ORDER BY employer ->> 'siret', employer ->> 'name'"
+)
+_NAMED = text(
+    "SELECT agent ->> 'email' AS email, agent ->> 'given_name' AS given_name, "
+    "agent ->> 'family_name' AS family_name, state FROM enrolment "
+    "WHERE session_id = :session AND lower(agent ->> 'email') = ANY(CAST(:addresses AS text[])) "
+    "ORDER BY state = ANY(CAST(:live AS text[])), received_at"
 )
 _LOCK_SESSION_OF = text(
     "SELECT session_id FROM session "

@@ -38,6 +38,7 @@ ASK_AGAIN = {
     f"{SESSION}/reporter",
     f"{ROSTER}/choix",
     f"{ROSTER}/fichiers",
+    f"{ROSTER}/liste",
     f"{ROSTER}/messages",
 }
 """Their pages show what follows until a button says that it was read, which is left behind."""

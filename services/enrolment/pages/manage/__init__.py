@@ -7,6 +7,7 @@ from services.enrolment.pages.links import TEMPLATES
 from services.enrolment.pages.manage import (
     bulk,
     by_hand,
+    lists,
     messages,
     person,
     presence,
@@ -94,6 +95,7 @@ def add_to(
             logins.guarded(sheets.import_sheet, with_file=True),
             methods=["GET", "POST"],
         ),
+        Route(f"{session}/liste", logins.guarded(lists.show, with_file=True), methods=["GET", "POST"]),
         Route(
             f"{enrolment}/correction",
             logins.guarded(acting_by(correction_in, "corrigee"), Permission.CORRECT_PERSON),

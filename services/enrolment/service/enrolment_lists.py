@@ -1,0 +1,226 @@
+"""Lists of people whom an organiser enrols at once: each row is a request by hand (rule 25)."""
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from uuid import UUID, uuid4
+
+from pydantic import ValidationError
+from stdnum.fr import siret
+
+from services.enrolment.rules.requests import ByHand, SeatRequest
+from services.enrolment.rules.roster_lines import plain
+from services.enrolment.rules.states import State
+from services.enrolment.service import requests
+from services.enrolment.service.acting import Acting
+from services.enrolment.service.commands import EnrolmentByHand
+from services.enrolment.service.sessions import lock_own
+from services.enrolment.store import enrolments
+from shared.auth import Principal
+from shared.database import Transaction
+from shared.events.reasons import Reason
+from shared.events.vocabulary import Employer, Function
+from shared.web import labels
+from shared.web.spreadsheets import Column, Fault, SheetRow
+
+MOST_PEOPLE = 500
+FAMILY_NAME = Column("family_name", "Nom", aliases=("Nom de famille", "Nom d’usage"))
+GIVEN_NAME = Column("given_name", "Prénom", aliases=("Prénoms",))
+EMAIL = Column(
+    "email",
+    "Courriel",
+    aliases=("Mail", "E-mail", "Adresse", "Adresse mail", "Adresse e-mail", "Adresse électronique"),
+)
+FUNCTION = Column("function", "Fonction", required=False, aliases=("Poste", "Emploi"))
+EMPLOYER = Column(
+    "employer", "Employeur", required=False, aliases=("Nom de l’employeur", "Collectivité", "Établissement")
+)
+SIRET = Column("siret", "SIRET", required=False, aliases=("SIRET de l’employeur", "N° SIRET", "Numéro SIRET"))
+DELEGATION = Column("delegation", "Délégation", required=False, aliases=("Délégation de l’employeur",))
+COLUMNS = (FAMILY_NAME, GIVEN_NAME, EMAIL, FUNCTION, EMPLOYER, SIRET, DELEGATION)
+FROM_FORM = (FUNCTION, EMPLOYER, DELEGATION)
+"""A row without these takes what the form says for all rows."""
+
+_LENGTH_OF_SIRET = 14
+_FUNCTIONS: Mapping[str, Function] = {
+    **{plain(label): function for function, label in labels.FUNCTIONS.items()},
+    **{function.value.replace("_", " "): function for function in Function},
+    "agente": Function.AGENT,
+    "encadrante": Function.ENCADRANT,
+    "cadre": Function.ENCADRANT,
+    "cheffe de service": Function.CHEF_DE_SERVICE,
+    "dirigeante": Function.DIRIGEANT,
+}
+_DELEGATIONS: Mapping[str, str] = {
+    plain(text): code for code, label in labels.DELEGATIONS.items() for text in (code, label)
+}
+
+
+class EmployerDirectory:
+    """The employers whose agents are, or were, in sessions of one organiser."""
+
+    def __init__(self, employers: Sequence[Employer]) -> None:
+        self._by_siret = {employer.siret: employer for employer in employers}
+        self._by_name: dict[str, list[Employer]] = defaultdict(list)
+        for employer in self._by_siret.values():
+            self._by_name[plain(employer.name)].append(employer)
+
+    def with_siret(self, number: str) -> Employer | None:
+        return self._by_siret.get(number)
+
+    def named(self, name: str) -> Sequence[Employer]:
+        return self._by_name.get(plain(name), ())
+
+
+@dataclass(frozen=True, slots=True)
+class ListedPerson:
+    line: int
+    command: EnrolmentByHand
+
+    @property
+    def who(self) -> tuple[str, str, str]:
+        return _who(self.command.email, self.command.given_name, self.command.family_name)
+
+
+@dataclass(frozen=True, slots=True)
+class ListedResult:
+    """``place`` is that in line.
+
+    ``is_new`` is False if the person was in the session already, or had withdrawn.
+    """
+
+    person: ListedPerson
+    state: State
+    reason: Reason | None = None
+    place: int | None = None
+    is_new: bool = True
+
+
+async def directory(tx: Transaction, organiser: Principal) -> EmployerDirectory:
+    return EmployerDirectory(await enrolments.employers_of_organiser(tx, organiser.delegation))
+
+
+def people_in(
+    rows: Sequence[SheetRow], for_all: Mapping[str, str], employers: EmployerDirectory, *, approved: bool
+) -> tuple[list[ListedPerson], list[Fault]]:
+    """Return the people whom the rows describe, and at most one fault of each other row."""
+    people: dict[tuple[str, str, str], ListedPerson] = {}
+    faults: list[Fault] = []
+    for row in rows:
+        cells = {name: cell or for_all.get(name, "") for name, cell in row.cells.items()}
+        person = _person(row.line, cells, employers, approved=approved)
+        if isinstance(person, ListedPerson) and person.who in people:
+            message = f"is the person of line {people[person.who].line}"
+            person = Fault(row.line, "twice", message, FAMILY_NAME.name)
+        if isinstance(person, Fault):
+            faults.append(person)
+        else:
+            people[person.who] = person
+    return list(people.values()), faults
+
+
+def _person(
+    line: int, cells: Mapping[str, str], employers: EmployerDirectory, *, approved: bool
+) -> ListedPerson | Fault:
+    for column in (FAMILY_NAME, GIVEN_NAME, EMAIL, FUNCTION):
+        if not cells[column.name]:
+            return Fault(line, "empty", "is empty", column.name)
+    function = _FUNCTIONS.get(plain(cells[FUNCTION.name]))
+    if function is None:
+        return Fault(line, "not_a_function", "is none of the functions", FUNCTION.name)
+    employer = _employer(line, cells, employers)
+    if isinstance(employer, Fault):
+        return employer
+    try:
+        command = EnrolmentByHand(
+            family_name=cells[FAMILY_NAME.name],
+            given_name=cells[GIVEN_NAME.name],
+            email=cells[EMAIL.name],
+            function=function,
+            employer=employer,
+            approved=approved,
+        )
+    except ValidationError as error:
+        return Fault(line, "invalid", "is not valid", str(error.errors()[0]["loc"][0]))
+    return ListedPerson(line, command)
+
+
+def _employer(line: int, cells: Mapping[str, str], employers: EmployerDirectory) -> Employer | Fault:
+    """A known SIRET says name and delegation. A name says the SIRET if exactly one employer has it."""
+    typed = cells[SIRET.name] or cells[EMPLOYER.name]
+    if not typed:
+        return Fault(line, "empty", "is empty", EMPLOYER.name)
+    number = "".join(typed.split())
+    if cells[SIRET.name] or (number.isdigit() and len(number) == _LENGTH_OF_SIRET):
+        if not (number.isascii() and siret.is_valid(number)):
+            return Fault(line, "not_a_siret", "is not a SIRET", SIRET.name)
+        return employers.with_siret(number) or _described(line, number, cells)
+    match employers.named(typed):
+        case [known]:
+            return known
+        case []:
+            return Fault(line, "unknown_employer", "is not known here: add its SIRET", EMPLOYER.name)
+        case _:
+            return Fault(line, "several_employers", "is the name of several employers", EMPLOYER.name)
+
+
+def _described(line: int, number: str, cells: Mapping[str, str]) -> Employer | Fault:
+    name, delegation = cells[EMPLOYER.name], _DELEGATIONS.get(plain(cells[DELEGATION.name]))
+    if not cells[SIRET.name] or not name:
+        return Fault(line, "unknown_siret", "is not known here: add the employer's name", EMPLOYER.name)
+    if delegation is None:
+        return Fault(line, "not_a_delegation", "is none of the delegations", DELEGATION.name)
+    try:
+        return Employer(siret=number, name=name, delegation=delegation)
+    except ValidationError:
+        return Fault(line, "invalid", "is not valid", EMPLOYER.name)
+
+
+async def enrol(acting: Acting, session_id: UUID, people: Sequence[ListedPerson]) -> list[ListedResult]:
+    """Judge the people in their order. The caller rolls back if the results are not to be kept.
+
+    A person who is in the session, or has withdrawn from it, keeps that state. Raises ``NotFound``.
+    """
+    # Lock the session first: otherwise two lists at once would make two agents of one person.
+    await lock_own(acting.tx, session_id, acting.who)
+    named = await enrolments.named(acting.tx, session_id, [person.command.email for person in people])
+    before = {_who(row.email, row.given_name, row.family_name): State(row.state) for row in named}
+    asked: dict[UUID, ListedPerson] = {}
+    by_hand: list[SeatRequest] = []
+    results: list[ListedResult] = []
+    for person in people:
+        state = before.get(person.who)
+        if state is not None and (state.is_live or state is State.WITHDRAWN):
+            results.append(ListedResult(person, state, is_new=False))
+            continue
+        request = await _request(acting, session_id, person.command)
+        asked[request.request_id] = person
+        by_hand.append(request)
+    decided = await requests.process(acting.tx, by_hand, acting.policy, acting.now)
+    for request in by_hand:
+        result = decided[request.key]
+        if result is None:
+            raise LookupError("a session that was there is not")
+        place = result.numbers.get("place_in_line")
+        results.append(
+            ListedResult(
+                asked[request.request_id],
+                State(result.state),
+                result.reason,
+                place if isinstance(place, int) else None,
+            )
+        )
+    return sorted(results, key=lambda result: result.person.line)
+
+
+async def _request(acting: Acting, session_id: UUID, command: EnrolmentByHand) -> SeatRequest:
+    agent = command.agent()
+    known = await enrolments.known_by_hand(acting.tx, agent)
+    if known is not None:
+        agent = agent.model_copy(update={"agent_id": known})
+    by_hand = ByHand(acting.who.name)
+    return SeatRequest(uuid4(), acting.now, session_id, agent, command.approved, by_hand)
+
+
+def _who(email: str, given_name: str, family_name: str) -> tuple[str, str, str]:
+    return email.lower(), given_name.lower(), family_name.lower()

@@ -1,0 +1,76 @@
+"""Rows of a list as people: columns in any order, employers by SIRET or name, at most one fault a row."""
+
+import pytest
+
+from services.enrolment.service import enrolment_lists
+from services.enrolment.service.enrolment_lists import EmployerDirectory
+from shared.events.vocabulary import Employer, Function
+from shared.web import spreadsheets
+
+RENNES = Employer(siret="21350238800019", name="Ville de Rennes", delegation="bretagne")
+TWINS = [
+    Employer(siret=siret, name="CCAS", delegation="bretagne")
+    for siret in ("26350001900009", "26290001200002")
+]
+EMPLOYERS = EmployerDirectory([RENNES, *TWINS])
+HEADING = "Mail;Prénom;Nom d'usage;Poste;N° SIRET;Collectivité;Délégation;Taille"
+
+
+def read(*rows: str, **for_all: str) -> list[object]:
+    """The employer or the fault of each row."""
+    sheet = spreadsheets.read("\n".join([HEADING, *rows]).encode(), enrolment_lists.COLUMNS)
+    people, faults = enrolment_lists.people_in(sheet.rows, for_all, EMPLOYERS, approved=False)
+    by_line: dict[int, object] = {person.line: person.command.employer for person in people}
+    by_line |= {fault.line: (fault.code, fault.column) for fault in faults}
+    return [by_line[line] for line in sorted(by_line)]
+
+
+@pytest.mark.parametrize(
+    ("row", "expected"),
+    [
+        ("a@x.fr;Anne;Riou;agent;213 502 388 00019;;", RENNES),
+        ("a@x.fr;Anne;Riou;Agente ou agent;21350238800019;Mairie;Normandie", RENNES),
+        ("a@x.fr;Anne;Riou;cadre;;ville de rennes;", RENNES),
+        ("a@x.fr;Anne;Riou;cadre;;21350238800019;", RENNES),
+        (
+            "a@x.fr;Anne;Riou;agent;21290019500018;Ville de Brest;Bretagne",
+            Employer(siret="21290019500018", name="Ville de Brest", delegation="bretagne"),
+        ),
+        ("a@x.fr;Anne;Riou;agent;21290019500018;;Bretagne", ("unknown_siret", "employer")),
+        ("a@x.fr;Anne;Riou;agent;;21290019500018;Bretagne", ("unknown_siret", "employer")),
+        ("a@x.fr;Anne;Riou;agent;21290019500018;Ville de Brest;", ("not_a_delegation", "delegation")),
+        ("a@x.fr;Anne;Riou;agent;21290019500019;Ville de Brest;Bretagne", ("not_a_siret", "siret")),
+        ("a@x.fr;Anne;Riou;agent;;Ville de Brest;Bretagne", ("unknown_employer", "employer")),
+        ("a@x.fr;Anne;Riou;agent;;CCAS;Bretagne", ("several_employers", "employer")),
+        ("a@x.fr;Anne;Riou;agent;;;", ("empty", "employer")),
+        ("a@x.fr;Anne;Riou;maire;21350238800019;;", ("not_a_function", "function")),
+        ("a@x.fr;Anne;Riou;;21350238800019;;", ("empty", "function")),
+        ("a@x.fr;Anne;;agent;21350238800019;;", ("empty", "family_name")),
+        ("nowhere;Anne;Riou;agent;21350238800019;;", ("invalid", "email")),
+    ],
+)
+def test_a_row_names_an_employer_or_has_one_fault(row: str, expected: object) -> None:
+    assert read(f"{row};M") == [expected]
+
+
+def test_a_person_listed_twice_is_a_fault_of_the_second_row() -> None:
+    row = "a@x.fr;Anne;Riou;agent;21350238800019;;;M"
+    assert read(row, row.replace("Anne", "ANNE"), row.replace("Anne", "Éva")) == [
+        RENNES,
+        ("twice", "family_name"),
+        RENNES,
+    ]
+
+
+def test_what_the_form_says_for_all_rows_fills_empty_cells_alone() -> None:
+    sheet = spreadsheets.read(b"nom;prenom;e-mail\nRiou;Anne;a@x.fr", enrolment_lists.COLUMNS)
+    for_all = {"function": Function.ENCADRANT, "employer": RENNES.siret}
+    [person], [] = enrolment_lists.people_in(sheet.rows, for_all, EMPLOYERS, approved=True)
+    command = person.command
+    assert (command.function, command.employer, command.approved) == (Function.ENCADRANT, RENNES, True)
+    assert read("a@x.fr;Anne;Riou;agent;;CCAS;;M", **for_all) == [("several_employers", "employer")]
+
+
+def test_headings_that_are_no_column_are_named() -> None:
+    sheet = spreadsheets.read(HEADING.encode(), enrolment_lists.COLUMNS)
+    assert (sheet.found["siret"], sheet.ignored) == ("N° SIRET", ("Taille",))
