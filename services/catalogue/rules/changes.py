@@ -40,9 +40,9 @@ def change(session: Session, plan: Plan, now: datetime) -> Done | RefusedByRule:
     """Give the session another plan.
 
     A draft may become anything consistent, without an event. Once published, the past stays: no past date
-    moves, no date moves into the past, no module that has begun changes, nor released seats, nor the approval
-    once enrolment is open, nor anything once the session is over or cancelled. Capacity may go down:
-    enrolment evicts nobody.
+    moves, except a close of enrolment, which reopens it; no date moves into the past, no module that has
+    begun changes, nor released seats, nor the approval once enrolment is open, nor anything once the session
+    is over or cancelled. Capacity may go down: enrolment evicts nobody.
     """
     if session.status is Status.CANCELLED:
         return refused(RefusalCode.ALREADY_CANCELLED, "the session is cancelled, which is final")
@@ -64,7 +64,7 @@ def unchangeable(session: ShownSession, now: datetime) -> frozenset[str]:
     if session.status is not Status.PUBLISHED:
         return frozenset()
     plan = session.plan
-    passed = {field for field in _DATES if getattr(plan, field) <= now}
+    passed = {field for field in _FIXED_ONCE_PAST if getattr(plan, field) <= now}
     come = {
         f"{field}.{number}"
         for field, moment in _ROWS
@@ -153,14 +153,15 @@ def differences(before: Plan, after: Plan) -> tuple[str, ...]:
     )
 
 
-_DATES = ("enrolment_opens_at", "enrolment_closes_at", "starts_at", "ends_at")
+_FIXED_ONCE_PAST = ("enrolment_opens_at", "starts_at", "ends_at")
+_DATES = (*_FIXED_ONCE_PAST, "enrolment_closes_at")
 _ROWS = (("modules", "starts_at"), ("reserved_seats", "release_at"))
 
 
 def _rewritten_past(old: Plan, new: Plan, now: datetime) -> Iterator[Violation]:
     for field in _DATES:
         was, becomes = getattr(old, field), getattr(new, field)
-        if was != becomes and was <= now:
+        if was != becomes and was <= now and field in _FIXED_ONCE_PAST:
             yield Violation(RefusalCode.IN_THE_PAST, field, "this moment has passed: it cannot move any more")
         elif was != becomes and becomes < now:
             yield Violation(RefusalCode.IN_THE_PAST, field, "it cannot move into the past")

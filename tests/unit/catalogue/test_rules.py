@@ -64,6 +64,7 @@ def kinds(outcome: Decision) -> list[type]:
 PUBLISHED, WHILE_IT_IS_OPEN = a_published_session(), a_published_session(at=WHILE_OPEN)
 CANCELLED = done(changes.cancel(WHILE_IT_IS_OPEN, WHILE_OPEN)).session
 ELSEWHERE = a_plan(venue="Ailleurs")
+ONCE_CLOSED = a_published_session(at=STARTS - SOON)
 
 # --------------------------------------------------------------------------- phase and enrolment
 
@@ -158,6 +159,10 @@ def test_a_clock_that_is_behind_announces_nothing_again() -> None:
             [SessionChanged, SessionClosed],
         ),
         (
+            changes.change(ONCE_CLOSED, a_plan(enrolment_closes_at=STARTS), STARTS - SOON),
+            [SessionChanged],
+        ),
+        (
             changes.change(PUBLISHED, a_plan(approval=ApprovalPolicy.EMPLOYER), OPENS - A_MOMENT),
             [SessionChanged],
         ),
@@ -190,6 +195,10 @@ def test_a_decision_is_announced_after_what_was_due(outcome: Decision, events: l
         ),
         (
             changes.change(PUBLISHED, a_plan(enrolment_closes_at=WHILE_OPEN - SOON), WHILE_OPEN),
+            *(RefusalCode.IN_THE_PAST, "enrolment_closes_at"),
+        ),
+        (
+            changes.change(ONCE_CLOSED, a_plan(enrolment_closes_at=WHILE_OPEN), STARTS - SOON),
             *(RefusalCode.IN_THE_PAST, "enrolment_closes_at"),
         ),
         (changes.cancel(a_draft(), BEFORE), RefusalCode.NOT_PUBLISHED, None),
@@ -281,10 +290,7 @@ def test_differences_are_named_by_their_fields() -> None:
 # ------------------------------------------------------------------------------------- what has passed
 
 
-@pytest.mark.parametrize(
-    ("passed_at", "field"),
-    [(OPENS, "enrolment_opens_at"), (CLOSES, "enrolment_closes_at"), (STARTS, "starts_at")],
-)
+@pytest.mark.parametrize(("passed_at", "field"), [(OPENS, "enrolment_opens_at"), (STARTS, "starts_at")])
 def test_a_date_that_has_passed_cannot_move_not_even_to_the_future(passed_at: datetime, field: str) -> None:
     plan = a_plan(**{field: passed_at + SOON})
     session = a_published_session(at=passed_at)
@@ -329,10 +335,17 @@ def test_what_is_unchangeable_is_what_a_change_would_be_refused_for() -> None:
     assert changes.unchangeable(OF_TWO, OPENS - A_MOMENT) == frozenset()
     assert changes.unchangeable(OF_TWO, OPENS) == {"enrolment_opens_at", "approval"}
     running = changes.unchangeable(OF_TWO, STARTS)
-    assert running == {"enrolment_opens_at", "enrolment_closes_at", "starts_at", "modules.0", "approval"}
+    assert running == {"enrolment_opens_at", "starts_at", "modules.0", "approval"}
     for field in running - {"modules.0", "approval"}:
         moved = a_plan(modules=OF_TWO.plan.modules, **{field: ENDS - A_MOMENT})
         assert (RefusalCode.IN_THE_PAST, field) in refusals(changes.change(OF_TWO, moved, STARTS))
+
+
+def test_enrolment_that_an_organiser_reopens_is_announced_as_closed_again() -> None:
+    reopened = done(changes.change(ONCE_CLOSED, a_plan(enrolment_closes_at=STARTS), STARTS - SOON))
+    [event] = reopened.events
+    assert event.enrolment is EnrolmentWindow.OPEN
+    assert [type(event) for event in lifecycle.announce(reopened.session, STARTS).events] == [SessionClosed]
 
 
 RELEASED = reserved(seats=10, release_at=OPENS + SOON)

@@ -183,6 +183,8 @@ enrolment is open from the opening to the deadline, exclusive
     seats=1 | ask a @opens-tick > R not_open_yet
     seats=1 | ask a @opens > E
     seats=1 | ask a @closes-tick > E | ask b @closes > ER deadline_passed
+a close that is put off after it has passed reopens enrolment
+    seats=2 | ask a | at closes | ask b > ER deadline_passed | closes=closes+2day | ask b > EE
 a request received in time is in time however late it is read
     seats=1 | at starts+day | ask a @closes-tick > E
 a draft is not open yet
