@@ -185,6 +185,11 @@ class EnrolmentRefused(Decision):
     to_session_id: UUID | None = Field(
         default=None, description="The session to which the agent asked to move, if so."
     )
+    instead: Line | None = Field(
+        default=None,
+        description="The event to send instead. After a no to an enrolment that waits for no approval it is "
+        "`fr.cnfpt.portal.WithdrawalRequested.v1`, with `by` `employer`.",
+    )
     because: EndedBecause | None = Field(
         default=None,
         description="Of `approval_denied` and `not_selected`: whether somebody said no, or nobody answered "

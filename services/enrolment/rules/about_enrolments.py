@@ -33,6 +33,7 @@ from shared.events.enrolment import (
     SeatLeft,
     WithdrawnBy,
 )
+from shared.events.portal import WithdrawalRequested
 from shared.events.reasons import Reason
 
 
@@ -102,7 +103,9 @@ def approve(roster: SessionRoster, request: ApprovalDecision) -> StateAndReason:
     latest = roster.latest_for(request, request.agent_key)
     refused = judge_approval(roster.session, latest, request.received_at, granted=request.granted)
     if refused is not None or latest is None:
-        return _nothing_changes(roster, request, latest, refused, "approval")
+        is_later_no = not request.granted and refused == Refused(Reason.ALREADY_ENROLLED)
+        instead = WithdrawalRequested.TYPE if is_later_no else None
+        return _nothing_changes(roster, request, latest, refused, "approval", instead=instead)
     if not request.granted:
         roster.refuse_pending(
             latest,
@@ -141,6 +144,8 @@ def _nothing_changes(
     latest: Enrolment | None,
     refused: Refused | None,
     requested: Literal["withdrawal", "offer", "approval", "swap"],
+    *,
+    instead: str | None = None,
 ) -> StateAndReason:
     """Refuse the request. Publish a decision if the agent has an enrolment, else a rejection."""
     reason = refused.reason if refused else Reason.NOT_ENROLLED
@@ -149,5 +154,7 @@ def _nothing_changes(
     else:
         members = roster.members(latest, request.key)
         to = request.to_session_id if isinstance(request, Swap) else None
-        roster.publish(EnrolmentRefused(**members, reason=reason, asked=requested, to_session_id=to))
+        roster.publish(
+            EnrolmentRefused(**members, reason=reason, asked=requested, to_session_id=to, instead=instead)
+        )
     return State.REFUSED, reason

@@ -30,6 +30,7 @@ from shared.events.enrolment import (
     SeatOfferLapsed,
     SelectionDue,
 )
+from shared.events.portal import WithdrawalRequested
 from shared.events.reasons import Reason
 from shared.events.vocabulary import AgentKey
 from tests.support.builders import DURING, a_session, an_agent
@@ -177,6 +178,23 @@ def test_a_refusal_says_whether_somebody_said_no_or_nobody_answered(
 ) -> None:
     [refusal] = [event for event in play(scenario).events if isinstance(event, EnrolmentRefused)]
     assert refusal.because is because
+
+
+@pytest.mark.parametrize(
+    ("scenario", "instead"),
+    [
+        ("approval=employer | ask-approved a | deny a > E", WithdrawalRequested.TYPE),
+        ("approval=employer seats=0 | ask-approved a | deny a > W", WithdrawalRequested.TYPE),
+        ("approval=employer_then_selection | ask-approved a | deny a > S", WithdrawalRequested.TYPE),
+        ("approval=employer | ask-approved a | agree a > E", None),
+        ("approval=employer | ask a | leave a | deny a > X", None),
+    ],
+)
+def test_a_later_no_of_the_employer_says_what_to_send_instead(scenario: str, instead: str | None) -> None:
+    reason = "not_enrolled" if "leave" in scenario else "already_enrolled"
+    [refusal] = play(f"{scenario} {reason}").events
+    assert isinstance(refusal, EnrolmentRefused)
+    assert refusal.instead == instead
 
 
 def test_an_answer_to_another_offer_changes_nothing() -> None:
