@@ -76,11 +76,13 @@ def _answers() -> list[Sample]:
     until_the_start = event(enrolment_closes_at=_EVENT.starts_at.isoformat())
     automatic = event(waiting_list="automatic")
     two_steps = inet(approval="employer_then_selection")
+    selection = {"awaiting": "selection"}
     return [
         Sample("accuse-employeur", LetterType.PENDING, {"awaiting": "employer_approval"}, _EVENT),
         Sample("accuse-selection", LetterType.PENDING, {"awaiting": "selection"}, _INET),
         Sample("accuse-premiere-etape", LetterType.PENDING, {"awaiting": "employer_approval"}, two_steps),
-        Sample("accuse-seconde-etape", LetterType.PENDING, {"awaiting": "selection"}, two_steps),
+        Sample("accuse-deux-etapes-accord-joint", LetterType.PENDING, selection, two_steps),
+        Sample("accuse-seconde-etape", LetterType.PENDING, selection | {"approved": True}, two_steps),
         Sample("inscription-confirmee", LetterType.CONFIRMED, {}, _EVENT),
         Sample("inscription-confirmee-mooc", LetterType.CONFIRMED, {}, _MOOC),
         Sample("inscription-confirmee-mooc-ouvert", LetterType.CONFIRMED, {}, _MOOC, now=_during(_MOOC)),

@@ -45,8 +45,10 @@ def letters_for(decision: Decision, before: EnrolmentState | None) -> tuple[Lett
             return (Letter(LetterType.OFFER_LAPSED, {"cause": cause.value, **_because(because)}),)
         case SeatNotObtained(because=because):
             return (Letter(LetterType.SEAT_NOT_OBTAINED, _because(because)),)
-        case EnrolmentPending(awaiting=awaiting):
-            return (Letter(LetterType.PENDING, {"awaiting": awaiting.value}),)
+        case EnrolmentPending(awaiting=awaiting, version=version):
+            # A later decision follows the employer's approval (rule 16).
+            approved = {"approved": True} if version > 1 else {}
+            return (Letter(LetterType.PENDING, {"awaiting": awaiting.value, **approved}),)
         case EnrolmentRefused():
             return _letters_of_refusal(decision)
         case EnrolmentWithdrawn():
