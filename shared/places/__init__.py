@@ -79,17 +79,17 @@ def nearness(session: SessionState) -> Callable[[SessionState], tuple[float, boo
 
     Sessions without a known place come last, the same organiser's first.
     """
-    here = _place_of(session)
+    here = of_session(session)
 
     def key(other: SessionState) -> tuple[float, bool, datetime, UUID]:
-        there = _place_of(other)
+        there = of_session(other)
         distance = math.inf if here is None or there is None else kilometres(here, there)
         return distance, other.organiser != session.organiser, other.starts_at, other.session_id
 
     return key
 
 
-def _place_of(session: SessionState) -> Place | None:
+def of_session(session: SessionState) -> Place | None:
     return None if session.venue is None else of_venue(session.venue, session.organiser)
 
 

@@ -27,10 +27,10 @@ def own_zone(timezone: str) -> str:
     return "" if timezone == "Europe/Paris" else f", {zone(timezone)}"
 
 
-def day(moment: date) -> str:
+def day(moment: date, *, year: bool = True) -> str:
     """Return ``lundi 17 mars 2025``. The first of a month is ``1er``."""
-    pattern = "EEEE '1er' MMMM y" if moment.day == 1 else "EEEE d MMMM y"
-    return format_date(moment, pattern, locale=_FRENCH)
+    pattern = "EEEE '1er' MMMM" if moment.day == 1 else "EEEE d MMMM"
+    return format_date(moment, f"{pattern} y" if year else pattern, locale=_FRENCH)
 
 
 @functools.lru_cache(maxsize=10_000)
@@ -85,14 +85,16 @@ def local_moment(instant: datetime, timezone: str) -> str:
     return f"{day(local)} à {clock_time(local)}"
 
 
-def beginning(instant: datetime, timezone: str) -> str:
+def beginning(instant: datetime, timezone: str, *, zoned: bool = True) -> str:
     """If it begins at midnight, return only the day."""
     local = instant.astimezone(ZoneInfo(timezone))
-    return day(local) if _is_midnight(local) else moment(instant, timezone)
+    if _is_midnight(local):
+        return day(local)
+    return moment(instant, timezone) if zoned else local_moment(instant, timezone)
 
 
 @functools.lru_cache(maxsize=10_000)
-def period(start: datetime, end: datetime, timezone: str) -> str:
+def period(start: datetime, end: datetime, timezone: str, *, zoned: bool = True, year: bool = True) -> str:
     """``end`` is exclusive.
 
     Whole days are written as days: midnight of 17 March to midnight of 12 April is ``du lundi 17 mars 2025 au
@@ -100,13 +102,13 @@ def period(start: datetime, end: datetime, timezone: str) -> str:
     """
     first, last = start.astimezone(ZoneInfo(timezone)), end.astimezone(ZoneInfo(timezone))
     if _is_midnight(first) and _is_midnight(last) and last > first:
-        last_day = last - timedelta(days=1)
-        if last_day.date() == first.date():
-            return day(first)
-        return f"du {day(first)} au {day(last_day)}"
+        last_day = day(last - timedelta(days=1), year=year)
+        return last_day if last_day == day(first, year=year) else f"du {day(first, year=year)} au {last_day}"
+    where = f", {zone(timezone)}" if zoned else ""
+    begins, ends = day(first, year=year), day(last, year=year)
     if first.date() == last.date():
-        return f"{day(first)} de {clock_time(first)} à {clock_time(last)}, {zone(timezone)}"
-    return f"du {day(first)} à {clock_time(first)} au {day(last)} à {clock_time(last)}, {zone(timezone)}"
+        return f"{begins} de {clock_time(first)} à {clock_time(last)}{where}"
+    return f"du {begins} à {clock_time(first)} au {ends} à {clock_time(last)}{where}"
 
 
 @functools.lru_cache(maxsize=10_000)
@@ -123,7 +125,7 @@ def short_period(start: datetime, end: datetime, timezone: str) -> str:
 
 
 @functools.lru_cache(maxsize=10_000)
-def deadline(instant: datetime, timezone: str) -> str:
+def deadline(instant: datetime, timezone: str, *, zoned: bool = True) -> str:
     """Return the last day before ``instant``: ``vendredi 28 mars 2025 inclus``.
 
     An instant that is not midnight is written as :func:`moment`.
@@ -131,7 +133,7 @@ def deadline(instant: datetime, timezone: str) -> str:
     local = instant.astimezone(ZoneInfo(timezone))
     if _is_midnight(local):
         return f"{day(local - timedelta(days=1))} inclus"
-    return moment(instant, timezone)
+    return moment(instant, timezone) if zoned else local_moment(instant, timezone)
 
 
 @functools.lru_cache(maxsize=10_000)

@@ -1,5 +1,6 @@
 """Every letter reads as its golden file. After a change that is meant: ``python -m tests.letters``."""
 
+import re
 from dataclasses import replace
 from datetime import timedelta
 from uuid import UUID
@@ -29,6 +30,36 @@ def test_a_letter_reads_as_its_golden_file_and_shows_no_word_of_the_code(sample:
         assert not [word for word in ("None", "{{", "{%", "undefined", "·e") if word in content]
     assert "\n\n\n" not in letter.text
     assert max(len(line) for line in letter.text.splitlines() if "https://" not in line) < 700
+
+
+ENDS = (
+    LetterType.REFUSED,
+    LetterType.SESSION_CANCELLED,
+    LetterType.SEAT_NOT_OBTAINED,
+    LetterType.OFFER_LAPSED,
+)
+
+
+@pytest.mark.parametrize("sample", SAMPLES, ids=lambda sample: sample.name)
+def test_a_letter_has_one_button_at_most_and_after_an_end_it_leads_to_other_dates(sample: Sample) -> None:
+    buttons = re.findall('<a class="button" href="([^"]*)">', show(sample).page)
+    assert len(buttons) <= 1
+    if sample.template in ENDS:
+        assert "/sessions?ouvertes=oui" in buttons[0]
+    if sample.template is LetterType.SESSION_CHANGED:
+        assert "/desistement/" in buttons[0]
+
+
+@pytest.mark.parametrize("sample", SAMPLES, ids=lambda sample: sample.name)
+def test_a_letter_about_one_session_names_the_time_zone_once_and_only_where_it_could_be_mistaken(
+    sample: Sample,
+) -> None:
+    session = sample.session
+    if session is None or sample.other is not None or sample.listed:
+        return
+    others = sum(other.join_url is not None for other in sample.others)
+    could_be_mistaken = session.join_url is not None or session.timezone != "Europe/Paris"
+    assert show(sample).text.count(", heure de ") <= could_be_mistaken + others
 
 
 @pytest.mark.parametrize("sample", SAMPLES, ids=lambda sample: sample.name)

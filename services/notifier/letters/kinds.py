@@ -294,4 +294,8 @@ def suggests_others(mail: Mail) -> bool:
     if mail.template is LetterType.REFUSED:
         reason = mail.details.get("reason")
         return reason in set(Reason) and Reason(str(reason)).refusal.others_may_help
-    return mail.template in (LetterType.SESSION_CANCELLED, LetterType.SEAT_NOT_OBTAINED)
+    return mail.template in (
+        LetterType.SESSION_CANCELLED,
+        LetterType.SEAT_NOT_OBTAINED,
+        LetterType.OFFER_LAPSED,
+    )

@@ -2,6 +2,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
+from urllib.parse import urlencode
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
@@ -21,6 +22,7 @@ from services.notifier.render.views import (
     trainees_by_outcome,
 )
 from services.notifier.render.writing import headline_of
+from shared import places
 from shared.events.reasons import Explanation
 from shared.events.vocabulary import Status
 from shared.events.zones import zone_of
@@ -55,14 +57,15 @@ class LetterVariables:
             "trainers": _trainers(context),
             "state": context.enrolment.state if context.enrolment is not None else None,
             "reference": reference_of(_subject_of(mail)),
-            "advisor": details.get("advisor"),
+            "advisor": details.get("advisor") or self._sender.delegation_of(session),
+            **self._open_dates(mail, session),
             "catalogue": self._sender.catalogue,
             "contact": str(details.get("advisor_address") or self._sender.contact_of(session)),
             "tone": kind.tone,
             "link": self._links.button(kind.link, mail, session),
             "enrolments": self._links.enrolments(mail),
             "code": None if code is None else code.content_id,
-            "called_for": french.moment(_to_the_minute(mail.called_for_at), _zone(view)),
+            "called_for": french.local_moment(_to_the_minute(mail.called_for_at), _zone(view)),
             **phase,
         }
         variables |= self._variables_of_some(mail, context, view)
@@ -77,6 +80,19 @@ class LetterVariables:
         about = _about(variables, headline)
         subject = f"{headline} : {about}" if about else headline
         return variables | {"headline": headline, "subject": subject}
+
+    def _open_dates(
+        self, mail: letters.Mail, session: letters.NumberedSession | None
+    ) -> dict[str, str | bool | None]:
+        """Return the address of the open sessions, the nearest first, for a letter about an end."""
+        if mail.template not in _ENDS or not self._sender.catalogue:
+            return {"open_dates": None, "is_near": False}
+        here = None if session is None else places.of_session(session)
+        sought = {"ouvertes": "oui"} | ({} if here is None else {"recherche": here.name})
+        return {
+            "open_dates": f"{self._sender.catalogue}/sessions?{urlencode(sought)}",
+            "is_near": here is not None,
+        }
 
     def _explanation(
         self, mail: letters.Mail, context: letters.LetterContext, variables: Mapping[str, Any]
@@ -124,10 +140,10 @@ class LetterVariables:
             case letters.LetterType.SEAT_OFFERED:
                 before = details.get("shortened_from")
                 return {
-                    "hold_until": french.deadline(letters.hold_until(mail), _zone(view)),
+                    "hold_until": french.deadline(letters.hold_until(mail), _zone(view), zoned=False),
                     "hold_before": None
                     if before is None
-                    else french.deadline(datetime.fromisoformat(str(before)), _zone(view)),
+                    else french.deadline(datetime.fromisoformat(str(before)), _zone(view), zoned=False),
                 }
             case letters.LetterType.MOVED:
                 return self._after_move(mail, context)
@@ -233,6 +249,8 @@ class LetterVariables:
             and kind.valid_while is letters.EnrolmentState.ENROLLED
             and session is not None
             and now < session.withdrawal_ends_at,
+            # The letter's one action stands above.
+            "leaves_above": mail.template is letters.LetterType.SESSION_CHANGED,
         }
 
     def _item(self, item: letters.NewsItem) -> ItemView:
@@ -257,6 +275,14 @@ class LetterVariables:
         return view
 
 
+_ENDS = frozenset(
+    {
+        letters.LetterType.REFUSED,
+        letters.LetterType.SESSION_CANCELLED,
+        letters.LetterType.SEAT_NOT_OBTAINED,
+        letters.LetterType.OFFER_LAPSED,
+    }
+)
 _ACCOMMODATES = frozenset(
     {
         letters.LetterType.CONFIRMED,

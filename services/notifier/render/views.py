@@ -11,13 +11,18 @@ from services.notifier.render.typography import quoted
 from shared.events.enrolment import EndedBecause, NominationOutcome
 from shared.events.reasons import Explanation, Reason, explanation
 from shared.events.vocabulary import Format, WaitingList
+from shared.events.zones import PARIS
 from shared.web import french, labels
 from shared.web.french import typeset
 
 
 @dataclass(frozen=True, slots=True)
 class SessionView:
-    """Dates are in the session's time zone, in French."""
+    """Dates are in the session's time zone, in French.
+
+    ``when`` and ``short_when`` (without the year) name the zone where it could be mistaken: online, and
+    overseas. The other dates stand beside one of them.
+    """
 
     session_id: UUID
     title: str
@@ -28,6 +33,7 @@ class SessionView:
     tile: tuple[str, str, str] | None
     """Day, month and weekday of the start. None for a MOOC."""
     when: str
+    short_when: str
     has_several_dates: bool
     modules: tuple[tuple[str, str], ...]
     opens: str
@@ -54,21 +60,24 @@ class SessionView:
         zone = session.timezone
         town = french.town(session.venue) if session.venue else ""
         name = quoted(typeset(french.short_title(session.title, town)))
+        is_online = bool(session.join_url) or session.format in (Format.MOOC, Format.WEBINAR)
+        zoned = is_online or zone != PARIS
         return cls(
             session_id=session.session_id,
             title=typeset(session.title),
             named=f"{name}, {town}" if town else name,
             day="" if session.format is Format.MOOC else french.day_and_month(session.starts_at, zone),
             tile=None if session.format is Format.MOOC else french.tile(session.starts_at, zone),
-            when=french.period(session.starts_at, session.ends_at, zone),
+            when=french.period(session.starts_at, session.ends_at, zone, zoned=zoned),
+            short_when=french.period(session.starts_at, session.ends_at, zone, zoned=zoned, year=False),
             has_several_dates=len(session.modules) > 1 or _lasts_days(session),
             modules=tuple(
-                (typeset(module.title), french.period(module.starts_at, module.ends_at, zone))
+                (typeset(module.title), _short_period(module.starts_at, module.ends_at, zone))
                 for module in session.modules
             ),
-            opens=french.beginning(session.enrolment_opens_at, zone),
-            closes=french.deadline(session.enrolment_closes_at, zone),
-            starts=french.beginning(session.starts_at, zone),
+            opens=french.beginning(session.enrolment_opens_at, zone, zoned=False),
+            closes=french.deadline(session.enrolment_closes_at, zone, zoned=False),
+            starts=french.beginning(session.starts_at, zone, zoned=False),
             timezone=zone,
             venue=session.venue,
             join_url=session.join_url,
@@ -77,7 +86,7 @@ class SessionView:
             organisation=labels.organisation(session.organiser),
             is_mooc=session.format is Format.MOOC,
             is_webinar=session.format is Format.WEBINAR,
-            is_online=bool(session.join_url) or session.format in (Format.MOOC, Format.WEBINAR),
+            is_online=is_online,
             is_limited=session.capacity is not None,
             waiting_list=session.waiting_list,
             prerequisite=(
@@ -109,6 +118,10 @@ class ListedView:
         return bool(self.says.get("soon")) and not self.is_to_decide
 
 
+def _short_period(starts_at: datetime, ends_at: datetime, zone: str) -> str:
+    return french.period(starts_at, ends_at, zone, zoned=False, year=False)
+
+
 def _lasts_days(session: letters.NumberedSession) -> bool:
     zone = ZoneInfo(session.timezone)
     last = session.ends_at - timedelta(seconds=1)  # exclusive: midnight belongs to the day before
@@ -136,14 +149,15 @@ class ChangeView:
 def changes_of(details: letters.LetterDetails, session: letters.NumberedSession) -> list[ChangeView]:
     changes: list[ChangeView] = []
     if "starts_before" in details:
-        now = french.period(session.starts_at, session.ends_at, session.timezone)
         zone_before = str(details["timezone_before"])
-        old_dates = _period(details, "starts_before", "ends_before", zone_before)
+        zoned = zone_before != session.timezone
+        now = french.period(session.starts_at, session.ends_at, session.timezone, zoned=zoned)
+        old_dates = _period(details, "starts_before", "ends_before", zone_before, zoned=zoned)
         changes.append(ChangeView(ChangeKind.DATES, now, old_dates))
     rows = {row["number"]: row for row in letters.rows_of(details, "modules")}
     for module in session.numbered_modules:
         if (row := rows.get(module.number)) is not None:
-            now = french.period(module.starts_at, module.ends_at, session.timezone)
+            now = french.period(module.starts_at, module.ends_at, session.timezone, zoned=False)
             is_new = "starts_at" not in row
             before = None if is_new else _period(row, "starts_at", "ends_at", session.timezone)
             title = module.title or session.title
@@ -160,7 +174,7 @@ def gone_from(details: letters.LetterDetails, timezone: str, name: str = "module
     return [
         (
             typeset(str(module.title)),
-            french.period(module.starts_at, module.ends_at, timezone),
+            _short_period(module.starts_at, module.ends_at, timezone),
         )
         for module in letters.modules_in(details, name)
     ]
@@ -188,10 +202,9 @@ class ItemView:
     is_open: bool
 
 
-def _period(details: Mapping[str, Any], start: str, end: str, zone: str) -> str:
-    return french.period(
-        datetime.fromisoformat(str(details[start])), datetime.fromisoformat(str(details[end])), zone
-    )
+def _period(details: Mapping[str, Any], start: str, end: str, zone: str, *, zoned: bool = False) -> str:
+    first, last = (datetime.fromisoformat(str(details[name])) for name in (start, end))
+    return french.period(first, last, zone, zoned=zoned)
 
 
 def explanation_of(

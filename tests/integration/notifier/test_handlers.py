@@ -246,7 +246,7 @@ async def test_a_refusal_names_the_nearest_open_sessions_of_the_offer_that_have_
     [letter] = [
         letter
         for taken in known.relay.taken
-        if "AUTRES SESSIONS" in (letter := body(taken.message, "text/plain"))
+        if "D’AUTRES DATES" in (letter := body(taken.message, "text/plain"))
     ]
     titles = [str(other["title"]) for other in named]
     assert sorted(titles, key=letter.index) == titles

@@ -96,7 +96,9 @@ class LetterPage(HTMLParser):
             self._lines[-1] += data
 
 
-_BEGIN_A_LINE = dict.fromkeys(("title", "style", "body", "p", "br", "ul", "blockquote", "footer"), "") | {
+_BEGIN_A_LINE = dict.fromkeys(
+    ("title", "style", "body", "p", "br", "ul", "th", "blockquote", "footer"), ""
+) | {
     "h1": "# ",
     "h2": "## ",
     "li": "- ",

@@ -42,14 +42,39 @@ def test_no_letter_says_to_ask_again_once_enrolment_is_over(
 @pytest.mark.parametrize(
     ("now", "begins"),
     [
-        ("2025-04-01T23:59+02:00", "commence le jeudi 3 avril 2025 à 9 h 30, heure de Paris."),
-        ("2025-04-02T00:00+02:00", "commence demain, jeudi 3 avril 2025 à 9 h 30, heure de Paris."),
+        ("2025-04-01T23:59+02:00", "commence le jeudi 3 avril 2025 à 9 h 30."),
+        ("2025-04-02T00:00+02:00", "commence demain, jeudi 3 avril 2025 à 9 h 30."),
         ("2025-04-02T23:59+02:00", "commence demain, jeudi 3 avril"),
         ("2025-04-03T08:00+02:00", "commence aujourd’hui, jeudi 3 avril"),
     ],
 )
 def test_a_reminder_says_tomorrow_where_it_is_true(now: str, begins: str) -> None:
     assert begins in says_at(now, LetterType.REMINDER_DAY, {})
+
+
+@pytest.mark.parametrize(
+    ("session", "times"),
+    [
+        ({}, 0),
+        ({"venue": None, "join_url": "https://visio.example/ia"}, 1),
+        ({"timezone": "America/Cayenne", "venue": "Mairie, Cayenne"}, 1),
+    ],
+)
+@pytest.mark.parametrize(
+    ("template", "details"),
+    [
+        (LetterType.CONFIRMED, {}),
+        (LetterType.SEAT_OFFERED, {"hold_until": "2025-03-20T12:00:00+00:00"}),
+        (LetterType.PENDING, {"awaiting": "employer_approval"}),
+        (LetterType.REMINDER_WEEK, {}),
+        (LetterType.REFUSED, {"reason": "deadline_passed"}),
+        (LetterType.SESSION_CHANGED, {"venue_before": "Salle des fêtes, Rennes"}),
+    ],
+)
+def test_the_time_zone_is_said_once_and_only_where_it_could_be_mistaken(
+    template: LetterType, details: dict[str, Any], session: dict[str, Any], times: int
+) -> None:
+    assert says_at("2025-03-10T09:00+01:00", template, details, **session).count(", heure ") == times
 
 
 def test_what_has_changed_back_is_no_change() -> None:
@@ -60,4 +85,4 @@ def test_what_has_changed_back_is_no_change() -> None:
         "timezone_before": session.timezone,
         "venue_before": session.venue,
     }
-    assert "au lieu de" not in says_at("2025-03-10T09:00+01:00", LetterType.SESSION_CHANGED, details)
+    assert "avant :" not in says_at("2025-03-10T09:00+01:00", LetterType.SESSION_CHANGED, details)
