@@ -172,6 +172,14 @@ class EnrolmentPending(Decision):
     awaiting: Awaiting
 
 
+class AudiencePart(StrEnum):
+    """A limit of a session's audience."""
+
+    FUNCTION = "function"
+    EMPLOYER = "employer"
+    DELEGATION = "delegation"
+
+
 class EnrolmentRefused(Decision):
     """A request is refused; ``reason`` says why.
 
@@ -184,6 +192,11 @@ class EnrolmentRefused(Decision):
     asked: Literal["enrolment", "withdrawal", "offer", "approval", "swap"] = "enrolment"
     to_session_id: UUID | None = Field(
         default=None, description="The session to which the agent asked to move, if so."
+    )
+    outside: Annotated[tuple[AudiencePart, ...], at_most(3)] = Field(
+        default=(),
+        max_length=3,
+        description="Of `not_eligible`: the limits of the session's audience that exclude the agent.",
     )
     instead: Line | None = Field(
         default=None,

@@ -187,6 +187,19 @@ def _refusals() -> list[Sample]:
         Sample("refus-ouverture-a-minuit", LetterType.REFUSED, early, at_midnight),
         Sample("refus-ouverture-lu-tard", LetterType.REFUSED, early, _EVENT, now=_CLOSED),
         Sample("refus-webinaire-complet", LetterType.REFUSED, {"reason": "session_full"}, _WEBINAR),
+        *(
+            Sample(
+                f"refus-hors-public-{part}",
+                LetterType.REFUSED,
+                {"reason": "not_eligible", "outside": [part]},
+                only,
+            )
+            for part, only in (
+                ("function", inet(audience={"functions": ["encadrant", "chef_de_service"]})),
+                ("employer", event(audience={"sirets": ["21440109300015"]})),
+                ("delegation", event(audience={"delegations": ["bretagne", "normandie"]})),
+            )
+        ),
         Sample("refus-sans-accord-a-temps", LetterType.REFUSED, approval, _EVENT, now=_CLOSED),
         Sample("refus-sans-selection", LetterType.REFUSED, selection, _INET, now=_INET.ends_at),
         Sample("deja-inscrit", LetterType.ALREADY_ENROLLED, {}, _EVENT),

@@ -8,6 +8,7 @@ from services.enrolment.rules.enrolments import Enrolment
 from services.enrolment.rules.requests import OfferAnswer
 from services.enrolment.rules.states import State
 from shared.events.catalogue import Audience, SessionState
+from shared.events.enrolment import AudiencePart
 from shared.events.reasons import Reason
 from shared.events.vocabulary import Agent, Format, Status, WaitingList
 
@@ -123,11 +124,18 @@ def judge_place(session: SessionState, availability: Availability) -> Granted | 
 
 
 def is_in_audience(audience: Audience, agent: Agent) -> bool:
-    return (
-        (not audience.functions or agent.function in audience.functions)
-        and (not audience.sirets or agent.employer.siret in audience.sirets)
-        and (not audience.delegations or agent.employer.delegation in audience.delegations)
-    )
+    return not outside_of(audience, agent)
+
+
+def outside_of(audience: Audience, agent: Agent) -> tuple[AudiencePart, ...]:
+    """Return the limits of the audience that exclude the agent."""
+    within = {
+        AudiencePart.FUNCTION: not audience.functions or agent.function in audience.functions,
+        AudiencePart.EMPLOYER: not audience.sirets or agent.employer.siret in audience.sirets,
+        AudiencePart.DELEGATION: not audience.delegations
+        or agent.employer.delegation in audience.delegations,
+    }
+    return tuple(part for part, fits in within.items() if not fits)
 
 
 def takes_nominations(session: SessionState, siret: str) -> bool:

@@ -7,7 +7,7 @@ from uuid import UUID, uuid5
 from services.enrolment.rules.requests import RequestForSeats, RequestKey
 from services.enrolment.rules.states import Cause, State
 from shared.events.catalogue import SessionState
-from shared.events.enrolment import EndedBecause, EnrolmentRefused
+from shared.events.enrolment import AudiencePart, EndedBecause, EnrolmentRefused
 from shared.events.reasons import Reason
 from shared.events.vocabulary import Agent
 
@@ -116,9 +116,10 @@ def refusal_event(
     session_version: int,
     request: RequestKey | None,
     because: EndedBecause | None = None,
+    outside: tuple[AudiencePart, ...] = (),
 ) -> EnrolmentRefused:
     """Raises ``ValueError`` without a reason."""
     if enrolment.reason is None:
         raise ValueError("only a refused enrolment has a reason")
     members = decision_members(enrolment, session_version, request)
-    return EnrolmentRefused(**members, reason=enrolment.reason, because=because)
+    return EnrolmentRefused(**members, reason=enrolment.reason, because=because, outside=outside)

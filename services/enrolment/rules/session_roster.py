@@ -12,7 +12,7 @@ from typing import Any
 from uuid import UUID
 
 from services.enrolment.rules.agent_schedule import AgentSchedule
-from services.enrolment.rules.eligibility import Availability, Granted, Refused, judge_place
+from services.enrolment.rules.eligibility import Availability, Granted, Refused, judge_place, outside_of
 from services.enrolment.rules.enrolments import (
     DecisionMembers,
     Enrolment,
@@ -317,7 +317,8 @@ class SessionRoster:
         latest = self.latest.get(agent.key)
         if latest is None or not latest.state.is_live:
             self.latest[agent.key] = enrolment
-        self.publish(refusal_event(enrolment, self.session.version, request.key))
+        outside = outside_of(self.session.audience, agent) if reason is Reason.NOT_ELIGIBLE else ()
+        self.publish(refusal_event(enrolment, self.session.version, request.key, outside=outside))
         return enrolment
 
     def move(self, before: Enrolment, state: State, cause: Cause, **other: Any) -> Enrolment:

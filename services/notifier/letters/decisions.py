@@ -100,7 +100,9 @@ def _letters_of_refusal(refused: EnrolmentRefused) -> tuple[Letter, ...]:
     if refused.reason is Reason.ALREADY_ENROLLED and refused.asked == "enrolment":
         return (Letter(LetterType.ALREADY_ENROLLED),)  # the agent keeps the first enrolment
     known = refused.reason is not Reason.UNKNOWN_SESSION
-    details = {"reason": refused.reason.value, **_because(refused.because)}
+    details: dict[str, str | list[str]] = {"reason": refused.reason.value, **_because(refused.because)}
+    if refused.outside:
+        details["outside"] = [part.value for part in refused.outside]
     if refused.to_session_id is not None:
         details["to_session"] = str(refused.to_session_id)
     return (Letter(_REFUSALS[refused.asked], details, needs_session=known),)

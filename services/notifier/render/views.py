@@ -1,5 +1,5 @@
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import IntEnum
 from typing import Any
@@ -8,7 +8,8 @@ from zoneinfo import ZoneInfo
 
 from services.notifier import letters
 from services.notifier.render.typography import quoted
-from shared.events.enrolment import EndedBecause, NominationOutcome
+from shared.events.catalogue import Audience
+from shared.events.enrolment import AudiencePart, EndedBecause, NominationOutcome
 from shared.events.reasons import Explanation, Reason, explanation
 from shared.events.vocabulary import Format, WaitingList
 from shared.events.zones import PARIS
@@ -224,6 +225,9 @@ def explanation_of(
         enrolment_is_over=enrolment_is_over,
         undecided=mail.details.get("because") == EndedBecause.SILENCE,
     )
+    outside = mail.details.get("outside")
+    if session is not None and isinstance(outside, Sequence) and outside:
+        found = replace(found, sentence=_of_audience(session.audience, str(outside[0])))
     if view is None:
         return found
     dates = {
@@ -233,6 +237,19 @@ def explanation_of(
         "prerequisite": view.prerequisite,
     }
     return Explanation(found.sentence.format_map(dates), found.advice.format_map(dates))
+
+
+def _of_audience(audience: Audience, part: str) -> str:
+    """Return the limit that excludes the reader."""
+    match part:
+        case AudiencePart.FUNCTION:
+            functions = ", ".join(labels.AUDIENCES[function] for function in audience.functions)
+            return f"Cette session s’adresse à d’autres fonctions : {functions}."
+        case AudiencePart.EMPLOYER:
+            return "Cette session est réservée aux agentes et agents d’une autre collectivité."
+        case _:
+            delegations = ", ".join(labels.organiser(code) for code in audience.delegations)
+            return f"Cette session est réservée aux territoires suivants : {delegations}."
 
 
 _REQUESTED = {

@@ -35,6 +35,7 @@ from shared.events.reasons import Reason
 from shared.events.vocabulary import AgentKey
 from tests.support.builders import DURING, a_session, an_agent
 from tests.support.rosters import (
+    NANTES,
     a_group_request,
     a_roster,
     a_seat_request,
@@ -178,6 +179,24 @@ def test_a_refusal_says_whether_somebody_said_no_or_nobody_answered(
 ) -> None:
     [refusal] = [event for event in play(scenario).events if isinstance(event, EnrolmentRefused)]
     assert refusal.because is because
+
+
+@pytest.mark.parametrize(
+    ("audience", "outside"),
+    [
+        ({"functions": ["dirigeant"]}, ["function"]),
+        ({"sirets": [NANTES]}, ["employer"]),
+        ({"delegations": ["corse"], "functions": ["dirigeant"]}, ["function", "delegation"]),
+        ({"delegations": ["bretagne"], "functions": ["agent"]}, []),
+    ],
+)
+def test_a_refusal_names_the_limits_of_the_audience_that_exclude_the_agent(
+    audience: dict[str, Any], outside: list[str]
+) -> None:
+    roster = a_roster(audience=audience)
+    answer_to(roster, a_seat_request(roster))
+    [(decision, _)] = roster.decisions
+    assert list(getattr(decision, "outside", ())) == outside
 
 
 @pytest.mark.parametrize(
