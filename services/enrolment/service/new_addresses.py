@@ -9,9 +9,9 @@ from typing import NamedTuple
 from uuid import UUID, uuid4
 
 from services.enrolment.rules.links import LinkState
-from services.enrolment.service import corrections
+from services.enrolment.service.corrections import correct_by_agent, lock_sessions_of
 from services.enrolment.service.links import AgentLink, opens_to_change
-from services.enrolment.store import enrolments, new_addresses
+from services.enrolment.store import corrections, enrolments, new_addresses
 from services.enrolment.store.outbox import OUTBOX
 from shared import limits
 from shared.database import Transaction
@@ -56,7 +56,7 @@ async def give(
 async def state(tx: Transaction, link: AddressLink) -> tuple[LinkState, UUID | None]:
     """Return also the enrolment whose page gave the address.
 
-    The link confirms nothing if the agent's address has changed since.
+    The link confirms nothing if the agent's address has been corrected since, even if it came back.
     """
     given = await new_addresses.find(tx, link.request_id)
     if given is None or not link.written_to(given.address):
@@ -66,7 +66,8 @@ async def state(tx: Transaction, link: AddressLink) -> tuple[LinkState, UUID | N
         return LinkState.UNKNOWN, None
     if agent.email == given.address:
         return LinkState.ADDRESS_CORRECTED, given.enrolment_id
-    if agent.email != given.present:
+    corrected = await corrections.last_of_address(tx, agent.key, given.given_at)
+    if corrected is not None or agent.email != given.present:
         return LinkState.ADDRESS_CHANGED, None
     return LinkState.OPEN, given.enrolment_id
 
@@ -77,9 +78,9 @@ async def confirm(tx: Transaction, link: AddressLink, now: datetime) -> tuple[Li
     if given is None:
         return LinkState.UNKNOWN, None
     agent = AgentKey(given.issuer, given.agent_id)
-    await corrections.lock_sessions_of(tx, agent)
+    await lock_sessions_of(tx, agent)
     found, enrolment_id = await state(tx, link)
     if found is not LinkState.OPEN:
         return found, enrolment_id
-    await corrections.correct_by_agent(tx, agent, {"email": given.address}, now)
+    await correct_by_agent(tx, agent, {"email": given.address}, now)
     return LinkState.ADDRESS_CORRECTED, enrolment_id

@@ -109,6 +109,17 @@ async def test_an_address_that_was_corrected_otherwise_meanwhile_is_not_undone(
     assert await addresses(rows) == ["zoe@exemple.fr"]
 
 
+async def test_a_link_that_has_corrected_the_address_does_not_undo_what_came_after(
+    front: Front, ask: Ask, rows: SelectRows, sessions: list[SessionState], form: str
+) -> None:
+    await ask("POST", form, data={"adresse": NEW})
+    [event] = await given(rows)
+    assert (await ask("POST", confirming(event.request_id), data=CONFIRM)).status_code == 200
+    await correct(ask, front, sessions[0], AGENT.model_copy(update={"email": NEW}), AGENT.email)
+    assert (await ask("POST", confirming(event.request_id), data=CONFIRM)).status_code == 410
+    assert await addresses(rows) == [AGENT.email]
+
+
 async def test_the_answer_is_the_same_for_a_known_and_an_unknown_address(
     front: Front, ask: Ask, rows: SelectRows, sessions: list[SessionState], form: str
 ) -> None:
