@@ -1,6 +1,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 from services.enrolment.rules.eligibility import judge_withdrawal
@@ -45,14 +46,13 @@ _STATES = frozenset(State)
 
 @dataclass(frozen=True, slots=True)
 class Beginning:
-    """``state`` is None if unknown, ``author`` if no organiser made it.
+    """``state`` is None if unknown. ``made_by`` says who, and why a seat is above capacity.
 
-    ``reason`` is that of a seat above capacity, ``left`` the session that the agent left for this one.
+    ``left`` is the session that the agent left for this one.
     """
 
     state: State | None
-    author: str | None
-    reason: str | None
+    made_by: Mapping[str, Any]
     left: SessionState | None
 
 
@@ -163,14 +163,14 @@ async def _destinations(
 async def _beginning(tx: Transaction, enrolment: Enrolment, *, has_changed: bool) -> Beginning:
     request = await requests.find(tx, enrolment.request_key)
     if request is None:
-        return Beginning(None if has_changed else enrolment.state, None, None, None)
+        return Beginning(None if has_changed else enrolment.state, {}, None)
     # A request for several agents can have a common word as outcome, and each agent another answer.
     answered = State(request.outcome) if request.outcome in _STATES else None
     state, made_by, left = answered if has_changed else enrolment.state, request.facts or {}, None
     if request.session_id != enrolment.session_id and request.kind == Swap.__name__:
         left = await sessions.find(tx, request.session_id)
         made_by = next((change.facts for change in await changes.of_request(tx, request)), {})
-    return Beginning(state, made_by.get("author"), made_by.get("above_capacity"), left)
+    return Beginning(state, made_by, left)
 
 
 async def _moves(tx: Transaction, past: Sequence[EnrolmentChangeRow]) -> Mapping[UUID, SessionState]:

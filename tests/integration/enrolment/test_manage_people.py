@@ -148,17 +148,26 @@ async def test_the_history_does_not_say_a_first_answer_that_is_not_known(
     assert ("Demande reçue" in past, "Demande reçue :" in past) == (True, False)
 
 
+@pytest.mark.parametrize("act", ["withdraw", "move"])
 async def test_the_history_of_what_a_link_did_says_who_corrected_the_address_before(
-    *, front: Front, organiser: OrganiserClient, ask: Ask, database: Database
+    *, front: Front, organiser: OrganiserClient, ask: Ask, database: Database, act: str
 ) -> None:
     session, (agent, *_) = await full(front)
+    there = await front.open(venue="Quartz, 29200 Brest")
     enrolment_id = (await front.of(session, agent)).enrolment_id
     right = {"email": "autre@exemple.fr"}
     await ask("PATCH", f"/api/v1/enrolments/{enrolment_id}/agent", by=BRETAGNE, json=right)
     held_no_more = clock.now() + timedelta(hours=25)
+    link, pasts = AgentLink(enrolment_id, lambda _address: True), [page_of(session, "/historique")]
+    pasts.append(await person_page(front, session, agent))
     async with database.transaction() as tx:
-        await links.withdraw(tx, AgentLink(enrolment_id, lambda _address: True), Policy(), held_no_more)
-    for past in (await person_page(front, session, agent), page_of(session, "/historique")):
+        if act == "move":
+            await links.move_to(tx, link, there.session_id, (), policy=Policy(), now=held_no_more)
+        else:
+            await links.withdraw(tx, link, Policy(), held_no_more)
+    if act == "move":
+        pasts.append(await person_page(front, there, agent))
+    for past in pasts:
         assert re.search(
             f"par un lien envoyé à .*, adresse corrigée le .*, par {BRETAGNE}", await past_of(organiser, past)
         )
