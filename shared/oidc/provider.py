@@ -258,12 +258,12 @@ def _moment(auth_time: object) -> datetime | None:
 def _name(claims: Claims, subject: str) -> str:
     """Return the name of a person in audit lists.
 
-    If people can choose the name freely (``name``, or an address that the issuer did not verify), the subject
+    If people may choose the name (all but an address, or one that the issuer did not verify), the subject
     follows in brackets.
     """
     for claim in ("email", "preferred_username", "name"):
         name = claims.get(claim)
         if isinstance(name, str) and name.isprintable() and 0 < len(name) <= LONGEST_NAME:
-            is_chosen = claim == "name" or (claim == "email" and claims.get("email_verified") is False)
+            is_chosen = claim != "email" or claims.get("email_verified") is False
             return f"{name} ({subject[:LONGEST_NAME]})" if is_chosen else name
     return subject[:LONGEST_NAME]

@@ -164,7 +164,7 @@ async def test_another_key_is_not_the_issuers_even_under_its_name(
         ({"email": "zoe@cnfpt.example"}, "zoe@cnfpt.example"),
         ({"email": "zoe@cnfpt.example", "email_verified": False}, "zoe@cnfpt.example (u-1)"),
         ({"name": "Zoé"}, "Zoé (u-1)"),
-        ({"preferred_username": "zoe"}, "zoe"),
+        ({"preferred_username": "agent"}, "agent (u-1)"),
     ],
     ids=["verified address", "other address", "chosen name", "user name"],
 )
