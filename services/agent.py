@@ -198,6 +198,7 @@ def print_export(who: AgentKey | str, named: Mapping[str, str], page: Path | Non
             for definition in SERVICES
         ]
         with open(page, "w", opener=lambda path, flags: os.open(path, flags, mode=0o600)) as file:
+            os.fchmod(file.fileno(), 0o600)  # a file that was there keeps its mode
             file.write(agent_export.page(who, parts, clock.now()))
     return any(kept.values())
 

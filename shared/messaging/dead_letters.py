@@ -30,6 +30,7 @@ KEPT = timedelta(days=30)
 
 _MAX_HEADERS = 200
 _MAX_HEADER_BYTES = 64 * 1024
+_MAX_ATTRIBUTE = 300
 _BETWEEN_WORDS = b' \t\n\r\v\f\0"<>()[],;:\\?&=|{}'
 _OF_WORDS = bytes(set(range(256)).difference(_BETWEEN_WORDS))
 
@@ -112,7 +113,8 @@ async def _empty_older(tx: Transaction, portal: str | None) -> None:
     older = kept.order_by(letter.desc()).offset(MAX_REJECTED)
     free = select(letter).where(letter.in_(older)).order_by(letter).with_for_update(skip_locked=True)
     emptied = update(DeadLetterRow).where(letter.in_(free))
-    await tx.execute(emptied.values(key=None, value=None, headers=[]))
+    unknown = {"source": None} if portal is None else {}
+    await tx.execute(emptied.values(key=None, value=None, headers=[], event_type=None, **unknown))
 
 
 def _parked_row(letter: Parked) -> dict[str, Any]:
@@ -149,8 +151,8 @@ def _row(kept: Parked | Rejected, event_id: UUID | None, error: str) -> dict[str
         "headers": _headers_to_json(record.headers),
         "received_at": record.received_at,
         "event_id": event_id,
-        "event_type": _storable(kept.event_type),
-        "source": _storable(kept.source),
+        "event_type": _storable(kept.event_type, _MAX_ATTRIBUTE),
+        "source": _storable(kept.source, _MAX_ATTRIBUTE),
         "portal": kept.portal,
         "error": _storable(error),
     }
@@ -337,8 +339,9 @@ async def decided(tx: Transaction, since: datetime) -> dict[str, int]:
 
 _DECIDED = text("SELECT action, count(*) AS number FROM dead_letter_audit WHERE at >= :since GROUP BY action")
 _EMPTY = text(
-    "UPDATE dead_letter SET key = NULL, value = NULL, headers = '[]', error = 'erased', "
-    "traceback = NULL, problems = NULL, state = CASE WHEN state = 'parked' THEN 'discarded' ELSE state END "
+    "UPDATE dead_letter SET key = NULL, value = NULL, headers = '[]', error = 'erased', traceback = NULL, "
+    "problems = NULL, event_type = NULL, source = CASE WHEN portal IS NOT NULL THEN source END, "
+    "state = CASE WHEN state = 'parked' THEN 'discarded' ELSE state END "
     "WHERE id = ANY(CAST(:ids AS bigint[]))"
 )
 _EMPTY_AUDIT = text(
@@ -363,8 +366,8 @@ def _headers_to_json(headers: Sequence[tuple[str, bytes | None]]) -> str:
     )
 
 
-def _storable(value: str | None) -> str | None:
+def _storable(value: str | None, most: int | None = None) -> str | None:
     """Replace NUL and lone surrogates, which Postgres cannot store in text."""
     if value is None:
         return None
-    return value.replace("\0", "\N{REPLACEMENT CHARACTER}").encode(errors="replace").decode()
+    return value[:most].replace("\0", "\N{REPLACEMENT CHARACTER}").encode(errors="replace").decode()

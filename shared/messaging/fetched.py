@@ -34,6 +34,11 @@ from shared.messaging.uncompressing import CannotUncompress, uncompressed
 
 MAX_RECORDS = 50_000
 """A request has some hundred bytes, so no honest batch of 16 MiB has more records."""
+LEAST_COMPRESSED = 8
+"""Bytes of a compressed batch for each of its records, because each has an id of its own.
+
+Without the bound 32 KB are 50,000 records, and each is kept as a dead letter.
+"""
 MAX_HEADERS = 200
 _AT_ONCE = 4 * 1024 * 1024
 """After this many uncompressed bytes, the rest of a fetch is fetched later.
@@ -229,6 +234,9 @@ class _Batch:
         if is_old:
             raise CannotUncompress(f"compressed records of the old format {self._form} are not read")
         header = bytearray(self._data[:_HEADER])
+        [count] = _COUNT.unpack_from(header, _HEADER - _COUNT.size)
+        if count * LEAST_COMPRESSED > len(self._data):
+            raise TooCostly(f"it has {count} records in {len(self._data)} bytes")
         header[_ATTRIBUTES] &= ~_CODEC
         self._data = memoryview(uncompressed(codec, self._data[_HEADER:], header))
         self._fetch.uncompressed += len(self._data)

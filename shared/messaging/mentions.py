@@ -10,6 +10,7 @@ from collections.abc import Collection, Iterator
 from typing import Any
 
 from shared.events.cloudevents import Record
+from shared.events.topics import TOPICS, is_of_portals
 from shared.events.vocabulary import AgentKey
 from shared.personal_data import Subject
 
@@ -26,7 +27,7 @@ def mentions(record: Record, subject: Subject, issuer: str | None) -> bool:
     """
     value = _text(record.value)
     around = _texts_around(record)
-    if subject.agent is not None and _names(subject.agent, [value, *around], issuer):
+    if subject.agent is not None and _names(subject.agent, record, [value, *around], issuer):
         return True
     if any(_has_address(text, subject.addresses) for text in around):
         return True
@@ -88,11 +89,13 @@ def _is_about(found: dict[str, Any], subject: Subject, issuer: str | None) -> bo
     return agent is not None and agent == (issuer or found.get("issuer") or agent.issuer, identifier)
 
 
-def _names(agent: AgentKey, texts: Collection[str], issuer: str | None) -> bool:
+def _names(agent: AgentKey, record: Record, texts: Collection[str], issuer: str | None) -> bool:
     if issuer is None:
         issuers = {issuer for text in texts for issuer in re.findall(r'"issuer"\s*:\s*"([^"]+)"', text)}
         if issuers and agent.issuer not in issuers:
             return False
+        if not issuers and not is_of_portals(record.topic):
+            return _is_agent_of_event(agent, record)
     elif issuer != agent.issuer:
         return False
     written = re.escape(agent.agent_id)
@@ -101,6 +104,15 @@ def _names(agent: AgentKey, texts: Collection[str], issuer: str | None) -> bool:
     else:
         word = re.compile(rf"(?<![\w-]){written}(?![\w-])", re.ASCII)
     return any(word.search(text) for text in texts)
+
+
+def _is_agent_of_event(agent: AgentKey, record: Record) -> bool:
+    """A portal chooses its identifiers: any other word of a service's event could be one."""
+    keyed = {topic.value for topic, settings in TOPICS.items() if settings.key == "agent_id"}
+    if record.topic in keyed and _text(record.key) == agent.agent_id:
+        return True
+    field = rf'"agent_id"\s*:\s*{re.escape(json.dumps(agent.agent_id))}'
+    return re.search(field, _text(record.value)) is not None
 
 
 def _has_address(text: str, addresses: Collection[str]) -> bool:

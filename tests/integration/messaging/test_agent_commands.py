@@ -94,6 +94,7 @@ async def test_what_is_kept_of_an_agent_is_printed_from_all_services_and_the_nex
 ) -> None:
     await take(notifier, notifier_database, [received(a_decision(AgentEnrolled, agent=AGENT))])
     page = tmp_path / "page.html"
+    page.touch(0o644)
 
     code, printed = await agent("export", "iel", "IEL-1", "--page", str(page))
 

@@ -81,6 +81,30 @@ async def test_a_rejected_record_that_is_too_large_is_cut_behind_a_whole_word(da
     assert kept.record.headers == (("x", header.removesuffix(address)),)
 
 
+async def test_the_senders_type_and_source_are_cut_and_end_with_the_content(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    typed = "zoe@exemple.fr" + "x" * 500_000
+    known = [Rejected(a_record(), RejectionCode.INVALID, (), "iel", None, typed, "/portals/iel")]
+    unknown = [
+        Rejected(a_record(offset=offset), RejectionCode.UNKNOWN_PORTAL, (), None, None, typed, typed)
+        for offset in (1, 2)
+    ]
+    monkeypatch.setattr(dead_letters, "MAX_REJECTED", 1)
+    async with database.transaction() as tx:
+        await dead_letters.keep_rejected(tx, [*known, *unknown])
+    kept = {letter.record.offset: letter for letter in await all_of(database, "rejected")}
+
+    assert {offset: len(letter.event_type or "") for offset, letter in kept.items()} == {0: 300, 1: 0, 2: 300}
+    assert len(kept[2].source or "") == 300
+
+    async with database.transaction() as tx:
+        await dead_letters.empty(tx, [letter.id for letter in kept.values()])
+    ended = [(letter.event_type, letter.source) for letter in await all_of(database, "rejected")]
+
+    assert ended == [(None, "/portals/iel"), (None, None), (None, None)]
+
+
 async def test_of_a_portals_rejected_records_the_newest_keep_their_content_and_all_their_place(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:

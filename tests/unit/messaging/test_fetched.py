@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
+from uuid import NAMESPACE_URL, uuid5
 
 import pytest
 from aiokafka import ConsumerRecord, TopicPartition
@@ -215,6 +216,26 @@ def test_a_batch_of_more_records_than_can_be_requests_is_rejected_as_one(
     [unread] = every_record_of(a_fetch([GOOD, GOOD, GOOD], compression=1))
     assert unread.offset == 102
     assert "3 records, more than 2" in unread.value.reason
+
+
+@pytest.mark.parametrize("compression", COMPRESSIONS, ids=COMPRESSIONS.values())
+def test_few_bytes_never_become_many_records(compression: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    alike = a_fetch([(b"", [])] * 1_000, compression=compression)
+    monkeypatch.setattr(fetched, "LEAST_COMPRESSED", len(alike) / 1_000)
+    assert len(list(every_record_of(alike))) == 1_000
+
+    monkeypatch.setattr(fetched, "LEAST_COMPRESSED", (len(alike) + 1) / 1_000)
+    [unread] = every_record_of(alike)
+    assert unread.value.reason.endswith(f"it has 1000 records in {len(alike)} bytes")
+
+
+@pytest.mark.parametrize("compression", COMPRESSIONS, ids=COMPRESSIONS.values())
+def test_a_batch_of_events_that_differ_only_in_their_ids_is_read(compression: int) -> None:
+    events: list[FetchedRecord] = [
+        (b"{}", [("ce_id", str(uuid5(NAMESPACE_URL, str(number))).encode())]) for number in range(1_000)
+    ]
+
+    assert len(list(every_record_of(a_fetch(events, compression=compression)))) == 1_000
 
 
 @pytest.mark.parametrize("encode", [snappy_encode, partial(snappy_encode, xerial_compatible=False)])

@@ -2,6 +2,7 @@
 
 import base64
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -66,6 +67,23 @@ def test_another_agent_or_address_and_what_is_encoded_are_no_mention(
     letter: Record, issuer: str | None
 ) -> None:
     assert not mentions(letter, subject(), issuer)
+
+
+@pytest.mark.parametrize("agent_id", ["session_id", "published", "1001", "2026", "s-1", "application/json"])
+def test_no_word_of_a_services_event_is_taken_for_an_identifier(agent_id: str) -> None:
+    state = {"session_id": "s-1", "status": "published", "capacity": 1001, "opens": "2026-12-02"}
+    letter = record(state, key=b"s-1", content_type=b"application/json")
+
+    assert not mentions(replace(letter, topic="catalogue.sessions"), subject(agent_id), None)
+
+
+def test_a_services_event_names_an_agent_in_its_key_and_in_agent_id() -> None:
+    named = record({"agent": {"agent_id": "A-1", "issuer": ""}}, key=b"s-1")
+    keyed = record(b"no JSON", key=b"A-1")
+
+    assert mentions(replace(named, topic="enrolment.notices"), subject(), None)
+    assert mentions(replace(keyed, topic="enrolment.decisions"), subject(), None)
+    assert not mentions(replace(keyed, topic="enrolment.notices"), subject(), None)
 
 
 def test_an_identifier_of_two_characters_counts_only_as_a_whole_text() -> None:
