@@ -1,4 +1,4 @@
-"""Kafka clients for a single question: an admin client, and a reader without a consumer group."""
+"""Kafka clients for a single question: an admin client, and a reader."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -21,12 +21,21 @@ async def admin_client(settings: KafkaSettings, client_id: str) -> AsyncIterator
         await admin.close()
 
 
-def reading_client(settings: KafkaSettings, client_id: str) -> AIOKafkaConsumer:
-    """Return a consumer of committed records without a group, for ``async with``."""
+@asynccontextmanager
+async def reading_client(
+    settings: KafkaSettings, client_id: str, *, group_id: str | None = None
+) -> AsyncIterator[AIOKafkaConsumer]:
+    """Connect a consumer of committed records for a ``with`` block. Raises ``KafkaError``."""
     fetched.tolerate()
-    return AIOKafkaConsumer(
+    consumer = AIOKafkaConsumer(
         **client_options(settings, client_id),
+        group_id=group_id,
         enable_auto_commit=False,
         auto_offset_reset="earliest",  # otherwise the default position and a seek would race
         isolation_level="read_committed",
     )
+    try:
+        await consumer.start()
+        yield consumer
+    finally:
+        await consumer.stop()

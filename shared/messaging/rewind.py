@@ -3,12 +3,12 @@
 from collections.abc import Collection, Mapping
 from datetime import datetime
 
-from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka import TopicPartition
 from aiokafka.errors import CommitFailedError, RebalanceInProgressError, UnknownMemberIdError
 
 from shared.failures import OperatorError
-from shared.messaging.broker import KafkaSettings, client_options
-from shared.messaging.clients import admin_client
+from shared.messaging.broker import KafkaSettings
+from shared.messaging.clients import admin_client, reading_client
 from shared.messaging.groups import partitions_of
 
 
@@ -35,28 +35,22 @@ async def rewind(settings: KafkaSettings, topics: Mapping[str, str], since: date
 async def _rewind(
     settings: KafkaSettings, group: str, partitions: Collection[TopicPartition], since: datetime
 ) -> int:
-    consumer = AIOKafkaConsumer(
-        **client_options(settings, "parcours-rewind"), group_id=group, enable_auto_commit=False
-    )
-    await consumer.start()
     try:
-        consumer.assign(list(partitions))
-        moment = int(since.timestamp() * 1000)
-        found = await consumer.offsets_for_times(dict.fromkeys(partitions, moment))
-        back: dict[TopicPartition, int] = {}
-        again = 0
-        for partition in partitions:
-            committed, first = await consumer.committed(partition), found[partition]
-            if committed is not None and first is not None and first.offset < committed:
-                back[partition] = first.offset
-                again += committed - first.offset
-        if back:
-            await consumer.commit(back)
+        async with reading_client(settings, "parcours-rewind", group_id=group) as consumer:
+            consumer.assign(list(partitions))
+            moment = int(since.timestamp() * 1000)
+            found = await consumer.offsets_for_times(dict.fromkeys(partitions, moment))
+            back: dict[TopicPartition, int] = {}
+            again = 0
+            for partition in partitions:
+                committed, first = await consumer.committed(partition), found[partition]
+                if committed is not None and first is not None and first.offset < committed:
+                    back[partition] = first.offset
+                    again += committed - first.offset
+            if back:
+                await consumer.commit(back)
+            return again
     except (CommitFailedError, UnknownMemberIdError, RebalanceInProgressError) as error:
         raise GroupInUse(
             f"the group {group} has members: stop the service first; one that was killed is a member for 10 s"
         ) from error
-    else:
-        return again
-    finally:
-        await consumer.stop()
