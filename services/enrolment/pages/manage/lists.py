@@ -54,7 +54,7 @@ async def show(visit: StaffVisit) -> Response:
         return await _page(visit)
     content = visit.form.file or visit.form.typed("liste").encode()
     if not content:
-        return await _page(visit, errors={"liste": FormError("list_is_empty")})
+        return await _page(visit, errors={"": FormError("list_is_empty")})
     queue: SheetQueue = visit.request.app.state.sheets
     guard: Guard = visit.request.app.state.guard
     try:
