@@ -4,6 +4,7 @@ import httpx
 import pytest
 
 from shared.events.catalogue import SessionState
+from shared.events.vocabulary import Employer
 from shared.web import workbooks
 from tests.integration.enrolment.conftest import Front, SelectRows
 from tests.integration.enrolment.manage import OrganiserClient, hidden, page_of, send, text_of
@@ -133,3 +134,15 @@ async def test_nobody_is_enrolled_by_a_list_without_answers_to_required_question
     shown = text_of(await send_list(organiser, session, listed("Zoé"), "possible"))
     assert "Refus, sans courriel : 1" in shown
     assert await people(rows) == []
+
+
+async def test_an_employer_is_known_by_name_from_the_organisers_own_sessions_alone(
+    front: Front, organiser: OrganiserClient
+) -> None:
+    session = await front.open()
+    text = "Nom\tPrénom\tMail\tFonction\tCollectivité\nRiou\tAnne\ta@x.fr\tagent\tville de brest"
+    brest = Employer(siret="21290019500018", name="Ville de Brest", delegation="bretagne")
+    await front.open(an_agent(employer=brest), organiser="normandie")
+    assert "Cet employeur n’est pas connu ici" in text_of(await send_list(organiser, session, text))
+    await front.open(an_agent(employer=brest))
+    assert "Ville de Brest Agente ou agent Une place" in text_of(await send_list(organiser, session, text))
