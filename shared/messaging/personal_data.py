@@ -58,6 +58,7 @@ EVENTS = PersonalData(
         "key": "identifiant de l’agent",
         "data": "contenu de l’événement : identité, courriel et employeur de l’agent, réponses à des "
         "questions",
+        "error": "raison de la mise de côté, et nom de la personne de l’exploitation qui y renonce",
     },
     purpose="Transmettre chaque décision aux autres services et aux portails, une seule fois.",
     ends=(SENT, ANSWERS),
@@ -69,6 +70,7 @@ EVENTS = PersonalData(
         "key": "''",
         "data": "'{}'",
         "traceparent": "NULL",
+        "error": "CASE WHEN error IS NOT NULL THEN 'erased' END",
         "held": "CASE WHEN sent_at IS NULL THEN 'discarded' ELSE held END",
         "sent_at": "coalesce(sent_at, now())",
     },
