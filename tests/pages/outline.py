@@ -34,7 +34,7 @@ _RANDOM = (
     (re.compile(r"(?<=numéro )[0-9a-f]{8}(?!-)|(?<=abonnement )[0-9a-f]{8}"), "‹number›"),
     (re.compile(r"\b[0-9A-Z]{4}-[0-9A-Z]{4}\b"), "‹reference›"),
     (re.compile(r"\b\d\d:\d\d:\d\d\b(?!Z)"), "‹time›"),
-    (re.compile(r"(?<=répondu en )\d+ m?s"), "‹time›"),
+    (re.compile(r"(?<=répondu en )\d+ m?s|(?<=depuis )\d+ s\b"), "‹time›"),
     (re.compile(r"(?<=v1,)[\w+/]{43}="), "‹signature›"),
     (re.compile(r'(?<=name="cle" value=")[\w-]+|(?<=cle=")[\w-]{20,}'), "‹key›"),
 )
