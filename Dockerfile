@@ -40,7 +40,8 @@ RUN $COMPILE /code
 
 # -------------------------------------------------------------------------------------------- runtime
 FROM ${PYTHON_IMAGE} AS runtime
-RUN groupadd --system --gid 10001 parcours && useradd --system --uid 10001 --gid parcours --no-create-home --home-dir /nonexistent --shell /usr/sbin/nologin parcours
+# `useradd` would write the day of the build into /etc/shadow.
+RUN echo 'parcours:x:10001:' >> /etc/group && echo 'parcours:x:10001:10001::/nonexistent:/usr/sbin/nologin' >> /etc/passwd
 ENV PATH=/venv/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 HTTP_HOST=0.0.0.0
 WORKDIR /app
 COPY --from=code /code/services/__init__.py services/
