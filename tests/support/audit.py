@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-LOCKS = ("dev", "audit", "chart")
+LOCKS = ("dev", "audit", "chart", "fuzz", "pip")
 """The locks that hold every package: ``dev`` has those of the services too."""
 VULNERABLE = 1
 NOT_ASKED = 2
