@@ -4,17 +4,19 @@ from datetime import datetime
 from uuid import UUID
 
 from services.catalogue.rules.availability import availability
+from services.catalogue.rules.date_warnings import DateWarnings, date_warnings
 from services.catalogue.rules.offers import Offer
 from services.catalogue.rules.resources import Kind, Resource
-from services.catalogue.rules.searching import PUBLIC, SessionGroup, SessionSearch
+from services.catalogue.rules.searching import PUBLIC, SessionGroup, SessionSearch, Viewer
 from services.catalogue.rules.sessions import ListedSession, ShownSession
 from services.catalogue.service import offers, resources, session_lists, templates
 from shared import places
 from shared.database import Transaction
+from shared.events.days_off import department_of
 from shared.events.vocabulary import Delegation, EnrolmentWindow, Status
 
 _LOOKED_AT = 50
-"""Sessions among which other dates with seats are sought."""
+"""Sessions among which other dates with seats are sought, or sessions at the same time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +105,20 @@ async def managed_session(tx: Transaction, managed: ShownSession) -> ManagedSess
         {offer.offer_id: offer.title for offer in every if offer.offer_id != managed.offer_id},
         await templates.name_of(tx, managed.session_id),
     )
+
+
+async def warnings_of(tx: Transaction, session: ShownSession) -> DateWarnings:
+    plan = session.plan
+    search = SessionSearch(
+        now=plan.starts_at,
+        viewer=Viewer(delegation=session.organiser),
+        own=True,
+        ends_after=plan.starts_at,
+        starts_before=plan.ends_at,
+    )
+    others = [listed.session for listed in await session_lists.page(tx, search, None, _LOOKED_AT)]
+    place = places.of_venue(plan.venue or "", session.organiser)
+    return date_warnings(session, place.department if place else department_of(session.organiser), others)
 
 
 async def _themes(tx: Transaction, offer: Offer) -> dict[str, str]:

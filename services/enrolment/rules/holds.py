@@ -4,27 +4,15 @@ An offer that would end at night or on a day off ends at noon of the next workin
 seat in their sleep. No offer outlives the last moment to offer.
 """
 
-import functools
-from collections.abc import Mapping
-from datetime import date, datetime, time, timedelta
+from datetime import datetime, time, timedelta
 from zoneinfo import ZoneInfo
-
-import holidays
 
 from services.enrolment.rules.policy import Policy
 from shared.events.catalogue import SessionState
-from shared.events.vocabulary import Delegation, WaitingList
+from shared.events.days_off import department_of, is_day_off
+from shared.events.vocabulary import WaitingList
 
 _MORNING, _EVENING, _NOON = time(8), time(20), time(12)
-_SATURDAY = 5
-
-_OVERSEAS: Mapping[str, str] = {
-    Delegation.GUADELOUPE: "971",
-    Delegation.MARTINIQUE: "972",
-    Delegation.GUYANE: "973",
-    Delegation.LA_REUNION: "974",
-    Delegation.MAYOTTE: "976",
-}
 
 
 def last_moment_to_offer(session: SessionState, policy: Policy) -> datetime:
@@ -50,20 +38,11 @@ def hold_until(session: SessionState, now: datetime, policy: Policy) -> datetime
 
 
 def _in_working_hours(end: datetime, delegation: str) -> datetime:
-    day = end.date()
-    if _is_working_day(day, delegation) and _MORNING <= end.time() < _EVENING:
+    day, department = end.date(), department_of(delegation)
+    if not is_day_off(day, department) and _MORNING <= end.time() < _EVENING:
         return end
     if end.time() >= _EVENING:
         day += timedelta(days=1)
-    while not _is_working_day(day, delegation):
+    while is_day_off(day, department):
         day += timedelta(days=1)
     return datetime.combine(day, _NOON, end.tzinfo)
-
-
-def _is_working_day(day: date, delegation: str) -> bool:
-    return day.weekday() < _SATURDAY and day not in _public_holidays(_OVERSEAS.get(delegation))
-
-
-@functools.cache
-def _public_holidays(department: str | None) -> holidays.HolidayBase:
-    return holidays.country_holidays("FR", subdiv=department)

@@ -1,6 +1,7 @@
 """The form of a session, whole: its séances, reserved seats and audience, row by row and without a script."""
 
 import re
+from datetime import timedelta
 from html import unescape
 
 from tests.conftest import Ask
@@ -14,7 +15,7 @@ from tests.integration.catalogue.browsing import (
     unseen_fields,
     wrong_fields,
 )
-from tests.integration.catalogue.conftest import BRETAGNE, change, listed, shown
+from tests.integration.catalogue.conftest import BRETAGNE, change, in_days, listed, shown
 
 __all__ = ["organiser"]
 
@@ -212,3 +213,22 @@ async def test_the_required_offer_is_chosen_among_the_other_offers(
     for chosen, expected in ((a_bespoke_offer, required), ("", None)):
         assert (await send(organiser, path, prerequisite=chosen)).status_code == 303, chosen
         assert (await shown(ask, f"/sessions/{draft_id}", by=BRETAGNE))["prerequisite"] == expected
+
+
+async def test_a_date_on_a_day_off_is_warned_of_and_not_refused(
+    organiser: HttpBrowser, an_empty_offer: str
+) -> None:
+    day = in_days(40)
+    saturday = f"{day + timedelta(days=5 - day.weekday()):%Y-%m-%d}"
+    dates = {"starts_at": f"{saturday}T09:00", "ends_at": f"{saturday}T17:00"}
+    other = (await created(organiser, an_empty_offer, **dates)).rpartition("/")[2]
+    path = await created(organiser, an_empty_offer, **dates, venue="Vannes")
+    asked = (await organiser.get(f"{path}/publier")).text
+    moved = (await send(organiser, f"{path}/reporter", starts_at=f"{saturday}T10:00")).text
+    series = await send(
+        organiser, "/gestion/sessions/serie", **a_form(an_empty_offer, **dates), **{"towns-0-town": "Vannes"}
+    )
+    for page in ((await organiser.get(path)).text, asked, moved, series.text):
+        assert "La session a lieu un jour de repos : samedi" in unescape(page)
+        assert f'<a href="/gestion/sessions/{other}">' in page
+    assert (await send(organiser, f"{path}/publier")).status_code == 303

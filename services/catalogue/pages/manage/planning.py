@@ -1,3 +1,4 @@
+from dataclasses import replace
 from typing import Any
 
 from starlette.responses import Response
@@ -5,10 +6,10 @@ from starlette.responses import Response
 from services.catalogue.pages import session_form
 from services.catalogue.pages.form_errors import WrongForm
 from services.catalogue.pages.manage import session_page
-from services.catalogue.pages.manage.frame import FormPage, FormState
+from services.catalogue.pages.manage.frame import FormPage, FormState, looking
 from services.catalogue.rules.consequences import of_capacity, postponed
 from services.catalogue.rules.sessions import ListedSession, Plan
-from services.catalogue.service import sessions
+from services.catalogue.service import overviews, sessions
 from services.catalogue.service.acting import Acting
 from services.catalogue.service.commands import SessionChange
 from shared import clock
@@ -50,12 +51,16 @@ async def _postpone(acting: Acting, listed: ListedSession, form: Form) -> str | 
 
 async def _show_postponement(visit: StaffVisit, listed: ListedSession, state: FormState) -> Response:
     plan, form = listed.session.plan, visit.form
+    moved = state.tried and _moved(plan, form)
+    async with looking(visit) as organiser:
+        warnings = moved and await overviews.warnings_of(organiser.tx, replace(listed.session, plan=moved))
     return visit.page(
         "gestion-reporter.html",
         listed=listed,
         typed=form.typed("starts_at") if form else session_form.shown(listed.session)["starts_at"],
         tried=state.tried,
-        moved=state.tried and _moved(plan, form),
+        moved=moved,
+        warnings=warnings,
         **state.shown(visit, session_page.tag(listed), session_form.ORDER),
     )
 

@@ -7,9 +7,10 @@ from starlette.responses import Response
 from services.catalogue.pages import form_errors
 from services.catalogue.pages.manage import session_page
 from services.catalogue.pages.manage.frame import FormPage, FormState, looking
+from services.catalogue.rules.date_warnings import DateWarnings
 from services.catalogue.rules.series import MOST
 from services.catalogue.rules.sessions import ListedSession
-from services.catalogue.service import session_lists, sessions
+from services.catalogue.service import overviews, session_lists, sessions
 from services.catalogue.service.acting import Acting
 from services.catalogue.service.failures import Impossible, Missing, Stale
 from shared.events.vocabulary import Status
@@ -22,6 +23,7 @@ from shared.web.logins import StaffVisit
 class ChosenDraft:
     listed: ListedSession
     tag: str
+    warnings: DateWarnings
     why_not: tuple[str, ...] = ()
 
 
@@ -39,7 +41,9 @@ async def _ask_to_publish(visit: StaffVisit, listed: ListedSession, state: FormS
             state = FormState(form_errors.of_rules(error.violations))
     if state != FormState():
         return await session_page.show(visit, listed, state)
-    return visit.page("gestion-publier.html", listed=listed, tag=session_page.tag(listed))
+    async with looking(visit) as organiser:
+        warnings = await overviews.warnings_of(organiser.tx, listed.session)
+    return visit.page("gestion-publier.html", listed=listed, warnings=warnings, tag=session_page.tag(listed))
 
 
 publish = FormPage(session_page.own, _publish, _ask_to_publish)
@@ -80,8 +84,10 @@ async def _published(visit: StaffVisit, session_id: UUID, *, dry_run: bool) -> C
             listed = await session_lists.show_own(organiser, session_id)
         if dry_run or listed.session.status is not Status.PUBLISHED:
             errors = _errors(error)
+    async with looking(visit) as organiser:
+        warnings = await overviews.warnings_of(organiser.tx, listed.session)
     why_not = tuple(sentence(visit.rendering, error) for error in errors)
-    return ChosenDraft(listed, session_page.tag(listed), why_not)
+    return ChosenDraft(listed, session_page.tag(listed), warnings, why_not)
 
 
 def _errors(error: Impossible | Stale) -> list[FormError]:

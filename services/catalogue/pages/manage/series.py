@@ -4,10 +4,13 @@ from services.catalogue.pages import form_rows, series_form, session_form
 from services.catalogue.pages.form_errors import WrongForm
 from services.catalogue.pages.manage import session_page
 from services.catalogue.pages.manage.editing import all_offers, what_to_begin_with
-from services.catalogue.pages.manage.frame import FormPage, FormState, lead
+from services.catalogue.pages.manage.frame import FormPage, FormState, lead, looking
+from services.catalogue.rules.date_warnings import DateWarnings
 from services.catalogue.rules.offers import Offer
+from services.catalogue.rules.refusals import RefusedByRule
 from services.catalogue.rules.searching import SessionOrder
-from services.catalogue.service import series
+from services.catalogue.rules.series import SeriesSession
+from services.catalogue.service import overviews, series
 from services.catalogue.service.acting import Acting
 from services.catalogue.service.series import Series
 from shared.events.vocabulary import Status
@@ -43,8 +46,11 @@ async def _show(visit: StaffVisit, every: list[Offer], state: FormState) -> Resp
     begun = await what_to_begin_with(visit)
     # The place of the first session is in one town: the other towns need another place.
     values = session_form.empty() | series_form.kept(form, begun["values"] | {"venue": ""})
+    warnings: list[DateWarnings] = []
     if planned is not None:
         state = FormState(series_form.refused(values, planned.sessions))
+        async with looking(visit) as organiser:
+            warnings = [await _warnings(organiser, session) for session in planned.sessions]
     button = form.get(form_rows.BUTTON, "")
     blank, blank_towns = (1, 1) if form else (form_rows.BLANK, _BLANK)
     return visit.page(
@@ -58,11 +64,18 @@ async def _show(visit: StaffVisit, every: list[Offer], state: FormState) -> Resp
         settled=frozenset(),
         unfolded=session_form.unfolded(values, state.errors, button),
         planned=planned,
+        warnings=warnings,
         changed=planned is not None and CONFIRM in form and not _is_seen(form),
         form_name=session_page.form_name(form),
         digest=series_form.digest(values),
         **state.shown(visit, order=series_form.ORDER),
     )
+
+
+async def _warnings(organiser: Acting, session: SeriesSession | RefusedByRule) -> DateWarnings:
+    if isinstance(session, RefusedByRule):
+        return DateWarnings()
+    return await overviews.warnings_of(organiser.tx, session.done.session)
 
 
 new_series = FormPage(all_offers, _make, _show)

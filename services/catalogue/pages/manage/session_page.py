@@ -1,5 +1,5 @@
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from uuid import UUID, uuid4
 
 from starlette.responses import Response
@@ -54,8 +54,12 @@ async def show(visit: StaffVisit, listed: ListedSession, state: FormState) -> Re
     typed, tried = visit.form, state.tried
     values = session_form.kept(typed, stored)
     button = typed.get(form_rows.BUTTON, "")
+    planned = listed.session
+    if tried:
+        planned = replace(planned, plan=tried.change.apply_to(planned.plan))
     async with looking(visit) as organiser:
         beside = await overviews.managed_session(organiser.tx, listed.session)
+        warnings = await overviews.warnings_of(organiser.tx, planned)
     return visit.page(
         "gestion-session.html",
         listed=listed,
@@ -67,6 +71,7 @@ async def show(visit: StaffVisit, listed: ListedSession, state: FormState) -> Re
         typed=any(session_form.is_field(name) for name in typed),
         differing=session_form.differing(values, stored),
         tried=tried,
+        warnings=warnings,
         seats=tried and tried.seats(listed),
         replays=beside.replays,
         themes=beside.themes,
