@@ -40,6 +40,7 @@ class SessionNumbers:
     """``next_lapse``: the end of its first open offer.
 
     ``unrecorded``: some attendance is missing. ``bad_addresses``: live agents whose mails bounce.
+    ``noted``: agents with a seat whose arrival or attendance at today's module is known.
     """
 
     session: SessionState
@@ -51,6 +52,7 @@ class SessionNumbers:
     bad_addresses: int
     next_lapse: datetime | None
     unrecorded: bool
+    noted: int = 0
 
     @property
     def taken(self) -> int:
@@ -62,10 +64,20 @@ class SessionNumbers:
         free = max(0, (self.session.capacity or 0) - self.taken)
         return min(reserved, free)
 
-    def held_today(self, now: datetime) -> datetime | None:
-        """Return the start of today's module (or session) that is not over, or None."""
+    @property
+    def expected(self) -> int:
+        return self.enrolled - self.noted
+
+    def module_today(self, now: datetime) -> int | None:
+        """Return the number of today's module that is not over, from 0, or None."""
         today = self._day(now)
-        return next((at for at, ends_at in self._held() if self._day(at) == today and now < ends_at), None)
+        held = enumerate(self._held())
+        return next((module for module, (at, end) in held if self._day(at) == today and now < end), None)
+
+    def held_today(self, now: datetime) -> datetime | None:
+        """Return the start of :meth:`module_today`."""
+        module = self.module_today(now)
+        return None if module is None else self._held()[module][0]
 
     def _held(self) -> list[tuple[datetime, datetime]]:
         session = self.session
@@ -85,7 +97,7 @@ class SessionNumbers:
         is_empty = not (self.taken or self.waiting)
         misses = session.minimum is not None and self.taken < session.minimum
         due = {
-            OrganiserTask.HELD_TODAY: self.enrolled
+            OrganiserTask.HELD_TODAY: self.expected > 0
             and session.format is not Format.MOOC
             and self.held_today(now),
             OrganiserTask.MINIMUM_MISSED: misses and is_closed and now < session.starts_at,

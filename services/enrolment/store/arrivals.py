@@ -1,3 +1,4 @@
+from collections.abc import Mapping
 from datetime import datetime
 from uuid import UUID
 
@@ -47,6 +48,14 @@ async def count(tx: Transaction, session_id: UUID, module: int) -> int:
     return number
 
 
+async def count_noted(tx: Transaction, modules: Mapping[UUID, int]) -> dict[UUID, int]:
+    """Count the agents with a seat whose arrival or attendance at the session's module is known."""
+    if not modules:
+        return {}
+    parameters = {"sessions": [*modules], "modules": [*modules.values()], "seated": SEATED}
+    return {row.session_id: row.number for row in await tx.execute(_COUNT_NOTED, parameters)}
+
+
 async def of_one(tx: Transaction, enrolment_id: UUID, module: int) -> datetime | None:
     row = await tx.get(ArrivalRow, (enrolment_id, module))
     return None if row is None else row.at
@@ -55,6 +64,18 @@ async def of_one(tx: Transaction, enrolment_id: UUID, module: int) -> datetime |
 _COUNT = text(
     "SELECT count(*) FROM arrival JOIN enrolment USING (enrolment_id) "
     "WHERE session_id = :session AND module = :module AND state = ANY(CAST(:seated AS text[]))"
+)
+_COUNT_NOTED = text(
+    """
+    SELECT session_id, count(*) AS number
+      FROM unnest(CAST(:sessions AS uuid[]), CAST(:modules AS int[])) AS held (session_id, module)
+           JOIN enrolment USING (session_id)
+     WHERE state = ANY(CAST(:seated AS text[]))
+       AND (EXISTS (SELECT FROM arrival WHERE arrival.enrolment_id = enrolment.enrolment_id
+                       AND arrival.module = held.module)
+            OR EXISTS (SELECT FROM attendance WHERE attendance.enrolment_id = enrolment.enrolment_id
+                          AND attendance.module = held.module))
+     GROUP BY session_id"""
 )
 _BY_NAME = text(f"""
     SELECT people.*, attendance.attendance, arrival.at AS arrived_at

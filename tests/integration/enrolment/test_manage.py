@@ -1,7 +1,7 @@
 """Where organisers begin: their sessions alone, what waits for them, and the numbers of each session."""
 
 import re
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import pytest
 from sqlalchemy import text
@@ -154,3 +154,36 @@ async def test_the_pages_of_a_cancelled_session_offer_no_action(
         pages = [(await organiser.get(page_of(session, path))).text for path in ("", "/messages")]
         offered.append(len(set(re.findall(actions, "".join(pages)))))
     assert offered == [5, 0]
+
+
+async def test_whoever_is_noted_at_todays_module_is_expected_no_more(
+    front: Front, organiser: OrganiserClient
+) -> None:
+    agents = an_agent(), an_agent(), an_agent()
+    hour = from_now(hours=0)
+    modules = [
+        {"title": title, "starts_at": str(hour + days), "ends_at": str(hour + days + timedelta(minutes=20))}
+        for title, days in (("Comprendre", timedelta(0)), ("Pratiquer", timedelta(days=2)))
+    ]
+    session = await front.open(*agents, starts_at=hour, modules=modules)
+    ids = [(await front.of(session, agent)).enrolment_id for agent in agents]
+
+    async def expected() -> list[str]:
+        return re.findall(r"(\d+ personnes? attendues?[^.]*)\.", await start_page(organiser))
+
+    shown = await expected()
+    await send(organiser, page_of(session, "/pointage"), present=str(ids[0]))
+    shown += await expected()
+    await send(
+        organiser, page_of(session, "/presence?seance=1"), **{f"avant-{ids[1]}": "", f"p-{ids[1]}": "absent"}
+    )
+    shown += await expected()
+    await send(organiser, page_of(session, "/pointage"), present=str(ids[2]))
+    assert (shown, await expected()) == (
+        [
+            "3 personnes attendues",
+            "2 personnes attendues, 1 déjà pointée",
+            "1 personne attendue, 2 déjà pointées",
+        ],
+        [],
+    )
