@@ -45,44 +45,44 @@ def looks_right(page: Page) -> None:
     assert page.evaluate("document.documentElement.scrollWidth") <= width
 
 
-def test_a_draft_with_a_mistake_keeps_the_place_and_what_was_typed(organiser: Page) -> None:
+def test_a_session_is_made_in_five_steps_and_published(organiser: Page) -> None:
+    """Five fields and seven clicks: the rest is as the offer says."""
     organiser.get_by_role("link", name="Nouvelle session").first.click()
-    organiser.get_by_role("button", name="Enregistrer le brouillon").click()
-    expect(organiser.get_by_role("alert")).to_contain_text("Rien n’a été enregistré")
+    organiser.get_by_role("button", name="Continuer : quand").click()
     expect(organiser.get_by_role("alert")).to_be_focused()
     expect(organiser.get_by_label("Offre")).to_have_accessible_description(
         "Obligatoire. Ce champ est obligatoire."
     )
-    organiser.get_by_role("link", name="Début : Ce champ est obligatoire.").click()
-    expect(organiser.get_by_label("Début", exact=True)).to_be_in_viewport()
+    organiser.get_by_label("Offre").select_option(value="ia-et-territoires")
+    organiser.get_by_role("button", name="Continuer : quand").click()
 
     start = datetime.now(UTC) + timedelta(days=60)
-    organiser.get_by_label("Offre").select_option(value="ia-et-territoires")
-    organiser.get_by_label("Titre", exact=True).fill("Rencontre de Lannion")
-    organiser.get_by_label("Début", exact=True).fill(start.strftime("%Y-%m-%dT09:30"))
-    organiser.get_by_label("Fin", exact=True).fill(start.strftime("%Y-%m-%dT17:00"))
-    opening = organiser.get_by_label("Ouverture des inscriptions")
-    opening.fill((start - timedelta(days=70)).strftime("%Y-%m-%dT09:00"))
-    organiser.get_by_label("Lieu", exact=True).fill("Lannion")
-    organiser.get_by_label("Nombre de places").fill("25")
-    expect(organiser.get_by_role("group", name="Séances")).to_be_hidden()
-    organiser.locator("summary", has_text="Séances").click()
-    organiser.get_by_role("button", name="Ajouter une ligne de séance").click()
-    expect(organiser.get_by_role("group", name="Séances")).to_be_in_viewport()
-    third = organiser.get_by_role("group", name="Séance 3")
-    third.get_by_label("Titre de la séance").fill("Après-midi")
-    third.get_by_label("Début de la séance").fill(start.strftime("%Y-%m-%dT08:00"))
-    third.get_by_label("Fin de la séance").fill(start.strftime("%Y-%m-%dT17:00"))
-    third.get_by_label("Titre de la séance").press("Enter")  # saves, and takes no row away
     first = organiser.get_by_role("group", name="Séance 1")
-    expect(first.get_by_label("Début de la séance")).to_have_accessible_description(
-        re.compile("entre le début")
-    )
-    expect(organiser.get_by_label("Lieu", exact=True)).to_have_value("Lannion")
+    first.get_by_label("Début").fill(start.strftime("%Y-%m-%dT09:30"))
+    first.get_by_label("Heure de fin").fill("08:00")
+    first.get_by_label("Heure de fin").press("Enter")  # goes on, and takes no row away
+    too_early = re.compile("une fin est avant son début")
+    expect(first.get_by_label("Heure de fin")).to_have_accessible_description(too_early)
+    organiser.get_by_role("link", name=re.compile("Séance 1, fin")).click()
+    expect(first.get_by_label("Heure de fin")).to_be_in_viewport()
     looks_right(organiser)
-    first.get_by_label("Début de la séance").fill(start.strftime("%Y-%m-%dT13:30"))
-    organiser.get_by_role("button", name="Enregistrer le brouillon").click()
-    expect(organiser.get_by_role("status")).to_contain_text("Le brouillon est enregistré")
+    first.get_by_label("Heure de fin").fill("17:00")
+    organiser.get_by_role("button", name="Ajouter une séance").click()
+    expect(organiser.get_by_role("group", name="Séance 2")).to_be_visible()
+    first.get_by_label("Heure de fin").press("Enter")
+
+    organiser.get_by_label("Lieu", exact=True).fill("Lannion")
+    organiser.get_by_label("Lieu", exact=True).press("Enter")
+    expect(organiser.get_by_role("complementary", name="Aperçu")).to_contain_text("Lannion")
+    organiser.locator("summary", has_text="sans limite").click()
+    organiser.get_by_label("Nombre de places").fill("25")
+    organiser.get_by_label("Nombre de places").press("Enter")
+    expect(organiser.get_by_role("complementary", name="Aperçu")).to_contain_text("25 places")
+    looks_right(organiser)
+    organiser.get_by_role("button", name="Vérifier et publier").click()
+    organiser.get_by_role("button", name="Publier la session").click()
+    expect(organiser.get_by_role("status")).to_contain_text("La session est publiée")
+    looks_right(organiser)
 
 
 def test_a_page_says_that_its_log_in_is_about_to_end(organiser: Page) -> None:

@@ -69,6 +69,11 @@ def limit_seats(visitor: Visitor) -> None:
     visitor.check(visitor.field("Sans limite de places"), False)
 
 
+async def edit(visitor: Visitor) -> None:
+    """Change what a session is."""
+    await visitor.go(visitor.url.partition("?")[0] + "?etape=quoi")
+
+
 async def confirm(visitor: Visitor) -> None:
     [button] = [button for button in visitor.all("button") if button.get("name") == "confirmer"]
     await visitor.send(button)
@@ -79,8 +84,11 @@ async def draft(visitor: Visitor) -> None:
     await visitor.follow("Nouvelle session")
     visitor.choose("Offre", "ia-et-territoires")
     visitor.fill("Titre", "Rencontre de Lorient")
-    for label, day in (("Début", 0), ("Fin", 1), ("Ouverture des inscriptions", -30)):
-        visitor.fill(label, (LATER + timedelta(days=day)).strftime("%Y-%m-%dT%H:%M"))
+    await visitor.press("Continuer : quand")
+    visitor.fill("Début", LATER.strftime("%Y-%m-%dT09:30"))
+    visitor.fill("Heure de fin", "17:00")
+    visitor.fill("Ouverture des inscriptions", (LATER - timedelta(days=30)).strftime("%Y-%m-%dT09:00"))
+    await visitor.press("Continuer : où")
     visitor.fill("Lieu", "Vannes")
     await visitor.press("Enregistrer le brouillon")
 
@@ -101,6 +109,20 @@ MANAGED: States = {
         None,
         [press("Enregistrer le brouillon")],
     ),
+    "new session, when": (
+        None,
+        [choose("Offre", "ia-et-territoires"), press("Continuer : quand")],
+    ),
+    "new session, where": (
+        None,
+        [
+            fill("Début", LATER.strftime("%Y-%m-%dT09:30")),
+            fill("Heure de fin", "17:00"),
+            press("Continuer : où"),
+        ],
+    ),
+    "new session, seats": (None, [fill("Lieu", "Vannes"), press("Continuer : places")]),
+    "new session, for whom": (None, [press("Continuer : pour qui")]),
     "history": (
         "/gestion?passees=oui",
         [
@@ -136,13 +158,15 @@ MANAGED: States = {
         [press("Voir ce qui serait créé")],
     ),
     "series, seen before it is made": (
-        None,
+        "/gestion/sessions/serie",
         [
             choose("Offre", "ia-et-territoires"),
             fill("Titre", "L’IA à {ville}"),
+            press("Continuer : quand"),
             fill("Début", LATER.strftime("%Y-%m-%dT09:30")),
-            fill("Fin", LATER.strftime("%Y-%m-%dT17:00")),
+            fill("Heure de fin", "17:00"),
             fill("Ouverture des inscriptions", MOMENT.strftime("%Y-%m-%dT09:00")),
+            press("Continuer : où"),
             fill("Ville", "Ploërmel"),
             fill("Lieu dans la ville", "Mairie de Ploërmel"),
             press("Voir ce qui serait créé"),
@@ -151,16 +175,16 @@ MANAGED: States = {
     "a draft": ("/gestion", [draft]),
     "a draft, mistakes": (
         None,
-        [fill("Titre", ""), press("Enregistrer les modifications")],
+        [edit, fill("Titre", ""), press("Enregistrer")],
     ),
     "a draft, changed meanwhile": (
         None,
-        [show_again, make_old, press("Enregistrer les modifications")],
+        [edit, make_old, press("Enregistrer")],
     ),
     "a draft, to be deleted": (None, [show_again, within("supprimer")]),
     "a draft, to be published": (
         None,
-        [follow("Garder le brouillon"), press("Publier")],
+        [follow("Garder le brouillon"), follow("Vérifier et publier")],
     ),
     "drafts, to be published": (
         "/gestion?etat=draft&tous=oui",

@@ -37,6 +37,7 @@ FORM_FIELDS: Mapping[str, str] = {
     "timezone": "heures de",
     "delegation": "délégation",
     "seats": "places pour elle",
+    "last_day": "dernier jour",
     "release_at": "réservées jusqu’au",
     **{function.value: audience for function, audience in AUDIENCES.items()},
     "question_id": "question",

@@ -1,6 +1,7 @@
 """Rows of a form: séances, reserved seats, questions, and towns of a series; without a script.
 
-Fields of a row have names such as ``modules-0-title``.
+Fields of a row have names such as ``modules-0-title``. A séance ends at a time of day, on the day of its
+start or on its ``last_day``.
 """
 
 import re
@@ -9,7 +10,7 @@ from collections.abc import Mapping
 from shared.events.vocabulary import Function
 
 ROWS: Mapping[str, tuple[str, ...]] = {
-    "modules": ("title", "starts_at", "ends_at"),
+    "modules": ("title", "starts_at", "ends_at", "last_day"),
     "reserved_seats": ("delegation", "seats", "release_at"),
     "questions": (
         *("question_id", "kind", "label", "choices", "required"),
@@ -20,7 +21,6 @@ ROWS: Mapping[str, tuple[str, ...]] = {
 TOWNS: Mapping[str, tuple[str, ...]] = {"towns": ("town", "venue", "delegation", "starts_at", "capacity")}
 _GROUPS = {**ROWS, **TOWNS}
 _CARRIED = "question_id"
-BLANK = 2
 BUTTON = "ligne"
 
 FormRow = Mapping[str, str]
@@ -47,7 +47,7 @@ def shown(
     blank: int = 1,
     groups: Mapping[str, tuple[str, ...]] = ROWS,
 ) -> dict[str, list[FormRow]]:
-    """Return the used rows, then at least ``blank`` blank ones.
+    """Return the used rows, then blank ones: at least ``blank`` rows in all.
 
     The pressed ``button`` adds or removes a row.
     """
@@ -59,8 +59,7 @@ def shown(
         del rows[pressed[2]][int(pressed[3]) : int(pressed[3]) + 1]
     for group, shown_rows in rows.items():
         shown_rows.sort(key=lambda row: not _is_used(row))
-        empty = sum(not _is_used(row) for row in shown_rows)
-        shown_rows += [_blank(group) for _ in range(blank - empty)]
+        shown_rows += [_blank(group) for _ in range(blank - len(shown_rows))]
     return rows
 
 

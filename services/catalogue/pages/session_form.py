@@ -1,6 +1,7 @@
 """Times are wall-clock times of the form's zone.
 
-Only changed fields are requested, so that a form never rounds a date or rewrites the past.
+Only changed fields are requested, so that a form never rounds a date or rewrites the past. An empty start or
+end of the session is that of its séances: a session that meets once has a séance without a title.
 """
 
 import hashlib
@@ -20,6 +21,7 @@ from shared.web.form_errors import FormError
 from shared.web.forms import moment_in, typed_moment
 
 DATES = of_kind(FieldKind.MOMENT)
+_SPAN = ("starts_at", "ends_at")
 ORDER = tuple(SESSION_FIELDS)
 FIELDS = frozenset(ORDER) - frozenset(of_kind(FieldKind.PART))
 _KINDS = {
@@ -52,14 +54,15 @@ def shown(session: ShownSession) -> dict[str, str]:
     def wall_clock(moment: datetime) -> str:
         return typed_moment(moment, plan.timezone)
 
-    modules: list[form_rows.FormRow] = [
-        {
-            "title": module.title,
-            "starts_at": wall_clock(module.starts_at),
-            "ends_at": wall_clock(module.ends_at),
-        }
-        for module in plan.modules
+    def seance(title: str, starts_at: datetime, ends_at: datetime) -> form_rows.FormRow:
+        first, (last, _, end) = wall_clock(starts_at), wall_clock(ends_at).partition("T")
+        last_day = "" if first.startswith(last) else last
+        return {"title": title, "starts_at": first, "ends_at": end, "last_day": last_day}
+
+    modules = [
+        seance(row.get("title", ""), row["starts_at"], row["ends_at"]) for row in _exact(plan, "modules")
     ]
+    derived = {name for name, moment in _span(_exact(plan, "modules")) if moment == getattr(plan, name)}
     reserved: list[form_rows.FormRow] = [
         {
             "delegation": reserved.delegation,
@@ -70,6 +73,7 @@ def shown(session: ShownSession) -> dict[str, str]:
     ]
     return {
         **{name: _text(name, session.value_of(name), plan.timezone) for name in ORDER if name in _SHOWN},
+        **dict.fromkeys(derived, ""),
         **({UNLIMITED: _TICKED} if plan.capacity is None else {}),
         **form_rows.named(modules, "modules"),
         **form_rows.named(reserved, "reserved_seats"),
@@ -142,6 +146,16 @@ def unfolded(values: Mapping[str, str], errors: Collection[str], button: str) ->
     return frozenset(used | {name.partition("-")[0] for name in errors})
 
 
+def beside_their_field(errors: Mapping[str, FormError], values: Mapping[str, str]) -> dict[str, FormError]:
+    """Show an error of the session's start or end at the séance that gives it."""
+    last = max(len(form_rows.used(values, "modules") or []) - 1, 0)
+    places = {"starts_at": "modules-0-starts_at", "ends_at": f"modules-{last}-ends_at"}
+    found = {name: error for name, error in errors.items() if values.get(name, "") or name not in places}
+    if not any(name.startswith("modules") for name in found):
+        found |= {places[name]: error for name, error in errors.items() if name not in found}
+    return found
+
+
 def is_field(name: str) -> bool:
     return (
         name in FIELDS or name in BOXES or name in (UNLIMITED, SIRETS) or form_rows.group_of(name) is not None
@@ -168,13 +182,20 @@ def read(
     _read_capacity(form, before, typed)
     for group in form_rows.ROWS:
         stored, sent = form_rows.used(before, group) or [], form_rows.used(form, group)
-        if sent is not None and (sent != stored or (moved and sent)):
-            exact = [] if moved or plan is None else [row.model_dump() for row in getattr(plan, group)]
-            known = list(zip(stored, exact, strict=False))
-            typed.fields[group] = [
-                _read_row(f"{group}-{number}", row, zone, known, typed.errors)
-                for number, row in enumerate(sent)
-            ]
+        if sent is None:
+            continue
+        exact = [] if moved or plan is None else _exact(plan, group)
+        known = list(zip(stored, exact, strict=False))
+        errors: dict[str, FormError] = {}
+        rows = [_read_row(f"{group}-{number}", row, zone, known, errors) for number, row in enumerate(sent)]
+        if group == "modules":
+            filled = [(bool(texts.get(name)), bool(before.get(name))) for name in _SPAN]
+            if sent != stored or moved or any(now is not was for now, was in filled):
+                typed.errors.update(errors)
+                _take_dates(rows, texts, typed, plan)
+        elif sent != stored or (moved and sent):
+            typed.errors.update(errors)
+            typed.fields[group] = rows
     if SIRETS in form and audience(form) != audience(before):
         typed.fields["audience"] = audience(form)
     return typed
@@ -189,6 +210,42 @@ def _read_field(name: str, text: str, zone: str, typed: Typed, *, shown: bool) -
             typed.errors[name] = form_errors.unreadable(name)
     elif shown:
         typed.errors[name] = form_errors.REQUIRED
+
+
+def _take_dates(
+    rows: list[dict[str, Any]], texts: Mapping[str, str], typed: Typed, plan: Plan | None
+) -> None:
+    """Séances give the session its dates, unless they are typed."""
+    derived = [name for name in _SPAN if texts.get(name) == ""]
+    span = dict(_span(rows))
+    for name in derived:
+        typed.errors.pop(name, None)
+        if not rows:
+            typed.errors[name] = form_errors.REQUIRED
+        elif name in span and (plan is None or _minute(span[name]) != _minute(getattr(plan, name))):
+            typed.fields[name] = span[name]
+    meets_once = len(rows) == 1 and "title" not in rows[0] and len(derived) == len(_SPAN)
+    titled = [{"title": f"Séance {number}"} | row for number, row in enumerate(rows, 1)]
+    modules = [] if meets_once else titled
+    if modules != ([] if plan is None else [module.model_dump() for module in plan.modules]):
+        typed.fields["modules"] = modules
+
+
+def _span(rows: Sequence[Mapping[str, Any]]) -> list[tuple[str, datetime]]:
+    """Return the first start and the last end, if every row has both."""
+    if not rows or any(name not in row for row in rows for name in _SPAN):
+        return []
+    starts, ends = ([row[name] for row in rows] for name in _SPAN)
+    return list(zip(_SPAN, (min(starts), max(ends)), strict=True))
+
+
+def _minute(moment: datetime) -> datetime:
+    return moment.replace(second=0, microsecond=0)
+
+
+def _exact(plan: Plan, group: str) -> list[dict[str, Any]]:
+    rows = [row.model_dump() for row in getattr(plan, group)]
+    return rows or ([{name: getattr(plan, name) for name in _SPAN}] if group == "modules" else [])
 
 
 def _read_capacity(form: Mapping[str, str], before: Mapping[str, str], typed: Typed) -> None:
@@ -213,13 +270,25 @@ def _read_row(
         if row == stored:
             return exact
     fields: dict[str, Any] = {}
-    for name, text in row.items():
+    for name, text in _whole_moments(row).items():
         try:
             if text:
                 fields[name] = _value(name, text, zone)
         except ValueError:
             errors[f"{row_name}-{name}"] = form_errors.unreadable(name)
+    if row_name.startswith("modules-"):
+        errors |= {f"{row_name}-{name}": form_errors.REQUIRED for name in _SPAN if not row[name]}
+        if f"{row_name}-starts_at" in errors and row["ends_at"] and not row["last_day"]:
+            errors.pop(f"{row_name}-ends_at", None)  # it is on the day of the start
     return _question(fields) if row_name.startswith("questions-") else fields
+
+
+def _whole_moments(row: form_rows.FormRow) -> form_rows.FormRow:
+    if "last_day" not in row:
+        return row
+    day = row["last_day"] or row["starts_at"][:10]
+    end = f"{day}T{row['ends_at']}" if day and row["ends_at"] else ""
+    return {"title": row["title"], "starts_at": row["starts_at"], "ends_at": end}
 
 
 def _question(fields: dict[str, Any]) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from urllib.parse import urljoin
 
 from starlette.requests import Request
 
-from services.catalogue.pages import field_labels
+from services.catalogue.pages import field_labels, session_steps
 from services.catalogue.rules.availability import availability, misses_minimum
 from services.catalogue.rules.sessions import ShownSession
 from services.catalogue.settings import Settings
@@ -94,6 +94,7 @@ def rendering_of(site: Site) -> Rendering:
         notice="message.html",
         site=site,
         field_labels=field_labels,
+        steps=session_steps,
         availability=availability,
         misses_minimum=misses_minimum,
     )

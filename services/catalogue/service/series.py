@@ -9,8 +9,8 @@ from services.catalogue.rules.sessions import Done, Session
 from services.catalogue.service.acting import Acting
 from services.catalogue.service.commands import SessionDraft
 from services.catalogue.service.failures import Impossible, NotYours
-from services.catalogue.service.sessions import new_draft, with_prerequisite
-from services.catalogue.store import offers, sessions
+from services.catalogue.service.sessions import planned
+from services.catalogue.store import sessions
 from services.catalogue.store.audit_log import Action
 from shared import clock
 
@@ -69,9 +69,7 @@ async def create(acting: Acting, rows: Sequence[SeriesRow], *, key: UUID, publis
 
 async def _drafted(acting: Acting, key: UUID, row: SeriesRow) -> Session | RefusedByRule:
     try:
-        draft = await with_prerequisite(acting.tx, row.draft, row.draft.offer_id)
-        held = await offers.hold(acting.tx, [draft.offer_id])
-        drafted = new_draft(draft, held.get(draft.offer_id), acting.who)
+        drafted = await planned(acting, row.draft)
         return replace(drafted, session_id=id_in(key, drafted, row.starts_at))
     except Impossible as error:
         return RefusedByRule(error.violations)

@@ -52,9 +52,7 @@ def tag_of(session: ShownSession) -> str:
 
 async def draft(acting: Acting, draft: SessionDraft, *, key: UUID | None = None) -> ListedSession:
     """The same form (``key``) sent twice makes one draft."""
-    draft = await with_prerequisite(acting.tx, draft, draft.offer_id)
-    held = await offers.hold(acting.tx, [draft.offer_id])
-    session = new_draft(draft, held.get(draft.offer_id), acting.who)
+    session = await planned(acting, draft)
     if key is not None:
         session = replace(session, session_id=id_from_form(key, session.organiser, draft.model_dump_json()))
         await sessions.lock_new(acting.tx, session.session_id)
@@ -63,6 +61,13 @@ async def draft(acting: Acting, draft: SessionDraft, *, key: UUID | None = None)
     await claim_reference(acting.tx, session)
     await sessions.save(acting.tx, [(None, Done(session))], actor=acting.name, action=Action.CREATED)
     return await show(acting.tx, session.session_id, acting.viewer)
+
+
+async def planned(acting: Acting, draft: SessionDraft) -> Session:
+    """Return the session that the draft would be. Store nothing."""
+    draft = await with_prerequisite(acting.tx, draft, draft.offer_id)
+    held = await offers.hold(acting.tx, [draft.offer_id])
+    return new_draft(draft, held.get(draft.offer_id), acting.who)
 
 
 def new_draft(draft: SessionDraft, offer: Offer | None, who: Principal) -> Session:

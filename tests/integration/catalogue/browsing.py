@@ -44,9 +44,15 @@ def local(days: float) -> str:
     return in_days(days).strftime("%Y-%m-%dT%H:%M")
 
 
+def edited(page: str) -> str:
+    """The page of a session has its form at a step."""
+    return f"{page}?etape=quoi" if re.fullmatch(r"/gestion/sessions/[0-9a-f-]{36}", page) else page
+
+
 async def send(browser: HttpBrowser, page: str, to: str = "", **fields: str) -> httpx.Response:
     """Fill in the form of a page as a browser does: all its fields, with ``fields`` changed."""
-    return await browser.post(to or page, data=unseen_fields((await browser.get(page)).text) | fields)
+    opened = page if to else edited(page)
+    return await browser.post(to or page, data=unseen_fields((await browser.get(opened)).text) | fields)
 
 
 def a_form(offer_id: str, /, **changes: str) -> dict[str, str]:

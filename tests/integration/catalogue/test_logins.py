@@ -14,6 +14,7 @@ from tests.conftest import Ask, SecurityLines
 from tests.integration.catalogue.browsing import (
     HttpBrowser,
     created,
+    edited,
     hidden,
     log_in,
     organiser,
@@ -64,7 +65,8 @@ async def test_what_was_typed_is_sent_again_by_a_button_with_the_key_of_the_new_
     organiser: HttpBrowser, an_empty_offer: str, events_of: EventsOf
 ) -> None:
     path = await created(organiser, an_empty_offer)
-    form = unseen_fields((await organiser.get(path)).text) | {"title": "Un <autre> titre", "venue": "Brest"}
+    page = (await organiser.get(edited(path))).text
+    form = unseen_fields(page) | {"title": "Un <autre> titre", "venue": "Brest"}
     brought = await sent_late(organiser, path, form)
     assert form["cle"] not in brought.values()
     assert brought["vers"] == path

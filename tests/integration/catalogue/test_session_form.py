@@ -4,11 +4,16 @@ import re
 from datetime import timedelta
 from html import unescape
 
+import pytest
+
+from shared.web.forms import moment_in
 from tests.conftest import Ask
 from tests.integration.catalogue.browsing import (
     HttpBrowser,
     a_form,
     created,
+    edited,
+    hidden,
     local,
     organiser,
     send,
@@ -21,21 +26,21 @@ __all__ = ["organiser"]
 
 RENNES = "21350238800019"
 NEW = "/gestion/sessions/nouvelle"
+DAY = local(40)[:10]
 WHOLE = {
-    # All of one instant, else a minute that passes between them puts a séance outside the session.
-    "starts_at": local(40),
-    "ends_at": local(40.3),
+    "starts_at": "",
+    "ends_at": "",
     "trainers": "Zoé Durand <zoe.durand@exemple.fr>\r\n\r\n Léo Petit ",
     "minimum": "12",
     "modules-0-title": "Matin",
-    "modules-0-starts_at": local(40),
-    "modules-0-ends_at": local(40.1),
+    "modules-0-starts_at": f"{DAY}T09:00",
+    "modules-0-ends_at": "12:00",
     "modules-1-title": "",
     "modules-1-starts_at": "",
     "modules-1-ends_at": "",
     "modules-2-title": "Après-midi",
-    "modules-2-starts_at": local(40.2),
-    "modules-2-ends_at": local(40.3),
+    "modules-2-starts_at": f"{DAY}T14:00",
+    "modules-2-ends_at": "17:00",
     "reserved_seats-0-delegation": "bretagne",
     "reserved_seats-0-seats": "12",
     "reserved_seats-0-release_at": local(20),
@@ -61,7 +66,7 @@ _AREA = re.compile(r'<textarea id="([^"]+)"[^>]*>\n([^<]*)</textarea>')
 
 def fields_of(page: str) -> dict[str, str]:
     """What a browser sends of the session's form when nothing was touched."""
-    form = page[page.index('name="title"') - 500 : page.index("</form>", page.index('name="title"'))]
+    form = page[page.index('name="etape"') : page.index("</form>", page.index('name="etape"'))]
     fields = {name: unescape(value) for name, value in _INPUT.findall(form)}
     fields |= dict.fromkeys(_TICKED.findall(form), "oui")
     fields |= {name: unescape(text) for name, text in _AREA.findall(form)}
@@ -97,7 +102,7 @@ async def test_every_field_of_a_session_is_typed_and_comes_back(
         "functions": ["encadrant"],
         "kept_days": 7,
     }
-    untouched = fields_of((await organiser.get(path)).text)
+    untouched = fields_of((await organiser.get(edited(path))).text)
     assert (await send(organiser, path, **untouched)).status_code == 303
     assert await shown(ask, path.removeprefix("/gestion"), by=BRETAGNE) == session
 
@@ -107,7 +112,7 @@ async def test_a_field_that_is_emptied_or_reworded_is_changed(
 ) -> None:
     path = await created(organiser, an_empty_offer, **WHOLE)
     _, meal = (await shown(ask, path.removeprefix("/gestion"), by=BRETAGNE))["questions"]
-    fields = fields_of((await organiser.get(path)).text)
+    fields = fields_of((await organiser.get(edited(path))).text)
     del fields["audience-delegations-corse"]
     for name in fields:
         if name == "minimum" or name.startswith(("modules-0", "questions-0")):
@@ -124,14 +129,15 @@ async def test_a_field_that_is_emptied_or_reworded_is_changed(
 WRONG: list[tuple[dict[str, str], str]] = [
     ({"offer_id": "rien"}, "offer_id"),
     ({"starts_at": "demain"}, "starts_at"),
+    ({"starts_at": local(60)}, "modules-0-starts_at"),
     ({"join_url": "javascript:alert(1)"}, "join_url"),
     ({"timezone": "Europe/Atlantide"}, "timezone"),
     ({"title": "a" * 301}, "title"),
     ({"waiting_list": "tirage"}, "waiting_list"),
     ({"trainers": "Zoé Durand <zoe>"}, "trainers"),
     ({"prerequisite": "essai"}, "prerequisite"),
-    ({"modules-2-ends_at": local(40.15)}, "modules-1-ends_at"),
-    ({"modules-2-ends_at": local(41)}, "modules-1-ends_at"),
+    ({"modules-2-ends_at": "13:00"}, "modules-1-ends_at"),
+    ({"ends_at": f"{DAY}T16:00"}, "modules-1-ends_at"),
     ({"modules-2-starts_at": ""}, "modules-1-starts_at"),
     ({"modules-0-starts_at": "demain"}, "modules-0-starts_at"),
     ({"minimum": "81", "capacity": "80"}, "minimum"),
@@ -171,20 +177,21 @@ async def test_a_session_without_a_limit_of_seats_is_made_and_limited(
 async def test_the_errors_are_listed_in_the_order_of_the_form(
     organiser: HttpBrowser, an_empty_offer: str
 ) -> None:
-    names = ["starts_at", "modules-0-starts_at", "capacity"]
+    names = ["starts_at", "enrolment_opens_at", "modules-0-starts_at", "capacity"]
     answer = await send(organiser, NEW, **a_form(an_empty_offer) | dict.fromkeys(names, "x"))
     assert re.findall(r'<li><a href="#([^"]+)">', answer.text) == [
-        *("starts_at", "modules-0-title", "modules-0-starts_at", "modules-0-ends_at", "capacity")
-    ]
+        *("starts_at", "enrolment_opens_at", "modules-0-starts_at", "modules-0-ends_at")
+    ], "those of the first step with an error"
 
 
 async def test_a_row_is_added_and_taken_away_without_losing_anything_or_storing_it(
     organiser: HttpBrowser, an_empty_offer: str, ask: Ask
 ) -> None:
-    typed = a_form(an_empty_offer, **WHOLE)
+    typed = a_form(an_empty_offer, **WHOLE, etape="quand")
     more = fields_of((await send(organiser, NEW, **typed, ligne="ajouter-modules")).text)
     kept = (more["modules-3-title"], more["modules-1-title"], more["audience-delegations-corse"])
     assert kept == ("", "Après-midi", "oui")
+    more["etape"] = "quand"
     fewer = await send(organiser, NEW, **more, ligne="retirer-modules-0")
     assert fields_of(fewer.text)["modules-0-title"] == "Après-midi"
     for button in ("retirer-modules-99", "ajouter-rien", "retirer-modules-", "x" * 1000):
@@ -196,7 +203,7 @@ async def test_a_row_more_does_not_hide_a_colleagues_change(
     organiser: HttpBrowser, draft_id: str, ask: Ask
 ) -> None:
     path = f"/gestion/sessions/{draft_id}"
-    opened = unseen_fields((await organiser.get(path)).text)
+    opened = unseen_fields((await organiser.get(edited(path))).text)
     await change(ask, draft_id, venue="Morlaix")
     more = await organiser.post(path, data=opened | {"ligne": "ajouter-modules"})
     assert (await organiser.post(path, data=unseen_fields(more.text))).status_code == 412
@@ -206,7 +213,7 @@ async def test_the_required_offer_is_chosen_among_the_other_offers(
     organiser: HttpBrowser, draft_id: str, a_bespoke_offer: str, ask: Ask
 ) -> None:
     path = f"/gestion/sessions/{draft_id}"
-    form = (await organiser.get(path)).text
+    form = (await organiser.get(f"{path}?etape=public")).text
     [chooser] = re.findall(r'<select id="prerequisite".*?</select>', form, re.DOTALL)
     assert re.findall(r'<option value="([^"]*)"', chooser) == ["", a_bespoke_offer]
     required = {"offer_id": a_bespoke_offer, "title": "Un essai"}
@@ -229,6 +236,75 @@ async def test_a_date_on_a_day_off_is_warned_of_and_not_refused(
         organiser, "/gestion/sessions/serie", **a_form(an_empty_offer, **dates), **{"towns-0-town": "Vannes"}
     )
     for page in ((await organiser.get(path)).text, asked, moved, series.text):
-        assert "La session a lieu un jour de repos : samedi" in unescape(page)
+        assert "La session a lieu un jour de repos\u00a0: samedi" in unescape(page)
         assert f'<a href="/gestion/sessions/{other}">' in page
     assert (await send(organiser, f"{path}/publier")).status_code == 303
+
+
+async def test_a_session_is_made_step_by_step_and_its_dates_are_those_of_its_seances(
+    organiser: HttpBrowser, an_empty_offer: str, ask: Ask
+) -> None:
+    seance = {"modules-0-starts_at": f"{DAY}T09:00", "modules-0-ends_at": "17:00"}
+    typed: list[tuple[dict[str, str], str]] = [
+        ({"offer_id": an_empty_offer}, "quand"),
+        (seance, "ou"),
+        ({"venue": "Vannes"}, "places"),
+        ({"capacity": "25"}, "public"),
+    ]
+    page = (await organiser.get(NEW)).text
+    form: dict[str, str] = {}
+    for fields, following in typed:
+        form = {
+            "formulaire": hidden(page, "formulaire"),
+            "etape": hidden(page, "etape"),
+            "cle": hidden(page, "cle"),
+        }
+        page = (
+            await organiser.post(NEW, data=fields_of(page) | form | fields | {"ligne": f"etape-{following}"})
+        ).text
+        assert hidden(page, "etape") == following
+    assert "<strong>Vannes" in page, "the preview"
+    assert await listed(ask, by=BRETAGNE) == []
+    form |= {"etape": "public", "publier": "oui"}
+    made = await organiser.post(NEW, data=fields_of(page) | form)
+    assert made.headers["location"].partition("?")[0].endswith("/publier")
+    [session] = await listed(ask, by=BRETAGNE)
+    span = (session["starts_at"], session["ends_at"])
+    assert (span, session["modules"], session["venue"], session["capacity"]) == (
+        tuple(
+            moment_in(f"{DAY}T{hour}:00", "Europe/Paris").isoformat().replace("+00:00", "Z")
+            for hour in ("09", "17")
+        ),
+        [],
+        "Vannes",
+        25,
+    )
+
+
+STEPS: dict[str, tuple[dict[str, str], str, list[str]]] = {
+    "to the next, with a mistake": (
+        {"etape": "quand", "ligne": "etape-ou"},
+        "quand",
+        ["modules-0-starts_at", "modules-0-ends_at"],
+    ),
+    "back, with a mistake": ({"etape": "quand", "ligne": "etape-quoi"}, "quoi", []),
+    "past a mistake elsewhere": ({"etape": "ou", "ligne": "etape-places"}, "places", []),
+    "saved, with a mistake elsewhere": (
+        {"etape": "public"},
+        "quand",
+        ["modules-0-starts_at", "modules-0-ends_at"],
+    ),
+    "a step that is none": ({"etape": "rien", "ligne": "etape-rien"}, "quoi", []),
+}
+
+
+@pytest.mark.parametrize(("sent", "step", "errors"), STEPS.values(), ids=STEPS)
+async def test_a_step_is_left_forward_only_without_mistakes(
+    organiser: HttpBrowser, an_empty_offer: str, sent: dict[str, str], step: str, errors: list[str]
+) -> None:
+    dates = {"modules-0-starts_at": "", "starts_at": "", "ends_at": "", "enrolment_opens_at": local(-1)}
+    form = {"offer_id": an_empty_offer} | dates
+    page = await send(organiser, NEW, **form, **sent)
+    assert hidden(page.text, "etape") == step
+    assert (wrong_fields(page) if errors else []) == errors
+    assert page.status_code == (422 if errors else 200)

@@ -3,7 +3,7 @@
 import re
 from contextlib import suppress
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -35,7 +35,7 @@ from shared.web.form_errors import FormError, sentence
 from shared.web.forms import parsed
 from shared.web.rendering import Rendering
 from shared.web.spreadsheets import Code, Fault
-from tests.unit.catalogue.builders import ENDS, WHILE_RUNNING, a_draft, a_module, a_plan
+from tests.unit.catalogue.builders import ENDS, STARTS, WHILE_RUNNING, a_draft, a_module, a_plan
 
 RENDERING = Rendering(TEMPLATES)
 SHOWN = session_form.shown(
@@ -66,17 +66,28 @@ def test_only_a_field_that_a_form_shows_differs() -> None:
     whole = session_form.shown(a_draft(modules=(a_module("Matin", WHILE_RUNNING, ENDS),)))
     assert session_form.differing(session_form.kept({"version": "1"}, SHOWN), SHOWN) == []
     assert session_form.differing(session_form.kept({"title": "Autre"}, whole), whole) == ["title"]
-    assert session_form.differing(SHOWN, whole) == ["summary", "experts", "modules"]
+    assert session_form.differing(SHOWN, whole) == ["summary", "experts", "starts_at", "modules"]
+
+
+ON_ANOTHER_DAY = {
+    "starts_at": datetime(2025, 3, 29, 8, 30, tzinfo=UTC),
+    "ends_at": datetime(2025, 3, 29, 16, tzinfo=UTC),
+}
+ITS_DAY = {"starts_at": STARTS, "ends_at": ENDS}
 
 
 @pytest.mark.parametrize(
     ("typed", "fields", "errors"),
     [
-        ({"starts_at": "2025-03-29T09:30"}, {"starts_at": datetime(2025, 3, 29, 8, 30, tzinfo=UTC)}, set()),
+        ({"modules-0-starts_at": "2025-03-29T09:30"}, ON_ANOTHER_DAY, set()),
+        ({"modules-0-title": "Matin"}, {"modules": [ITS_DAY | {"title": "Matin"}]}, set()),
+        ({"modules-0-starts_at": "demain"}, {}, {"modules-0-starts_at"}),
+        ({"modules-0-last_day": "2025-04-16"}, {"ends_at": ENDS + timedelta(days=1)}, set()),
+        ({"modules-0-last_day": "jamais"}, {}, {"modules-0-ends_at"}),
         ({"venue": " ", "summary": ""}, {"venue": None, "summary": None}, set()),
-        ({"title": "", "ends_at": ""}, {}, {"title", "ends_at"}),
-        ({"starts_at": "demain"}, {}, {"starts_at"}),
-        ({"starts_at": "2025-02-30T09:30"}, {}, {"starts_at"}),
+        ({"title": "", "modules-0-ends_at": ""}, {}, {"title", "modules-0-ends_at"}),
+        ({"enrolment_opens_at": "2025-02-30T09:30"}, {}, {"enrolment_opens_at"}),
+        ({"enrolment_closes_at": ""}, {}, {"enrolment_closes_at"}),
         ({"capacity": "1.5"}, {}, {"capacity"}),
         ({"quota_per_authority": "x"}, {}, {"quota_per_authority"}),
         ({"minimum": "douze"}, {}, {"minimum"}),
@@ -87,13 +98,13 @@ def test_only_a_field_that_a_form_shows_differs() -> None:
 def test_a_field_is_read_on_the_clocks_of_the_session_or_is_an_error(
     typed: dict[str, str], fields: dict[str, Any], errors: set[str]
 ) -> None:
-    read = session_form.read(SHOWN | typed, SHOWN, timezone="Europe/Paris")
+    read = session_form.read(SHOWN | typed, SHOWN, timezone="Europe/Paris", plan=a_plan())
     dates = {
         name: value for name, value in read.fields.items() if typed.get("timezone") and name != "timezone"
     }
     assert read.fields == dates | fields
     assert read.errors.keys() == errors
-    assert all(read.errors[name] == REQUIRED for name in errors if not typed[name])
+    assert all(read.errors[name] == REQUIRED for name in errors if not typed.get(name, "typed"))
 
 
 def test_another_zone_means_other_instants_for_the_same_figures() -> None:

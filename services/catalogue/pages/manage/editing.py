@@ -5,19 +5,20 @@ from uuid import UUID
 
 from starlette.responses import Response
 
-from services.catalogue.pages import form_errors, form_rows, series_form, session_form
+from services.catalogue.pages import form_errors, form_rows, series_form, session_form, session_steps
 from services.catalogue.pages.manage import session_page
-from services.catalogue.pages.manage.frame import FormPage, FormState, lead, looking
+from services.catalogue.pages.manage.frame import FormPage, FormState, looking
 from services.catalogue.rules.consequences import reaches_people, without_new_names
 from services.catalogue.rules.lifecycle import shifted
 from services.catalogue.rules.offers import Offer
-from services.catalogue.rules.sessions import ListedSession
-from services.catalogue.service import offers, session_lists, sessions, templates
+from services.catalogue.rules.sessions import ListedSession, Session
+from services.catalogue.service import offers, overviews, session_lists, sessions, templates
 from services.catalogue.service.acting import Acting
 from services.catalogue.service.commands import SessionChange, SessionDraft
+from shared import clock
 from shared.events.catalogue import Module
-from shared.events.zones import PARIS
-from shared.web.forms import Form, moment_in
+from shared.events.zones import PARIS, zone_of
+from shared.web.forms import Form, moment_in, typed_moment
 from shared.web.logins import StaffVisit
 
 
@@ -49,32 +50,51 @@ def _session_id(text: str) -> UUID | None:
     return None
 
 
-async def _draft(acting: Acting, every: list[Offer], form: Form) -> str:
+async def _draft(acting: Acting, every: list[Offer], form: Form) -> str | Session:
     chosen = next((offer for offer in every if offer.offer_id == form.get("offer_id")), None)
     typed = session_form.read(form, {}, timezone=chosen.terms.timezone if chosen else PARIS)
     draft = form_errors.command(SessionDraft, typed.fields, typed.errors)
+    if session_steps.target(form) is not None:
+        return await sessions.planned(acting, draft)
     drafted = await sessions.draft(acting, draft, key=session_page.form_name(form))
+    if "publier" in form:
+        return session_page.publication(drafted.session.session_id, "creee")
     return session_page.to(drafted.session.session_id, "creee")
 
 
 async def _show_new(visit: StaffVisit, every: list[Offer], state: FormState) -> Response:
     begun = await what_to_begin_with(visit)
-    values = session_form.empty() | session_form.kept(visit.form, begun["values"])
-    button = visit.form.get(form_rows.BUTTON, "")
+    form = visit.form
+    values = session_form.empty() | session_form.kept(form, _opening(visit) | begun["values"])
+    step, state = session_page.step_of(visit, values, state)
+    button = form.get(form_rows.BUTTON, "")
     # The token of a delegation names the organiser, so the form has no field for it.
     order = [name for name in session_form.ORDER if name != "organiser" or not visit.who.delegation]
+    async with looking(visit) as organiser:
+        warnings = state.tried and await overviews.warnings_of(organiser.tx, state.tried)
     return visit.page(
         "gestion-nouvelle.html",
         offers=every,
+        offer=next((offer for offer in every if offer.offer_id == values["offer_id"]), None),
         templates=begun["templates"],
         requirable={offer.offer_id: offer.title for offer in every},
         values=values,
-        rows=form_rows.shown(values, button, blank=1 if visit.form else form_rows.BLANK),
+        rows=form_rows.shown(values, button),
         settled=frozenset(),
-        form_name=session_page.form_name(visit.form),
+        form_name=session_page.form_name(form),
         unfolded=session_form.unfolded(values, state.errors, button),
+        step=step,
+        planned=state.tried,
+        warnings=warnings,
         **state.shown(visit, order=order),
     )
+
+
+def _opening(visit: StaffVisit) -> dict[str, str]:
+    """Enrolment opens at once, unless another moment is typed."""
+    zone = zone_of(visit.who.delegation or "")
+    opening = {"enrolment_opens_at": typed_moment(clock.now(), zone)}
+    return opening if zone == PARIS else opening | {"timezone": zone}
 
 
 async def _change(acting: Acting, listed: ListedSession, form: Form) -> str | session_page.TriedChange:
@@ -86,13 +106,14 @@ async def _change(acting: Acting, listed: ListedSession, form: Form) -> str | se
     is_confirmed = "confirmer" in form and form.get("apercu") == digest
     modules = [Module(**module.model_dump()) for module in change.modules or ()]
     changed = without_new_names(plan.modules, modules, change.model_fields_set)
-    dry_run = reaches_people(listed, changed) and not is_confirmed
+    asks = session_steps.target(form) is None and reaches_people(listed, changed) and not is_confirmed
+    dry_run = asks or session_steps.target(form) is not None
     await sessions.change(acting, session_id, change, dry_run=dry_run)
     if dry_run:
-        return session_page.TriedChange(digest, change, changed)
+        return session_page.TriedChange(digest, change, changed, asks=asks)
     # To publish: save the form, then ask for confirmation.
     if "publier" in form:
-        return lead(f"/gestion/sessions/{session_id}/publier", "modifiee")
+        return session_page.publication(session_id, "modifiee")
     return session_page.to(session_id, "modifiee")
 
 

@@ -7,7 +7,7 @@ from urllib.parse import urlencode
 from pydantic import ValidationError
 from starlette.responses import Response
 
-from services.catalogue.pages import form_errors, form_rows
+from services.catalogue.pages import form_errors, form_rows, session_steps
 from services.catalogue.pages.form_errors import WrongForm
 from services.catalogue.service.acting import Acting
 from services.catalogue.service.failures import Impossible, PublishedDifferently, Stale
@@ -44,7 +44,8 @@ class FormPage(Generic[FormSubject]):
     """``load`` finds the subject, ``show`` is the page.
 
     ``act`` reads the form, acts in one transaction, and returns the address of the next page, or the result
-    of a trial. ``field_of`` maps request fields to form fields.
+    of a trial: a button that leads to another step tries the form. ``field_of`` maps request fields to form
+    fields.
     """
 
     def __init__(
@@ -59,7 +60,8 @@ class FormPage(Generic[FormSubject]):
 
     async def __call__(self, visit: StaffVisit) -> Response:
         subject = await self._load(visit)
-        if visit.request.method != "POST" or form_rows.BUTTON in visit.form:
+        is_other = form_rows.BUTTON in visit.form and session_steps.target(visit.form) is None
+        if visit.request.method != "POST" or is_other:
             return await self._show(visit, subject, FormState())
         try:
             async with acting(visit) as organiser:

@@ -14,7 +14,7 @@ from services.catalogue.service.acting import Acting
 from services.catalogue.service.commands import SessionChange
 from shared import clock
 from shared.web.form_errors import FormError
-from shared.web.forms import Form, moment_in
+from shared.web.forms import Form, moment_in, typed_moment
 from shared.web.logins import StaffVisit
 
 DATES = ("enrolment_opens_at", "enrolment_closes_at", "starts_at", "ends_at")
@@ -57,7 +57,7 @@ async def _show_postponement(visit: StaffVisit, listed: ListedSession, state: Fo
     return visit.page(
         "gestion-reporter.html",
         listed=listed,
-        typed=form.typed("starts_at") if form else session_form.shown(listed.session)["starts_at"],
+        typed=form.typed("starts_at") if form else typed_moment(plan.starts_at, plan.timezone),
         tried=state.tried,
         moved=moved,
         warnings=warnings,

@@ -1,6 +1,6 @@
 from starlette.responses import Response
 
-from services.catalogue.pages import form_rows, series_form, session_form
+from services.catalogue.pages import form_rows, series_form, session_form, session_steps
 from services.catalogue.pages.form_errors import WrongForm
 from services.catalogue.pages.manage import session_page
 from services.catalogue.pages.manage.editing import all_offers, what_to_begin_with
@@ -26,7 +26,8 @@ async def _make(acting: Acting, every: list[Offer], form: Form) -> str | Series:
     typed = series_form.read(values, every, acting.delegation)
     if typed.errors:
         raise WrongForm(typed.errors)
-    make = series.create if CONFIRM in form and _is_seen(form) else series.plan
+    is_confirmed = CONFIRM in form and _is_seen(form) and session_steps.target(form) is None
+    make = series.create if is_confirmed else series.plan
     published = series_form.PUBLISHED in values
     key = session_page.form_name(form)
     planned = await make(acting, typed.rows, key=key, published=published)
@@ -43,6 +44,7 @@ def _is_seen(form: Form) -> bool:
 
 async def _show(visit: StaffVisit, every: list[Offer], state: FormState) -> Response:
     form, planned = visit.form, state.tried
+    is_on_its_way = session_steps.target(form) is not None
     begun = await what_to_begin_with(visit)
     # The place of the first session is in one town: the other towns need another place.
     values = session_form.empty() | series_form.kept(form, begun["values"] | {"venue": ""})
@@ -51,19 +53,25 @@ async def _show(visit: StaffVisit, every: list[Offer], state: FormState) -> Resp
         state = FormState(series_form.refused(values, planned.sessions))
         async with looking(visit) as organiser:
             warnings = [await _warnings(organiser, session) for session in planned.sessions]
+    step, state = session_page.step_of(visit, values, state)
     button = form.get(form_rows.BUTTON, "")
-    blank, blank_towns = (1, 1) if form else (form_rows.BLANK, _BLANK)
+    sessions = [] if planned is None else planned.sessions
+    made = [session.done.session for session in sessions if isinstance(session, SeriesSession)]
+    towns = form_rows.shown(values, button, blank=_BLANK, groups=form_rows.TOWNS)
     return visit.page(
         "gestion-serie.html",
         offers=every,
+        offer=next((offer for offer in every if offer.offer_id == values["offer_id"]), None),
         requirable={offer.offer_id: offer.title for offer in every},
         templates=begun["templates"],
         values=values,
-        rows=form_rows.shown(values, button, blank=blank),
-        towns=form_rows.shown(values, button, blank=blank_towns, groups=form_rows.TOWNS)["towns"],
+        rows=form_rows.shown(values, button),
+        towns=towns["towns"],
         settled=frozenset(),
         unfolded=session_form.unfolded(values, state.errors, button),
-        planned=planned,
+        step=step,
+        series=None if is_on_its_way else planned,
+        planned=made[0] if made else None,
         warnings=warnings,
         changed=planned is not None and CONFIRM in form and not _is_seen(form),
         form_name=session_page.form_name(form),
