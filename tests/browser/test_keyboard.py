@@ -112,8 +112,10 @@ def test_staff_create_a_session(chromium: Browser, served: ServedCatalogue) -> N
         press(page, re.compile("Nouvelle session"), "link")
         type_into(page, "Offre", "Rendez-vous local")
         type_into(page, "Titre", "Rencontre de Lannion")
-        for label, days in (("Début", 60), ("Fin", 61), ("Ouverture des inscriptions", 1)):
-            type_moment(page, label, days)
+        press(page, "Continuer\u00a0: quand")
+        type_moment(page, "Début", 60)
+        type_into(page, "Heure de fin", "0500PM")
+        press(page, "Continuer\u00a0: où")
         type_into(page, "Lieu", "Lannion")
         press(page, "Enregistrer le brouillon")
         expect(page.get_by_role("status")).to_contain_text("Le brouillon est enregistré")

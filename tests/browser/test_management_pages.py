@@ -82,7 +82,14 @@ def test_a_session_is_made_in_five_steps_and_published(organiser: Page) -> None:
     organiser.get_by_role("button", name="Vérifier et publier").click()
     organiser.get_by_role("button", name="Publier la session").click()
     expect(organiser.get_by_role("status")).to_contain_text("La session est publiée")
+    link = organiser.get_by_label("Lien à partager")
+    organiser.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    organiser.get_by_role("button", name="Copier").click()
+    expect(organiser.get_by_role("button", name="Copié")).to_be_visible()
+    assert organiser.evaluate("navigator.clipboard.readText()") == link.input_value()
     looks_right(organiser)
+    organiser.goto(f"/sessions/{link.input_value().rpartition('/')[2]}")
+    expect(organiser.get_by_role("heading", name="Lannion")).to_be_visible()
 
 
 def test_a_page_says_that_its_log_in_is_about_to_end(organiser: Page) -> None:

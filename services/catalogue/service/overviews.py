@@ -45,6 +45,15 @@ class PublicOffer:
 
 
 @dataclass(frozen=True, slots=True)
+class Publication:
+    """What is shown of a draft before it is published."""
+
+    offer: Offer
+    themes: dict[str, str]
+    warnings: DateWarnings
+
+
+@dataclass(frozen=True, slots=True)
 class ManagedSession:
     replays: Sequence[Resource]
     themes: dict[str, str]
@@ -105,6 +114,11 @@ async def managed_session(tx: Transaction, managed: ShownSession) -> ManagedSess
         {offer.offer_id: offer.title for offer in every if offer.offer_id != managed.offer_id},
         await templates.name_of(tx, managed.session_id),
     )
+
+
+async def publication(tx: Transaction, draft: ShownSession) -> Publication:
+    offer = await offers.show(tx, draft.offer_id)
+    return Publication(offer, await _themes(tx, offer), await warnings_of(tx, draft))
 
 
 async def warnings_of(tx: Transaction, session: ShownSession) -> DateWarnings:

@@ -105,6 +105,21 @@ for (const link of document.querySelectorAll("a[data-dialog]")) {
   });
 }
 
+// A field with data-copy gets a button of that name, which copies it and then says data-copied.
+for (const field of navigator.clipboard ? document.querySelectorAll("input[data-copy]") : []) {
+  const button = document.createElement("button");
+  button.type = "button";
+  button.className = "second";
+  button.textContent = field.dataset.copy;
+  button.ariaLive = "polite";
+  button.addEventListener("click", async () => {
+    field.select();
+    await navigator.clipboard.writeText(field.value);
+    button.textContent = field.dataset.copied;
+  });
+  field.after(button);
+}
+
 // A menu closes by Escape, and by a click beside it.
 for (const menu of document.querySelectorAll(".account details")) {
   menu.addEventListener("keydown", (event) => {

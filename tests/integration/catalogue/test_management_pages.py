@@ -173,6 +173,23 @@ async def test_publishing_saves_what_was_typed_and_asks_before_it_is_done(
     assert (scheduled.venue, scheduled.capacity) == ("Quimper", 12)
 
 
+async def test_a_draft_is_shown_as_its_page_will_be_and_leads_nowhere_yet(
+    organiser: HttpBrowser, an_empty_offer: str
+) -> None:
+    path = await created(organiser, an_empty_offer, capacity="12", summary="Une journée à Brest.")
+    public = path.removeprefix("/gestion")
+    assert (await organiser.get(public)).status_code == 404
+    asked = (await organiser.get(f"{path}/publier")).text
+    assert ("12\u00a0places restantes" in asked, "Une journée à Brest." in asked) == (True, True)
+    assert (f'href="{public}' in asked, f'data-from="{public}' in asked, "{session_id}" in asked) == (
+        False,
+    ) * 3
+    assert "Lien à partager" not in (await organiser.get(path)).text
+    await send(organiser, f"{path}/publier")
+    assert re.search(rf'value="http[^"]*{public}"', (await organiser.get(path)).text)
+    assert f'href="{public}.ics"' in (await organiser.get(public)).text
+
+
 # ------------------------------------------------------------------------------------------- seats and dates
 
 

@@ -1,4 +1,4 @@
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from uuid import UUID
 
 from starlette.exceptions import HTTPException
@@ -42,8 +42,17 @@ async def _ask_to_publish(visit: StaffVisit, listed: ListedSession, state: FormS
     if state != FormState():
         return await session_page.show(visit, listed, state)
     async with looking(visit) as organiser:
-        warnings = await overviews.warnings_of(organiser.tx, listed.session)
-    return visit.page("gestion-publier.html", listed=listed, warnings=warnings, tag=session_page.tag(listed))
+        beside = await overviews.publication(organiser.tx, listed.session)
+    published = replace(listed.session, status=Status.PUBLISHED)
+    return visit.page(
+        "gestion-publier.html",
+        listed=replace(listed, session=published),
+        offer=beside.offer,
+        themes=beside.themes,
+        replays=(),
+        warnings=beside.warnings,
+        tag=session_page.tag(listed),
+    )
 
 
 publish = FormPage(session_page.own, _publish, _ask_to_publish)
