@@ -56,7 +56,9 @@ def fuzz(name: str, seconds: int) -> None:
     import atheris
 
     with atheris.instrument_imports(include=INSTRUMENTED):
+        from shared.garbage import tune_gc
         from tests.fuzz.targets import TARGETS, corpus_of
+    tune_gc()
     folder = FOUND / name
     for number, data in enumerate(corpus_of(name)):
         (folder / f"corpus-{number}").write_bytes(data)
