@@ -291,7 +291,7 @@ class AgentDetailsCorrected(Event):
     )
     held_until: Instant | None = Field(
         default=None,
-        description="Until then, links to the new address change nothing, unless a reader of `may_confirm` "
+        description="Until then, links to the new address open nothing, unless a reader of `may_confirm` "
         "confirms the correction. Null: nothing is held, or an older version published the event.",
     )
     may_confirm: Annotated[tuple[Email, ...], at_most(MAX_CONFIRMING)] = Field(

@@ -320,10 +320,7 @@ def by_link(known: KnownEnrolments) -> States:
         "another address, mistake": (None, [press("Envoyer le courriel")]),
         "a new address": (links["new address"], []),
         "a new address, confirmed": (None, [press("Oui, c’est mon adresse")]),
-        "an act from the new address": (
-            None,
-            [follow("Toutes mes inscriptions"), follow("Changer de session")],
-        ),
+        "a link to the new address": (links["enrolments at the new address"], []),
         "a correction": (links["correction"], []),
         "a correction, confirmed": (None, [press("Oui, ce changement est juste")]),
         "a correction, confirmed already": (links["correction"], []),

@@ -235,7 +235,7 @@ class _Pages:
     async def certificate(self, request: Request) -> Response:
         opened = await self._read(request, Purpose.CERTIFICATE, LinkNotice.CERTIFICATE_LINK_EXPIRED)
         async with self.database.quiet_transaction() as tx:
-            state, found, certificate = await by_link.certificate(tx, self._link(opened))
+            state, found, certificate = await by_link.certificate(tx, self._link(opened), clock.now())
         if certificate is None:
             return self._notice(LinkNotice(state), found)
         headers = {**BY_LINK, "Content-Disposition": f'inline; filename="{certificate.file_name}"'}
@@ -297,17 +297,13 @@ class _Pages:
         link = AddressLink(opened.subject, partial(self._is_mark_of, opened.mark))
         if request.method == "POST" and (await read_form(request, most=10)).typed("confirmer") == "oui":
             async with self.database.transaction() as tx:
-                state, enrolment_id = await new_addresses.confirm(tx, link, clock.now())
+                state = await new_addresses.confirm(tx, link, clock.now())
         else:
             async with self.database.quiet_transaction() as tx:
-                state, enrolment_id = await new_addresses.state(tx, link)
+                state = await new_addresses.state(tx, link)
         if state is LinkState.OPEN:
             return self.rendering.page("confirm-address.html")
-        if state is not LinkState.ADDRESS_CORRECTED or enrolment_id is None:
-            return self.rendering.notice(LinkNotice(state))
-        until = clock.now() + A_VISIT
-        own = self._to_agent(Purpose.ENROLMENTS, enrolment_id, opened.mark, until=until)
-        return self.rendering.notice(LinkNotice(state), enrolments=own)
+        return self.rendering.notice(LinkNotice(state))
 
     async def confirm_correction(self, request: Request) -> Response:
         opened = await self._read(request, Purpose.CONFIRM_CORRECTION, LinkNotice.NOTHING_TO_CONFIRM)

@@ -61,7 +61,7 @@ def held_after(held: frozenset[str], replaced: frozenset[str], new: str) -> froz
 
 
 def is_too_new(address: str, held: frozenset[str]) -> bool:
-    """Return whether links to this address of an agent still change nothing."""
+    """Return whether links to this address of an agent open nothing yet."""
     return bool(held) and address.lower() not in held
 
 

@@ -43,12 +43,6 @@ class AgentLink(NamedTuple):
     enrolment_id: UUID
     written_to: Callable[[str], bool]
 
-    def opens(self, agent: Agent | None) -> LinkState:
-        """``agent`` is None for an unknown enrolment."""
-        if agent is None:
-            return LinkState.UNKNOWN
-        return LinkState.OPEN if self.written_to(agent.email) else LinkState.ADDRESS_CHANGED
-
 
 class CorrectionLink(NamedTuple):
     """``is_about`` tells whether the correction put an address.
@@ -61,11 +55,12 @@ class CorrectionLink(NamedTuple):
     is_about: Callable[[str], bool]
 
 
-async def opens_to_change(tx: Transaction, link: AgentLink, agent: Agent | None, now: datetime) -> LinkState:
-    """Return also whether the letter's address is too new to change anything (ADR 0069)."""
-    state = link.opens(agent)
-    if agent is None or state is not LinkState.OPEN:
-        return state
+async def opens(tx: Transaction, link: AgentLink, agent: Agent | None, now: datetime) -> LinkState:
+    """``agent`` is None for an unknown enrolment. An address that is too new opens nothing (ADR 0069)."""
+    if agent is None:
+        return LinkState.UNKNOWN
+    if not link.written_to(agent.email):
+        return LinkState.ADDRESS_CHANGED
     held = await address_holds.held(tx, agent.key, now)
     return LinkState.ADDRESS_TOO_NEW if is_too_new(agent.email, held) else LinkState.OPEN
 
@@ -115,23 +110,23 @@ Linked = tuple[LinkState, EnrolmentInSession | None]
 """The enrolment is None if the link opens nothing."""
 
 
-async def _find_to_change(
+async def _find(
     tx: Transaction, link: AgentLink, now: datetime, *, lock: bool = False
 ) -> EnrolmentInSession | LinkState:
     found = await enrolments.find(tx, link.enrolment_id, lock=lock)
-    state = await opens_to_change(tx, link, None if found is None else found.enrolment.agent, now)
+    state = await opens(tx, link, None if found is None else found.enrolment.agent, now)
     return found if found is not None and state is LinkState.OPEN else state
 
 
 async def offer(tx: Transaction, link: AgentLink, version: int, now: datetime) -> Linked:
-    found = await _find_to_change(tx, link, now)
+    found = await _find(tx, link, now)
     return (found, None) if isinstance(found, LinkState) else (offer_state(found, version, now), found)
 
 
 async def reply_to_offer(
     tx: Transaction, link: AgentLink, version: int, *, accepted: bool, policy: Policy, now: datetime
 ) -> Linked:
-    found = await _find_to_change(tx, link, now, lock=True)
+    found = await _find(tx, link, now, lock=True)
     if isinstance(found, LinkState):
         return found, None
     state = offer_state(found, version, now)
@@ -147,12 +142,12 @@ async def reply_to_offer(
 
 
 async def withdrawal(tx: Transaction, link: AgentLink, now: datetime) -> Linked:
-    found = await _find_to_change(tx, link, now)
+    found = await _find(tx, link, now)
     return (found, None) if isinstance(found, LinkState) else (withdrawal_state(found, now), found)
 
 
 async def withdraw(tx: Transaction, link: AgentLink, policy: Policy, now: datetime) -> Linked:
-    found = await _find_to_change(tx, link, now, lock=True)
+    found = await _find(tx, link, now, lock=True)
     if isinstance(found, LinkState):
         return found, None
     state = withdrawal_state(found, now)
@@ -169,7 +164,7 @@ async def move(
     tx: Transaction, link: AgentLink, now: datetime
 ) -> tuple[LinkState, EnrolmentInSession | None, Sequence[SessionState]]:
     """Return also the offer's sessions with a free seat, nearest first."""
-    found = await _find_to_change(tx, link, now)
+    found = await _find(tx, link, now)
     if isinstance(found, LinkState):
         return found, None, ()
     state = move_state(found, now)
@@ -184,7 +179,7 @@ async def move(
 async def questions_of(
     tx: Transaction, link: AgentLink, to_session_id: UUID, now: datetime
 ) -> tuple[SessionState | None, Sequence[Question]]:
-    found = await _find_to_change(tx, link, now)
+    found = await _find(tx, link, now)
     if isinstance(found, LinkState):
         return None, ()
     there = await sessions.find(tx, to_session_id)
@@ -207,7 +202,7 @@ async def move_to(
     Raises ``RefusedByRules``: the page says why, and no letter is sent.
     """
     # Not locked yet: the function that moves the agent locks both sessions at once.
-    found = await _find_to_change(tx, link, now)
+    found = await _find(tx, link, now)
     if isinstance(found, LinkState):
         return found, None
     state = move_state(found, now)
@@ -224,12 +219,11 @@ async def move_to(
 
 
 async def certificate(
-    tx: Transaction, link: AgentLink
+    tx: Transaction, link: AgentLink, now: datetime
 ) -> tuple[LinkState, EnrolmentInSession | None, Certificate | None]:
-    found = await enrolments.find(tx, link.enrolment_id)
-    state = link.opens(None if found is None else found.enrolment.agent)
-    if found is None or state is not LinkState.OPEN:
-        return state, None, None
+    found = await _find(tx, link, now)
+    if isinstance(found, LinkState):
+        return found, None, None
     due = await certificates.of_enrolment(tx, found)
     return LinkState.NOT_CERTIFIED if due is None else LinkState.OPEN, found, due
 
@@ -237,7 +231,7 @@ async def certificate(
 async def enrolments_of_agent(tx: Transaction, link: AgentLink, now: datetime) -> AgentEnrolments | LinkState:
     """Return the agent's newest enrolments with the letter's address, or why the link is refused."""
     agent = await enrolments.agent_of(tx, link.enrolment_id)
-    state = link.opens(agent)
+    state = await opens(tx, link, agent, now)
     if agent is None or state is not LinkState.OPEN:
         return state
     return arranged([seen_by_agent(known, now) for known in await enrolments.of_agent(tx, agent, MOST)])

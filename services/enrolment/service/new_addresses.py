@@ -9,8 +9,9 @@ from typing import NamedTuple
 from uuid import UUID, uuid4
 
 from services.enrolment.rules.links import LinkState
+from services.enrolment.service import links
 from services.enrolment.service.corrections import correct_by_agent, lock_sessions_of
-from services.enrolment.service.links import AgentLink, opens_to_change
+from services.enrolment.service.links import AgentLink
 from services.enrolment.store import corrections, enrolments, new_addresses
 from services.enrolment.store.outbox import OUTBOX
 from shared import limits
@@ -29,14 +30,14 @@ class AddressLink(NamedTuple):
 
 
 async def opens(tx: Transaction, link: AgentLink, now: datetime) -> LinkState:
-    return await opens_to_change(tx, link, await enrolments.agent_of(tx, link.enrolment_id), now)
+    return await links.opens(tx, link, await enrolments.agent_of(tx, link.enrolment_id), now)
 
 
 async def give(
     tx: Transaction, link: AgentLink, address: str, digest: Callable[[str, str], bytes], now: datetime
 ) -> LinkState:
     agent = await enrolments.agent_of(tx, link.enrolment_id)
-    state = await opens_to_change(tx, link, agent, now)
+    state = await links.opens(tx, link, agent, now)
     if agent is None or state is not LinkState.OPEN:
         return state
     if not await limits.take(tx, digest("new addresses", f"{agent.issuer}\0{agent.agent_id}"), A_DAY):
@@ -53,34 +54,31 @@ async def give(
     return LinkState.ADDRESS_GIVEN
 
 
-async def state(tx: Transaction, link: AddressLink) -> tuple[LinkState, UUID | None]:
-    """Return also the enrolment whose page gave the address.
-
-    The link confirms nothing if the agent's address has been corrected since, even if it came back.
-    """
+async def state(tx: Transaction, link: AddressLink) -> LinkState:
+    """The link confirms nothing if the agent's address has been corrected since, even if it came back."""
     given = await new_addresses.find(tx, link.request_id)
     if given is None or not link.written_to(given.address):
-        return LinkState.UNKNOWN, None
+        return LinkState.UNKNOWN
     agent = await enrolments.agent_of(tx, given.enrolment_id)
     if agent is None:
-        return LinkState.UNKNOWN, None
+        return LinkState.UNKNOWN
     if agent.email == given.address:
-        return LinkState.ADDRESS_CORRECTED, given.enrolment_id
+        return LinkState.ADDRESS_CORRECTED
     corrected = await corrections.last_of_address(tx, agent.key, given.given_at)
     if corrected is not None or agent.email != given.present:
-        return LinkState.ADDRESS_CHANGED, None
-    return LinkState.OPEN, given.enrolment_id
+        return LinkState.ADDRESS_CHANGED
+    return LinkState.OPEN
 
 
-async def confirm(tx: Transaction, link: AddressLink, now: datetime) -> tuple[LinkState, UUID | None]:
+async def confirm(tx: Transaction, link: AddressLink, now: datetime) -> LinkState:
     """Correct the agent if the link still confirms it. Repeating has no effect."""
     given = await new_addresses.find(tx, link.request_id)
     if given is None:
-        return LinkState.UNKNOWN, None
+        return LinkState.UNKNOWN
     agent = AgentKey(given.issuer, given.agent_id)
     await lock_sessions_of(tx, agent)
-    found, enrolment_id = await state(tx, link)
+    found = await state(tx, link)
     if found is not LinkState.OPEN:
-        return found, enrolment_id
+        return found
     await correct_by_agent(tx, agent, {"email": given.address}, now)
-    return LinkState.ADDRESS_CORRECTED, enrolment_id
+    return LinkState.ADDRESS_CORRECTED

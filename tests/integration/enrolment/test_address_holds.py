@@ -1,4 +1,4 @@
-"""A corrected address proves nothing for a day: the former mailbox may object (ADR 0069)."""
+"""A corrected address opens nothing for a day: the former mailbox may object (ADR 0069)."""
 
 import asyncio
 import json
@@ -109,7 +109,7 @@ async def _by_link(front: Front, ask: Ask, hear: Hear, rows: SelectRows, session
 
 
 @pytest.mark.parametrize("correcting", [_by_support, _by_portal, _by_organiser, _by_link])
-async def test_whoever_corrects_an_address_cannot_act_from_the_new_one_before_the_former_one_confirms(
+async def test_whoever_corrects_an_address_opens_nothing_from_the_new_one_before_the_former_one_confirms(
     front: Front, ask: Ask, hear: Hear, rows: SelectRows, correcting: Any
 ) -> None:
     session = await front.open(AGENT)
@@ -119,8 +119,6 @@ async def test_whoever_corrects_an_address_cannot_act_from_the_new_one_before_th
 
     await correcting(front, ask, hear, rows, session)
 
-    reads = await ask("GET", await link_to(front, session, NEW, Purpose.ENROLMENTS))
-    page(reads, 200, "Mes inscriptions")
     form = CONFIRM | {"reponse": "oui", "session": str(there.session_id), "adresse": NEWEST}
     acts = [
         await link_to(front, session, NEW, Purpose.WITHDRAW),
@@ -129,6 +127,8 @@ async def test_whoever_corrects_an_address_cannot_act_from_the_new_one_before_th
         await link_to(front, offered, NEW, Purpose.OFFER),
     ]
     given = await rows("SELECT count(*) FROM outbox WHERE type = :type", type=NewAddressGiven.TYPE)
+    for purpose in (Purpose.ENROLMENTS, Purpose.CALENDAR, Purpose.CERTIFICATE):
+        page(await ask("GET", await link_to(front, session, NEW, purpose)), 403, TOO_NEW)
     for link in acts:
         for method in ("GET", "POST"):
             page(await ask(method, link, data=form if method == "POST" else None), 403, TOO_NEW)
@@ -142,6 +142,8 @@ async def test_whoever_corrects_an_address_cannot_act_from_the_new_one_before_th
     page(await ask("POST", confirming, data=CONFIRM), 200, "Le changement d’adresse est confirmé")
     page(await ask("POST", confirming, data=CONFIRM), 410, "Il n’y a plus rien à confirmer")
 
+    reads = await ask("GET", await link_to(front, session, NEW, Purpose.ENROLMENTS))
+    page(reads, 200, "Mes inscriptions")
     assert (await ask("POST", acts[0], data=form)).status_code == 200
     assert await front.states(session, AGENT) == ["withdrawn"]
 

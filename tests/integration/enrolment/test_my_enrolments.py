@@ -202,7 +202,7 @@ async def test_once_an_address_is_corrected_the_links_to_the_wrong_one_open_and_
         assert ">Session<" not in page(answer, 410, "Ce lien ne s’ouvre plus")
     assert await front.states(session, agent) + await front.states(offered, agent) == ["enrolled", "offered"]
     right = agent.model_copy(update={"email": "ZOE@exemple.fr"})
-    assert (await ask("GET", await letter(front, Purpose.ENROLMENTS, offered, right))).status_code == 200
+    assert (await ask("GET", await letter(front, Purpose.ENROLMENTS, offered, right))).status_code == 403
 
 
 # ------------------------------------------------------------------------------------------- the page
