@@ -6,11 +6,13 @@ A licence is what the package's own metadata say: the SPDX expression, else its 
 
 import re
 import sys
+import textwrap
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
 from email.message import Message
 from importlib import metadata
+from itertools import starmap
 from pathlib import Path
 
 from packaging.requirements import Requirement
@@ -59,10 +61,9 @@ class Package:
         return all(part in ALLOWED for part in _PARTS.split(self.licence) if part)
 
     @property
-    def row(self) -> str:
-        """Its line in the document."""
-        only = "" if self.services == SERVICES else f" ({', '.join(self.services)})"
-        return f"- {self.name}: {self.licence}{only}"
+    def title(self) -> str:
+        """Its name, and the services unless it is all three."""
+        return self.name if self.services == SERVICES else f"{self.name} ({', '.join(self.services)})"
 
 
 def locked() -> dict[str, tuple[str, ...]]:
@@ -92,8 +93,16 @@ def licence_in(fields: Message) -> str:
 
 
 def document(found: list[Package]) -> str:
-    """The document, whole."""
-    return "\n".join([_HEAD, *(package.row for package in found), ""])
+    """The document, whole: the packages of each licence."""
+    titles: dict[str, list[str]] = defaultdict(list)
+    for package in found:
+        titles[package.licence].append(package.title)
+    return "\n".join([_HEAD, *starmap(_line, sorted(titles.items())), ""])
+
+
+def _line(licence: str, titles: list[str]) -> str:
+    text = f"- {licence}: {', '.join(titles)}"
+    return textwrap.fill(text, 120, subsequent_indent="  ", break_on_hyphens=False)
 
 
 def _metadata(name: str) -> Message:
@@ -112,9 +121,10 @@ def _requirements(lock: Path) -> Iterator[Requirement]:
 _HEAD = """\
 # Licences
 
-Each package that the services run with on Linux, from the locks in `requirements/`, with the licence that its
-metadata name and, unless all three run with it, the services. `make licences` writes this file; a test fails
-for a licence that `tests/support/licences.py` does not allow. `make sbom` writes the same with versions.
+The packages that the services run with on Linux, from the locks in `requirements/`, by the licence that their
+metadata name. Unless all three services run with a package, its name is followed by theirs. `make licences`
+writes this file; a test fails for a licence that `tests/support/licences.py` does not allow. `make sbom`
+writes the same with versions.
 
 `shared/places/places.tsv.gz` holds data of `@etalab/decoupage-administratif` (MIT) and GeoNames (CC BY 4.0).
 """

@@ -11,7 +11,7 @@ from prometheus_client import REGISTRY
 from shared.observability import export_build
 
 GUIDE = Path(__file__).parents[2] / "docs" / "metrics.md"
-_ROW = re.compile(r"^\| (`parcours_[^|]+)\|([^|]*)\| (\w+) \|", re.MULTILINE)
+_ROW = re.compile(r"^\| (`parcours_[^|]+)\|([^|]*)\| (\*database\*)?", re.MULTILINE)
 _ENDS = {"counter": "_total", "info": "_info"}
 
 
@@ -31,7 +31,7 @@ class ListedMetric:
 def listed() -> dict[str, ListedMetric]:
     """The metrics that the operators' guide lists."""
     return {
-        name: ListedMetric(frozenset(re.findall(r"\w+", labels)), of)
+        name: ListedMetric(frozenset(re.findall(r"\w+", labels)), "database" if of else "process")
         for names, labels, of in _ROW.findall(GUIDE.read_text())
         for name in re.findall(r"`(parcours_\w+)`", names)
     }
