@@ -30,7 +30,7 @@ from services.enrolment.store import (
 from services.enrolment.store import groups as groups_store
 from services.enrolment.store import people as people_store
 from services.enrolment.store.people import FoundPeople
-from services.enrolment.tables import EnrolmentChangeRow, NoteRow
+from services.enrolment.tables import EnrolmentChangeRow, NoteRow, RequestRow
 from shared import read_log
 from shared.auth import Principal
 from shared.database import Transaction
@@ -41,19 +41,27 @@ from shared.read_log import Reading, ReadKind
 ELSEWHERE = 20
 FOUND = 50
 """The most enrolments that a search shows and records in the log of reads."""
+FIRST_VERSION = 1
 _STATES = frozenset(State)
 
 
 @dataclass(frozen=True, slots=True)
 class Beginning:
-    """``state`` is None if unknown. ``made_by`` says who, and why a seat is above capacity.
+    """The first decision on an enrolment, at the receipt of its request.
 
-    ``left`` is the session that the agent left for this one.
+    ``state`` is None if unknown. ``made_by`` says who, and why a seat is above capacity. ``left`` is the
+    session that the agent left for this one.
     """
 
+    enrolment_id: UUID
+    at: datetime
     state: State | None
     made_by: Mapping[str, Any]
     left: SessionState | None
+
+    @property
+    def version(self) -> int:
+        return FIRST_VERSION
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,11 +124,12 @@ async def show(
     may_leave = judge_withdrawal(session, found.enrolment, now) is None
     may_move = may_leave and found.enrolment.state.has_seat
     past = await changes.of_enrolment(tx, enrolment_id)
+    [began] = await _beginnings(tx, [found.enrolment])
     [latest] = await roster_enrolments.latest(tx, [(session.session_id, agent)])
     return PersonInSession(
         line=line,
         session=session,
-        began=await _beginning(tx, found.enrolment, has_changed=bool(past)),
+        began=began,
         changes=past,
         moves=await _moves(tx, past),
         notes=(await notes.of_enrolments(tx, [enrolment_id])).get(enrolment_id, []),
@@ -160,17 +169,32 @@ async def _destinations(
     ]
 
 
-async def _beginning(tx: Transaction, enrolment: Enrolment, *, has_changed: bool) -> Beginning:
-    request = await requests.find(tx, enrolment.request_key)
-    if request is None:
-        return Beginning(None if has_changed else enrolment.state, {}, None)
-    # A request for several agents can have a common word as outcome, and each agent another answer.
-    answered = State(request.outcome) if request.outcome in _STATES else None
-    state, made_by, left = answered if has_changed else enrolment.state, request.facts or {}, None
-    if request.session_id != enrolment.session_id and request.kind == Swap.__name__:
-        left = await sessions.find(tx, request.session_id)
-        made_by = next((change.facts for change in await changes.of_request(tx, request)), {})
-    return Beginning(state, made_by, left)
+async def _beginnings(tx: Transaction, begun: Sequence[Enrolment]) -> list[Beginning]:
+    asked = await requests.find_all(tx, {enrolment.request_key for enrolment in begun})
+    changed = await changes.have_changed(tx, {enrolment.enrolment_id for enrolment in begun})
+    return [
+        await _beginning(
+            tx, enrolment, asked.get(enrolment.request_key), has_changed=enrolment.enrolment_id in changed
+        )
+        for enrolment in begun
+    ]
+
+
+async def _beginning(
+    tx: Transaction, enrolment: Enrolment, request: RequestRow | None, *, has_changed: bool
+) -> Beginning:
+    state = None if has_changed else enrolment.state
+    made_by: Mapping[str, Any] = {}
+    left = None
+    if request is not None:
+        # A request for several agents can have a common word as outcome, and each agent another answer.
+        if has_changed and request.outcome in _STATES:
+            state = State(request.outcome)
+        made_by = request.facts or {}
+        if request.session_id != enrolment.session_id and request.kind == Swap.__name__:
+            left = await sessions.find(tx, request.session_id)
+            made_by = next((change.facts for change in await changes.of_request(tx, request)), {})
+    return Beginning(enrolment.enrolment_id, enrolment.received_at, state, made_by, left)
 
 
 async def _moves(tx: Transaction, past: Sequence[EnrolmentChangeRow]) -> Mapping[UUID, SessionState]:
@@ -237,7 +261,9 @@ class GroupsOfSession:
 
 @dataclass(frozen=True, slots=True)
 class PastOfSession:
-    changes: Sequence[EnrolmentChangeRow]
+    """First decisions and later changes, the newest first."""
+
+    events: Sequence[EnrolmentChangeRow | Beginning]
     agents: Mapping[UUID, Agent]
     moves: Mapping[UUID, SessionState]
 
@@ -254,9 +280,34 @@ async def history(
 ) -> PastOfSession | None:
     if await sessions_service.read_own(tx, session_id, organiser, reading) is None:
         return None
-    last = await changes.last_of_session(tx, session_id, most, after=after, before=before)
-    agents = await enrolments.agents(tx, session_id, {change.enrolment_id for change in last})
-    return PastOfSession(last, agents, await _moves(tx, last))
+    changed = await changes.last_of_session(tx, session_id, most, after=after, before=before)
+    begun = await enrolments.last_begun(
+        tx, session_id, most, after=_in_begun(after), before=_in_begun(before)
+    )
+    place = _place_of_change
+    keys = sorted([*map(place, changed), *map(_place_of_beginning, begun)], reverse=True)
+    shown = set(keys[:most] if before is None else keys[-most:])
+    past = [change for change in changed if place(change) in shown]
+    first = await _beginnings(tx, [each for each in begun if _place_of_beginning(each) in shown])
+    agents = await enrolments.agents(tx, session_id, {enrolment_id for _, _, enrolment_id in shown})
+    events: list[EnrolmentChangeRow | Beginning] = [*past, *first]
+    return PastOfSession(sorted(events, key=place, reverse=True), agents, await _moves(tx, past))
+
+
+def _place_of_change(event: EnrolmentChangeRow | Beginning) -> ChangeKey:
+    return event.at, event.version, event.enrolment_id
+
+
+def _place_of_beginning(enrolment: Enrolment) -> ChangeKey:
+    return enrolment.received_at, FIRST_VERSION, enrolment.enrolment_id
+
+
+def _in_begun(place: ChangeKey | None) -> tuple[datetime, UUID] | None:
+    """Return the last place among the beginnings up to this place, as the history sorts them."""
+    if place is None:
+        return None
+    at, version, enrolment_id = place
+    return at, enrolment_id if version <= FIRST_VERSION else UUID(int=2**128 - 1)
 
 
 async def nominations(tx: Transaction, session_id: UUID) -> Sequence[ReceivedList]:

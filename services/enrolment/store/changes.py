@@ -92,6 +92,11 @@ async def of_enrolment(tx: Transaction, enrolment_id: UUID) -> Sequence[Enrolmen
     return changes.all()
 
 
+async def have_changed(tx: Transaction, enrolment_ids: Collection[UUID]) -> set[UUID]:
+    changed = col(EnrolmentChangeRow.enrolment_id)
+    return set(await tx.scalars(select(changed).where(changed.in_(enrolment_ids)).distinct()))
+
+
 async def past_changes(
     tx: Transaction, enrolment_ids: Collection[UUID]
 ) -> Mapping[UUID, Sequence[PastChange]]:

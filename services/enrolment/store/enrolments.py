@@ -18,7 +18,7 @@ from shared.database import Row, Statement, Transaction
 from shared.events.reasons import Reason
 from shared.events.vocabulary import LATEST, Agent, AgentKey, Employer
 from shared.messaging.portals.registry import OWN_ISSUER, Portal
-from shared.statements import insertion, once
+from shared.statements import in_order, insertion, next_to, once
 
 LIVE = [state.value for state in State if state.is_live]
 
@@ -77,6 +77,21 @@ async def agents(tx: Transaction, session_id: UUID, enrolment_ids: Collection[UU
         col(EnrolmentRow.enrolment_id).in_(enrolment_ids), col(EnrolmentRow.session_id) == session_id
     )
     return {row.enrolment_id: enrolment_of(row).agent for row in await tx.scalars(rows)}
+
+
+async def last_begun(
+    tx: Transaction,
+    session_id: UUID,
+    limit: int,
+    *,
+    after: tuple[datetime, UUID] | None = None,
+    before: tuple[datetime, UUID] | None = None,
+) -> Sequence[Enrolment]:
+    """Return the enrolments received last, newest first."""
+    place = col(EnrolmentRow.received_at), col(EnrolmentRow.enrolment_id)
+    found = select(EnrolmentRow).where(col(EnrolmentRow.session_id) == session_id)
+    rows = await tx.scalars(next_to(found, place, after, before, descending=True).limit(limit))
+    return [enrolment_of(row) for row in in_order(rows, before)]
 
 
 async def of_request(tx: Transaction, request: RequestRow, moved: Collection[UUID]) -> dict[UUID, str]:

@@ -8,7 +8,7 @@ from datetime import datetime
 from uuid import UUID
 
 from pydantic import TypeAdapter
-from sqlalchemy import text
+from sqlalchemy import text, tuple_
 from sqlmodel import col, func, select
 
 from services.enrolment.rules.requests import (
@@ -163,6 +163,11 @@ async def save_results(
 
 async def find(tx: Transaction, request: RequestKey) -> RequestRow | None:
     return await tx.get(RequestRow, (request.request_id, request.source))
+
+
+async def find_all(tx: Transaction, keys: Collection[RequestKey]) -> dict[RequestKey, RequestRow]:
+    found = select(RequestRow).where(tuple_(col(RequestRow.source), col(RequestRow.request_id)).in_(keys))
+    return {RequestKey(row.source, row.request_id): row for row in await tx.scalars(found)}
 
 
 async def destinations(tx: Transaction, request_ids: Collection[UUID]) -> dict[UUID, UUID]:

@@ -19,6 +19,7 @@ from shared.database import Database
 from tests.conftest import Ask
 from tests.integration.enrolment.conftest import Front, SelectRows
 from tests.integration.enrolment.manage import (
+    PERSON,
     OrganiserClient,
     from_now,
     full,
@@ -134,6 +135,29 @@ async def test_the_history_says_who_moved_or_withdrew_a_person_where_to_and_why(
     assert re.search(f"Changement depuis Quimper, .* · {BRETAGNE}", arrived)
     said = [f"{BRETAGNE} : Souffrante" in await past_of(organiser, path) for path in (left, other)]
     assert said == [True, False]
+
+
+async def test_the_history_of_a_session_begins_with_first_decisions_and_additions_by_hand(
+    front: Front, organiser: OrganiserClient
+) -> None:
+    asked, refused = an_agent(family_name="Durand"), an_agent(family_name="Martin")
+    session = await front.open(asked, capacity=1, waiting_list="none")
+    await front.enrol(session, refused)
+    await send(
+        organiser, page_of(session, "/ajout"), **PERSON, above_capacity="Une chaise de plus", approved="oui"
+    )
+    await front.withdraw(session, asked)
+    page = (await organiser.get(page_of(session, "/historique"))).text
+    past = [
+        " ".join(re.sub("<[^>]+>", " ", entry).replace("\u00a0", " ").split())
+        for entry in re.findall("<li><p><strong>(.*?)</li>", page)
+    ]
+    assert [re.sub(r" \S+ \d+ \S+ \d{4} à .*?, heure de Paris", "", entry) for entry in past] == [
+        "Durand Zoé · Désistement à la demande de l’agente ou de l’agent",
+        f"Riou Anne · Ajout à la main : inscription confirmée · {BRETAGNE} : Une chaise de plus",
+        "Martin Zoé · Demande reçue : refus",
+        "Durand Zoé · Demande reçue : inscription confirmée",
+    ]
 
 
 @pytest.mark.parametrize("gone", ["UPDATE request SET outcome = 'mixed'", "DELETE FROM request"])

@@ -23,6 +23,7 @@ from services.enrolment.rules.roster_lines import (
 )
 from services.enrolment.rules.states import SEATED, State
 from services.enrolment.service import people, roster
+from services.enrolment.service.people import Beginning
 from services.enrolment.tables import EnrolmentChangeRow
 from shared.database import Transaction
 from shared.events.catalogue import SessionState
@@ -202,7 +203,7 @@ async def history(visit: StaffVisit) -> Response:
 
         async def load(
             *, after: ChangeKey | None, before: ChangeKey | None, limit: int
-        ) -> Sequence[EnrolmentChangeRow]:
+        ) -> Sequence[EnrolmentChangeRow | Beginning]:
             past = await people.history(
                 tx,
                 frame.session_id_of(visit),
@@ -216,15 +217,13 @@ async def history(visit: StaffVisit) -> Response:
                 raise HTTPException(404)
             agents.update(past.agents)
             moves.update(past.moves)
-            return past.changes
+            return past.events
 
         part = await part_around(
             frame.after(visit, _CHANGE_KEY),
             frame.before(visit, _CHANGE_KEY),
             HISTORY,
             load=load,
-            position=lambda change: cursor_of(
-                [change.at.isoformat(), change.version, str(change.enrolment_id)]
-            ),
+            position=lambda event: cursor_of([event.at.isoformat(), event.version, str(event.enrolment_id)]),
         )
     return frame.page(visit, "history.html", numbers, "historique", part=part, agents=agents, moves=moves)
