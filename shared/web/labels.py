@@ -455,15 +455,6 @@ ACTIONS: Mapping[str, str] = {
     "handed_over": "confiée à une autre personne",
 }
 ONLINE = "En ligne"
-SESSION_TABS = (
-    ("participants", "", "Participants"),
-    ("attente", "/attente", "Attente"),
-    ("candidatures", "/candidatures", "Candidatures"),
-    ("presence", "/presence", "Présence"),
-    ("messages", "/messages", "Messages"),
-    ("historique", "/historique", "Historique"),
-)
-"""A session's pages in the enrolment service: code, end of the address, label."""
 THEMES: Mapping[str, str] = {
     "enjeux-ia": "Enjeux de l’intelligence artificielle",
     "usages-service-public": "Usages de l’IA dans les services publics",
@@ -539,6 +530,28 @@ def delegation(code: str) -> str:
     """Return ``Bretagne`` or ``Inset d’Angers``."""
     name = organiser(code).removesuffix(", école du CNFPT").removesuffix(" du CNFPT")
     return name.removeprefix("la délégation ").removeprefix("l’")
+
+
+_SESSION_TABS = (
+    ("historique", "/historique", "Suivi"),
+    ("participants", "", "Participants"),
+    ("attente", "/attente", "Attente"),
+    ("candidatures", "/candidatures", "Candidatures"),
+    ("presence", "/presence", "Présence"),
+    ("messages", "/messages", "Messages"),
+)
+
+
+def session_tabs(
+    format_: Format, waiting_list: WaitingList, approval: ApprovalPolicy, waiting: int
+) -> list[tuple[str, str, str]]:
+    """Return the session's pages in the enrolment service that apply: code, end of the address, label."""
+    applies = {
+        "attente": waiting_list is not WaitingList.NONE or waiting > 0,
+        "candidatures": approval is not ApprovalPolicy.NONE or format_ is Format.BESPOKE,
+        "presence": format_ is not Format.MOOC,
+    }
+    return [tab for tab in _SESSION_TABS if applies.get(tab[0], True)]
 
 
 DELEGATIONS: Mapping[str, str] = {code.value: delegation(code) for code in Delegation}

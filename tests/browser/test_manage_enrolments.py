@@ -135,13 +135,13 @@ def log_in(page: Page, token: str = TOKEN) -> None:
 def test_a_phone_has_each_navigation_in_one_line_that_scrolls_to_where_one_is(
     tab: Page, served_enrolment: ServedEnrolment
 ) -> None:
-    tab.goto(f"{MANAGE}/sessions/{served_enrolment.known.sessions['past']}/historique")
+    tab.goto(f"{MANAGE}/sessions/{served_enrolment.known.sessions['past']}/messages")
     for name in ("Principale", "Pages de la session"):
         links = tab.get_by_role("navigation", name=name).get_by_role("link")
         tops = links.evaluate_all("links => links.map((link) => link.getBoundingClientRect().top)")
         assert len(tops) > 4
         assert len(set(tops)) == 1, name
-    expect(tab.get_by_role("link", name="Historique", exact=True)).to_be_in_viewport(ratio=1)
+    expect(tab.get_by_role("link", name="Messages", exact=True)).to_be_in_viewport(ratio=1)
     tab.get_by_role("link", name="Réglages", exact=True).focus()
     expect(tab.get_by_role("link", name="Réglages", exact=True)).to_be_in_viewport(ratio=1)
 

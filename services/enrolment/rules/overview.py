@@ -171,10 +171,10 @@ class ComingDate:
     session: SessionState
 
 
-def week_ahead(sessions: Iterable[SessionNumbers], now: datetime) -> list[ComingDate]:
+def coming_dates(sessions: Iterable[SessionNumbers], now: datetime, until: datetime) -> list[ComingDate]:
     coming = [
         ComingDate(at, what, numbers.session)
         for numbers in sessions
-        for at, what in numbers.dates(now, now + AHEAD)
+        for at, what in numbers.dates(now, until)
     ]
     return sorted(coming, key=lambda each: (each.at, each.session.starts_at, each.what))

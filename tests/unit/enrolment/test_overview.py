@@ -15,10 +15,11 @@ from services.enrolment.rules.overview import (
     OrganiserDate,
     OrganiserTask,
     SessionNumbers,
-    week_ahead,
+    coming_dates,
 )
 from shared.auth import Principal
 from shared.permissions import Role
+from shared.web import labels
 from shared.web.rendering import Rendering
 from tests.support.builders import CLOSES, ENDS, OPENS, STARTS, a_session
 
@@ -96,7 +97,9 @@ def test_the_week_ahead_has_what_begins_now_and_not_what_comes_at_its_end() -> N
     release = [{"delegation": "corse", "seats": 1, "release_at": now + AHEAD - TICK}]
     first = numbers_of({"reserved_seats": release}, next_lapse=lapse)
     second = numbers_of({"enrolment_closes_at": late}, next_lapse=now - TICK)
-    assert [(date.at, date.what) for date in week_ahead([second, first], now) if date.at != CLOSES] == [
+    assert [
+        (date.at, date.what) for date in coming_dates([second, first], now, now + AHEAD) if date.at != CLOSES
+    ] == [
         (lapse, OrganiserDate.LAPSE),
         (now + AHEAD - TICK, OrganiserDate.RELEASE),
     ]
@@ -112,7 +115,7 @@ def test_each_seance_begins_on_its_day_and_the_session_ends_once() -> None:
         )
     ]
     session_numbers = numbers_of({"modules": modules, "ends_at": STARTS + 3 * DAY})
-    week = week_ahead([session_numbers], STARTS)
+    week = coming_dates([session_numbers], STARTS, STARTS + AHEAD)
     assert [(date.at, date.what) for date in week] == [
         (STARTS, OrganiserDate.STARTS),
         (STARTS + 2 * DAY, OrganiserDate.STARTS),
@@ -121,7 +124,7 @@ def test_each_seance_begins_on_its_day_and_the_session_ends_once() -> None:
 
 
 def test_of_a_session_of_one_day_the_start_is_enough() -> None:
-    week = week_ahead([numbers_of({"ends_at": STARTS + timedelta(hours=6)})], STARTS)
+    week = coming_dates([numbers_of({"ends_at": STARTS + timedelta(hours=6)})], STARTS, STARTS + AHEAD)
     assert [(date.at, date.what) for date in week] == [(STARTS, OrganiserDate.STARTS)]
 
 
@@ -150,3 +153,23 @@ def test_whatever_waits_for_organisers_has_a_label_and_a_sentence(task: Organise
     subject = REQUESTS.get(task) or numbers_of({"minimum": 1})
     assert parts.task_labels[task]
     assert 'class="where"' in parts.task_list([(task, subject)])
+
+
+@pytest.mark.parametrize(
+    ("session", "waiting", "absent"),
+    [
+        ({}, 0, {"candidatures"}),
+        ({"waiting_list": "none"}, 0, {"attente", "candidatures"}),
+        ({"waiting_list": "none"}, 1, {"candidatures"}),
+        ({"approval": "employer"}, 0, set()),
+        ({"format": "bespoke"}, 0, set()),
+        ({"format": "mooc"}, 0, {"candidatures", "presence"}),
+    ],
+)
+def test_a_session_has_the_tabs_that_apply_to_it(
+    session: dict[str, Any], waiting: int, absent: set[str]
+) -> None:
+    known = a_session(**session)
+    every = {"historique", "participants", "attente", "candidatures", "presence", "messages"}
+    tabs = labels.session_tabs(known.format, known.waiting_list, known.approval, waiting)
+    assert every - {code for code, _, _ in tabs} == absent

@@ -1,4 +1,4 @@
-"""The roster of a session, its search, its waiting list, its groups and its history.
+"""The roster of a session, its search, its waiting list, its groups, and what happened and comes next.
 
 A search is a POST, so that no proxy logs a name.
 """
@@ -12,6 +12,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from services.enrolment.pages.manage import frame
+from services.enrolment.rules.overview import coming_dates, waiting_tasks
 from services.enrolment.rules.roster_lines import (
     ChangeKey,
     LineKey,
@@ -22,12 +23,13 @@ from services.enrolment.rules.roster_lines import (
     TimeKey,
 )
 from services.enrolment.rules.states import SEATED, State
-from services.enrolment.service import people, roster
+from services.enrolment.service import overview, people, roster
 from services.enrolment.service.people import Beginning
 from services.enrolment.tables import EnrolmentChangeRow
+from shared import clock
 from shared.database import Transaction
 from shared.events.catalogue import SessionState
-from shared.events.vocabulary import Agent
+from shared.events.vocabulary import LATEST, Agent
 from shared.web.form_errors import FormErrors
 from shared.web.logins import StaffVisit
 from shared.web.paging import Part, cursor_of, part_around
@@ -197,9 +199,9 @@ async def groups(visit: StaffVisit) -> Response:
 
 
 async def history(visit: StaffVisit) -> Response:
-    agents, moves = dict[UUID, Agent](), dict[UUID, SessionState]()
+    agents, moves, now = dict[UUID, Agent](), dict[UUID, SessionState](), clock.now()
     async with visit.database.quiet_transaction() as tx:
-        numbers = await frame.own_session(tx, visit)
+        [numbers] = await overview.with_noted(tx, [await frame.own_session(tx, visit)], now)
 
         async def load(
             *, after: ChangeKey | None, before: ChangeKey | None, limit: int
@@ -226,4 +228,14 @@ async def history(visit: StaffVisit) -> Response:
             load=load,
             position=lambda event: cursor_of([event.at.isoformat(), event.version, str(event.enrolment_id)]),
         )
-    return frame.page(visit, "history.html", numbers, "historique", part=part, agents=agents, moves=moves)
+    return frame.page(
+        visit,
+        "history.html",
+        numbers,
+        "historique",
+        tasks=waiting_tasks([numbers], [], now),
+        dates=coming_dates([numbers], now, LATEST),
+        part=part,
+        agents=agents,
+        moves=moves,
+    )

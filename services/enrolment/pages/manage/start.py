@@ -6,12 +6,13 @@ from typing import TypeVar
 from starlette.responses import Response
 
 from services.enrolment.rules.overview import (
+    AHEAD,
     ComingDate,
     OrganiserTask,
     SessionNumbers,
     WaitingTask,
+    coming_dates,
     waiting_tasks,
-    week_ahead,
 )
 from services.enrolment.service import overview
 from services.enrolment.service import people as people_service
@@ -84,7 +85,7 @@ async def _found(visit: StaffVisit) -> OrganiserOverview:
     return OrganiserOverview(
         sessions=sessions,
         tasks=waiting_tasks(sessions, requests[: overview.MOST], now),
-        week=week_ahead(sessions, now),
+        week=coming_dates(sessions, now, now + AHEAD),
         is_cut=len(found) > overview.MOST,
         requests_are_cut=len(requests) > overview.MOST,
     )
