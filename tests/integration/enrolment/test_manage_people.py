@@ -150,7 +150,7 @@ async def test_the_history_of_a_session_begins_with_first_decisions_and_addition
     page = (await organiser.get(page_of(session, "/historique"))).text
     past = [
         " ".join(re.sub("<[^>]+>", " ", entry).replace("\u00a0", " ").split())
-        for entry in re.findall("<li><p><strong>(.*?)</li>", page)
+        for entry in re.findall("<li><p><strong>(<a .*?)</li>", page)
     ]
     assert [re.sub(r" \S+ \d+ \S+ \d{4} à .*?, heure de Paris", "", entry) for entry in past] == [
         "Durand Zoé · Désistement à la demande de l’agente ou de l’agent",
