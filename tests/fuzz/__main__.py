@@ -12,7 +12,17 @@ import sys
 from pathlib import Path
 
 FOUND = Path(__file__).parents[2] / ".local" / "fuzz" / "found"
-INSTRUMENTED = ["services", "shared", "email", "urllib", "csv", "python_multipart", "itsdangerous", "idna"]
+INSTRUMENTED = [
+    "services",
+    "shared",
+    "email",
+    "urllib",
+    "csv",
+    "python_multipart",
+    "itsdangerous",
+    "idna",
+    "uvicorn",
+]
 MEGABYTES = 2048
 SECONDS_OF_AN_INPUT = 10
 LONGEST = 4096

@@ -3,21 +3,27 @@
 `tests/unit/test_fuzzed_inputs.py` reads the corpus; ``make fuzz`` looks for inputs that are not in it.
 """
 
+import asyncio
 import contextlib
 import io
 import json
+import logging
+import re
 import struct
 import zipfile
 from collections.abc import Callable, Coroutine, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 from uuid import UUID
 
 from aiokafka.record.util import calc_crc32c
+from fastapi import FastAPI
 from pydantic import TypeAdapter
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
+from uvicorn.server import ServerState
 
 from services.notifier.delivery import results
 from services.notifier.letters import addresses, bounces
@@ -25,7 +31,7 @@ from services.notifier.return_path import ReturnPath
 from shared.auth import bearer_token
 from shared.events import cloudevents, cloudevents_http, fields
 from shared.events.cloudevents import Received, Unreadable
-from shared.events.vocabulary import EARLIEST, LATEST, AgentKey
+from shared.events.vocabulary import EARLIEST, LATEST, AgentKey, Format
 from shared.http import Problem, is_from_here
 from shared.messaging import fetched
 from shared.messaging.consumer import read as read_delivery
@@ -33,7 +39,10 @@ from shared.messaging.mentions import mentions
 from shared.messaging.portals.admission import Rejected, admit_by_token
 from shared.messaging.portals.registry import Portal
 from shared.personal_data import Subject
-from shared.web import forms, networks, paging, sentences, spreadsheets, workbooks
+from shared.process.clients import ImpatientProtocol
+from shared.process.server import Server
+from shared.web import calendars, forms, networks, paging, sentences, spreadsheets, workbooks
+from shared.web.calendars import CalendarEvent, Details, Person
 from shared.web.links import Expired, Forged, Links, Purpose
 from shared.web.logins.browsers import browser_of
 from shared.web.spreadsheets import Column, UnreadableSheet
@@ -75,6 +84,86 @@ def a_request(headers: list[tuple[bytes, bytes]], body: bytes = b"") -> Request:
          "app": None, "client": address, "server": address, "scheme": "http"},
         receive,
     )  # fmt: skip
+
+
+class _Loop:
+    """Starts no request, and no time passes."""
+
+    def time(self) -> float:
+        return 0.0
+
+    def call_later(self, _seconds: float, _callback: Callable[..., object]) -> Mock:
+        return Mock()
+
+    def create_task(self, request: Coroutine[Any, Any, object]) -> Mock:
+        request.close()
+        return Mock()
+
+
+class _Connection(asyncio.Transport):
+    is_closed = False
+
+    def is_closing(self) -> bool:
+        return self.is_closed
+
+    def close(self) -> None:
+        self.is_closed = True
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        pass
+
+    def pause_reading(self) -> None:
+        pass
+
+
+class _Reading(ImpatientProtocol):
+    """Keeps the requests, whose headers are complete."""
+
+    def __init__(self) -> None:
+        super().__init__(SERVED, ServerState(), {}, _Loop())  # type: ignore[arg-type]  # of a loop only that
+        self.logger = SILENT
+        self.requests: list[tuple[str, bytes, list[tuple[bytes, bytes]], int]] = []
+
+    def on_headers_complete(self) -> None:
+        super().on_headers_complete()
+        scope, headers = self.scope, self.headers
+        self.requests.append((scope["method"], scope["raw_path"], headers, len(headers)))
+
+
+SERVED = Server(FastAPI(), proxies="127.0.0.1").config
+SILENT = logging.getLogger("tests.fuzz")
+SILENT.setLevel(logging.CRITICAL)
+
+
+def requests_in(data: bytes, size: int) -> list[tuple[str, bytes, list[tuple[bytes, bytes]], int]]:
+    """Return the requests that are read from the data in pieces of this size."""
+    connection, reading = _Connection(), _Reading()
+    reading.connection_made(connection)
+    for place in range(0, len(data), size):
+        if not connection.is_closed:
+            reading.data_received(data[place : place + size])
+    return reading.requests
+
+
+def read_connection(data: bytes) -> None:
+    """What a packet holds and the trailers change no request."""
+    whole = requests_in(data, len(data) or 1)
+    assert all(len(headers) == number for _, _, headers, number in whole)
+    assert b"upgrade" in data.lower() or requests_in(data, 1) == whole
+
+
+def read_calendar(data: bytes) -> None:
+    """A text adds no line to a calendar."""
+
+    def names(text: str) -> list[str]:
+        who = Person(text, "zoe@a.fr")
+        details = Details(Format.WEBINAR, NOW, NOW, "Europe/Paris", text, text, None, text, organiser=who)
+        event = CalendarEvent("1", 1, NOW, details, who)
+        written = calendars.write([event], product="-", method="PUBLISH", name=text).decode()
+        lines = written.replace("\r\n ", "").split("\r\n")
+        return [re.split("[:;]", line)[0] for line in lines]
+
+    assert names(data.decode(errors="replace")) == names("x")
 
 
 def read_workbook(data: bytes) -> None:
@@ -215,6 +304,8 @@ def read_cursor(data: bytes) -> None:
 
 
 TARGETS: Mapping[str, Target] = {
+    "connection": read_connection,
+    "calendar": read_calendar,
     "workbook": read_workbook,
     "workbook-parts": read_parts_of_a_workbook,
     "sheet": read_sheet,
