@@ -51,6 +51,7 @@ def compose(settings: Settings) -> Process:
                     host_phone=settings.hosting_phone,
                     data_protection=settings.dpo_contact,
                 ),
+                organisation=settings.training_organisation,
                 kept_days=kept_days(settings),
                 sites=Sites.by(settings.public_url),
             )

@@ -1,9 +1,40 @@
-from pydantic import Field, field_validator
+from typing import Annotated
 
-from shared.events.vocabulary import Email
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator
+from stdnum.fr import siret
+
+from shared.events.vocabulary import Email, Siret
 from shared.retention_settings import EnrolmentRetention, NotifierRetention, ReadLogRetention
 from shared.settings import ServiceSettings
 from shared.web.links import LinkSettings
+
+ShortLine = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=50)]
+
+
+class TrainingOrganisation(BaseModel):
+    """The body that LHEO names as responsible for the offer. The lengths are those of LHEO.
+
+    ``audience_code`` is the Formacode of the audience; 80003 of the eighth edition is "agent de l'Etat et des
+    collectivités locales".
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    activity_number: Annotated[str, StringConstraints(pattern=r"^[0-9A-Z]{11}$")]
+    siret: Siret
+    name: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=250)]
+    street: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200)]
+    postal_code: Annotated[str, StringConstraints(pattern=r"^[0-9]{5}$")]
+    commune: ShortLine
+    audience_code: Annotated[str, StringConstraints(pattern=r"^[0-9]{5}$")] = "80003"
+    formacode: ShortLine = "V8"
+
+    @field_validator("siret")
+    @classmethod
+    def _is_siret(cls, number: str) -> str:
+        if not siret.is_valid(number):
+            raise ValueError("has a SIRET whose check digit does not fit")
+        return number
 
 
 class Settings(ServiceSettings, LinkSettings, ReadLogRetention, EnrolmentRetention, NotifierRetention):
@@ -45,6 +76,11 @@ class Settings(ServiceSettings, LinkSettings, ReadLogRetention, EnrolmentRetenti
     hosting_phone: str | None = Field(default=None, description="Their telephone number.")
     dpo_contact: Email | None = Field(
         default=None, description="The address of the data protection officer, for the people concerned."
+    )
+
+    training_organisation: TrainingOrganisation | None = Field(
+        default=None,
+        description="JSON: whom /offre.lheo.xml names as responsible for the offer; unset: there is no LHEO.",
     )
 
     @field_validator(

@@ -1,10 +1,10 @@
 import hashlib
-from collections.abc import Mapping
+from collections.abc import AsyncIterable, Mapping
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime, parsedate_to_datetime
 
 from starlette.requests import Request
-from starlette.responses import RedirectResponse, Response
+from starlette.responses import RedirectResponse, Response, StreamingResponse
 
 from shared import clock
 
@@ -52,7 +52,7 @@ def cacheable(
     second is over.
     """
     content = body.encode() if isinstance(body, str) else body
-    etag = f'W/"{hashlib.blake2b(content, digest_size=12).hexdigest()}"'
+    etag = _weak(content)
     headers = {**SECURITY, "ETag": etag, "Cache-Control": cache}
     if modified is not None:
         modified = (modified + _ALMOST_A_SECOND).replace(microsecond=0)
@@ -62,6 +62,19 @@ def cacheable(
     if _is_current(request, etag, modified):
         return Response(status_code=304, headers=headers)
     return Response(content, headers=headers, media_type=media_type)
+
+
+def streamed(request: Request, parts: AsyncIterable[bytes], *, version: str, media_type: str) -> Response:
+    """Return the parts as they come, or 304. ``version`` differs whenever a byte of them does."""
+    etag = _weak(version.encode())
+    headers = {**SECURITY, "ETag": etag, "Cache-Control": REVALIDATE}
+    if _is_current(request, etag, None):
+        return Response(status_code=304, headers=headers)
+    return StreamingResponse(parts, headers=headers, media_type=media_type)
+
+
+def _weak(content: bytes) -> str:
+    return f'W/"{hashlib.blake2b(content, digest_size=12).hexdigest()}"'
 
 
 def see_other(address: str) -> Response:

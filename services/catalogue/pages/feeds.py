@@ -1,3 +1,4 @@
+from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import timedelta
 from uuid import UUID
@@ -8,11 +9,14 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 from services.catalogue.pages import calendars, filters
-from services.catalogue.pages.site import BUILT, render, rendering_in, site_of
+from services.catalogue.pages.lheo import LheoWriter
+from services.catalogue.pages.site import BUILT, Site, render, rendering_in, site_of
 from services.catalogue.rules.resources import Kind
-from services.catalogue.rules.searching import PUBLIC, SessionSearch
+from services.catalogue.rules.searching import PUBLIC, Position, SessionSearch
+from services.catalogue.rules.sessions import ListedSession
 from services.catalogue.service import offers, resources, session_lists
 from shared import clock
+from shared.events.vocabulary import Status
 from shared.web import labels, responses
 
 CALENDAR = "text/calendar; charset=utf-8"
@@ -21,6 +25,7 @@ XML = "application/xml; charset=utf-8"
 
 MAX_IN_A_CALENDAR = 1_000
 MAX_IN_A_FEED = 50
+MAX_IN_A_PART = 500
 MAX_IN_A_MAP = 50_000
 """sitemaps.org's own limit."""
 KEPT_IN_A_CALENDAR = timedelta(days=90)
@@ -31,6 +36,7 @@ def routes() -> list[Route]:
         Route("/agenda.ics", calendar),
         Route("/sessions/{session_id:uuid}.ics", session_calendar),
         Route("/replays.atom", replays),
+        Route("/offre.lheo.xml", lheo_offer),
         Route("/sitemap.xml", site_map),
         Route("/robots.txt", robots),
     ]
@@ -79,6 +85,35 @@ async def replays(request: Request) -> Response:
     modified = max((replay.changed_at for replay in found), default=BUILT)
     body = render(request, "replays.atom", replays=found, updated=modified)
     return responses.cacheable(request, body, media_type=ATOM, modified=max(modified, BUILT))
+
+
+async def lheo_offer(request: Request) -> Response:
+    site, now = site_of(request), clock.now()
+    if site.organisation is None:
+        raise HTTPException(404)
+    search = SessionSearch(now=now, status=Status.PUBLISHED, ends_after=now)
+    async with site.database.quiet_transaction() as tx:
+        every = await offers.every(tx)
+        changes = await session_lists.version(tx, search)
+    writer = LheoWriter(site, site.organisation, rendering_in(request), now)
+    version = repr((every, changes, site.organisation, site.publisher, site.contact, BUILT))
+    sessions = (_sessions_of(site, replace(search, offer_id=offer.offer_id)) for offer in every)
+    parts = writer.write(zip(every, sessions, strict=True))
+    return responses.streamed(request, parts, version=version, media_type=XML)
+
+
+async def _sessions_of(site: Site, search: SessionSearch) -> AsyncIterator[list[ListedSession]]:
+    """A transaction for each page, because a slow reader would keep one open."""
+    after: Position | None = None
+    while True:
+        async with site.database.quiet_transaction() as tx:
+            found = await session_lists.page(tx, search, after, MAX_IN_A_PART)
+        if not found:
+            return
+        yield found
+        if len(found) < MAX_IN_A_PART:
+            return
+        after = found[-1].session.plan.starts_at, found[-1].session.session_id
 
 
 async def site_map(request: Request) -> Response:

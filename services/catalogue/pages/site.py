@@ -10,7 +10,7 @@ from starlette.requests import Request
 from services.catalogue.pages import field_labels, session_steps
 from services.catalogue.rules.availability import availability, misses_minimum
 from services.catalogue.rules.sessions import ShownSession
-from services.catalogue.settings import Settings
+from services.catalogue.settings import Settings, TrainingOrganisation
 from shared.auth import Tokens
 from shared.database import Database
 from shared.guard import Guard
@@ -67,6 +67,7 @@ class Site:
     sites: Sites = NOWHERE_ELSE
     contact: str | None = None
     publisher: Publisher = Publisher()
+    organisation: TrainingOrganisation | None = None
     kept_days: Mapping[str, int] = field(default_factory=DEFAULT_KEPT_DAYS.copy)
 
     def enrol_at(self, session: ShownSession) -> str | None:

@@ -4,15 +4,14 @@ import json
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
-from zoneinfo import ZoneInfo
 
 from markupsafe import Markup
 
+from services.catalogue.pages.described import DescribedSession, described
 from services.catalogue.pages.site import Site
 from services.catalogue.rules.availability import Access, availability
 from services.catalogue.rules.offers import Offer
-from services.catalogue.rules.sessions import ListedSession, ShownSession
-from shared.events.vocabulary import Status
+from services.catalogue.rules.sessions import ListedSession
 from shared.web import french, labels
 
 _CONTEXT = {"@context": "https://schema.org"}
@@ -26,11 +25,11 @@ _CNFPT = {
 
 def event(site: Site, listed: ListedSession, offer: Offer, now: datetime) -> Markup:
     """The offer does not say that the session is free of charge, so the event does not either."""
-    session, plan = listed.session, listed.session.plan
-    known = availability(session, listed.occupancy, now)
-    data = _instance(site, session) | {
+    session, plan = described(site.address, listed.session, offer), listed.session.plan
+    known = availability(listed.session, listed.occupancy, now)
+    data = _instance(session) | {
         "@type": "EducationEvent",
-        "description": listed.session.presentation.summary or offer.summary,
+        "description": session.description,
         "organizer": _CNFPT | {"department": {"@type": "Organization", "name": _organiser(session)}},
     }
     if plan.capacity is not None:
@@ -50,39 +49,48 @@ def course(site: Site, offer: Offer, sessions: Sequence[ListedSession]) -> Marku
         "provider": _CNFPT,
     }
     if sessions:
-        data["hasCourseInstance"] = [_course_instance(site, listed.session) for listed in sessions]
+        data["hasCourseInstance"] = [
+            _course_instance(described(site.address, listed.session, offer)) for listed in sessions
+        ]
     return _script(data)
 
 
-def _course_instance(site: Site, session: ShownSession) -> dict[str, Any]:
-    mode = "online" if session.plan.venue is None else "onsite"
-    return _instance(site, session) | {"@type": "CourseInstance", "courseMode": mode}
+def _course_instance(session: DescribedSession) -> dict[str, Any]:
+    mode = "online" if session.place is None else "onsite"
+    return _instance(session) | {"@type": "CourseInstance", "courseMode": mode}
 
 
-def _instance(site: Site, session: ShownSession) -> dict[str, Any]:
-    plan, address = session.plan, f"{site.address}/sessions/{session.session_id}"
-    zone = ZoneInfo(plan.timezone)
-    online = plan.venue is None
-    location = (
-        {"@type": "VirtualLocation", "url": address}
-        if online
-        # People write the venue in one line, with the town, so name and address are equal.
-        else {"@type": "Place", "name": plan.venue, "address": plan.venue}
-    )
-    cancelled = session.status is Status.CANCELLED
+def _instance(session: DescribedSession) -> dict[str, Any]:
+    online = session.place is None
     return {
-        "name": plan.title,
-        "url": address,
-        "startDate": plan.starts_at.astimezone(zone).isoformat(),
-        "endDate": plan.ends_at.astimezone(zone).isoformat(),
-        "eventStatus": f"https://schema.org/Event{'Cancelled' if cancelled else 'Scheduled'}",
+        "name": session.title,
+        "url": session.address,
+        "startDate": session.starts_at.isoformat(),
+        "endDate": session.ends_at.isoformat(),
+        "eventStatus": f"https://schema.org/Event{'Cancelled' if session.cancelled else 'Scheduled'}",
         "eventAttendanceMode": f"https://schema.org/{'Online' if online else 'Offline'}EventAttendanceMode",
-        "location": location,
+        "location": _location(session),
         "inLanguage": "fr",
     }
 
 
-def _organiser(session: ShownSession) -> str:
+def _location(session: DescribedSession) -> dict[str, Any]:
+    place = session.place
+    if place is None:
+        return {"@type": "VirtualLocation", "url": session.address}
+    if place.postal_code is None:
+        return {"@type": "Place", "name": place.venue, "address": place.venue}
+    address = {
+        "@type": "PostalAddress",
+        "streetAddress": place.street,
+        "postalCode": place.postal_code,
+        "addressLocality": place.commune,
+        "addressCountry": "FR",
+    }
+    return {"@type": "Place", "name": place.venue, "address": address}
+
+
+def _organiser(session: DescribedSession) -> str:
     return french.capitalised(labels.organiser(session.organiser))
 
 

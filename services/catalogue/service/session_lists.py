@@ -59,6 +59,10 @@ async def page(
     return await session_lists.page(tx, search, after, limit, before=before)
 
 
+async def version(tx: Transaction, search: SessionSearch) -> str:
+    return await session_lists.version(tx, search)
+
+
 async def nearest(
     tx: Transaction,
     search: SessionSearch,

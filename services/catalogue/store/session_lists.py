@@ -19,6 +19,7 @@ from sqlalchemy import (
     literal,
     or_,
     select,
+    text,
     true,
 )
 from sqlalchemy.dialects.postgresql import ARRAY, aggregate_order_by
@@ -60,6 +61,17 @@ _LISTING = select(
     *(column.label(f"occupancy_{column.name}") for column in _OCCUPANCY.c),
 ).outerjoin(_OCCUPANCY, _OCCUPANCY.c.session_id == _SESSION_ID)
 
+_LAST_TURN = text("""
+    SELECT max(moment)
+    FROM unnest(
+        ARRAY[session.enrolment_opens_at, session.enrolment_closes_at] || ARRAY(
+            SELECT (reserved ->> 'release_at')::timestamptz
+            FROM jsonb_array_elements(session.reserved_seats) AS reserved
+        )
+    ) AS moment
+    WHERE moment <= :now
+""")
+
 
 async def by_id(tx: Transaction, session_id: UUID, viewer: Viewer) -> ListedSession | None:
     return (await by_ids(tx, [session_id], viewer)).get(session_id)
@@ -87,6 +99,22 @@ async def page(
         descending=search.order is not SessionOrder.FIRST,
     )
     return in_order(await _listed(tx, query.limit(limit), search.viewer), before)
+
+
+async def version(tx: Transaction, search: SessionSearch) -> str:
+    """Return a text that differs after each change of these sessions and of their seats.
+
+    The clock changes them too: it opens and closes enrolment, and releases reserved seats.
+    """
+    last_turn = _LAST_TURN.bindparams(now=search.now).columns(column("max", Timestamp))
+    # Sums, because a transaction may commit after one that began later.
+    query = select(
+        func.count(),
+        func.sum(func.extract("epoch", col(SessionRow.changed_at))),
+        func.sum(func.extract("epoch", _OCCUPANCY.c.changed_at)),
+        func.max(last_turn.scalar_subquery()),
+    ).outerjoin_from(SessionRow, _OCCUPANCY, _OCCUPANCY.c.session_id == _SESSION_ID)
+    return repr(tuple((await tx.execute(query.where(*_conditions(search)))).one()))
 
 
 async def venues(tx: Transaction, search: SessionSearch) -> list[tuple[str, str]]:

@@ -22,6 +22,7 @@ from services.catalogue.rules.offers import loaded_session_id
 from services.catalogue.service import occupancy
 from services.catalogue.service.acting import Acting
 from services.catalogue.service.loading import Summary
+from services.catalogue.settings import TrainingOrganisation
 from services.catalogue.tables import OfferRow, ThemeRow
 from shared.auth import Principal, Tokens
 from shared.database import Database, Transaction
@@ -110,7 +111,10 @@ SITES = {
 
 @asynccontextmanager
 async def visiting(
-    database: Database, tokens_file: Path, kept_days: Mapping[str, int] = DEFAULT_KEPT_DAYS
+    database: Database,
+    tokens_file: Path,
+    kept_days: Mapping[str, int] = DEFAULT_KEPT_DAYS,
+    organisation: TrainingOrganisation | None = None,
 ) -> AsyncIterator[httpx.AsyncClient]:
     """A browser without scripts, cookies kept, on the pages beside the API."""
     tokens = Tokens(tokens_file)
@@ -122,6 +126,7 @@ async def visiting(
         address=PUBLIC_URL,
         portal="https://portail.example.org/inscription?session={session_id}",
         kept_days=kept_days,
+        organisation=organisation,
         sites=Sites.by(SITES.__getitem__),
     )
     pages.mount(web, pages.build(site))
