@@ -21,7 +21,7 @@ OF_NO_PERSON = frozenset(
 )
 """Texts about an authority, a request or a session."""
 _NAMING = frozenset(("agent_id", "email", "enrolment_ids"))
-_MARKS = "zyxwvut[0-9a-z@.-]*"
+ANY_MARK = "zyxwvut[0-9a-z@.-]*"
 
 Place = tuple[Any, str | int]
 """An object or a list, and the name or the number of a value in it."""
@@ -83,7 +83,7 @@ async def marks_in(database: Database, metadata: MetaData) -> dict[str, set[str]
         for table in metadata.tables.values():
             for column in table.columns:
                 values = f"SELECT string_agg({_as_text(column)}, ' ') FROM {table.name}"
-                marks = set(re.findall(_MARKS, (await tx.scalar(text(values)) or "").lower()))
+                marks = set(re.findall(ANY_MARK, (await tx.scalar(text(values)) or "").lower()))
                 if marks:
                     found[f"{table.name}.{column.name}"] = marks
     return found

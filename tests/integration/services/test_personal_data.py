@@ -1,5 +1,6 @@
 """What a service learns of a person is in its register, in no log, and gone when it must be."""
 
+import re
 from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
@@ -8,6 +9,7 @@ import pytest
 from prometheus_client import generate_latest
 
 from shared import clock, tracing
+from shared.events.topics import TOPICS
 from shared.events.vocabulary import Format
 from shared.messaging import held
 from shared.messaging.giving_up import end_undecided
@@ -26,7 +28,7 @@ from tests.integration.services.composed import definition_of
 from tests.integration.services.conftest import Compose
 from tests.integration.services.lives import forget, let_all_leave, live_by_events, run_jobs
 from tests.support.logs import lines_of, logging_as_before
-from tests.support.marking import ADDRESS, PERSON, Marks, marks_in
+from tests.support.marking import ADDRESS, ANY_MARK, PERSON, Marks, marks_in
 from tests.support.otlp import collecting
 from tests.support.processes import SERVICES
 from tests.support.searching import MARK, registered
@@ -150,6 +152,14 @@ async def live(process: Process, marks: Marks, relay: ScriptedRelay) -> None:
         await Notifier(process.database, relay).deliver()
 
 
+async def kept_on_topics(process: Process) -> set[str]:
+    """Return the marks in events that Kafka keeps without end."""
+    compacted = [topic.value for topic, settings in TOPICS.items() if settings.compacted]
+    published = "SELECT data FROM outbox WHERE topic = ANY(:compacted)"
+    events = await execute(process.database, published, compacted=compacted)
+    return {mark for event in events for mark in re.findall(ANY_MARK, event.data.lower())}
+
+
 async def found_in(process: Process) -> dict[str, set[str]]:
     return await marks_in(process.database, definition_of(process.name).metadata())
 
@@ -164,7 +174,7 @@ async def test_whatever_is_known_stands_in_the_register_in_no_log_and_is_forgott
         await live(process, marks, relay)
         called = await call_every_operation(process, marks)
         sent = await fill_in_every_form(process, marks)
-        found = await found_in(process)
+        found, kept = await found_in(process), await kept_on_topics(process)
         await forget(process)
 
     uncalled = {operation for operation, answers in called.items() if not any(map(is_success, answers))}
@@ -179,6 +189,7 @@ async def test_whatever_is_known_stands_in_the_register_in_no_log_and_is_forgott
     not_done = (uncalled - NOT_CALLED, unsent - NOT_SENT, found.keys() - columns)
     assert not_done == (set(), set(), set()), "called, filled in, registered"
     assert left == STAYS[process.name]
+    assert marks.places(kept) == set()
 
 
 @pytest.mark.timeout(300)
