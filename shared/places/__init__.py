@@ -16,6 +16,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from urllib.parse import quote
 from uuid import UUID
 
 from shared.events.catalogue import SessionState
@@ -93,6 +94,16 @@ def of_session(session: SessionState) -> Place | None:
     return None if session.venue is None else of_venue(session.venue, session.organiser)
 
 
+def map_link(venue: str | None, delegation: str) -> str | None:
+    """Return a ``geo:`` link (RFC 5870), which opens the reader's own map at the venue.
+
+    Returns None if no commune is known.
+    """
+    if venue is None or (place := of_venue(venue, delegation)) is None:
+        return None
+    return f"geo:{place.latitude},{place.longitude}?q={quote(venue, errors='replace')}"
+
+
 def plain(name: str) -> str:
     """Return the name in lower case, without accents and hyphens; ``saint`` for ``st``."""
     apart = unicodedata.normalize("NFD", name.lower().replace("œ", "oe").replace("’", "'"))
@@ -124,12 +135,13 @@ class _Places:
             return [] if number is None else [self._place(number)]
         if re.fullmatch(r"\d{2} ?\d{3}", sought):
             return [self._place(number) for number in self._with_code(int(sought.replace(" ", "")))]
-        begin = bisect_left(self._begins, sought.encode(), key=self._name)
+        name = sought.encode(errors="replace")
+        begin = bisect_left(self._begins, name, key=self._name)
         numbers = range(begin, len(self._begins))
         return [
             self._place(number)
             for number in itertools.takewhile(
-                lambda number: self._name(self._begins[number]) == sought.encode(), numbers
+                lambda number: self._name(self._begins[number]) == name, numbers
             )
         ]
 

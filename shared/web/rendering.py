@@ -21,6 +21,7 @@ from shared import clock
 from shared.database import is_temporary
 from shared.events.zones import zone_of
 from shared.permissions import Permission, has_row
+from shared.places import map_link
 from shared.references import reference_of
 from shared.web import assets, french, labels
 from shared.web.links import DELEGATION_FIGURES, LOST_LINK, MAIL_LOG, NEWS, OPERATIONS, ORGANISING
@@ -137,6 +138,7 @@ class Rendering:
             "sites": sites,
             "catalogue": sites.catalogue,
             "conformity": CONFORMITY,
+            "map_link": map_link,
             "path": "",
             "zone_of": zone_of,
             "asset": partial(assets.address_of, assets.place_of(service)),

@@ -46,7 +46,7 @@ def looks_right(page: Page) -> None:
 
 
 def test_a_session_is_made_in_five_steps_and_published(organiser: Page) -> None:
-    """Five fields and seven clicks: the rest is as the offer says."""
+    """Seven fields and eight clicks: the rest is as the offer says."""
     organiser.get_by_role("link", name="Nouvelle session").first.click()
     organiser.get_by_role("button", name="Continuer : quand").click()
     expect(organiser.get_by_role("alert")).to_be_focused()
@@ -71,8 +71,10 @@ def test_a_session_is_made_in_five_steps_and_published(organiser: Page) -> None:
     expect(organiser.get_by_role("group", name="Séance 2")).to_be_visible()
     first.get_by_label("Heure de fin").press("Enter")
 
-    organiser.get_by_label("Lieu", exact=True).fill("Lannion")
-    organiser.get_by_label("Lieu", exact=True).press("Enter")
+    organiser.get_by_label("Lieu", exact=True).fill("Mairie")
+    organiser.get_by_label("Code postal").fill("22300")
+    organiser.get_by_label("Commune").fill("Lannion")
+    organiser.get_by_label("Commune").press("Enter")
     expect(organiser.get_by_role("complementary", name="Aperçu")).to_contain_text("Lannion")
     organiser.locator("summary", has_text="sans limite").click()
     organiser.get_by_label("Nombre de places").fill("25")

@@ -67,3 +67,21 @@ def test_every_delegation_has_departments_and_each_place_lies_in_its_territory()
     assert {department.delegation for department in departments} == set(list(Delegation)[:18])
     mainland = [department for department in departments if len(department.department) == 2]
     assert all(41 < place.latitude < 51.2 and -5 < place.longitude < 9.7 for place in mainland)
+
+
+@pytest.mark.parametrize(
+    ("venue", "link"),
+    [
+        ("Mairie, 2 rue du Test, 35000 Rennes", "?q=Mairie%2C%202%20rue%20du%20Test%2C%2035000%20Rennes"),
+        ("Mairie & musée, Brest", "?q=Mairie%20%26%20mus%C3%A9e%2C%20Brest"),
+        ("Chez nous", None),
+        (None, None),
+    ],
+)
+def test_a_venue_opens_in_the_readers_own_map(venue: str | None, link: str | None) -> None:
+    found = places.map_link(venue, "bretagne")
+    if found is not None:
+        point, found = found.removeprefix("geo:").partition("?")[0], "?" + found.partition("?")[2]
+        latitude, longitude = map(float, point.split(","))
+        assert (48 < latitude < 49, -5 < longitude < -1) == (True, True)
+    assert found == link

@@ -22,8 +22,7 @@ from shared.web.forms import moment_in, typed_moment
 
 DATES = of_kind(FieldKind.MOMENT)
 _SPAN = ("starts_at", "ends_at")
-ORDER = tuple(SESSION_FIELDS)
-FIELDS = frozenset(ORDER) - frozenset(of_kind(FieldKind.PART))
+FIELDS = frozenset(SESSION_FIELDS) - frozenset(of_kind(FieldKind.PART))
 _KINDS = {
     **{name: field.kind for name, field in SESSION_FIELDS.items()},
     "release_at": FieldKind.MOMENT,
@@ -31,6 +30,9 @@ _KINDS = {
     "kept_days": FieldKind.NUMBER,
     "choices": FieldKind.NAMES,
 }
+ADDRESS = ("street", "postal_code", "commune")
+"""The form has a venue in parts; ``venue`` is the name of the place there."""
+ORDER = (*SESSION_FIELDS, *ADDRESS)
 UNLIMITED = "illimite"
 SIRETS = "audience-sirets"
 BOXES = frozenset(
@@ -74,6 +76,7 @@ def shown(session: ShownSession) -> dict[str, str]:
     return {
         **{name: _text(name, session.value_of(name), plan.timezone) for name in ORDER if name in _SHOWN},
         **dict.fromkeys(derived, ""),
+        **_in_parts(plan.venue or ""),
         **({UNLIMITED: _TICKED} if plan.capacity is None else {}),
         **form_rows.named(modules, "modules"),
         **form_rows.named(reserved, "reserved_seats"),
@@ -83,7 +86,28 @@ def shown(session: ShownSession) -> dict[str, str]:
 
 
 def empty() -> dict[str, str]:
-    return dict.fromkeys((*FIELDS, SIRETS), "")
+    return dict.fromkeys((*FIELDS, *ADDRESS, SIRETS), "")
+
+
+def _in_parts(venue: str) -> dict[str, str]:
+    """Read ``Mairie, 2 rue du Test, 35000 Rennes``; anything else is the name of a place."""
+    place, _, town = venue.rpartition(", ")
+    if not _TOWN.match(town):
+        return {"venue": venue} | dict.fromkeys(ADDRESS, "")
+    name, _, street = place.partition(", ")
+    if not street and name[:1].isdecimal():
+        name, street = "", name
+    code, _, commune = town.partition(" ")
+    return {"venue": name, "street": street, "postal_code": code, "commune": commune}
+
+
+def _whole_venue(form: Mapping[str, str]) -> str:
+    name, street, code, commune = (form.get(part, "").strip() for part in ("venue", *ADDRESS))
+    return ", ".join(part for part in (name, street, f"{code} {commune}".strip()) if part)
+
+
+_POSTAL_CODE = re.compile(r"[0-9]{5}")
+_TOWN = re.compile(r"[0-9]{5} \S")
 
 
 def _shown_trainer(trainer: Trainer) -> str:
@@ -128,7 +152,7 @@ def kept(form: Mapping[str, str], stored: Mapping[str, str]) -> dict[str, str]:
 
 
 def differing(values: Mapping[str, str], stored: Mapping[str, str]) -> list[str]:
-    names = [name for name in (*stored, *values) if name in FIELDS | {UNLIMITED}]
+    names = [name for name in (*stored, *values) if name in FIELDS | {*ADDRESS, UNLIMITED}]
     found = [name for name in dict.fromkeys(names) if values.get(name, "") != stored.get(name, "")]
     found += [
         group
@@ -158,7 +182,10 @@ def beside_their_field(errors: Mapping[str, FormError], values: Mapping[str, str
 
 def is_field(name: str) -> bool:
     return (
-        name in FIELDS or name in BOXES or name in (UNLIMITED, SIRETS) or form_rows.group_of(name) is not None
+        name in FIELDS
+        or name in BOXES
+        or name in (*ADDRESS, UNLIMITED, SIRETS)
+        or form_rows.group_of(name) is not None
     )
 
 
@@ -171,10 +198,16 @@ def read(
 ) -> Typed:
     """``before`` has the form's fields when it showed ``plan``. Return the differences."""
     texts = {name: form[name].strip() for name in FIELDS if name in form}
+    if "venue" in texts:
+        texts["venue"] = _whole_venue(form)
+    if "venue" in before:
+        before = {**before, "venue": _whole_venue(before)}
     named = zone_named(texts.get("timezone", ""))
     zone = timezone if named is None else named.key  # otherwise each date would have an error too
     moved = "timezone" in texts and texts["timezone"] != before.get("timezone")
     typed = Typed({}, {})
+    if (code := form.get("postal_code", "").strip()) and not _POSTAL_CODE.fullmatch(code):
+        typed.errors["postal_code"] = FormError("postal_code")
     for name, text in texts.items():
         # In another zone the same figures mean another instant.
         if text != before.get(name, "").strip() or (moved and name in DATES and text):

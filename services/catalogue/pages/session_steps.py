@@ -28,7 +28,10 @@ _FIELDS: Mapping[FormStep, tuple[str, ...]] = {
         *("modules", "starts_at", "ends_at"),
         *("enrolment_opens_at", "enrolment_closes_at", "timezone"),
     ),
-    FormStep.WHERE: ("venue", "join_url", "evaluation_url", "towns"),
+    FormStep.WHERE: (
+        *("venue", "street", "postal_code", "commune"),
+        *("join_url", "evaluation_url", "towns"),
+    ),
     FormStep.SEATS: (
         *("capacity", "illimite", "minimum", "quota_per_authority", "reserved_seats"),
         *("waiting_list", "offer_hold_hours", "approval"),

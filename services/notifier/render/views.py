@@ -13,6 +13,7 @@ from shared.events.enrolment import AudiencePart, EndedBecause, NominationOutcom
 from shared.events.reasons import Explanation, Reason, explanation
 from shared.events.vocabulary import Format, WaitingList
 from shared.events.zones import PARIS
+from shared.places import map_link
 from shared.web import french, labels
 from shared.web.french import typeset
 
@@ -42,6 +43,7 @@ class SessionView:
     starts: str
     timezone: str
     venue: str | None
+    map_link: str | None
     join_url: str | None
     evaluation_url: str | None
     organiser: str
@@ -81,6 +83,7 @@ class SessionView:
             starts=french.beginning(session.starts_at, zone, zoned=False),
             timezone=zone,
             venue=session.venue,
+            map_link=map_link(session.venue, session.organiser),
             join_url=session.join_url,
             evaluation_url=session.evaluation_url,
             organiser=labels.organiser(session.organiser),

@@ -91,6 +91,7 @@ ITS_DAY = {"starts_at": STARTS, "ends_at": ENDS}
         ({"capacity": "1.5"}, {}, {"capacity"}),
         ({"quota_per_authority": "x"}, {}, {"quota_per_authority"}),
         ({"minimum": "douze"}, {}, {"minimum"}),
+        ({"postal_code": "3500"}, {"venue": "Délégation, Lyon, 3500"}, {"postal_code"}),
         # A zone that does not exist makes no date wrong; the request refuses it.
         ({"timezone": "../etc"}, {"timezone": "../etc"}, set()),
     ],
@@ -105,6 +106,33 @@ def test_a_field_is_read_on_the_clocks_of_the_session_or_is_an_error(
     assert read.fields == dates | fields
     assert read.errors.keys() == errors
     assert all(read.errors[name] == REQUIRED for name in errors if not typed.get(name, "typed"))
+
+
+@pytest.mark.parametrize(
+    ("venue", "parts"),
+    [
+        ("Mairie, 2 rue du Test, 35000 Rennes", ("Mairie", "2 rue du Test", "35000", "Rennes")),
+        ("Mairie, bâtiment A, 35000 Rennes", ("Mairie", "bâtiment A", "35000", "Rennes")),
+        ("2 rue du Test, 97400 Saint-Denis", ("", "2 rue du Test", "97400", "Saint-Denis")),
+        ("Mairie, 35000 Rennes", ("Mairie", "", "35000", "Rennes")),
+        ("35000 Rennes", ("", "", "35000", "Rennes")),
+        ("Rennes, 2 rue du Test", ("Rennes, 2 rue du Test", "", "", "")),
+        ("Lille", ("Lille", "", "", "")),
+    ],
+)
+def test_a_venue_is_typed_in_parts(venue: str, parts: tuple[str, ...]) -> None:
+    shown = session_form.shown(replace(a_draft(), plan=a_plan(venue=venue)))
+    names = ("venue", *session_form.ADDRESS)
+    assert tuple(shown[name] for name in names) == parts
+    typed = SHOWN | dict(zip(names, parts, strict=True))
+    assert session_form.read(typed, SHOWN, timezone="Europe/Paris").fields == {"venue": venue}
+    assert session_form.read(shown, shown, timezone="Europe/Paris").fields == {}
+
+
+@given(st.text())
+def test_any_venue_that_comes_back_untouched_requests_nothing(venue: str) -> None:
+    shown = session_form.shown(replace(a_draft(), plan=a_plan(venue=venue)))
+    assert session_form.read(shown, shown, timezone="Europe/Paris", plan=a_plan(venue=venue)).fields == {}
 
 
 def test_another_zone_means_other_instants_for_the_same_figures() -> None:

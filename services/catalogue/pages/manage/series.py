@@ -47,7 +47,9 @@ async def _show(visit: StaffVisit, every: list[Offer], state: FormState) -> Resp
     is_on_its_way = session_steps.target(form) is not None
     begun = await what_to_begin_with(visit)
     # The place of the first session is in one town: the other towns need another place.
-    values = session_form.empty() | series_form.kept(form, begun["values"] | {"venue": ""})
+    values = session_form.empty() | series_form.kept(
+        form, begun["values"] | dict.fromkeys(("venue", *session_form.ADDRESS), "")
+    )
     warnings: list[DateWarnings] = []
     if planned is not None:
         state = FormState(series_form.refused(values, planned.sessions))
