@@ -35,8 +35,8 @@ _REASONS_HEAD = """# Refusal reasons
 in `EnrolmentRefused.reason` and in `GET /api/v1/requests/{ce_id}`. `/problems/<code>` explains each code in
 French and English.
 
-| code | meaning | decided by | in French | since |
-|---|---|---|---|---|"""
+| code | meaning | decided by | in French |
+|---|---|---|---|"""
 
 PERMISSIONS = FOLDER.parent / "permissions.md"
 
@@ -85,8 +85,7 @@ def documents(folder: Path = FOLDER) -> dict[Path, str]:
 
 def _reasons() -> str:
     rows = [
-        f"| `{reason}` | {reason.refusal.explained} | {reason.refusal.decided_by} | {reason.refusal.label} "
-        f"| {reason.refusal.since} |"
+        f"| `{reason}` | {reason.refusal.explained} | {reason.refusal.decided_by} | {reason.refusal.label} |"
         for reason in Reason
     ]
     return "\n".join([_REASONS_HEAD, *rows, ""])

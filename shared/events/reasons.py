@@ -85,8 +85,6 @@ class Refusal:
     """The agent is eligible and no seat is free, so an organiser may enrol them above the capacity."""
     changes_nothing: bool = False
     """The request did not change the agent's situation, so subscribers and followers hear nothing."""
-    since: str = "1.0.0"
-    """The release that introduced the reason."""
 
 
 _OTHER_SESSIONS = "Consultez sur votre portail les autres sessions ouvertes à l’inscription."

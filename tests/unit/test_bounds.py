@@ -1,6 +1,6 @@
 """What reads hostile bytes reads as much as its bound allows, and refuses one more, and a thousand more.
 
-The table of `docs/security.md` has the bounds. Here an input stays, and its bound is set to what it has, and
+The list of `docs/security.md` has the bounds. Here an input stays, and its bound is set to what it has, and
 to less, so that no test needs ten megabytes.
 """
 

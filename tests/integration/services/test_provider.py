@@ -298,6 +298,21 @@ async def test_a_response_of_the_issuer_is_bounded(
         await identified(issuer, provider)
 
 
+def led_away(response: flask.Response) -> None:
+    response.status_code, response.headers["Location"] = 307, "/elsewhere"
+    response.set_data(b"")
+
+
+@pytest.mark.parametrize("path", ["/.well-known/openid-configuration", "/jwks", "/oauth2/token", "/userinfo"])
+async def test_the_issuer_leads_us_to_no_other_address(
+    issuer: OidcIssuer, provider: Provider, path: str
+) -> None:
+    issuer.changes = {path: led_away}
+    with pytest.raises((ProviderAway, LogInRejected)):
+        await identified(issuer, provider)
+    assert issuer.requests[-1] == path
+
+
 async def test_a_response_of_the_issuer_may_have_as_many_bytes_as_it_may_have(
     issuer: OidcIssuer, provider: Provider
 ) -> None:
