@@ -148,9 +148,12 @@ async def fill(database: Database) -> dict[str, UUID]:
     await front.publish(*sessions.values())
 
     async def enrol(situation: str, *agents: Agent) -> None:
-        session_id = sessions[situation].session_id
+        session_id, before = sessions[situation].session_id, clock.now() - timedelta(seconds=1)
         await front.answer(
-            *(SeatRequest(next(ids), clock.now(), session_id, agent, False) for agent in agents)
+            *(
+                SeatRequest(next(ids), before + timedelta(milliseconds=place), session_id, agent, False)
+                for place, agent in enumerate(agents)
+            )
         )
 
     first = people(12)
