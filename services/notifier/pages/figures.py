@@ -1,7 +1,6 @@
 from collections.abc import Iterator
 from datetime import date
 from itertools import groupby
-from zoneinfo import ZoneInfo
 
 from starlette.responses import Response, StreamingResponse
 
@@ -12,7 +11,6 @@ from shared.web import french, labels, spreadsheets
 from shared.web.logins import StaffVisit
 from shared.web.responses import PRIVATE
 
-PARIS = ZoneInfo("Europe/Paris")
 COLUMNS = [
     spreadsheets.Column(heading, heading)
     for heading in ("mois", "offre", "organisateur", "compte", "motif", "nombre")
@@ -91,9 +89,8 @@ async def _find(visit: StaffVisit) -> tuple[figures.OfferFigures, str | None, st
     query, own = visit.request.query_params, visit.who.delegation
     offer_id = query.get("offre", "")[:100] or None
     organiser = None if own else query.get("delegation", "")[:100] or None
-    today = clock.now().astimezone(PARIS).date()
     async with visit.database.quiet_transaction() as tx:
         found = await figures.find(
-            tx, today, period=query.get("periode", ""), offer_id=offer_id, organiser=organiser, own=own
+            tx, clock.now(), period=query.get("periode", ""), offer_id=offer_id, organiser=organiser, own=own
         )
     return found, offer_id, organiser

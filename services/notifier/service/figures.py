@@ -1,13 +1,14 @@
 from collections import Counter
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import date, datetime, time, timedelta
 from enum import StrEnum
 from functools import cached_property
 from typing import TypeVar
+from zoneinfo import ZoneInfo
 
 from services.notifier.store import figures, sessions
-from services.notifier.store.figures import CountedFigure
+from services.notifier.store.figures import CountedFigure, SeatsTaken
 from shared.database import Transaction
 
 SummedBy = TypeVar("SummedBy", bound=Hashable)
@@ -15,6 +16,8 @@ SummedBy = TypeVar("SummedBy", bound=Hashable)
 SETTLED = timedelta(minutes=10)
 """Longer than any transaction takes, so that older rows are complete."""
 MONTHS = 12
+MOST_TICKS = 4
+PARIS = ZoneInfo("Europe/Paris")
 
 
 class FigureKind(StrEnum):
@@ -39,6 +42,7 @@ class OfferFigures:
     organisers: Sequence[str]
     counted_until: datetime | None
     titles: Mapping[str, str]
+    seats: SeatsTaken
 
     @cached_property
     def _by_month(self) -> Counter[tuple[date, str]]:
@@ -75,8 +79,29 @@ class OfferFigures:
         return max(self.of_month(month, kind) for month in self.months for kind in shown)
 
     @property
+    def ticks(self) -> Sequence[int]:
+        """Round numbers of the axis, from 0 to the first that no bar is higher than."""
+        steps = (digit * 10**zeros for zeros in range(20) for digit in (1, 2, 5))
+        step = next(step for step in steps if step * MOST_TICKS >= self.highest)
+        return range(0, max(1, -(-self.highest // step)) * step + 1, step)
+
+    @property
+    def fill_rate(self) -> int | None:
+        return _percent(self.seats.taken, self.seats.capacity)
+
+    @property
+    def absence_rate(self) -> int | None:
+        """Return the percentage of absences, justified or not, in what was recorded."""
+        absent = self.total(FigureKind.ABSENT) + self.total(FigureKind.ABSENT_JUSTIFIED)
+        return _percent(absent, absent + self.total(FigureKind.ATTENDED))
+
+    @property
     def refusals(self) -> list[tuple[str, int]]:
         return self._by_reason.most_common()
+
+
+def _percent(part: int, whole: int) -> int | None:
+    return round(100 * part / whole) if whole else None
 
 
 def _sums(numbers: Iterable[tuple[SummedBy, int]]) -> Counter[SummedBy]:
@@ -92,13 +117,14 @@ async def count(tx: Transaction) -> None:
 
 async def find(
     tx: Transaction,
-    today: date,
+    now: datetime,
     *,
     period: str = "",
     offer_id: str | None = None,
     organiser: str | None = None,
     own: str | None = None,
 ) -> OfferFigures:
+    today = now.astimezone(PARIS).date()
     counted = await figures.counted(tx, own)
     known = periods(counted.since or today, today)
     months = known.get(period) or last_months(today)
@@ -111,7 +137,13 @@ async def find(
         counted.organisers,
         await figures.counted_until(tx),
         await sessions.offer_titles(tx, counted.offers),
+        await figures.seats_taken(tx, months[0], min(now, _end_of(months[-1])), offer_id, own or organiser),
     )
+
+
+def _end_of(month: date) -> datetime:
+    following = date(month.year + month.month // 12, month.month % 12 + 1, 1)
+    return datetime.combine(following, time.min, PARIS) - timedelta(microseconds=1)
 
 
 def periods(since: date, today: date) -> dict[str, list[date]]:

@@ -48,6 +48,21 @@ async def find(
     return [CountedFigure(*row) for row in await tx.execute(in_order)]
 
 
+class SeatsTaken(NamedTuple):
+    """Of the sessions with a capacity: seats that agents have, and the capacities."""
+
+    taken: int
+    capacity: int
+
+
+async def seats_taken(
+    tx: Transaction, since: date, until: datetime, offer_id: str | None, organiser: str | None
+) -> SeatsTaken:
+    """Count the sessions that began from ``since``, by the clocks of Paris, to ``until``."""
+    parameters = {"since": since, "until": until, "offer": offer_id, "organiser": organiser}
+    return SeatsTaken(*(await tx.execute(_SEATS, parameters)).one())
+
+
 class CountedRange(NamedTuple):
     since: date | None
     offers: Sequence[str]
@@ -70,6 +85,19 @@ async def counted_until(tx: Transaction) -> datetime | None:
     return await tx.scalar(select(col(FigureProgressRow.counted_until)))
 
 
+_SEATS = text(
+    """
+    SELECT coalesce(sum((SELECT count(*) FROM enrolment WHERE enrolment.session_id = began.session_id
+                            AND standing = 'enrolled')), 0) AS taken,
+           coalesce(sum(capacity), 0) AS capacity
+      FROM (SELECT session_id, CAST(state ->> 'capacity' AS int) AS capacity,
+                   CAST(state ->> 'starts_at' AS timestamptz) AS starts_at
+              FROM session
+             WHERE state ->> 'status' = 'published' AND state ->> 'capacity' IS NOT NULL
+               AND (CAST(:offer AS text) IS NULL OR state ->> 'offer_id' = :offer)
+               AND (CAST(:organiser AS text) IS NULL OR state ->> 'organiser' = :organiser)) AS began
+     WHERE starts_at >= CAST(:since AS timestamp) AT TIME ZONE 'Europe/Paris' AND starts_at <= :until"""
+)
 _BEGIN = text(
     "INSERT INTO figure_progress (id, counted_until) VALUES (1, '-infinity') ON CONFLICT DO NOTHING"
 )

@@ -10,9 +10,9 @@ import pytest
 
 from services.notifier import jobs
 from services.notifier.app import eraser
-from services.notifier.pages.figures import PARIS
 from services.notifier.service import figures
-from services.notifier.service.figures import FigureKind
+from services.notifier.service.figures import PARIS, FigureKind, OfferFigures
+from services.notifier.store.figures import CountedFigure, SeatsTaken
 from shared import clock
 from shared.events.enrolment import (
     AgentEnrolled,
@@ -44,9 +44,10 @@ def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(figures, "SETTLED", timedelta(0))
 
 
-async def lived(notifier: Notifier) -> None:
+async def lived(notifier: Notifier, *, known: bool = False) -> None:
     """An agent waits, is seated and comes. One is refused. Three have seats and are absent, one justified."""
-    await notifier.hear(scheduled())
+    if not known:
+        await notifier.hear(scheduled())
     await notifier.hear(a_decision(AgentWaitlisted, position=1))
     await notifier.hear(a_decision(AgentEnrolled, version=2, from_waiting_list=True))
     await notifier.hear(a_decision(AttendanceRecorded, version=3, attendance="attended", certified=True))
@@ -197,6 +198,33 @@ async def test_a_delegation_sees_its_own_figures_alone(
     page = (await browser.get(DELEGATION_FIGURES, params=query)).text
     assert ('name="delegation"' in page, 'value="autre"' in page) == ((token == "organiser",) * 2)
     assert sorted(await numbers(browser, DELEGATION_FIGURES, **query)) == expected
+
+
+async def test_seats_and_absences_are_rates_of_what_began_and_was_recorded(
+    notifier: Notifier, browser: httpx.AsyncClient
+) -> None:
+    hour = timedelta(hours=1)
+    began, coming = clock.now() - hour, clock.now() + hour
+    await notifier.hear(scheduled(starts_at=began, capacity=10))
+    await notifier.hear(scheduled(session_id=uuid4(), starts_at=coming, capacity=90))
+    await notifier.hear(scheduled(session_id=uuid4(), starts_at=began, capacity=None))
+    await lived(notifier, known=True)
+    await counted(notifier)
+    await log_in(browser)
+    page = re.sub("<[^>]+>", " ", (await browser.get(FIGURES)).text).replace("\u00a0", " ")
+    rates = re.findall(r"(Remplissage|Absences) +(\d+) %", page)
+    assert rates == [("Remplissage", "40"), ("Absences", "75")]
+
+
+@pytest.mark.parametrize(
+    ("highest", "ticks"),
+    [(0, [0, 1]), (1, [0, 1]), (6, [0, 2, 4, 6]), (7, [0, 2, 4, 6, 8]), (170, [0, 50, 100, 150, 200])],
+)
+def test_an_axis_has_round_numbers_up_to_the_highest_bar(highest: int, ticks: list[int]) -> None:
+    month = date(2026, 1, 1)
+    row = CountedFigure(month, OFFER, "bretagne", FigureKind.ASKED, "", highest)
+    found = OfferFigures([row], [month], "", [], [], [], None, {}, SeatsTaken(0, 0))
+    assert list(found.ticks) == ticks
 
 
 def test_the_months_are_the_last_twelve() -> None:
