@@ -137,6 +137,7 @@ class SessionRow(_Row, table=True):
     reminder_days_before: int = Field(sa_column_kwargs={"server_default": "7"})
     last_reminder_days_before: int = Field(sa_column_kwargs={"server_default": "1"})
     venue: str | None
+    directions: str | None
     join_url: str | None
     questions: list[Any] = _json()
     prerequisite: dict[str, Any] | None = Field(sa_type=JSONB)

@@ -140,6 +140,7 @@ class SessionState(Event):
     )
     organiser: Slug = Field(description="The delegation, INET or INSET that organises it.")
     venue: Line | None = None
+    directions: Line | None = Field(default=None, description="How to get to the venue.")
     join_url: Url | None = None
     questions: Annotated[tuple[Question, ...], at_most(MAX_QUESTIONS)] = Field(
         default=(),

@@ -106,6 +106,11 @@ def speaking(names: Sequence[str]) -> str | None:
     return f"Intervention\u00a0: {listed(names)}" if names else None
 
 
+def about(names: Sequence[str], directions: str | None) -> str | None:
+    access = None if directions is None else f"Accès\u00a0: {directions}"
+    return "\n".join(part for part in (speaking(names), access) if part) or None
+
+
 def write(
     events: Sequence[CalendarEvent],
     *,

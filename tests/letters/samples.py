@@ -234,6 +234,12 @@ def _to_come() -> list[Sample]:
     return [
         Sample("convocation", LetterType.JOINING, {}, _EVENT),
         Sample(
+            "convocation-acces",
+            LetterType.JOINING,
+            {},
+            _next(_EVENT, directions="Métro Sainte-Anne ; entrée par la cour"),
+        ),
+        Sample(
             "convocation-intervention",
             LetterType.JOINING,
             {},

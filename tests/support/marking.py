@@ -17,7 +17,17 @@ from tests.support.searching import MARK
 PERSON = AgentKey("iel", f"{MARK}-agent")
 ADDRESS = f"{MARK.lower()}@exemple.fr"
 OF_NO_PERSON = frozenset(
-    ("authority", "request_source", "title", "venue", "join_url", "cursor", "reference", "evaluation_url")
+    (
+        "authority",
+        "request_source",
+        "title",
+        "venue",
+        "directions",
+        "join_url",
+        "cursor",
+        "reference",
+        "evaluation_url",
+    )
 )
 """Texts about an authority, a request or a session."""
 _NAMING = frozenset(("agent_id", "email", "enrolment_ids"))

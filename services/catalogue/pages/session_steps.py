@@ -30,7 +30,7 @@ _FIELDS: Mapping[FormStep, tuple[str, ...]] = {
     ),
     FormStep.WHERE: (
         *("venue", "street", "postal_code", "commune"),
-        *("join_url", "evaluation_url", "towns"),
+        *("directions", "join_url", "evaluation_url", "towns"),
     ),
     FormStep.SEATS: (
         *("capacity", "illimite", "minimum", "quota_per_authority", "reserved_seats"),

@@ -73,6 +73,7 @@ class Plan:
     reminder_days_before: int = 7
     last_reminder_days_before: int = 1
     venue: str | None = None
+    directions: str | None = None
     join_url: str | None = None
     questions: tuple[Question, ...] = ()
     prerequisite: Prerequisite | None = None

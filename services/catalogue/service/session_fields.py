@@ -73,6 +73,9 @@ SESSION_FIELDS = {
     "timezone": SessionField(label="fuseau horaire", choice="le fuseau horaire", column="Fuseau horaire"),
     "modules": SessionField(label="séances", choice="les dates des séances", kind=FieldKind.PART),
     "venue": SessionField(label="lieu", choice="le lieu", may_be_empty=True, column="Lieu"),
+    "directions": SessionField(
+        label="accès au lieu", choice="l’accès au lieu", may_be_empty=True, column="Accès"
+    ),
     "join_url": SessionField(
         label="adresse de connexion", choice="l’adresse de connexion", may_be_empty=True, column="Lien"
     ),

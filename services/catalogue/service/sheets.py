@@ -21,7 +21,7 @@ from shared.web.spreadsheets import Cell, Column
 _FIRST = (
     *("offer_id", "title", "organiser", "starts_at", "ends_at", "enrolment_opens_at", "enrolment_closes_at"),
     *("timezone", "capacity", "minimum", "waiting_list", "offer_hold_hours", "approval"),
-    *("quota_per_authority", "venue", "join_url", "summary", "experts", "reference"),
+    *("quota_per_authority", "venue", "directions", "join_url", "summary", "experts", "reference"),
 )
 COLUMNS = (
     *(

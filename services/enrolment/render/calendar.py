@@ -36,6 +36,7 @@ def _events(seen: AgentEnrolment) -> Iterator[CalendarEvent]:
                 summary=title if module.title is None else f"{title} : {module.title}",
                 location=session.venue or link or online,
                 url=link,
+                description=calendars.about((), session.directions),
                 tentative=not has_seat,
                 busy=has_seat,
             ),

@@ -86,7 +86,8 @@ class CalendarWriter:
         numbered_modules = session.numbered_modules
         published = session.format is Format.MOOC or len(numbered_modules) > 1
         method = "PUBLISH" if published else "REQUEST"
-        description = calendars.speaking([mime.one_line(name) for name in trainers])
+        directions = None if session.directions is None else mime.one_line(session.directions)
+        description = calendars.about([mime.one_line(name) for name in trainers], directions)
         return self._part(session, numbered_modules, method, invitee, description)
 
     def cancellation(

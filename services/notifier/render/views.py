@@ -44,6 +44,7 @@ class SessionView:
     timezone: str
     venue: str | None
     map_link: str | None
+    directions: str | None
     join_url: str | None
     evaluation_url: str | None
     organiser: str
@@ -84,6 +85,7 @@ class SessionView:
             timezone=zone,
             venue=session.venue,
             map_link=map_link(session.venue, session.organiser),
+            directions=session.directions,
             join_url=session.join_url,
             evaluation_url=session.evaluation_url,
             organiser=labels.organiser(session.organiser),

@@ -197,6 +197,18 @@ async def test_a_date_is_a_validator_where_it_is_exact(
     assert "last-modified" not in (await visitor.get(f"/sessions/{MOOC}")).headers
 
 
+async def test_a_page_and_calendars_say_how_to_get_to_the_venue(
+    ask: Ask, an_empty_offer: str, visit: HttpBrowser
+) -> None:
+    session_id = await published(ask, an_empty_offer, directions="Tram A ; entrée par la cour")
+    for path, said in (
+        (f"/sessions/{session_id}", "Tram A\u00a0; entrée par la cour</dd>"),
+        (f"/sessions/{session_id}.ics", "Accès\u00a0: Tram A \\; entrée par la cour"),
+        ("/agenda.ics", "Accès\u00a0: Tram A \\; entrée par la cour"),
+    ):
+        assert said in (await visit.get(path)).text.replace("\r\n ", ""), path
+
+
 # ------------------------------------------------------------------------------------ links that are private
 
 

@@ -53,6 +53,11 @@ def test_several_dates_are_published_since_a_request_is_about_one(
         assert str(event["TRANSP"]) == busy
 
 
+def test_an_invitation_says_how_to_get_to_the_venue() -> None:
+    part = invite(a_session(directions="Métro Sainte-Anne"))
+    assert [str(event["DESCRIPTION"]) for event in events(part)] == ["Accès\u00a0: Métro Sainte-Anne"]
+
+
 @pytest.mark.parametrize("session", [the_mooc(), a_session(venue=None, join_url="https://visio.example/7")])
 def test_a_cancellation_does_not_say_how_to_connect(session: NumberedSession) -> None:
     part = cancel(session)

@@ -90,7 +90,7 @@ def every_field(template: LetterType, text: str) -> EmailMessage:
     """A letter in which every text that comes from outside is this one, past the contracts' own checks."""
     some = "s " + text
     url = "https://x.example/" + URL_NEVER.sub("", text)
-    texts = {"title": some, "venue": some, "join_url": url}
+    texts = {"title": some, "venue": some, "directions": some, "join_url": url}
     modules = tuple(module.model_copy(update={"title": some}) for module in the_mooc().modules)
     session = a_session(modules=[module.model_dump() for module in the_mooc().modules])
     other = a_session(session_id=MAIL_ID).model_copy(update=texts)

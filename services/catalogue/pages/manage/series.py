@@ -48,7 +48,7 @@ async def _show(visit: StaffVisit, every: list[Offer], state: FormState) -> Resp
     begun = await what_to_begin_with(visit)
     # The place of the first session is in one town: the other towns need another place.
     values = session_form.empty() | series_form.kept(
-        form, begun["values"] | dict.fromkeys(("venue", *session_form.ADDRESS), "")
+        form, begun["values"] | dict.fromkeys(("venue", *session_form.ADDRESS, "directions"), "")
     )
     warnings: list[DateWarnings] = []
     if planned is not None:

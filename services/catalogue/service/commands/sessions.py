@@ -125,8 +125,8 @@ class PrerequisiteRequest(ServiceCommand):
 class SessionChange(ServiceCommand):
     """A change of a session. Fields left out stay.
 
-    Only ``capacity`` (unlimited), ``minimum``, ``quota_per_authority``, ``venue``, ``join_url``,
-    ``prerequisite``, ``evaluation_url``, ``summary`` and ``reference`` (none) may be null.
+    Only ``capacity`` (unlimited), ``minimum``, ``quota_per_authority``, ``venue``, ``directions``,
+    ``join_url``, ``prerequisite``, ``evaluation_url``, ``summary`` and ``reference`` (none) may be null.
     """
 
     reference: Reference | None = None
@@ -148,6 +148,7 @@ class SessionChange(ServiceCommand):
     )
     quota_per_authority: int | None = Field(default=None, ge=1, le=1_000_000)
     venue: Line | None = None
+    directions: Line | None = Field(default=None, description="How to get to the venue.")
     join_url: Url | None = None
     questions: Annotated[tuple[QuestionRequest, ...] | None, at_most(MAX_QUESTIONS)] = Field(
         default=None,
