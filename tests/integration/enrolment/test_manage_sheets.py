@@ -114,6 +114,19 @@ async def test_a_file_about_more_people_needs_a_stronger_log_in(
     assert len(await rows("SELECT 1 FROM read_log")) == 2
 
 
+async def test_certificates_of_more_people_need_a_stronger_log_in_for_each_part_too(
+    front: Front, organiser: OrganiserClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session, *_ = await session_of(front)
+    sheet = ATTENDANCE.replace("absence", "présence")
+    await confirm(organiser, session, await upload(organiser, session, sheet))
+    monkeypatch.setattr("services.enrolment.pages.manage.presence._CERTIFICATES", 1)
+    monkeypatch.setattr(KeptLogins, "is_enough_for", lambda *args: args[-1] is not Permission.EXPORT_MANY)
+    for many, status in ((2, 200), (1, 403)):
+        monkeypatch.setattr("services.enrolment.pages.manage.frame.MANY", many)
+        assert (await organiser.get(page_of(session, "/attestations.zip"))).status_code == status, many
+
+
 async def test_the_lines_of_people_with_a_seat_can_be_taken_and_what_is_wrong_is_said_by_line(
     front: Front, organiser: OrganiserClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:

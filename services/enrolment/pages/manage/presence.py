@@ -194,6 +194,7 @@ async def all_certificates(visit: StaffVisit) -> Response:
         session, lines = await frame.lines_in(tx, visit, [State.CERTIFIED], _CERTIFICATES, start=start)
         if not lines:
             raise HTTPException(404)
+        frame.need_for_export(visit, await certificates.count_due(tx, session.session_id))
         due = await certificates.certificates_of(
             tx, session, [line.enrolment for line in lines], frame.reading(visit)
         )
