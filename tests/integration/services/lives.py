@@ -9,10 +9,10 @@ from sqlalchemy import text
 
 from shared import clock
 from shared.events.catalogue import SessionState
-from shared.events.enrolment import AgentEnrolled
+from shared.events.enrolment import AgentDetailsCorrected, AgentEnrolled
 from shared.events.erasure import AgentErased
 from shared.events.index import EVENTS
-from shared.events.portal import AgentErasureRequested
+from shared.events.portal import AgentCorrected, AgentErasureRequested
 from shared.events.topics import Topic
 from shared.events.vocabulary import AgentKey, Event
 from shared.messaging import dead_letters, progress
@@ -79,6 +79,16 @@ async def live_by_events(process: Process, marks: Marks) -> None:
                 await hear(process, heard)
                 if session is sessions[0]:
                     await park(process, heard)
+    await run_jobs(process)
+
+
+async def correct_address(process: Process) -> None:
+    """Let the person move to another mailbox; the former address is kept for a day or longer."""
+    corrected = {**PERSON._asdict(), "email": f"{MARK.lower()}-new@exemple.fr", "corrected_at": clock.now()}
+    for event in events_read(process):
+        if event in (AgentCorrected, AgentDetailsCorrected):
+            known = {name: corrected[name] for name in event.model_fields.keys() & corrected.keys()}
+            await hear(process, event.model_validate(known))
     await run_jobs(process)
 
 

@@ -26,7 +26,13 @@ from tests.integration.services.by_forms import fill_in_every_form
 from tests.integration.services.cases import OFFER
 from tests.integration.services.composed import definition_of
 from tests.integration.services.conftest import Compose
-from tests.integration.services.lives import forget, let_all_leave, live_by_events, run_jobs
+from tests.integration.services.lives import (
+    correct_address,
+    forget,
+    let_all_leave,
+    live_by_events,
+    run_jobs,
+)
 from tests.support.logs import lines_of, logging_as_before
 from tests.support.marking import ADDRESS, ANY_MARK, PERSON, Marks, marks_in
 from tests.support.otlp import collecting
@@ -174,6 +180,7 @@ async def test_whatever_is_known_stands_in_the_register_in_no_log_and_is_forgott
         await live(process, marks, relay)
         called = await call_every_operation(process, marks)
         sent = await fill_in_every_form(process, marks)
+        await correct_address(process)
         found, kept = await found_in(process), await kept_on_topics(process)
         await forget(process)
 
@@ -198,6 +205,7 @@ async def test_nothing_ends_before_its_time_and_nothing_is_left_when_every_rule_
 ) -> None:
     await live(process, Marks(), relay)
     await call_every_operation(process, Marks())
+    await correct_address(process)
     await let_all_leave(process)
     before = await found_in(process)
     await end_old_rows(process.database, process.register, process.settings)
