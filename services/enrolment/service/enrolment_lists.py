@@ -24,6 +24,8 @@ from shared.web import labels
 from shared.web.spreadsheets import Column, Fault, SheetRow
 
 MOST_PEOPLE = 500
+SIMILAR = 20
+SUGGESTED = 100
 FAMILY_NAME = Column("family_name", "Nom", aliases=("Nom de famille", "Nom d’usage"))
 GIVEN_NAME = Column("given_name", "Prénom", aliases=("Prénoms",))
 EMAIL = Column(
@@ -56,6 +58,11 @@ _DELEGATIONS: Mapping[str, str] = {
 }
 
 
+def is_siret(typed: str) -> bool:
+    """Return whether a text looks like a SIRET; its last digit may be wrong."""
+    return typed.isascii() and typed.isdigit() and len(typed) == _LENGTH_OF_SIRET
+
+
 class EmployerDirectory:
     """The employers whose agents are, or were, in sessions of one organiser."""
 
@@ -68,8 +75,29 @@ class EmployerDirectory:
     def with_siret(self, number: str) -> Employer | None:
         return self._by_siret.get(number)
 
-    def named(self, name: str) -> Sequence[Employer]:
+    def called(self, name: str, number: str) -> Sequence[Employer]:
+        """Return the employer with the SIRET, or those with the name. The name may be a SIRET."""
+        typed = "".join((number or name).split())
+        if number or is_siret(typed):
+            known = self.with_siret(typed)
+            return () if known is None else (known,)
         return self._by_name.get(plain(name), ())
+
+    def similar(self, name: str) -> Sequence[Employer]:
+        """Return at most :data:`SIMILAR` employers whose name has these words or their beginnings."""
+        beginnings = [f" {word}" for word in plain(name).split()]
+        found = [
+            employer
+            for known, employers in sorted(self._by_name.items())
+            if all(beginning in f" {known}" for beginning in beginnings)
+            for employer in employers
+        ]
+        return found[:SIMILAR] if beginnings else ()
+
+    @property
+    def names(self) -> Sequence[str]:
+        """Return at most :data:`SUGGESTED` names in their order."""
+        return [employers[0].name for _, employers in sorted(self._by_name.items())][:SUGGESTED]
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,17 +175,16 @@ def _person(
 
 def _employer(line: int, cells: Mapping[str, str], employers: EmployerDirectory) -> Employer | Fault:
     """A known SIRET says name and delegation. A name says the SIRET if exactly one employer has it."""
-    typed = cells[SIRET.name] or cells[EMPLOYER.name]
-    if not typed:
+    name, number = cells[EMPLOYER.name], "".join(cells[SIRET.name].split())
+    if not (name or number):
         return Fault(line, "empty", "is empty", EMPLOYER.name)
-    number = "".join(typed.split())
-    if cells[SIRET.name] or (number.isdigit() and len(number) == _LENGTH_OF_SIRET):
-        if not (number.isascii() and siret.is_valid(number)):
-            return Fault(line, "not_a_siret", "is not a SIRET", SIRET.name)
-        return employers.with_siret(number) or _described(line, number, cells)
-    match employers.named(typed):
+    if number and not (is_siret(number) and siret.is_valid(number)):
+        return Fault(line, "not_a_siret", "is not a SIRET", SIRET.name)
+    match employers.called(name, number):
         case [known]:
             return known
+        case [] if number or is_siret("".join(name.split())):
+            return _described(line, number, cells)
         case []:
             return Fault(line, "unknown_employer", "is not known here: add its SIRET", EMPLOYER.name)
         case _:
@@ -166,7 +193,7 @@ def _employer(line: int, cells: Mapping[str, str], employers: EmployerDirectory)
 
 def _described(line: int, number: str, cells: Mapping[str, str]) -> Employer | Fault:
     name, delegation = cells[EMPLOYER.name], _DELEGATIONS.get(plain(cells[DELEGATION.name]))
-    if not cells[SIRET.name] or not name:
+    if not number or not name:
         return Fault(line, "unknown_siret", "is not known here: add the employer's name", EMPLOYER.name)
     if delegation is None:
         return Fault(line, "not_a_delegation", "is none of the delegations", DELEGATION.name)

@@ -35,7 +35,7 @@ from shared import read_log
 from shared.auth import Principal
 from shared.database import Transaction
 from shared.events.catalogue import Question, SessionState
-from shared.events.vocabulary import Agent, Employer
+from shared.events.vocabulary import Agent
 from shared.read_log import Reading, ReadKind
 
 ELSEWHERE = 20
@@ -235,10 +235,6 @@ async def agent_before(
     agent, session_id = found.enrolment.agent, found.session.session_id
     await read_log.record(tx, reading, ReadKind.ENROLMENTS, agents=[agent.key], session_id=session_id)
     return agent
-
-
-async def employers(tx: Transaction, session_id: UUID) -> Sequence[Employer]:
-    return await enrolments.employers(tx, session_id)
 
 
 async def add_note(acting: Acting, enrolment_id: UUID, text: str) -> None:

@@ -9,7 +9,7 @@ from sqlmodel import col
 from services.enrolment.rules.enrolments import Enrolment, EnrolmentInSession
 from services.enrolment.rules.links import EnrolmentNow
 from services.enrolment.rules.requests import RequestKey
-from services.enrolment.rules.roster_lines import plain, sought_of
+from services.enrolment.rules.roster_lines import sought_of
 from services.enrolment.rules.states import State
 from services.enrolment.store import changes, sessions
 from services.enrolment.store.sessions import session_of
@@ -48,13 +48,6 @@ async def agent_of(tx: Transaction, enrolment_id: UUID) -> Agent | None:
     """Return None without the enrolment. Its session may be unknown."""
     enrolment = await tx.get(EnrolmentRow, enrolment_id)
     return None if enrolment is None else enrolment_of(enrolment).agent
-
-
-async def employers(tx: Transaction, session_id: UUID) -> list[Employer]:
-    """Return employers by name, each SIRET once, from the first 1,000 live enrolments."""
-    rows = await tx.scalars(_EMPLOYERS, {"session": session_id, "live": LIVE})
-    found = [Employer.model_validate(employer) for employer in rows]
-    return sorted(found, key=lambda employer: plain(employer.name))
 
 
 async def employers_of_organiser(tx: Transaction, organiser: str | None) -> list[Employer]:
@@ -249,11 +242,6 @@ async def read(tx: Transaction, statement: TextClause, **parameters: Any) -> Ite
     return map(enrolment_of, await tx.execute(statement, parameters))
 
 
-_EMPLOYERS = text(
-    "SELECT DISTINCT ON (employer ->> 'siret') employer FROM (SELECT agent -> 'employer' AS employer "
-    "FROM enrolment WHERE session_id = :session AND state = ANY(CAST(:live AS text[])) LIMIT 1000) AS live "
-    "ORDER BY employer ->> 'siret', employer ->> 'name'"
-)
 _EMPLOYERS_OF_ORGANISER = text(
     "SELECT DISTINCT ON (employer ->> 'siret') employer FROM (SELECT session_id FROM session "
     "WHERE CAST(:organiser AS text) IS NULL OR state ->> 'organiser' = :organiser "

@@ -148,17 +148,42 @@ async def test_the_form_leads_to_the_person_it_enrolled_and_is_shown_again_with_
     assert f"{BRETAGNE} : Invitée" in added.replace("\u00a0", " "), "above capacity"
 
 
-async def test_an_employer_who_is_in_the_session_already_is_chosen_instead_of_typed(
+async def test_an_employer_who_has_agents_in_own_sessions_is_found_instead_of_typed(
     front: Front, organiser: OrganiserClient
 ) -> None:
-    session, (agent, *_) = await full(front)
-    path, employer = page_of(session, "/ajout"), agent.employer
-    person = {name: PERSON[name] for name in ("given_name", "family_name", "email", "function")}
-    known = ("", "21350238800099", employer.siret)
-    answers = [await send(organiser, path, **person, known=siret) for siret in known]
-    assert [answer.status_code for answer in answers] == [422, 422, 303]
-    added = await organiser.get(answers[2].headers["location"])
-    assert f"{employer.name} ({employer.siret})" in text_of(added)
+    session, brest = await front.open(), "21290019500018"
+    for siret, name, by in (
+        (brest, "Ville de Brest", "bretagne"),
+        ("26290001200002", "CCAS de Brest", "bretagne"),
+        ("21760540100017", "Ville de Rouen", "normandie"),
+    ):
+        at_work = an_agent(employer={"siret": siret, "name": name, "delegation": by})
+        await front.open(at_work, organiser=by)
+    person = {name: PERSON[name] for name in ("given_name", "family_name", "function")}
+    shown: dict[str, tuple[int, bool, list[str]]] = {}
+    typed = [("", ""), ("bre", ""), ("rouen", ""), ("ville de brest", ""), (brest, ""), ("bre", brest)]
+    for number, (employer, known) in enumerate(typed):
+        answer = await send(
+            organiser,
+            page_of(session, "/ajout"),
+            **person,
+            email=f"p{number}@ville.fr",
+            employer=employer,
+            known=known,
+        )
+        if answer.status_code == 303:
+            added = text_of(await organiser.get(answer.headers["location"]))
+            assert f"Ville de Brest ({brest})" in added
+        found = re.findall(r'<option value="\d{14}">(\w+)', answer.text)
+        shown[f"{employer} {known}"] = answer.status_code, 'id="employer-erreur"' in answer.text, found
+    assert shown == {
+        " ": (422, True, []),
+        "bre ": (422, True, ["CCAS", "Ville"]),
+        "rouen ": (422, True, []),
+        "ville de brest ": (303, False, []),
+        f"{brest} ": (303, False, []),
+        f"bre {brest}": (303, False, []),
+    }
 
 
 async def test_a_person_who_is_enrolled_from_the_door_has_arrived_if_there_was_a_seat(

@@ -74,3 +74,18 @@ def test_what_the_form_says_for_all_rows_fills_empty_cells_alone() -> None:
 def test_headings_that_are_no_column_are_named() -> None:
     sheet = spreadsheets.read(HEADING.encode(), enrolment_lists.COLUMNS)
     assert (sheet.found["siret"], sheet.ignored) == ("N° SIRET", ("Taille",))
+
+
+@pytest.mark.parametrize(
+    ("typed", "found"),
+    [
+        ("vil ren", [RENNES]),
+        ("rennes VILLE", [RENNES]),
+        ("vil brest", []),
+        ("enn", []),
+        ("ccas", TWINS),
+        ("", []),
+    ],
+)
+def test_an_employer_is_found_by_the_beginnings_of_its_words(typed: str, found: list[Employer]) -> None:
+    assert list(EMPLOYERS.similar(typed)) == found

@@ -11,20 +11,21 @@ from services.enrolment.pages.questions import answers_of, field_of
 from services.enrolment.rules.questions import asked_of
 from services.enrolment.rules.roster_lines import RosterLine
 from services.enrolment.rules.states import State
-from services.enrolment.service import arrivals, enrolments, people
+from services.enrolment.service import arrivals, enrolment_lists, enrolments, people
 from services.enrolment.service.acting import Acting
 from services.enrolment.service.commands import EnrolmentByHand
+from services.enrolment.service.enrolment_lists import EmployerDirectory
 from services.enrolment.service.failures import EnrolmentFailure
 from shared.database import Transaction
 from shared.events.catalogue import Question, SessionState
 from shared.events.portal import QuestionAnswers
-from shared.events.vocabulary import Agent, Employer, Function
+from shared.events.vocabulary import Agent, Function
 from shared.web.form_errors import FormError, FormErrors
 from shared.web.forms import Form
 from shared.web.logins import StaffVisit
 
-FIELDS = ("given_name", "family_name", "email", "function", "employer", "siret", "delegation")
-EMPLOYER_FIELDS = ("employer", "siret", "delegation")
+PERSON_FIELDS = ("given_name", "family_name", "email", "function")
+FIELDS = (*PERSON_FIELDS, "employer", "siret", "delegation")
 WITH_OWN_ERROR = ("email", "siret", "function", "delegation")
 _BY_PLACE = {"employer.name": "employer", "employer.siret": "siret", "employer.delegation": "delegation"}
 LONGEST_REASON = 500
@@ -32,11 +33,20 @@ AGAIN = "depuis"
 
 
 def enrolment_in(
-    form: Form, known: Sequence[Employer], answers: QuestionAnswers
+    form: Form, employers: EmployerDirectory, answers: QuestionAnswers
 ) -> tuple[EnrolmentByHand | None, dict[str, FormError]]:
-    chosen = next((employer for employer in known if employer.siret == form.typed("known")), None)
-    typed_here = [name for name in FIELDS if chosen is None or name not in EMPLOYER_FIELDS]
-    errors = {name: FormError("required") for name in typed_here if not form.typed(name)}
+    name, number = form.typed("employer"), "".join(form.typed("siret").split())
+    known = employers.with_siret(form.typed("known"))
+    found = employers.called(name, number) if known is None else [known]
+    chosen = found[0] if len(found) == 1 else None
+    required: Sequence[str] = FIELDS
+    if chosen is not None:
+        required = PERSON_FIELDS
+    elif not (number or form.typed("delegation")):
+        required = (*PERSON_FIELDS, "employer")
+    errors = {field: FormError("required") for field in required if not form.typed(field)}
+    if chosen is None and name and "siret" not in required:
+        errors["employer"] = FormError("choose_employer" if employers.similar(name) else "unknown_employer")
     reason = form.typed("above_capacity")
     if len(reason) > LONGEST_REASON:
         errors["above_capacity"] = FormError("too_long")
@@ -44,8 +54,8 @@ def enrolment_in(
         **{name: form.typed(name) for name in ("email", "given_name", "family_name", "function")},
         "employer": chosen
         or {
-            "name": form.typed("employer"),
-            "siret": form.typed("siret").replace(" ", "").replace("\u00a0", ""),
+            "name": name,
+            "siret": number,
             "delegation": form.typed("delegation"),
         },
         "approved": "approved" in form,
@@ -56,8 +66,11 @@ def enrolment_in(
         command = EnrolmentByHand.model_validate(described)
     except ValidationError as error:
         for fault in error.errors():
-            name = _BY_PLACE.get(".".join(map(str, fault["loc"])), str(fault["loc"][0]))
-            errors.setdefault(name, FormError(name) if name in WITH_OWN_ERROR else FormError("invalid"))
+            field = _BY_PLACE.get(".".join(map(str, fault["loc"])), str(fault["loc"][0]))
+            if field in required:
+                errors.setdefault(
+                    field, FormError(field) if field in WITH_OWN_ERROR else FormError("invalid")
+                )
         return None, errors
     if chosen is None and not siret.is_valid(command.employer.siret):  # the contract checks only digits
         errors.setdefault("siret", FormError("siret"))
@@ -87,10 +100,10 @@ async def show(visit: StaffVisit) -> Response:
         return await _page(visit)
     async with visit.database.quiet_transaction() as tx:
         session = (await frame.own_session(tx, visit)).session
-        known = await people.employers(tx, session.session_id)
+        employers = await enrolment_lists.directory(tx, visit.who)
         before = await _before(tx, visit)
     answers, faults = answers_in(visit.form, session.questions)
-    command, errors = enrolment_in(visit.form, known, answers)
+    command, errors = enrolment_in(visit.form, employers, answers)
     if command is None or errors or faults:
         return await _page(visit, errors=errors, faults=faults)
     try:
@@ -147,7 +160,7 @@ async def _page(
 ) -> Response:
     async with visit.database.quiet_transaction() as tx:
         numbers = await frame.own_session(tx, visit)
-        known = await people.employers(tx, numbers.session.session_id)
+        employers = await enrolment_lists.directory(tx, visit.who)
         before = await _before(tx, visit)
     wrong_answers = {field: FormError(code) for field, code in (faults or {}).items()}
     return frame.page(
@@ -159,7 +172,11 @@ async def _page(
         values=_values(visit, before),
         again=visit.request.query_params.get(AGAIN, ""),
         approved="approved" in visit.form,
-        known={employer.siret: employer.name for employer in known},
+        suggested=employers.names,
+        similar={
+            employer.siret: f"{employer.name} ({employer.siret})"
+            for employer in employers.similar(visit.form.typed("employer"))
+        },
         errors={**(errors or {}), **wrong_answers},
         faults=faults or {},
         form=visit.form,
