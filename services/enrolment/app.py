@@ -11,6 +11,7 @@ from services.enrolment.rules.policy import Policy
 from services.enrolment.service import erasure, sessions
 from services.enrolment.service.order import PartitionCheck
 from services.enrolment.settings import Settings
+from services.enrolment.webhooks import WebhookWorker
 from shared.auth import Tokens
 from shared.database import Database
 from shared.events.topics import Topic
@@ -60,6 +61,7 @@ def compose(settings: Settings) -> Process:
         provider=provider_of(settings),
         sites=sites,
     )
+    webhooks = WebhookWorker(database, registry, watch.news, private_too=settings.parcours_trial)
     process = Process(
         name="enrolment",
         settings=settings,
@@ -75,7 +77,7 @@ def compose(settings: Settings) -> Process:
         eraser=eraser(database, registry, settings.policy),
         portals=registry,
         tokens=tokens,
-        workers=[watch.run],
+        workers=[watch.run, webhooks.run],
         on_published=watch.look,
         follows=(*jobs.READS, Topic.CATALOGUE_SESSIONS),
     )

@@ -9,14 +9,18 @@ from services.enrolment.definition import DEFINITION
 from services.enrolment.explanations import lines_of
 from services.enrolment.restores import read_published
 from services.enrolment.restores import reconcile as reconcile_all
+from services.enrolment.rules.webhooks import WebhookState
+from services.enrolment.service import webhooks as service
 from services.enrolment.service.explain import IdExplanation, explain
 from services.enrolment.service.restores import LostDecision
-from shared.cli.definition import Definition, in_process
+from shared.cli.definition import Definition, in_database, in_process
 from shared.cli.running import stop
+from shared.database import Database
 from shared.process import Process
 from shared.read_log import Reading
 
 enrolments = typer.Typer(help="Enrolments, after a restore.", no_args_is_help=True)
+webhooks = typer.Typer(help="Where the answers of portals are sent.", no_args_is_help=True)
 
 
 def add_to(app: typer.Typer, _definition: Definition) -> None:
@@ -24,6 +28,7 @@ def add_to(app: typer.Typer, _definition: Definition) -> None:
         explain_
     )
     app.add_typer(enrolments, name="enrolments")
+    app.add_typer(webhooks, name="webhooks")
 
 
 def explain_(
@@ -70,3 +75,32 @@ def reconcile(
     typer.echo(f"{number} enrolments were published, {len(lost)} of them are lost")
     if lost:
         stop("What was answered by a link or by hand, and what followed from that: have it done once more.")
+
+
+@webhooks.command("list", help="How far each webhook is, and why one takes nothing.")
+def list_webhooks() -> None:
+    async def find(database: Database) -> Sequence[WebhookState]:
+        async with database.quiet_transaction() as tx:
+            return await service.states(tx)
+
+    for state in in_database(DEFINITION, find):
+        since = state.disabled_at or state.failing_since
+        word = "disabled" if state.disabled_at else "failing"
+        trouble = "" if since is None else f", {word} since {since:%Y-%m-%dT%H:%M}Z: {state.reason}"
+        typer.echo(f"{state.portal}: taken up to {state.cursor}{trouble}")
+
+
+@webhooks.command("replay", help="Send again, at once: a disabled webhook too.")
+def replay_webhook(
+    portal: Annotated[str, typer.Argument(help="The portal's name in PORTALS_FILE.")],
+    after: Annotated[
+        int | None,
+        typer.Option(min=0, help="From the event after this number of the feed; without: the next one."),
+    ] = None,
+) -> None:
+    async def replay(database: Database) -> bool:
+        async with database.quiet_transaction() as tx:
+            return await service.replay(tx, portal, after)
+
+    if not in_database(DEFINITION, replay):
+        stop(f"The portal {portal} has no webhook, or enrolment has not run since it has one.")

@@ -5,7 +5,7 @@ from functools import partial
 from prometheus_client import Counter, Gauge
 
 from services.enrolment.rules.policy import Policy
-from services.enrolment.service import enrolments, messages, requests, session_changes, sessions
+from services.enrolment.service import enrolments, messages, requests, session_changes, sessions, webhooks
 from services.enrolment.settings import Settings
 from shared import clock
 from shared.database import Database, is_temporary
@@ -17,6 +17,9 @@ from shared.process.jobs import Job
 log = logging.getLogger(__name__)
 
 FAILURES = Counter("parcours_expiry_failures_total", "Sessions in which what is due cannot be done.")
+WEBHOOK_FAILING = Gauge(
+    "parcours_webhook_failing_seconds", "For how long the webhook of a portal has taken nothing.", ["portal"]
+)
 LAPSING = Gauge("parcours_offers_lapsing", "Seats offered whose hold ends within 24 hours.")
 OVERDUE = Gauge("parcours_offers_overdue_seconds", "For how long an offer whose hold is over has not lapsed.")
 
@@ -71,8 +74,12 @@ async def settle_pending(database: Database, policy: Policy, patience: timedelta
 
 
 async def measure(database: Database) -> None:
+    now = clock.now()
     async with database.quiet_transaction() as tx:
-        to_come, overdue = await enrolments.lapsing(tx, clock.now(), timedelta(days=1))
+        to_come, overdue = await enrolments.lapsing(tx, now, timedelta(days=1))
+        for state in await webhooks.states(tx):
+            since = state.failing_since or now
+            WEBHOOK_FAILING.labels(state.portal).set((now - since).total_seconds())
     LAPSING.set(to_come)
     OVERDUE.set(overdue)
 

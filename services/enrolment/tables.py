@@ -497,6 +497,20 @@ class AcceptedEventRow(EnrolmentTable, table=True):
     accepted_at: datetime = Field(sa_type=Timestamp, sa_column_kwargs={"server_default": text("now()")})
 
 
+class WebhookRow(EnrolmentTable, table=True):
+    __tablename__ = "webhook"
+
+    portal: str = Field(primary_key=True)
+    cursor: int = Field(sa_type=BigInteger, description="The last number of the feed that was taken.")
+    failures: int = Field(description="Attempts in a row that failed.")
+    failing_since: datetime | None = Field(default=None, sa_type=Timestamp)
+    next_attempt_at: datetime | None = Field(default=None, sa_type=Timestamp)
+    disabled_at: datetime | None = Field(default=None, sa_type=Timestamp)
+    reason: str | None = Field(default=None, description="Why the last attempt failed.")
+    leased_by: UUID | None = Field(default=None, description="The process that sends.")
+    leased_until: datetime | None = Field(default=None, sa_type=Timestamp)
+
+
 metadata = EnrolmentTable.metadata
 messaging.add_to(metadata)
 # Finds the events about an agent. Only this service needs the index. A portal's copies are found by no key.

@@ -1,7 +1,6 @@
 """The feed of a portal: its topic's events over HTTP, numbered."""
 
 import asyncio
-import json
 from dataclasses import dataclass
 from typing import Annotated, Any
 
@@ -12,11 +11,9 @@ from services.enrolment.api.access import AnyReader, Database, portals_of
 from services.enrolment.api.feed_watch import FeedWatch
 from services.enrolment.service import answers
 from services.enrolment.service.answers import FeedPage, Forgotten, NeverGiven
-from shared.events import cloudevents
 from shared.events.vocabulary import PortalName
 from shared.http import PROBLEMS, Problem
 from shared.messaging.portals.registry import SOURCES, TRIAL_PORTAL
-from shared.messaging.tables import OutboxRow
 from shared.openapi import problem_response
 from shared.read_log import Reading
 
@@ -141,17 +138,4 @@ async def _gone(request: Request) -> None:
 
 
 def _shown(page: FeedPage) -> Answers:
-    return Answers(items=[_event(answer) for answer in page.answers], next=page.next)
-
-
-def _event(answer: OutboxRow) -> dict[str, Any]:
-    attributes: dict[str, Any] = cloudevents.attributes(
-        event_id=answer.event_id,
-        event_type=answer.type,
-        source=answer.source,
-        time=answer.created_at,
-        subject=answer.key,
-        traceparent=answer.traceparent,
-    )
-    misrouted = {"misrouted": True} if answer.misrouted else {}
-    return attributes | misrouted | {"data": json.loads(answer.data)}
+    return Answers(items=[answers.as_cloudevent(answer) for answer in page.answers], next=page.next)

@@ -1,10 +1,12 @@
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from services.enrolment.store import answers
 from shared import read_log
 from shared.database import Transaction
+from shared.events import cloudevents
 from shared.events.vocabulary import AgentKey
 from shared.messaging.tables import OutboxRow
 from shared.read_log import Reading, ReadKind
@@ -56,6 +58,20 @@ async def page(
 def _agents_in(found: Sequence[OutboxRow]) -> list[AgentKey]:
     agents = [json.loads(answer.data).get("agent") for answer in found]
     return [AgentKey(agent["issuer"], agent["agent_id"]) for agent in agents if agent is not None]
+
+
+def as_cloudevent(answer: OutboxRow) -> dict[str, Any]:
+    """Return the CloudEvent in structured mode."""
+    attributes: dict[str, Any] = cloudevents.attributes(
+        event_id=answer.event_id,
+        event_type=answer.type,
+        source=answer.source,
+        time=answer.created_at,
+        subject=answer.key,
+        traceparent=answer.traceparent,
+    )
+    misrouted = {"misrouted": True} if answer.misrouted else {}
+    return attributes | misrouted | {"data": json.loads(answer.data)}
 
 
 async def last_numbers(tx: Transaction) -> dict[str, int]:

@@ -51,6 +51,7 @@ OWN_SOURCES = "/services/"
 TRIAL_PORTAL = "essai"
 _BAD_FORM = "has not the form that is asked for (docs/operations.md)"
 
+_WEB_ADDRESS = r"^https?://[A-Za-z0-9.:\[\]-]+(/[!$-~]*)?$"
 KeyId = Annotated[str, StringConstraints(pattern=r"^[!-~]+$", max_length=100)]
 
 
@@ -133,6 +134,22 @@ class Token(_FileEntry):
     not_after: AwareDatetime | None = None
 
 
+class Webhook(_FileEntry):
+    """Where the portal's answers are sent (Standard Webhooks). Each of the secrets signs them."""
+
+    url: Annotated[str, StringConstraints(pattern=_WEB_ADDRESS, max_length=2000)]
+    secrets: Annotated[tuple[SecretStr, ...], Field(min_length=1, max_length=3)]
+
+    @field_validator("secrets")
+    @classmethod
+    def _are_secrets(cls, secrets: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
+        return tuple(_checked(secret) for secret in secrets)
+
+    @cached_property
+    def keys(self) -> tuple[bytes, ...]:
+        return tuple(key_of(secret.get_secret_value()) for secret in self.secrets)
+
+
 class Portal(_FileEntry):
     """A portal: its agents, its authentication, and how it reads answers.
 
@@ -148,6 +165,7 @@ class Portal(_FileEntry):
     delegations: frozenset[Delegation] | None = None
     sirets: frozenset[Siret] | None = None
     answers: frozenset[Literal["kafka", "http"]] = frozenset({"http"})
+    webhook: Webhook | None = None
 
     @field_validator("issuer")
     @classmethod
@@ -169,8 +187,16 @@ class Portal(_FileEntry):
             raise ValueError("two keys have the same id")
         return self
 
+    @model_validator(mode="after")
+    def _has_a_feed_for_its_webhook(self) -> Self:
+        if self.webhook is not None and "http" not in self.answers:
+            raise ValueError("a webhook reads the feed: it needs 'http' among the answers")
+        return self
+
     def with_secrets(self) -> str:
         entry = self.model_dump(mode="json")
+        if self.webhook is not None:
+            entry["webhook"]["secrets"] = [secret.get_secret_value() for secret in self.webhook.secrets]
         for key, kept in zip(entry["keys"], self.keys, strict=True):
             key["secret"] = kept.secret.get_secret_value()
         for name in ("delegations", "sirets", "answers"):
@@ -254,6 +280,9 @@ def read(path: Path | None, *, trial: bool) -> Portals:
                 f"{', '.join(unsigned)}: authentication 'none' lets anybody speak for the portal, "
                 "and is only for trials (PARCOURS_TRIAL=1)"
             )
+        plain = sorted(portal.portal for portal in portals if _has_plain_webhook(portal))
+        if plain and not trial:
+            raise ValueError(f"{', '.join(plain)}: a webhook has an https address (PARCOURS_TRIAL=1: any)")
         if not trial and (published := sorted(portal.portal for portal in portals if _is_published(portal))):
             raise ValueError(
                 f"{', '.join(published)}: a key or token stands in this project for all to read, "
@@ -268,8 +297,13 @@ def read(path: Path | None, *, trial: bool) -> Portals:
         raise UnreadablePortals(f"PORTALS_FILE {path}: {error}") from error
 
 
+def _has_plain_webhook(portal: Portal) -> bool:
+    return portal.webhook is not None and portal.webhook.url.startswith("http:")
+
+
 def _is_published(portal: Portal) -> bool:
-    return any(is_published(key.secret.get_secret_value()) for key in portal.keys) or any(
+    secrets = [key.secret for key in portal.keys] + [*(portal.webhook.secrets if portal.webhook else ())]
+    return any(is_published(secret.get_secret_value()) for secret in secrets) or any(
         is_published_digest(token.sha256) for token in portal.tokens
     )
 

@@ -87,6 +87,7 @@ FRUITLESS = {
     *(f"{service} dead-letters redrive" for service in SERVICES),
     "enrolment enrolments reconcile",
     "enrolment explain",
+    "enrolment webhooks replay",
     *(f"notifier mails {act}" for act in ("resolve", "reconcile")),
     "notifier bounces take",
     "notifier digests resume",

@@ -1,0 +1,131 @@
+"""When a webhook is tried again and given up, what its headers say, and where it may lead."""
+
+import json
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+import pytest
+from standardwebhooks import Webhook as Verifier
+from standardwebhooks import WebhookVerificationError
+
+from services.enrolment.rules.webhooks import (
+    PATIENCE,
+    WebhookFailure,
+    WebhookState,
+    after_attempt,
+    pause_after,
+)
+from services.enrolment.webhooks.sending import is_public
+from shared.messaging.portals import registry
+from shared.messaging.portals.registry import Portal, UnreadablePortals
+from shared.messaging.portals.signatures import key_of, new_secret
+from shared.messaging.portals.webhooks import headers
+
+NOW = datetime(2026, 12, 1, 9, tzinfo=UTC)
+EVENT = UUID("5f0c1f5e-2f0e-4d0e-9d0c-0d6d1f9f2a11")
+BODY = '{"type":"fr.cnfpt.enrolment.AgentEnrolled.v1","data":{"name":"Zoé"}}'.encode()
+AWAY = WebhookFailure("status 503")
+
+
+def test_pauses_grow_up_to_six_hours() -> None:
+    pauses = [pause_after(failures) for failures in range(1, 1_000)]
+    assert pauses[:4] == [timedelta(seconds=seconds) for seconds in (5, 10, 20, 40)]
+    assert pauses == sorted(pauses)
+    assert pauses[-1] == timedelta(hours=6)
+
+
+def test_a_webhook_that_takes_nothing_for_three_days_is_disabled() -> None:
+    state, now, attempts = WebhookState(portal="iel", cursor=7), NOW, 0
+    while state.disabled_at is None:
+        state = after_attempt(state, 7, AWAY, now)
+        assert (state.cursor, state.failing_since) == (7, NOW)
+        now, attempts = state.next_attempt_at or now, attempts + 1
+        assert attempts < 100
+    assert state.disabled_at - NOW >= PATIENCE
+    assert state.disabled_at - NOW < PATIENCE + timedelta(hours=6)
+
+
+def test_an_event_that_is_taken_ends_the_count_and_one_more_failure_begins_it_anew() -> None:
+    failing = after_attempt(WebhookState(portal="iel", cursor=7), 7, AWAY, NOW)
+    later = NOW + 2 * PATIENCE
+    moved = after_attempt(failing, 8, AWAY, later)
+    assert (moved.cursor, moved.failures, moved.failing_since, moved.disabled_at) == (8, 1, later, None)
+    assert after_attempt(failing, 9, None, later) == WebhookState(portal="iel", cursor=9)
+
+
+def test_a_portal_that_answers_410_is_sent_nothing_more() -> None:
+    gone = WebhookFailure("status 410", gone=True)
+    assert after_attempt(WebhookState(portal="iel", cursor=7), 7, gone, NOW).disabled_at == NOW
+
+
+def test_each_secret_of_the_portal_verifies_the_headers_and_no_other_secret_does() -> None:
+    old, new, other = new_secret(), new_secret(), new_secret()
+    sent = headers([key_of(old), key_of(new)], EVENT, int(datetime.now(UTC).timestamp()), BODY)
+    for secret in (old, new):
+        assert Verifier(secret).verify(BODY, dict(sent)) == json.loads(BODY)
+    for secret, body in ((other, BODY), (new, BODY + b" ")):
+        with pytest.raises(WebhookVerificationError):
+            Verifier(secret).verify(body, dict(sent))
+
+
+@pytest.mark.parametrize(
+    ("address", "public"),
+    [
+        ("9.9.9.9", True),
+        ("2620:fe::fe", True),
+        ("127.0.0.1", False),
+        ("10.0.0.1", False),
+        ("172.16.5.4", False),
+        ("192.168.1.1", False),
+        ("169.254.169.254", False),
+        ("100.64.0.1", False),
+        ("224.0.0.1", False),
+        ("0.0.0.0", False),  # noqa: S104 nothing is bound to it
+        ("::1", False),
+        ("fd00::1", False),
+        ("fe80::1", False),
+        ("::ffff:10.0.0.1", False),
+    ],
+)
+def test_only_public_addresses_are_connected_to(address: str, public: bool) -> None:
+    assert is_public(address) == public
+
+
+def an_entry(**webhook: Any) -> dict[str, Any]:
+    whole = {"url": "https://portail.example/parcours", "secrets": [new_secret()]} | webhook
+    return {"portal": "iel", "issuer": "iel", "contact": "equipe@portail.example", "webhook": whole}
+
+
+@pytest.mark.parametrize(
+    "webhook",
+    [
+        {"url": "http://portail.example/parcours"},
+        {"url": "https://user:password@portail.example/"},
+        {"url": "https://portail.example/#part"},
+        {"url": "file:///etc/passwd"},
+        {"secrets": []},
+        {"secrets": ["whsec_c2hvcnQ="]},
+        {"secrets": ["whsec_b25seS10by10cnktdGhpbmdzLW91dC1wb3J0YWwta2V5IQ=="]},
+    ],
+)
+def test_a_webhook_has_an_https_address_without_password_and_secrets_of_its_own(
+    webhook: dict[str, Any], tmp_path: Any
+) -> None:
+    path = tmp_path / "portals.json"
+    path.write_text(json.dumps([an_entry()]))
+    [portal] = registry.read(path, trial=False)
+    assert portal.webhook is not None
+    path.write_text(json.dumps([an_entry(**webhook)]))
+    with pytest.raises(UnreadablePortals):
+        registry.read(path, trial=False)
+
+
+def test_a_webhook_needs_the_feed() -> None:
+    with pytest.raises(ValueError, match="needs 'http'"):
+        Portal.model_validate(an_entry() | {"answers": ["kafka"]})
+
+
+def test_an_entry_is_written_with_the_secrets_of_its_webhook() -> None:
+    portal = Portal.model_validate(an_entry())
+    assert Portal.model_validate_json(portal.with_secrets()) == portal
