@@ -6,7 +6,7 @@ httpcore takes twenty times the CPU for an event (ADR 0072).
 import asyncio
 import socket
 import ssl
-from ipaddress import ip_address
+from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
 from urllib.parse import SplitResult, urlsplit
 from uuid import UUID
 
@@ -22,6 +22,8 @@ LONGEST_SECONDS = 15.0
 """From the begin of an attempt to the end of its answer."""
 _LONGEST_ANSWER = 64 * 1024
 _GONE = 410
+_WITH_IPV4 = (IPv6Network("::/96"), IPv6Network("::ffff:0:0/96"), IPv6Network("64:ff9b::/96"))
+"""Addresses of IPv6 that end with one of IPv4: the last network is NAT64's."""
 
 
 class PrivateAddress(ConnectionError):
@@ -108,7 +110,11 @@ class WebhookSender:
 
 def is_public(address: str) -> bool:
     found = ip_address(address)
-    found = getattr(found, "ipv4_mapped", None) or found
+    if isinstance(found, IPv6Address):
+        if found.is_site_local:
+            return False
+        if any(found in network for network in _WITH_IPV4):
+            found = IPv4Address(found.packed[-4:])
     return found.is_global and not found.is_multicast
 
 
