@@ -199,6 +199,7 @@ class _ConsumerMiddleware(BaseMiddleware[Any, Any]):
             effects: int | None = await call_next(part)
             return effects
 
+        rebalances = self._commits.rebalances
         records = cast("list[Record]", await msg.decode())
         self._consumer.in_hand = Counter(record.partition for record in records)
         try:
@@ -206,7 +207,7 @@ class _ConsumerMiddleware(BaseMiddleware[Any, Any]):
         finally:  # after a failure the client seeks back to the begin of the batch
             self._consumer.in_hand = Counter()
         self._consumer.taken_until |= {record.partition: record.received_at for record in records}
-        await self._commits.taken(records)
+        await self._commits.taken(records, rebalances)
         msg.committed = AckStatus.ACKED  # otherwise FastStream would commit too
         rest = self._consumer.subscription.rest
         if rest and len(records) < BATCH:

@@ -22,15 +22,25 @@ FAILURES = Counter("parcours_offset_commit_failures_total", "Commits of offsets 
 
 
 class OffsetCommits(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka left it untyped
-    """Commits the offsets of one consumer: once a second, before its partitions change, and at its stop."""
+    """Commits the offsets of one consumer: once a second, before its partitions change, and at its stop.
+
+    What cannot be committed before they change is forgotten, and its batches come again. The topic may have
+    been made again meanwhile: the old offset would pass over its first records.
+    """
 
     def __init__(self, consumer: Consumer) -> None:
+        self.rebalances = 0
         self._consumer = consumer
         self._taken: dict[TopicPartition, int] = {}
         self._one_at_a_time = asyncio.Lock()
 
-    async def taken(self, records: Sequence[Record]) -> None:
-        """These records and all before them have had their effect."""
+    async def taken(self, records: Sequence[Record], rebalances: int) -> None:
+        """These records and all before them have had their effect.
+
+        ``rebalances`` is the number of rebalances when the batch began.
+        """
+        if rebalances != self.rebalances:
+            return
         self._taken |= {
             TopicPartition(record.topic, record.partition): record.offset + 1 for record in records
         }
@@ -66,6 +76,8 @@ class OffsetCommits(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafk
     async def on_partitions_revoked(self, revoked: object) -> None:
         del revoked
         await self.commit()
+        self._taken.clear()
+        self.rebalances += 1
 
     async def on_partitions_assigned(self, assigned: object) -> None:
         """Nothing is to be done."""
