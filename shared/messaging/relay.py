@@ -139,7 +139,7 @@ class Relay:
         return len(result.sent)
 
     async def _any_unsent(self) -> bool:
-        """One round trip, because the answer is almost always no."""
+        """Return whether any event is unsent, in one round trip: usually none is."""
         return bool(await self._database.execute_alone(_ANY_UNSENT, {"buckets": BUCKETS}))
 
     async def release_waiting(self) -> None:

@@ -88,7 +88,7 @@ def etag_matches(if_none_match: str | None, etag: str) -> bool:
 
 
 def _is_current(request: Request, etag: str, modified: datetime | None) -> bool:
-    """If-None-Match decides if it is sent (RFC 9110, 13.2.2)."""
+    """Return whether the client's copy is current. Without If-None-Match, dates decide (RFC 9110, 13.2.2)."""
     tags = request.headers.get("if-none-match")
     if tags is not None:
         return etag_matches(tags, etag)

@@ -64,9 +64,9 @@ async def add(
 async def same_to_come(
     tx: Transaction, session_id: UUID, message: OrganiserMessage, send_at: datetime
 ) -> MessageRow | None:
-    """Return a same message that has not left and leaves at most a pause before or after ``send_at``.
+    """Return a message with the same content that has not left, due within :data:`PAUSE` of ``send_at``.
 
-    After, because the later of two clicks may get the session's lock first. Returns None if there is none.
+    It may be due after ``send_at``: of two clicks, the later one may get the session's lock first.
     """
     to_come = select(MessageRow).where(
         col(MessageRow.session_id) == session_id,

@@ -14,8 +14,8 @@ from shared.messaging import progress
 async def write_day(tx: Transaction, day: OrganiserDay, contacts: DelegationContacts, now: datetime) -> int:
     """Write each letter once a day. Returns the number of letters.
 
-    None is written while decisions of that day may be unread. An ended digest is forgotten once the settings
-    no longer name the address.
+    Nothing is written until all decisions of that day are read. That an address ended its digest is
+    remembered only while the settings name the address.
     """
     read = await progress.read_until(tx, [Topic.ENROLMENT_DECISIONS])
     if read is None or read < day.until:

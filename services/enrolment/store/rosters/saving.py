@@ -88,8 +88,8 @@ _SAVE_SESSIONS = text(
         cancelled_at = new.cancelled_at, waiting_groups = new.waiting_groups,
         groups_kept_until = new.groups_kept_until,
         seats_by_employer = new.seats_by_employer,
-        -- Seats may stay above a lowered capacity, but only those that were taken then: as they are left,
-        -- the ceiling comes down with them, and the CHECK refuses any that are added but by an organiser.
+        -- A lowered capacity takes no seat away. The ceiling falls with each seat that is given up, so the
+        -- CHECK refuses every new seat above the capacity, except those that an organiser adds.
         seat_ceiling = CASE WHEN new.capacity IS NULL THEN NULL
             WHEN new.seats_were_added THEN greatest(new.capacity, new.enrolled + new.offered)
             ELSE greatest(new.capacity, least(session.seat_ceiling, new.enrolled + new.offered)) END
