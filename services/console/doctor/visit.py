@@ -1,11 +1,12 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from services.console.doctor import brokers, databases, mails
+from services.console.doctor import brokers, databases, mails, webhooks
 from services.console.doctor.databases import DiskOptions
 from services.console.doctor.mails import DnsOptions
 from services.console.doctor.settings import load_all
 from services.console.findings import Finding
+from services.enrolment.settings import Settings as EnrolmentSettings
 from services.notifier.settings import Settings as NotifierSettings
 from shared.cli.definition import Definition
 from shared.messaging.portals import registry
@@ -29,6 +30,8 @@ async def look(services: Sequence[Definition], options: DoctorOptions) -> list[F
     for definition in services:
         if (its_own := loaded.settings.get(definition.name)) is not None:
             findings += await databases.look(definition, its_own, cluster_id, options.disk)
+            if isinstance(its_own, EnrolmentSettings):
+                findings += await webhooks.look(its_own, _portals(its_own))
             if isinstance(its_own, NotifierSettings):
                 findings += [*await mails.relay(its_own), *await mails.records(its_own, options.dns)]
     return findings

@@ -16,7 +16,7 @@ from sqlalchemy import make_url, text
 
 from local.postgres import PostgresServer
 from local.tansu import TansuBroker
-from services.console.doctor import brokers, certificates, databases, dns, mails
+from services.console.doctor import brokers, certificates, databases, dns, mails, webhooks
 from services.console.doctor.databases import DiskOptions
 from services.console.doctor.mails import DnsOptions
 from services.console.findings import Finding, Mark, exit_code
@@ -26,6 +26,7 @@ from shared import clock
 from shared.database import Database
 from shared.messaging import acls
 from shared.messaging.portals.registry import Portal, Portals
+from shared.messaging.portals.signatures import new_secret
 from tests.conftest import create_topics
 from tests.integration.console.conftest import NOWHERE, RunConsole
 from tests.support.certificates import Authority
@@ -75,6 +76,26 @@ async def test_where_nothing_is_wrong_the_doctor_ends_with_0_and_sends_no_mail(
     assert {line["mark"] for line in done.findings} == {"ok", "skipped"}
     assert done.code == 0
     assert relay.taken == []
+
+
+async def test_a_webhook_that_fails_is_named_with_its_reason(database: Database, enrolment_url: str) -> None:
+    entry = {"portal": "iel", "issuer": "iel", "contact": "equipe@portail.example"}
+    webhook = {"url": "https://portail.example/", "secrets": [new_secret()]}
+    portals = Portals([Portal.model_validate(entry | {"webhook": webhook})])
+    settings = of_enrolment("127.0.0.1:1", enrolment_database_url=enrolment_url)
+    assert await webhooks.look(settings, Portals([Portal.model_validate(entry)])) == []
+    [finding] = await webhooks.look(settings, portals)
+    assert finding.mark is Mark.OK
+    async with database.quiet_transaction() as tx:
+        await tx.execute(
+            text(
+                "INSERT INTO webhook (portal, cursor, failures, failing_since, reason) "
+                "VALUES ('iel', 7, 3, '2026-12-01T09:00Z', 'status 503')"
+            )
+        )
+    [finding] = await webhooks.look(settings, portals)
+    assert (finding.what, finding.mark) == ("webhook of iel", Mark.ACT)
+    assert finding.found == "fails, since 2026-12-01T09:00Z: status 503"
 
 
 # ------------------------------------------------------------------------------------------ settings
