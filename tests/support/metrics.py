@@ -11,7 +11,7 @@ from prometheus_client import REGISTRY
 from shared.observability import export_build
 
 GUIDE = Path(__file__).parents[2] / "docs" / "metrics.md"
-_ROW = re.compile(r"^\| (`parcours_[^|]+)\|([^|]*)\| (\*database\*)?", re.MULTILINE)
+_ROW = re.compile(r"^- (`parcours_[^():]+)(?: \(([^)]*)\))?:\s+(\*database\*)?", re.MULTILINE)
 _ENDS = {"counter": "_total", "info": "_info"}
 
 
