@@ -6,6 +6,7 @@ httpcore takes twenty times the CPU for an event (ADR 0072).
 import asyncio
 import socket
 import ssl
+from http import HTTPStatus
 from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
 from urllib.parse import SplitResult, urlsplit
 from uuid import UUID
@@ -21,7 +22,6 @@ from shared.messaging.portals.webhooks import headers
 LONGEST_SECONDS = 15.0
 """From the begin of an attempt to the end of its answer."""
 _LONGEST_ANSWER = 64 * 1024
-_GONE = 410
 _WITH_IPV4 = (IPv6Network("::/96"), IPv6Network("::ffff:0:0/96"), IPv6Network("64:ff9b::/96"))
 """Addresses of IPv6 that end with one of IPv4: the last network is NAT64's."""
 
@@ -68,7 +68,7 @@ class WebhookSender:
             return WebhookFailure(f"{type(error).__name__}: {error}"[:200])
         if 200 <= status < 300:
             return None
-        return WebhookFailure(f"status {status}", gone=status == _GONE)
+        return WebhookFailure(f"status {status}", gone=status == HTTPStatus.GONE)
 
     async def _post(self, place: SplitResult, request: bytes) -> int:
         while self._kept:
@@ -132,11 +132,14 @@ class _Answer:
         self.is_whole = False
 
     def on_headers_complete(self) -> None:
-        self.status = self.parser.get_status_code()
+        if not self.is_whole:
+            self.status = self.parser.get_status_code()
 
     def on_message_complete(self) -> None:
-        self.may_go_on = self.parser.should_keep_alive()
-        self.is_whole = True
+        """The answer follows a status below 200. Another one after it belongs to no event."""
+        if self.status >= HTTPStatus.OK:
+            self.may_go_on = not self.is_whole and self.parser.should_keep_alive()
+            self.is_whole = True
 
 
 class _Connection:

@@ -12,6 +12,7 @@ from datetime import datetime
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Literal, Self
+from urllib.parse import urlsplit
 
 from prometheus_client import Gauge
 from pydantic import (
@@ -139,6 +140,15 @@ class Webhook(_FileEntry):
 
     url: Annotated[str, StringConstraints(pattern=_WEB_ADDRESS, max_length=2000)]
     secrets: Annotated[tuple[SecretStr, ...], Field(min_length=1, max_length=3)]
+
+    @field_validator("url")
+    @classmethod
+    def _can_be_looked_up(cls, url: str) -> str:
+        place = urlsplit(url)
+        if not place.hostname or place.port == 0:
+            raise ValueError("has no host")
+        place.hostname.encode("idna")  # as a connection would
+        return url
 
     @field_validator("secrets")
     @classmethod

@@ -1,8 +1,10 @@
 """When a webhook is tried again and given up, what its headers say, and where it may lead."""
 
+import asyncio
 import json
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from unittest.mock import Mock
 from uuid import UUID
 
 import pytest
@@ -16,7 +18,7 @@ from services.enrolment.rules.webhooks import (
     after_attempt,
     pause_after,
 )
-from services.enrolment.webhooks.sending import is_public
+from services.enrolment.webhooks.sending import _Connection, is_public
 from shared.messaging.portals import registry
 from shared.messaging.portals.registry import Portal, UnreadablePortals
 from shared.messaging.portals.signatures import key_of, new_secret
@@ -96,6 +98,37 @@ def test_only_public_addresses_are_connected_to(address: str, public: bool) -> N
     assert is_public(address) == public
 
 
+class _Parts(asyncio.StreamReader):
+    """What a portal sends, a part at a time."""
+
+    def __init__(self, *parts: bytes) -> None:
+        self._parts = [*parts]
+
+    async def read(self, n: int = -1) -> bytes:
+        return self._parts.pop(0)
+
+
+OK, REFUSED = (b"HTTP/1.1 %d x\r\ncontent-length: 0\r\n\r\n" % status for status in (200, 500))
+EARLY = b"HTTP/1.1 103 x\r\nlink: <a>\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    ("parts", "status", "may_go_on"),
+    [
+        ([OK], 200, True),
+        ([EARLY, REFUSED], 500, True),
+        ([EARLY + OK], 200, True),
+        ([REFUSED + OK], 500, False),
+        ([OK[:-2], OK[-2:] + REFUSED], 200, False),
+    ],
+)
+async def test_an_answer_counts_for_its_own_event_alone(
+    parts: list[bytes], status: int, *, may_go_on: bool
+) -> None:
+    answer = await _Connection("portail.example", _Parts(*parts), Mock()).ask(b"")
+    assert (answer.status, answer.may_go_on) == (status, may_go_on)
+
+
 def an_entry(**webhook: Any) -> dict[str, Any]:
     whole = {"url": "https://portail.example/parcours", "secrets": [new_secret()]} | webhook
     return {"portal": "iel", "issuer": "iel", "contact": "equipe@portail.example", "webhook": whole}
@@ -108,6 +141,10 @@ def an_entry(**webhook: Any) -> dict[str, Any]:
         {"url": "https://user:password@portail.example/"},
         {"url": "https://portail.example/#part"},
         {"url": "file:///etc/passwd"},
+        {"url": "https://:443/parcours"},
+        {"url": "https://portail.example:65536/"},
+        {"url": "https://[::1/"},
+        {"url": f"https://{'a' * 64}.example/"},
         {"secrets": []},
         {"secrets": ["whsec_c2hvcnQ="]},
         {"secrets": ["whsec_b25seS10by10cnktdGhpbmdzLW91dC1wb3J0YWwta2V5IQ=="]},
