@@ -18,7 +18,7 @@ from services.enrolment.settings import Settings as EnrolmentSettings
 from services.notifier import personal_data as notifier
 from services.notifier.settings import Settings as NotifierSettings
 from shared.messaging import personal_data as messaging
-from shared.personal_data import PersonalData
+from shared.personal_data import PersonalData, Whose
 from shared.web import logins
 from shared.web.french import plural, typeset
 
@@ -41,9 +41,10 @@ _HEAD = """# Registre des données personnelles
 
 `make contracts` écrit ce registre à partir du code (`services/*/personal_data.py`). Les tests échouent si une
 colonne qui contient des données personnelles n’y figure pas. Base légale : la mission de service public du
-CNFPT (article 6, 1, e du RGPD). Chaque ligne dit de qui sont les données, lesquelles, pour quoi, et combien
-de temps elles sont gardées si l’installation ne choisit pas d’autre durée (« De même » : comme la ligne
-d’avant). `agent_id` est l’identifiant d’un agent, et `issuer` dit qui l’a donné.
+CNFPT (article 6, 1, e du RGPD). Pour chaque table, chaque ligne dit de qui sont les données (sans mention :
+des agentes et agents territoriaux), lesquelles, pour quoi, et combien de temps elles sont gardées si
+l’installation ne choisit pas d’autre durée (« De même » : comme la ligne d’avant). `agent_id` est
+l’identifiant d’un agent, et `issuer` dit qui l’a donné.
 """
 _OF_AGENTS = {"issuer": "qui a donné l’identifiant de l’agent", "agent_id": "identifiant de l’agent"}
 _DAYS = '{% macro days(number) %}{{ number }} {{ french.plural(number, "jour") }}{% endmacro %}'
@@ -61,7 +62,7 @@ def document() -> str:
             tables.setdefault(table, [("", "")]).append((held, kept))
         lines.append(f"## {title}\n")
         for table, rows in tables.items():
-            lines += [f"### `{table}`\n", *starmap(_line, pairwise(rows)), ""]
+            lines += [f"**`{table}`**\n", *starmap(_line, pairwise(rows)), ""]
     return "\n".join(lines)
 
 
@@ -112,7 +113,8 @@ def _item(held: PersonalData) -> tuple[str, str, str]:
         f"`{name}`" if what == _OF_AGENTS.get(name) else f"`{name}` ({what})"
         for name, what in held.columns.items()
     )
-    text = f"- {_sentence(held.whose.value)} {columns}. {held.purpose}"
+    whose = "" if held.whose is Whose.AGENTS else f"{_sentence(held.whose.value)} "
+    text = f"- {whose}{columns}. {held.purpose}"
     return str(held.table.__tablename__), text, _sentence(_duration(held, _default))
 
 
