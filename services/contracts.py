@@ -17,7 +17,7 @@ from services.notifier import handlers as notifier
 from shared.database import Database
 from shared.events.documents import FOLDER, broken_promises, schema
 from shared.events.index import EVENTS
-from shared.events.reasons import Reason
+from shared.events.reasons import DecidedBy, Reason, Refusal
 from shared.messaging import asyncapi
 from shared.messaging.broker import KafkaSettings
 from shared.messaging.faststream import new_broker
@@ -31,12 +31,10 @@ PORTAL_REASONS = Path(__file__).parents[1] / "local" / "portal" / "templates" / 
 
 _REASONS_HEAD = """# Refusal reasons
 
-`make contracts` writes this table from `shared/events/reasons.py`. A refused request has one of these codes
+`make contracts` writes this list from `shared/events/reasons.py`. A refused request has one of these codes
 in `EnrolmentRefused.reason` and in `GET /api/v1/requests/{ce_id}`. `/problems/<code>` explains each code in
-French and English.
-
-| code | meaning | decided by | in French |
-|---|---|---|---|"""
+French and English. The rules decide, where nobody else is named.
+"""
 
 PERMISSIONS = FOLDER.parent / "permissions.md"
 
@@ -83,9 +81,13 @@ def documents(folder: Path = FOLDER) -> dict[Path, str]:
     )
 
 
+def _decided(refusal: Refusal) -> str:
+    return "" if refusal.decided_by is DecidedBy.RULES else f", by the {refusal.decided_by}"
+
+
 def _reasons() -> str:
     rows = [
-        f"| `{reason}` | {reason.refusal.explained} | {reason.refusal.decided_by} | {reason.refusal.label} |"
+        f'- `{reason}` ("{reason.refusal.label}"{_decided(reason.refusal)}): {reason.refusal.explained}'
         for reason in Reason
     ]
     return "\n".join([_REASONS_HEAD, *rows, ""])
