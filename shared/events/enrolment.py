@@ -25,6 +25,7 @@ from shared.events.vocabulary import (
     MessageText,
     Name,
     Paragraph,
+    PortalName,
     RequestSource,
     Slug,
     Timezone,
@@ -487,6 +488,28 @@ class NominationAnswered(Event):
         return f"{self.request_id} {self.request_source}"
 
 
+class WebhookDisabled(Event):
+    """A portal's webhook takes no events any more, and nothing is sent to it until an operator replays it.
+
+    Published three days after its first failure, or at once if the portal wants no more events.
+    """
+
+    TYPE: ClassVar[str] = "fr.cnfpt.enrolment.WebhookDisabled.v1"
+    TOPIC: ClassVar[Topic] = Topic.ENROLMENT_NOTICES
+    portal: PortalName
+    contact: Email = Field(description="The portal's, of PORTALS_FILE.")
+    failing_since: Instant
+    reason: Line = Field(description="Why the last attempt failed, such as `status 503`.")
+
+    @property
+    def key(self) -> str:
+        return self.portal
+
+    @property
+    def identity(self) -> str:
+        return f"{self.portal} {self.failing_since.isoformat()}"
+
+
 DECISIONS: tuple[type[Decision], ...] = (
     AgentEnrolled,
     AgentWaitlisted,
@@ -508,4 +531,5 @@ EVENTS: tuple[type[Event], ...] = (
     SelectionDue,
     ParticipantsMessaged,
     NominationAnswered,
+    WebhookDisabled,
 )

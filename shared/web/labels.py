@@ -237,6 +237,7 @@ LETTERS: Mapping[str, str] = {
     "minimum-missed": "Minimum non atteint, à décider",
     "selection-due": "Des candidatures sont à classer",
     "nomination-answered": "Votre liste de stagiaires est traitée",
+    "webhook-disabled": "Votre webhook est désactivé",
     "mails-returned": "Des courriels n’arrivent pas",
     "digest": "Résumé du jour",
     "trainer-named": "Vous intervenez dans une session",

@@ -431,6 +431,12 @@ def _news() -> list[Sample]:
                 )
             },
         ),
+        Sample(
+            "webhook-desactive",
+            LetterType.WEBHOOK_DISABLED,
+            {"portal": "iel", "failure": "status 503"},
+            named=False,
+        ),
         Sample("message-de-l-organisation", LetterType.ORGANISER_MESSAGE, _MESSAGE, _EVENT),
         Sample(
             "message-a-la-liste-d-attente",

@@ -8,7 +8,9 @@ from services.enrolment.rules.webhooks import WebhookFailure, WebhookState, afte
 from services.enrolment.service import answers
 from services.enrolment.service.answers import Forgotten, NeverGiven
 from services.enrolment.store import webhooks
+from services.enrolment.store.outbox import OUTBOX
 from shared.database import Transaction
+from shared.events.enrolment import WebhookDisabled
 from shared.messaging.tables import OutboxRow
 
 PART = 500
@@ -22,6 +24,16 @@ class DuePart:
     state: WebhookState
     answers: Mapping[int, OutboxRow]
     until: int
+
+
+@dataclass(frozen=True, slots=True)
+class WebhookAttempt:
+    """``cursor`` is the number of the last event before the first one that was not taken."""
+
+    before: WebhookState
+    cursor: int
+    failure: WebhookFailure | None
+    contact: str
 
 
 async def begin(tx: Transaction, portal: str) -> None:
@@ -43,18 +55,20 @@ async def claim(tx: Transaction, portal: str, process: UUID, now: datetime) -> D
     return DuePart(state, numbered, page.next)
 
 
-async def settle(
-    tx: Transaction,
-    state: WebhookState,
-    cursor: int,
-    failure: WebhookFailure | None,
-    *,
-    process: UUID,
-    now: datetime,
-) -> WebhookState:
-    after = after_attempt(state, cursor, failure, now)
-    settled = await webhooks.settle(tx, after, process)
-    return after if settled else state
+async def settle(tx: Transaction, attempt: WebhookAttempt, process: UUID, now: datetime) -> WebhookState:
+    """The portal's contact gets a letter if the webhook is disabled."""
+    after = after_attempt(attempt.before, attempt.cursor, attempt.failure, now)
+    if not await webhooks.settle(tx, after, process):
+        return attempt.before
+    if after.disabled_at is not None and after.failing_since is not None and after.reason is not None:
+        disabled = WebhookDisabled(
+            portal=after.portal,
+            contact=attempt.contact,
+            failing_since=after.failing_since,
+            reason=after.reason,
+        )
+        await OUTBOX.publish(tx, [disabled])
+    return after
 
 
 async def replay(tx: Transaction, portal: str, after: int | None) -> bool:

@@ -8,11 +8,11 @@ from prometheus_client import Counter
 
 from services.enrolment.rules.webhooks import WebhookFailure, WebhookState
 from services.enrolment.service import webhooks
-from services.enrolment.service.webhooks import DuePart
+from services.enrolment.service.webhooks import DuePart, WebhookAttempt
 from services.enrolment.webhooks.sending import WebhookSender
 from shared import clock
 from shared.database import Database, is_temporary
-from shared.messaging.portals.registry import SOURCES, PortalsFile, Webhook
+from shared.messaging.portals.registry import SOURCES, Portal, PortalsFile, Webhook
 from shared.messaging.tables import OutboxRow
 
 log = logging.getLogger(__name__)
@@ -60,42 +60,42 @@ class WebhookWorker:
                 task.cancel()
             await asyncio.gather(*self._tasks.values(), return_exceptions=True)
 
-    def _webhook(self, portal: str) -> Webhook | None:
-        found = self._registry.portals.of_source(SOURCES + portal)
-        return None if found is None else found.webhook
+    def _portal(self, name: str) -> tuple[Portal, Webhook] | None:
+        found = self._registry.portals.of_source(SOURCES + name)
+        return None if found is None or found.webhook is None else (found, found.webhook)
 
-    async def _serve(self, portal: str) -> None:
+    async def _serve(self, name: str) -> None:
         """Send until the portal has no webhook any more."""
         taken: set[int] = set()
         sender = WebhookSender(private_too=self._private_too)
         try:
-            while (webhook := self._webhook(portal)) is not None:
+            while (found := self._portal(name)) is not None:
                 try:
-                    await self._turn(portal, webhook, sender, taken)
+                    await self._turn(*found, sender, taken)
                 except Exception as error:
                     if is_temporary(error):
-                        log.warning("The webhook of %s waits (%s)", portal, type(error).__name__)
+                        log.warning("The webhook of %s waits (%s)", name, type(error).__name__)
                     else:
-                        log.exception("The webhook of %s failed", portal)
+                        log.exception("The webhook of %s failed", name)
                     await asyncio.sleep(REST_SECONDS)
         finally:
             sender.close()
 
-    async def _turn(self, portal: str, webhook: Webhook, sender: WebhookSender, taken: set[int]) -> None:
+    async def _turn(self, portal: Portal, webhook: Webhook, sender: WebhookSender, taken: set[int]) -> None:
         async with self._database.quiet_transaction() as tx:
-            await webhooks.begin(tx, portal)
-            due = await webhooks.claim(tx, portal, self._id, clock.now())
+            await webhooks.begin(tx, portal.portal)
+            due = await webhooks.claim(tx, portal.portal, self._id, clock.now())
         if due is None:
             await asyncio.sleep(REST_SECONDS)
             return
         if due.until == due.state.cursor:
-            if not await self._news(portal, due.until, IDLE_SECONDS):
+            if not await self._news(portal.portal, due.until, IDLE_SECONDS):
                 await asyncio.sleep(REST_SECONDS)
             return
         failure = await self._send(due.answers, webhook, sender, taken)
-        cursor = _reached(due, taken)
+        attempt = WebhookAttempt(due.state, _reached(due, taken), failure, portal.contact)
         async with self._database.quiet_transaction() as tx:
-            after = await webhooks.settle(tx, due.state, cursor, failure, process=self._id, now=clock.now())
+            after = await webhooks.settle(tx, attempt, self._id, clock.now())
         if failure is None:
             taken.clear()
         self._report(due.state, after)

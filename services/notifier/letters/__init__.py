@@ -3,6 +3,7 @@ from services.notifier.letters.authorities import (
     bespoke_receipt,
     nomination_letter,
     trainees_of,
+    webhook_letter,
 )
 from services.notifier.letters.changes import change_of, modules_after, modules_in
 from services.notifier.letters.context import LetterContext
@@ -151,4 +152,5 @@ __all__ = [
     "trainees_of",
     "trainer_letter",
     "trainer_of",
+    "webhook_letter",
 ]

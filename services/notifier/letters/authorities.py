@@ -2,7 +2,7 @@ from uuid import UUID
 
 from services.notifier.letters.kinds import DetailRow, Letter, LetterType, Mail, rows_of
 from shared.events.catalogue import BespokeRequestAnswered, BespokeRequestReceived
-from shared.events.enrolment import NominationAnswered
+from shared.events.enrolment import NominationAnswered, WebhookDisabled
 
 
 def bespoke_receipt(received: BespokeRequestReceived) -> Letter:
@@ -44,6 +44,11 @@ def nomination_letter(answered: NominationAnswered) -> Letter:
             "replaced": [str(enrolment_id) for enrolment_id in answered.replaced],
         },
     )
+
+
+def webhook_letter(disabled: WebhookDisabled) -> Letter:
+    details = {"portal": disabled.portal, "failure": disabled.reason}
+    return Letter(LetterType.WEBHOOK_DISABLED, details, needs_session=False)
 
 
 def trainees_of(mail: Mail) -> list[UUID]:

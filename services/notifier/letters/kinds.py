@@ -84,6 +84,7 @@ class LetterType(StrEnum):
     SELECTION_DUE = "selection-due"
     ORGANISER_MESSAGE = "organiser-message"
     NOMINATION_ANSWERED = "nomination-answered"
+    WEBHOOK_DISABLED = "webhook-disabled"
     MAILS_RETURNED = "mails-returned"
     DIGEST = "digest"
     TRAINER_NAMED = "trainer-named"
@@ -211,6 +212,7 @@ KINDS: Mapping[LetterType, Kind] = {
     # It goes to all participants of a session: answers to recent requests go first.
     LetterType.ORGANISER_MESSAGE: Kind(priority=Priority.REMINDER),
     LetterType.NOMINATION_ANSWERED: Kind(),
+    LetterType.WEBHOOK_DISABLED: Kind(tone=Tone.URGENT),
     LetterType.MAILS_RETURNED: Kind(priority=Priority.REMINDER, tone=Tone.URGENT),
     LetterType.TRAINER_NAMED: Kind(calendar=CalendarAction.INVITE, link=Link.ROSTER, access=True),
     LetterType.TRAINER_CHANGED: Kind(

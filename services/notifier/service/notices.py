@@ -15,9 +15,10 @@ from shared.events.enrolment import (
     OrganiserNotice,
     ParticipantsMessaged,
     SelectionDue,
+    WebhookDisabled,
 )
 
-NoticeEvent = MinimumMissed | SelectionDue | ParticipantsMessaged | NominationAnswered
+NoticeEvent = MinimumMissed | SelectionDue | ParticipantsMessaged | NominationAnswered | WebhookDisabled
 
 _LETTER_OF: Mapping[type[OrganiserNotice], LetterType] = {
     MinimumMissed: LetterType.MINIMUM_MISSED,
@@ -46,6 +47,14 @@ async def process(
                 Addressee(f"designation-{notice.event.request_id}", officer.email, "", officer.name),
                 called_for_at=notice.received_at,
                 session_id=notice.event.session_id,
+            )
+        elif isinstance(notice.event, WebhookDisabled):
+            await queue.add_letter(
+                tx,
+                notice.id,
+                letters.webhook_letter(notice.event),
+                Addressee(f"portail-{notice.event.portal}", notice.event.contact, "", ""),
+                called_for_at=notice.received_at,
             )
         else:
             await _write_to_organisers(tx, notice, notice.event, organisers)

@@ -18,10 +18,12 @@ from starlette.responses import Response
 
 from services.enrolment import jobs
 from services.enrolment.api.feed_watch import FeedWatch
-from services.enrolment.rules.webhooks import WebhookFailure
+from services.enrolment.rules.webhooks import WebhookFailure, WebhookState
 from services.enrolment.service import webhooks
+from services.enrolment.service.webhooks import WebhookAttempt
 from services.enrolment.webhooks import WebhookSender, WebhookWorker
 from shared.database import Database
+from shared.events.enrolment import WebhookDisabled
 from shared.messaging.portals.registry import PortalsFile
 from shared.messaging.portals.registry import Webhook as PortalWebhook
 from shared.messaging.portals.signatures import new_secret
@@ -236,7 +238,8 @@ async def test_one_process_alone_sends_for_a_portal(database: Database) -> None:
         assert await webhooks.claim(tx, IEL, other, now) is None
         taken_over = await webhooks.claim(tx, IEL, other, now + timedelta(minutes=2))
         assert taken_over is not None
-        late = await webhooks.settle(tx, taken_over.state, 5, None, process=first, now=now)
+        attempt = WebhookAttempt(taken_over.state, 5, None, "equipe@portail.example")
+        late = await webhooks.settle(tx, attempt, first, now)
         assert late == taken_over.state
         [state] = await webhooks.states(tx)
         assert state.cursor == 0
@@ -273,6 +276,31 @@ async def test_a_disabled_webhook_sends_nothing_before_its_replay(
         assert await webhooks.claim(tx, IEL, process, now) is None
         await webhooks.replay(tx, IEL, None)
         assert await webhooks.claim(tx, IEL, process, now) is not None
+
+
+async def test_the_contact_of_a_webhook_that_is_disabled_is_told_once(
+    database: Database, rows: SelectRows
+) -> None:
+    process, now = uuid4(), datetime(2026, 12, 1, 9, tzinfo=UTC)
+    async with database.quiet_transaction() as tx:
+        await webhooks.begin(tx, IEL)
+    state = WebhookState(portal=IEL, cursor=0)
+    for days in (0, 1, 4):
+        moment = now + timedelta(days=days)
+        async with database.quiet_transaction() as tx:
+            due = await webhooks.claim(tx, IEL, process, moment)
+            assert due is not None
+            attempt = WebhookAttempt(due.state, 0, WebhookFailure("status 503"), "equipe@portail.example")
+            state = await webhooks.settle(tx, attempt, process, moment)
+        assert await rows("SELECT 1 FROM outbox") == [] or state.disabled_at == moment
+    [published] = await rows("SELECT type, key, data FROM outbox")
+    assert (published.type, published.key) == (WebhookDisabled.TYPE, IEL)
+    assert json.loads(published.data) == {
+        "portal": IEL,
+        "contact": "equipe@portail.example",
+        "failing_since": "2026-12-01T09:00:00Z",
+        "reason": "status 503",
+    }
 
 
 async def test_nothing_is_sent_into_a_private_network(

@@ -1,5 +1,6 @@
 """An officer has one letter each: about a list of trainees, and about training that they ask for."""
 
+from datetime import UTC, datetime
 from uuid import UUID, uuid4
 
 import pytest
@@ -7,7 +8,7 @@ import pytest
 from services.notifier import handlers
 from shared import clock
 from shared.events.catalogue import BespokeRequestReceived
-from shared.events.enrolment import AgentEnrolled, EnrolmentRefused, NominationAnswered
+from shared.events.enrolment import AgentEnrolled, EnrolmentRefused, NominationAnswered, WebhookDisabled
 from shared.events.vocabulary import Event
 from tests.integration.notifier.conftest import Notifier
 from tests.integration.notifier.events import bespoke_answered
@@ -107,3 +108,17 @@ async def test_the_officer_who_asks_for_training_has_each_letter_once(
     assert (taken.recipient, row.issuer, "@" in row.recipient) == (ANNE, "", False)
     if reply_to is not None:
         assert taken.message["Reply-To"] == reply_to
+
+
+async def test_the_contact_of_a_portal_hears_once_that_its_webhook_is_disabled(notifier: Notifier) -> None:
+    contact = "equipe@portail.example"
+    since = datetime(2025, 4, 1, 9, tzinfo=UTC)
+    disabled = WebhookDisabled(portal="iel", contact=contact, failing_since=since, reason="status 503")
+    batch = [received(disabled)]
+    for _ in range(2):
+        await take(handlers.router, notifier.database, batch, organisers={})
+    await notifier.deliver()
+    [taken] = [taken for taken in notifier.relay.taken if taken.recipient == contact]
+    text = body(taken.message, "text/plain")
+    assert "iel" in text
+    assert "status 503" in text
