@@ -79,7 +79,9 @@ async def home(request: Request) -> Response:
     by_format: dict[Format, list[Offer]] = {}
     for offer in shown.offers:
         by_format.setdefault(offer.format, []).append(offer)
-    body = render(request, "accueil.html", shown=shown, offers=by_format, delegation=delegation)
+    body = render(
+        request, "accueil.html", shown=shown, offers=by_format, delegation=delegation, reader=delegation
+    )
     return responses.cacheable(request, body)
 
 
@@ -102,6 +104,7 @@ async def session_list(request: Request) -> Response:
         request,
         "sessions.html",
         filters=chosen,
+        reader=chosen.near and chosen.near.delegation,
         months=filters.months(now, chosen.month),
         errors=sentences(rendering_in(request), chosen.errors),
         themes=themes,

@@ -137,6 +137,11 @@ def read(given: Mapping[str, str], now: datetime | None = None) -> Filters:
     )
 
 
+def reader_of(given: Mapping[str, str]) -> Delegation | None:
+    """Return the delegation of which the address says that the reader works there."""
+    return _code(given, "pour", Delegation, {})
+
+
 def months(now: datetime, chosen: date | None) -> dict[str, str]:
     first = now.astimezone(ZoneInfo(PARIS)).date().replace(day=1)
     offered = [

@@ -7,7 +7,7 @@ from urllib.parse import urljoin
 
 from starlette.requests import Request
 
-from services.catalogue.pages import field_labels, session_steps
+from services.catalogue.pages import field_labels, filters, session_steps
 from services.catalogue.rules.availability import availability, misses_minimum
 from services.catalogue.rules.sessions import ShownSession
 from services.catalogue.settings import Settings, TrainingOrganisation
@@ -107,4 +107,5 @@ def rendering_in(request: Request) -> Rendering:
 
 
 def render(request: Request, template: str, **values: Any) -> str:
-    return rendering_in(request).text(template, path=request.url.path, **values)
+    known = {"path": request.url.path, "reader": filters.reader_of(request.query_params)}
+    return rendering_in(request).text(template, **known | values)

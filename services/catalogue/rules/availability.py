@@ -35,7 +35,8 @@ class SeatAvailability:
     """``seats`` is None if they are not counted.
 
     Enrolment does not report how many taken seats are reserved ones. So between ``reserved_at_least`` and
-    ``reserved`` free seats are only for agents of ``delegations``.
+    ``reserved`` free seats are only for agents of ``delegations``. ``yours`` are the free seats that an agent
+    of the reader's delegation can surely take, if it is known and seats are reserved.
     """
 
     access: Access
@@ -44,6 +45,7 @@ class SeatAvailability:
     reserved: int = 0
     reserved_at_least: int = 0
     delegations: tuple[str, ...] = ()
+    yours: int | None = None
     running: bool = False
 
     @property
@@ -51,13 +53,17 @@ class SeatAvailability:
         return self.access is Access.SEATS and self.reserved == self.seats
 
 
-def availability(session: ShownSession, occupancy: Occupancy | None, now: datetime) -> SeatAvailability:
-    """Return the availability for an agent who is not in the session.
+def availability(
+    session: ShownSession, occupancy: Occupancy | None, now: datetime, reader: str | None = None
+) -> SeatAvailability:
+    """Return the availability for an agent who is not in the session. ``reader`` is the agent's delegation.
 
     The plan's seats count, because the plan is newer than enrolment's figures. An offered seat is not free.
     If agents wait beside free seats, these are reserved, and other agents join the waiting list.
     """
     known = _of_its_seats(session, occupancy, now)
+    if reader and known.reserved and known.seats:
+        known = replace(known, yours=_surely_for(reader, known, session.plan, now))
     running = session.status is Status.PUBLISHED and phase_at(session.plan, now) is Phase.RUNNING
     return replace(known, running=running)
 
@@ -88,6 +94,15 @@ def _of_its_seats(session: ShownSession, occupancy: Occupancy | None, now: datet
         return SeatAvailability(Access.RESERVED, left, taken.waiting, left, left, delegations)
     queue = plan.waiting_list is not WaitingList.NONE
     return SeatAvailability(Access.QUEUE if queue else Access.FULL, 0, taken.waiting)
+
+
+def _surely_for(delegation: str, known: SeatAvailability, plan: Plan, now: datetime) -> int:
+    """Where agents wait, only seats reserved for the delegation are sure."""
+    seats = known.seats or 0
+    if known.access is Access.RESERVED and delegation not in known.delegations:
+        return 0
+    others = sum(kept.seats for kept in reserved_at(plan, now) if kept.delegation != delegation)
+    return max(0, seats - others)
 
 
 def misses_minimum(session: ShownSession, occupancy: Occupancy | None, now: datetime) -> bool:

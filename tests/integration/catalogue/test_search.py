@@ -334,3 +334,21 @@ async def test_a_resource_has_not_changed_because_its_theme_is_renamed(
 async def do(database: Database, statement: str) -> None:
     async with database.quiet_transaction() as tx:
         await tx.execute(text(statement))
+
+
+async def test_seats_are_counted_for_whoever_looks_near_a_place_and_on_the_page_of_the_session_too(
+    an_empty_offer: str, ask: Ask, visit: HttpBrowser
+) -> None:
+    kept = {"delegation": "bretagne", "seats": 20, "release_at": "2099-01-01T00:00:00Z"}
+    session_id = await published(
+        ask, an_empty_offer, capacity=30, venue="Salle des fêtes, Brest", reserved_seats=[kept]
+    )
+    seats = {}
+    for town in ("Brest", "Nantes"):
+        listed = await read(visit, f"/sessions?recherche={town}")
+        [link] = [link for link in listed.links if link.startswith(f"/sessions/{session_id}")]
+        address, _, query = link.partition("?")
+        alone = await visit.get(f"{address}/places?{query}")
+        shown = listed.text, (await read(visit, link)).text, alone.text
+        seats[query] = [re.findall(r"(\d+)\splaces pour vous", text) for text in shown]
+    assert seats == {"pour=bretagne": [["30"]] * 3, "pour=pays-de-la-loire": [["10"]] * 3}

@@ -127,6 +127,31 @@ def test_a_seat_that_may_be_reserved_is_not_called_free_for_all(
     assert text_of(taken(enrolled), RELEASED, **reserved) == text_of(taken(enrolled), RELEASED)
 
 
+@pytest.mark.parametrize(
+    ("reader", "occupancy", "reserved", "expected"),
+    [
+        (AUVERGNE, taken(10), kept_for(AUVERGNE), "90 places pour vous"),
+        (CORSE, taken(10), kept_for(AUVERGNE), "30 places pour vous"),
+        (CORSE, taken(10), kept_for(AUVERGNE, CORSE, seats=40), "50 places pour vous"),
+        (CORSE, taken(10), kept_for("bretagne", AUVERGNE, seats=45), "peut-être toutes réservées"),
+        (AUVERGNE, taken(98, waiting=3), kept_for(AUVERGNE), "2 places pour vous"),
+        (CORSE, taken(98, waiting=3), kept_for(AUVERGNE), "2 places réservées"),
+        (AUVERGNE, taken(10), {}, "90 places restantes"),
+        (None, taken(10), kept_for(AUVERGNE), "90 places restantes, dont 60 au plus réservées"),
+    ],
+)
+def test_seats_are_counted_for_the_delegation_of_the_reader(
+    reader: str | None, occupancy: Occupancy, reserved: dict[str, Any], expected: str
+) -> None:
+    session = a_published_session(**reserved)
+    known = availability(session, occupancy, WHILE_OPEN, reader)
+    text = str(PHRASES.availability_text(session, known)).replace("\u00a0", " ")
+    assert expected in text
+    assert PHRASES.tone_of(known, session.plan).strip() == (
+        "wait" if "liste d’attente" in text else "few" if "2 places" in text else "open"
+    )
+
+
 MOOC: dict[str, Any] = {"capacity": None, "enrolment_closes_at": ENDS}
 AT_MIDNIGHT: dict[str, Any] = {"enrolment_closes_at": datetime(2025, 3, 28, 23, tzinfo=UTC)}
 
