@@ -1,10 +1,11 @@
 """Something that tests need is not here: they are skipped.
 
-A missing program fails them in CI. A clone without history does not: where CI has the last commit alone and
-no way to a remote, no program mends that, and it is said. Our own workflows clone the whole history.
+A missing program fails them in CI. A clone without history does not, nor does a published schema that is not
+beside the project: no program that CI could install mends that, and it is said.
 """
 
 import shutil
+from pathlib import Path
 from typing import NoReturn
 
 import pytest
@@ -12,6 +13,8 @@ import pytest
 from local.kafka import missing_tools
 
 NO_HISTORY = "NOT TESTED BESIDE THE LAST RELEASE"
+NO_SCHEMA = "NOT TESTED AGAINST THE PUBLISHED SCHEMA"
+EXCUSED = (NO_HISTORY, NO_SCHEMA)
 CHROMIUM = "chromium-headless-shell", "chromium", "chromium-browser", "google-chrome"
 """Debian's Chromium by its names: the one without windows does the same in two thirds of the time."""
 
@@ -38,3 +41,8 @@ def need_kafka() -> None:
 def lacking_history(what: str, why: str) -> NoReturn:
     """Skip the test, in CI too: this clone has not ``what``, and cannot fetch it."""
     pytest.skip(f"{NO_HISTORY}: {what} is not in this clone ({why}); clone the whole history")
+
+
+def lacking_schema(path: Path) -> NoReturn:
+    """Skip the test, in CI too: the project does not copy the schema, which stands beside it."""
+    pytest.skip(f"{NO_SCHEMA}: {path} is not here")

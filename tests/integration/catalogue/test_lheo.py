@@ -26,7 +26,7 @@ from tests.integration.catalogue.conftest import (
     time_is,
     visiting,
 )
-from tests.support.lacking import lacking
+from tests.support.lacking import lacking_schema
 from tests.support.pools import Pools
 
 SCHEMA = Path(__file__).parents[4] / "shared" / "specs" / "lheo-2.3.xsd"
@@ -52,7 +52,7 @@ async def harvester(database: Database, tokens_file: Path) -> AsyncIterator[Http
 @functools.cache
 def schema() -> xmlschema.XMLSchema:
     if not SCHEMA.exists():
-        lacking(f"{SCHEMA} is not here: the schema of LHEO 2.3")
+        lacking_schema(SCHEMA)
     return xmlschema.XMLSchema(SCHEMA)
 
 

@@ -70,6 +70,7 @@ BEFORE_LATER_ONES = (
     "ALTER TABLE note DROP COLUMN removed_by, DROP COLUMN removed_at",
     "DROP TABLE address_hold",
     "DROP TABLE logout_token",
+    "DROP TABLE webhook",
     "ALTER TABLE login DROP COLUMN sealed_tokens, DROP COLUMN issuer_session, DROP COLUMN renew_at",
     "ALTER TABLE login DROP COLUMN proved_at, DROP COLUMN has_second_factor",
 )

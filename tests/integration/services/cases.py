@@ -65,6 +65,7 @@ async def enrolments(process: Process) -> AsyncIterator[Case]:
             "ranked": [agent.key._asdict() for agent in (person, twin)],
             "not_selected": [],
             "send_at": None,
+            "siret": "21440109300015",
             "ce_id": request.request_id,
         }
         ids = (str(row.enrolment_id), str(links.mark(ADDRESS)), str(row.version))

@@ -45,7 +45,10 @@ STAFF: dict[str, tuple[Role, str | None]] = {
 """The role and the delegation of each token."""
 BY_KAFKA, UNSIGNED, EXPIRED = "portal-kafka", "portal-unsigned", "portal-expired"
 PORTALS: dict[str, dict[str, Any]] = {
-    "portal-everywhere": {"answers": ["http", "kafka"]},
+    "portal-everywhere": {
+        "answers": ["http", "kafka"],
+        "webhook": {"url": "https://iel.example/answers", "secrets": ["whsec_" + "a2V5" * 11]},
+    },
     "portal-signing": {"keys": [{"id": "first", "secret": "whsec_" + "a2V5" * 11}]},
     "portal-bretagne": {"delegations": ["bretagne"]},
     "portal-employer": {"sirets": ["21350238800019"]},
