@@ -1,5 +1,8 @@
 """``make mutants``: breaks the product in 60 places, one at a time, and says which breaks the tests catch.
 
+Then it breaks the rules of the protocols in ``protocol.toml``. Only the tests that are named there may catch
+such a break.
+
 Works on copies of the tree, two at a time. The test that caught a break the last time runs first. Which other
 tests run for it is known from a run without a break, which records the lines that each test file runs.
 `.local/mutants` keeps both, the lines until the test file changes. Writes `.local/mutants.json`.
@@ -25,7 +28,7 @@ from tests.mutants import drawing
 from tests.mutants.drawing import ROOT, Mutant, ProductFile
 
 NUMBER, ENOUGH, SIDE_BY_SIDE = 60, 57, 2
-ALWAYS_CAUGHT = {"locks", "order", "inbox", "fences", "erasure", "signatures"}
+ALWAYS_CAUGHT = {"locks", "order", "inbox", "fences", "erasure", "signatures", "protocol"}
 BATCHES = (0, 8, 40, 1000)
 """Test files in the first run of pytest for a break, in the second, and so on."""
 SECONDS, TEST_SECONDS = 3600, 600
@@ -65,17 +68,18 @@ def main() -> int:
     mutants, lost = drawing.named(sources)
     mutants += drawing.drawn(sources, options.seed, NUMBER - len(mutants) - len(lost), mutants)
     mutants = [mutant for mutant in mutants if options.only in f"{mutant.kind} {mutant}"]
-    for place in lost:
-        print(f"To be anchored anew in tests/mutants/places.toml: {place}")
+    of_protocol, lost_of_protocol = drawing.named(sources, "protocol.toml")
+    mutants += [mutant for mutant in of_protocol if options.only in f"{mutant.kind} {mutant}"]
+    for place in (lost := lost + lost_of_protocol):
+        print(f"To be anchored anew in tests/mutants: {place}")
     if options.list:
         print(*(f"{mutant.kind:10} {mutant}" for mutant in mutants), sep="\n")
         return 0
     killers: dict[str, str] = json.loads(_KILLERS.read_text()) if _KILLERS.exists() else {}
     with TemporaryDirectory(prefix="parcours-mutants-") as folder:
         copies = [copied(Path(folder) / str(number)) for number in range(SIDE_BY_SIDE)]
-        known = {mutant: [[killers[mutant.key]]] for mutant in mutants if _is_there(killers.get(mutant.key))}
-        caught = play(known, copies)
-        if rest := [mutant for mutant in mutants if mutant not in caught]:
+        caught = play({mutant: _first(mutant, killers.get(mutant.key)) for mutant in mutants}, copies)
+        if rest := [mutant for mutant in mutants if mutant not in caught and mutant not in of_protocol]:
             reached = lines_reached(sources, copies[0])
             caught |= play({mutant: batches(mutant, reached) for mutant in rest}, copies)
     _KILLERS.parent.mkdir(parents=True, exist_ok=True)
@@ -89,12 +93,22 @@ def main() -> int:
     survivors = [mutant for mutant in mutants if mutant not in caught]
     print(*(f"SURVIVED   {mutant.kind:10} {mutant}" for mutant in survivors), sep="\n")
     print(f"{len(caught)} of {len(mutants)} breaks were caught, seed {options.seed}")
+    score = sum(mutant in caught for mutant in of_protocol)
+    print(
+        f"{score} of {sum(mutant in mutants for mutant in of_protocol)} breaks of the protocols were caught"
+    )
     too_few = len(survivors) > NUMBER - ENOUGH or any(mutant.kind in ALWAYS_CAUGHT for mutant in survivors)
     return int(bool(lost) or too_few)
 
 
-def _is_there(test: str | None) -> bool:
-    file, _, name = (test or "").partition("::")
+def _first(mutant: Mutant, killer: str | None) -> list[list[str]]:
+    """Return the test that caught the mutant the last time, then those that its file names."""
+    known = [[killer]] if killer is not None and _is_there(killer) else []
+    return [*known, *([list(mutant.tests)] if mutant.tests else [])]
+
+
+def _is_there(test: str) -> bool:
+    file, _, name = test.partition("::")
     return bool(name) and (ROOT / file).exists() and f"def {name}(" in (ROOT / file).read_text()
 
 
@@ -194,8 +208,8 @@ def _run_broken(command: list[str], copy: Path, mutant: Mutant) -> str:
 def batches(mutant: Mutant, reached: LinesReached) -> list[list[str]]:
     """Return the test files that run a line of the mutant: first those of its service, then by their time.
 
-    Where none does, those that run its function, else those that start services as processes. Files that the
-    mutant names come before all others, and may need Kafka. A break of messaging meets Kafka last.
+    Where none does, those that run its function, else those that start services as processes. A break of
+    messaging meets Kafka last.
     """
 
     def runs(record: dict[str, Any], path: str, function: str, number: int | None) -> bool:
@@ -214,11 +228,10 @@ def batches(mutant: Mutant, reached: LinesReached) -> list[list[str]]:
     found.sort(key=lambda test: (service not in test, reached.get(test, {}).get("seconds", 0)))
     unfit = [f"--deselect={test}" for record in reached.values() for test in record["failed"]]
     slices = [found[first:last] for first, last in itertools.pairwise(BATCHES)]
-    named = [list(mutant.tests)] if mutant.tests else []
     in_process = [[*_IN_PROCESS, *unfit, *files] for files in slices if files]
     kafka = [name for name in _files("tests/integration/messaging") if Path(name).name.startswith("test_")]
     on_kafka = [["-m", "kafka", *kafka]] if service == "messaging" else []
-    return [*named, *in_process, *on_kafka]
+    return [*in_process, *on_kafka]
 
 
 def _run(command: list[str], folder: Path, environment: dict[str, str]) -> str:

@@ -1,4 +1,4 @@
-"""Mutants: one break of the product each, named in ``places.toml`` or drawn by a seed."""
+"""Mutants: one break of the product each, named in a file or drawn by a seed."""
 
 import ast
 import copy
@@ -195,12 +195,12 @@ def _own_nodes(node: ast.AST) -> Iterator[ast.AST]:
             yield from _own_nodes(child)
 
 
-def named(sources: dict[str, ProductFile]) -> tuple[list[Mutant], list[str]]:
-    """Return the mutants of ``places.toml``, and what is not in the tree as the file says."""
+def named(sources: dict[str, ProductFile], file: str = "places.toml") -> tuple[list[Mutant], list[str]]:
+    """Return the mutants that a file names, and what is not in the tree as the file says."""
     mutants, lost = [], []
-    for place in _PLACES["named"]:
+    for place in _read(file)["named"]:
         before = place["text"].encode()
-        gone = [test for test in place.get("tests", ()) if not (ROOT / test).exists()]
+        gone = [test for test in place.get("tests", ()) if not (ROOT / test.partition("::")[0]).exists()]
         where = [source for source in sources.values() for _ in range(source.bytes.count(before))]
         if len(where) != 1:
             lost.append(f"{place['class']}: {place['breaks']}: {len(where)} places have {place['text']!r}")
@@ -234,7 +234,7 @@ def drawn(sources: dict[str, ProductFile], seed: int, number: int, others: list[
 
     The digest does not depend on other code: a change there leaves nearly all that are drawn.
     """
-    left_out = {(place["function"], place["text"]) for place in _PLACES.get("equivalent", ())}
+    left_out = {(place["function"], place["text"]) for place in _read("places.toml")["equivalent"]}
     left_out |= {(mutant.function, mutant.before) for mutant in others}
     places = []
     for area, source in _sources_by_area(sources):
@@ -342,4 +342,5 @@ def _breaks_of_sql(source: ProductFile, statement: ast.stmt) -> Iterator[Break]:
                 yield operator, (first, first + len(found[0].encode())), found.expand(after)
 
 
-_PLACES: dict[str, list[dict[str, Any]]] = tomllib.loads((Path(__file__).parent / "places.toml").read_text())
+def _read(file: str) -> dict[str, list[dict[str, Any]]]:
+    return tomllib.loads((Path(__file__).parent / file).read_text())

@@ -21,7 +21,7 @@ from shared import clock
 from shared.database import Database
 from shared.events.cloudevents import JSON
 from shared.events.enrolment import MinimumMissed, SelectionDue
-from shared.messaging import relay
+from shared.messaging import outbox, relay
 from shared.messaging.outbox import BUCKETS, Outbox, OutboxEvent
 from shared.messaging.personal_data import ANSWERS, SENT
 from shared.personal_data import days_of, end_rows
@@ -376,6 +376,15 @@ async def test_replay_publishes_again_what_was_created_since_with_the_same_ids(
         assert await a_relay.publish_unsent() == 2
     found = await published(tansu.bootstrap_servers, 5, session_id)
     assert [record.id for record in found] == [*ids, *ids[1:]]
+
+
+async def test_a_replay_leaves_out_what_was_erased_or_discarded(database: Database) -> None:
+    await write(database, *(news(uuid.uuid4()) for _ in range(3)))
+    async with database.transaction() as tx:
+        await tx.execute(text("UPDATE outbox SET sent_at = now()"))
+        await tx.execute(text("UPDATE outbox SET key = '' WHERE id = 1"))
+        await tx.execute(text("UPDATE outbox SET held = 'discarded' WHERE id = 2"))
+        assert await outbox.replay(tx, datetime.now(UTC) - timedelta(days=1)) == 1
 
 
 @pytest.mark.parametrize(

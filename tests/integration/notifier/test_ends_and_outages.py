@@ -149,6 +149,12 @@ async def test_what_is_settled_again_since_the_answer_to_its_commit_was_lost_is_
     assert await queued.states() == ["ambiguous"]
 
 
+async def test_a_claim_whose_lease_has_not_run_out_stays(queued: Notifier) -> None:
+    await claim(queued)
+    await jobs.expire_leases(queued.database)
+    assert (await queued.states(), await queued.deliver()) == (["claimed"], 0)
+
+
 async def test_claims_that_ran_out_before_anything_was_sent_were_no_attempts(queued: Notifier) -> None:
     """Or the first real 4xx of a mail would wait for hours."""
     for _ in range(6):
