@@ -65,7 +65,7 @@ class WebhookSender:
         except TimeoutError:
             return WebhookFailure(f"no answer within {LONGEST_SECONDS:g} s")
         except (OSError, httptools.HttpParserError) as error:
-            return WebhookFailure(f"{type(error).__name__}: {error}"[:200])
+            return WebhookFailure(_printable(f"{type(error).__name__}: {error}")[:200])
         if 200 <= status < 300:
             return None
         return WebhookFailure(f"status {status}", gone=status == HTTPStatus.GONE)
@@ -106,6 +106,10 @@ class WebhookSender:
             addresses[0], port, ssl=self._tls if secure else None, server_hostname=host if secure else None
         )
         return _Connection(place.netloc, *streams)
+
+
+def _printable(text: str) -> str:
+    return "".join(sign if sign.isprintable() else " " for sign in text)
 
 
 def is_public(address: str) -> bool:

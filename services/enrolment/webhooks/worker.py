@@ -2,6 +2,7 @@ import asyncio
 import logging
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
 from uuid import uuid4
 
 from prometheus_client import Counter
@@ -29,6 +30,23 @@ REST_SECONDS = 1.0
 IDLE_SECONDS = 20.0
 
 News = Callable[[str, int, float], Awaitable[bool]]
+
+
+@dataclass
+class _Progress:
+    """The numbers above the cursor that were taken. They are forgotten if a command changes the cursor."""
+
+    cursor: int = -1
+    taken: set[int] = field(default_factory=set)
+
+    def begin_at(self, cursor: int) -> None:
+        if cursor != self.cursor:
+            self.cursor = cursor
+            self.taken.clear()
+
+    def end_at(self, cursor: int) -> None:
+        self.cursor = cursor
+        self.taken = {number for number in self.taken if number > cursor}
 
 
 class WebhookWorker:
@@ -66,12 +84,12 @@ class WebhookWorker:
 
     async def _serve(self, name: str) -> None:
         """Send until the portal has no webhook any more."""
-        taken: set[int] = set()
+        progress = _Progress()
         sender = WebhookSender(private_too=self._private_too)
         try:
             while (found := self._portal(name)) is not None:
                 try:
-                    await self._turn(*found, sender, taken)
+                    await self._turn(*found, sender, progress)
                 except Exception as error:
                     if is_temporary(error):
                         log.warning("The webhook of %s waits (%s)", name, type(error).__name__)
@@ -81,7 +99,9 @@ class WebhookWorker:
         finally:
             sender.close()
 
-    async def _turn(self, portal: Portal, webhook: Webhook, sender: WebhookSender, taken: set[int]) -> None:
+    async def _turn(
+        self, portal: Portal, webhook: Webhook, sender: WebhookSender, progress: _Progress
+    ) -> None:
         async with self._database.quiet_transaction() as tx:
             await webhooks.begin(tx, portal.portal)
             due = await webhooks.claim(tx, portal.portal, self._id, clock.now())
@@ -92,12 +112,12 @@ class WebhookWorker:
             if not await self._news(portal.portal, due.until, IDLE_SECONDS):
                 await asyncio.sleep(REST_SECONDS)
             return
-        failure = await self._send(due.answers, webhook, sender, taken)
-        attempt = WebhookAttempt(due.state, _reached(due, taken), failure, portal.contact)
+        progress.begin_at(due.state.cursor)
+        failure = await self._send(due.answers, webhook, sender, progress.taken)
+        attempt = WebhookAttempt(due.state, _reached(due, progress.taken), failure, portal.contact)
         async with self._database.quiet_transaction() as tx:
             after = await webhooks.settle(tx, attempt, self._id, clock.now())
-        if failure is None:
-            taken.clear()
+        progress.end_at(attempt.cursor)
         self._report(due.state, after)
 
     async def _send(

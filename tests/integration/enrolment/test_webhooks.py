@@ -201,6 +201,34 @@ async def test_what_is_not_taken_holds_the_cursor_and_comes_again_before_what_fo
     assert first["webhook-id"] == again["webhook-id"]
 
 
+async def test_a_replay_sends_what_was_taken_before_too(
+    sending: Sending, receiver: Receiver, number: Number, database: Database, eventually: Eventually
+) -> None:
+    receiver.status = lambda agent, _count: 503 if agent == "agent 1" else 204
+    await number(IEL, ("agent 1", 1), ("agent 2", 1))
+
+    async def both_were_tried() -> bool:
+        return len(receiver.requests) == 2
+
+    async def all_are_there() -> bool:
+        return len(receiver.got) == 3
+
+    async with sending(iel=receiver.address):
+        await eventually(both_were_tried, "both events")
+        receiver.status = lambda _agent, _count: 204
+        await number(IEL, ("agent 3", 1))
+        async with database.quiet_transaction() as tx:
+            await webhooks.replay(tx, IEL, None)
+        await eventually(all_are_there, "the others")
+        async with database.quiet_transaction() as tx:
+            await webhooks.replay(tx, IEL, 0)
+
+        async def all_came_again() -> bool:
+            return len(receiver.got) == 6
+
+        await eventually(all_came_again, "all three again")
+
+
 async def test_a_portal_that_hangs_slows_no_other(
     sending: Sending, receiver: Receiver, number: Number, eventually: Eventually
 ) -> None:
