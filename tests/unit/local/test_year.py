@@ -43,6 +43,7 @@ UNHEARD_REASONS = {
     Reason.OVERLAPPING_SESSION: "it is off by default [choice]",
 }
 """The reasons that no situation has, and why."""
+UNHEARD_LETTERS = {LetterType.WEBHOOK_DISABLED: "the portal of the year reads Kafka"}
 
 
 @pytest.mark.parametrize(
@@ -75,7 +76,7 @@ def test_every_letter_is_heard_in_a_situation(template: LetterType) -> None:
     subjects = [show(sample).subject for sample in samples() if sample.template is template]
     heard = {letter_in(subject) for subject in subjects}
     assert not heard & set(subjects), "a letter has no name in letters.yaml"
-    assert heard & HEARD, "no situation hears it"
+    assert bool(heard & HEARD) == (template not in UNHEARD_LETTERS), "no situation hears it"
 
 
 @pytest.mark.parametrize("reason", Reason)
