@@ -73,7 +73,7 @@ def compose(settings: Settings) -> Process:
         register=REGISTER,
         revisions=DEFINITION.revisions,
         api=http,
-        jobs=jobs.all_jobs(database, settings),
+        jobs=jobs.all_jobs(database, settings, registry),
         eraser=eraser(database, registry, settings.policy),
         portals=registry,
         tokens=tokens,

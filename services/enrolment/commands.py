@@ -90,7 +90,7 @@ def list_webhooks() -> None:
         typer.echo(f"{state.portal}: taken up to {state.cursor}{trouble}")
 
 
-@webhooks.command("replay", help="Send again, at once: a disabled webhook too.")
+@webhooks.command("replay", help="Send the events again at once. This also enables a disabled webhook.")
 def replay_webhook(
     portal: Annotated[str, typer.Argument(help="The portal's name in PORTALS_FILE.")],
     after: Annotated[
@@ -103,4 +103,4 @@ def replay_webhook(
             return await service.replay(tx, portal, after)
 
     if not in_database(DEFINITION, replay):
-        stop(f"The portal {portal} has no webhook, or enrolment has not run since it has one.")
+        stop(f"No webhook is stored for {portal}. Check PORTALS_FILE, and that enrolment runs.")

@@ -12,6 +12,7 @@ from shared.database import Database, is_temporary
 from shared.events.topics import Topic
 from shared.events.vocabulary import EARLIEST
 from shared.messaging import progress
+from shared.messaging.portals.registry import PortalsFile
 from shared.process.jobs import Job
 
 log = logging.getLogger(__name__)
@@ -32,7 +33,7 @@ REST_SECONDS = 0.2
 """The pause between two slices, so that requests for the session are processed meanwhile."""
 
 
-def all_jobs(database: Database, settings: Settings) -> tuple[Job, ...]:
+def all_jobs(database: Database, settings: Settings, registry: PortalsFile) -> tuple[Job, ...]:
     patience = timedelta(seconds=settings.enrolment_pending_session_seconds)
 
     async def tell_changes() -> float | None:
@@ -53,6 +54,7 @@ def all_jobs(database: Database, settings: Settings) -> tuple[Job, ...]:
         Job("settle-pending", 1.0, partial(settle_pending, database, settings.policy, patience)),
         Job("tell-session-changes", 1.0, tell_changes),
         Job("measure-offers", 10.0, partial(measure, database)),
+        Job("measure-webhooks", 10.0, partial(measure_webhooks, database, registry)),
     )
 
 
@@ -77,11 +79,20 @@ async def measure(database: Database) -> None:
     now = clock.now()
     async with database.quiet_transaction() as tx:
         to_come, overdue = await enrolments.lapsing(tx, now, timedelta(days=1))
-        for state in await webhooks.states(tx):
-            since = state.failing_since or now
-            WEBHOOK_FAILING.labels(state.portal).set((now - since).total_seconds())
     LAPSING.set(to_come)
     OVERDUE.set(overdue)
+
+
+async def measure_webhooks(database: Database, registry: PortalsFile) -> None:
+    now = clock.now()
+    async with database.quiet_transaction() as tx:
+        states = await webhooks.states(tx)
+    sent_to = {portal.portal for portal in registry.portals if portal.webhook is not None}
+    WEBHOOK_FAILING.clear()
+    for state in states:
+        if state.portal in sent_to:
+            since = state.failing_since or now
+            WEBHOOK_FAILING.labels(state.portal).set((now - since).total_seconds())
 
 
 async def expire_what_is_due(database: Database, policy: Policy) -> float | None:

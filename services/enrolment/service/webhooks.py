@@ -1,4 +1,5 @@
 import json
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -12,6 +13,8 @@ from services.enrolment.store.outbox import OUTBOX
 from shared.database import Transaction
 from shared.events.enrolment import WebhookDisabled
 from shared.messaging.tables import OutboxRow
+
+log = logging.getLogger(__name__)
 
 PART = 500
 """Events that are read at once."""
@@ -48,6 +51,7 @@ async def claim(tx: Transaction, portal: str, process: UUID, now: datetime) -> D
     try:
         page = await answers.page(tx, portal, state.cursor, PART)
     except Forgotten as error:  # the webhook was disabled for longer than answers are kept
+        log.warning("The webhook of %s misses what is not kept any more, up to %d", portal, error.kept_after)
         return DuePart(state, {}, error.kept_after)
     except NeverGiven as error:
         return DuePart(state, {}, error.last)
@@ -69,6 +73,10 @@ async def settle(tx: Transaction, attempt: WebhookAttempt, process: UUID, now: d
         )
         await OUTBOX.publish(tx, [disabled])
     return after
+
+
+async def release(tx: Transaction, process: UUID) -> None:
+    await webhooks.release(tx, process)
 
 
 async def replay(tx: Transaction, portal: str, after: int | None) -> bool:

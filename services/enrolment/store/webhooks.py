@@ -19,7 +19,7 @@ _FIELDS = tuple(field.name for field in fields(WebhookState))
 
 
 async def begin(tx: Transaction, portal: str) -> None:
-    """A new webhook begins with the next event."""
+    """A new webhook begins with the next event, one that the portal had before where it stopped."""
     await tx.execute(_BEGIN, {"portal": portal})
 
 
@@ -37,10 +37,15 @@ async def settle(tx: Transaction, state: WebhookState, process: UUID) -> bool:
     return bool(list(await tx.execute(_SETTLE, asdict(state) | {"process": process})))
 
 
+async def release(tx: Transaction, process: UUID) -> None:
+    await tx.execute(_RELEASE, {"process": process})
+
+
 async def replay(tx: Transaction, portal: str, after: int | None) -> bool:
     """Send again from the event after this number, or else after the last one taken.
 
-    Returns False if the portal has no webhook.
+    If the number is the present cursor, what was taken after it is not sent twice. Returns False if the
+    portal has no webhook.
     """
     return bool(list(await tx.execute(_REPLAY, {"portal": portal, "after": after})))
 
@@ -69,6 +74,7 @@ _SETTLE = text(
     "next_attempt_at = :next_attempt_at, disabled_at = :disabled_at, reason = :reason "
     "WHERE portal = :portal AND leased_by = :process RETURNING portal"
 )
+_RELEASE = text("UPDATE webhook SET leased_by = NULL WHERE leased_by = :process")
 _REPLAY = text(
     "UPDATE webhook SET cursor = coalesce(:after, cursor), failures = 0, failing_since = NULL, "
     "next_attempt_at = NULL, disabled_at = NULL, reason = NULL, leased_by = NULL "

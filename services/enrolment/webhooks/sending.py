@@ -64,7 +64,7 @@ class WebhookSender:
                 status = await self._post(place, request)
         except TimeoutError:
             return WebhookFailure(f"no answer within {LONGEST_SECONDS:g} s")
-        except (OSError, httptools.HttpParserError) as error:
+        except (OSError, httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
             return WebhookFailure(_printable(f"{type(error).__name__}: {error}")[:200])
         if 200 <= status < 300:
             return None
@@ -159,7 +159,10 @@ class _Connection:
         answer, length = _Answer(), 0
         self._writer.write(request)
         while not answer.is_whole:
-            part = await self._reader.read(_LONGEST_ANSWER)
+            try:
+                part = await self._reader.read(_LONGEST_ANSWER)
+            except ConnectionError as error:
+                raise (error if length else _Closed(str(error))) from error
             length += len(part)
             if not part:
                 raise _Closed("no answer") if not length else ConnectionError("half an answer")

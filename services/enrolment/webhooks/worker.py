@@ -28,6 +28,8 @@ CONNECTIONS = 32
 """To each portal. One that hangs takes none of the others'."""
 REST_SECONDS = 1.0
 IDLE_SECONDS = 20.0
+STOP_SECONDS = 5.0
+"""For how long a stop waits for the answers to attempts that have begun."""
 
 News = Callable[[str, int, float], Awaitable[bool]]
 
@@ -64,6 +66,8 @@ class WebhookWorker:
         self._private_too = private_too
         self._id = uuid4()
         self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._sending: set[str] = set()
+        self._is_stopped = False
 
     async def run(self, stopping: asyncio.Event) -> None:
         try:
@@ -74,9 +78,23 @@ class WebhookWorker:
                         self._tasks[portal.portal] = asyncio.create_task(self._serve(portal.portal))
                 await clock.pause(stopping, REST_SECONDS)
         finally:
-            for task in self._tasks.values():
-                task.cancel()
-            await asyncio.gather(*self._tasks.values(), return_exceptions=True)
+            await self._stop()
+
+    async def _stop(self) -> None:
+        """Store what was taken, and let the next process send at once."""
+        self._is_stopped = True
+        if sending := [self._tasks[name] for name in self._sending]:
+            await asyncio.wait(sending, timeout=STOP_SECONDS)
+        for task in self._tasks.values():
+            task.cancel()
+        await asyncio.gather(*self._tasks.values(), return_exceptions=True)
+        try:
+            async with self._database.quiet_transaction() as tx:
+                await webhooks.release(tx, self._id)
+        except Exception as error:
+            if not is_temporary(error):
+                raise
+            log.warning("Webhooks stay with this process until its leases end (%s)", type(error).__name__)
 
     def _portal(self, name: str) -> tuple[Portal, Webhook] | None:
         found = self._registry.portals.of_source(SOURCES + name)
@@ -87,7 +105,7 @@ class WebhookWorker:
         progress = _Progress()
         sender = WebhookSender(private_too=self._private_too)
         try:
-            while (found := self._portal(name)) is not None:
+            while not self._is_stopped and (found := self._portal(name)) is not None:
                 try:
                     await self._turn(*found, sender, progress)
                 except Exception as error:
@@ -112,12 +130,16 @@ class WebhookWorker:
             if not await self._news(portal.portal, due.until, IDLE_SECONDS):
                 await asyncio.sleep(REST_SECONDS)
             return
-        progress.begin_at(due.state.cursor)
-        failure = await self._send(due.answers, webhook, sender, progress.taken)
-        attempt = WebhookAttempt(due.state, _reached(due, progress.taken), failure, portal.contact)
-        async with self._database.quiet_transaction() as tx:
-            after = await webhooks.settle(tx, attempt, self._id, clock.now())
-        progress.end_at(attempt.cursor)
+        self._sending.add(portal.portal)
+        try:
+            progress.begin_at(due.state.cursor)
+            failure = await self._send(due.answers, webhook, sender, progress.taken)
+            attempt = WebhookAttempt(due.state, _reached(due, progress.taken), failure, portal.contact)
+            async with self._database.quiet_transaction() as tx:
+                after = await webhooks.settle(tx, attempt, self._id, clock.now())
+            progress.end_at(attempt.cursor)
+        finally:
+            self._sending.discard(portal.portal)
         self._report(due.state, after)
 
     async def _send(
@@ -131,7 +153,7 @@ class WebhookWorker:
         async def send_in_order(own: Mapping[int, OutboxRow]) -> None:
             for number, answer in own.items():
                 async with gate:
-                    if failures or asyncio.get_running_loop().time() > ends_at:
+                    if failures or self._is_stopped or asyncio.get_running_loop().time() > ends_at:
                         return
                     failure = await sender.send(webhook, answer.event_id, webhooks.body_of(answer))
                 SENT.labels(answer.portal, "taken" if failure is None else "failed").inc()
@@ -144,7 +166,9 @@ class WebhookWorker:
         for number, answer in answers.items():
             if number not in taken:
                 by_agent[answer.key][number] = answer
-        await asyncio.gather(*map(send_in_order, by_agent.values()))
+        async with asyncio.TaskGroup() as group:  # after an error nobody sends on beside the next part
+            for own in by_agent.values():
+                group.create_task(send_in_order(own))
         return next(iter(failures), None)
 
     def _report(self, before: WebhookState, after: WebhookState) -> None:

@@ -229,6 +229,22 @@ async def test_a_replay_sends_what_was_taken_before_too(
         await eventually(all_came_again, "all three again")
 
 
+async def test_a_stop_keeps_what_was_taken_and_lets_the_next_process_send_at_once(
+    sending: Sending, receiver: Receiver, number: Number, rows: SelectRows, eventually: Eventually
+) -> None:
+    answers = [("agent 1", count) for count in range(300)]
+    await number(IEL, *answers)
+
+    async def some_came() -> bool:
+        return len(receiver.got) > 5
+
+    async with sending(iel=receiver.address):
+        await eventually(some_came, "some events")
+    [state] = await rows("SELECT cursor, leased_by FROM webhook WHERE portal = 'iel'")
+    assert 5 < len(receiver.got) < len(answers)
+    assert (state.cursor, state.leased_by) == (len(receiver.got), None)
+
+
 async def test_a_portal_that_hangs_slows_no_other(
     sending: Sending, receiver: Receiver, number: Number, eventually: Eventually
 ) -> None:
@@ -291,15 +307,17 @@ async def test_a_new_webhook_begins_with_the_next_event_and_a_replay_with_any(
 
 
 async def test_a_disabled_webhook_sends_nothing_before_its_replay(
-    database: Database, rows: SelectRows
+    database: Database, rows: SelectRows, tmp_path: Path
 ) -> None:
     process, now = uuid4(), datetime(2026, 12, 1, tzinfo=UTC)
     async with database.quiet_transaction() as tx:
         await webhooks.begin(tx, IEL)
     await rows("UPDATE webhook SET disabled_at = now(), failures = 40 RETURNING 1")
     await rows("UPDATE webhook SET failing_since = now() - interval '1 hour' RETURNING 1")
-    await jobs.measure(database)
+    await jobs.measure_webhooks(database, a_registry(tmp_path, iel="http://portail.example"))
     assert 3600 <= metric("parcours_webhook_failing_seconds", portal=IEL) < 3660
+    await jobs.measure_webhooks(database, a_registry(tmp_path, other="http://portail.example"))
+    assert metric("parcours_webhook_failing_seconds", portal=IEL) == 0
     async with database.quiet_transaction() as tx:
         assert await webhooks.claim(tx, IEL, process, now) is None
         await webhooks.replay(tx, IEL, None)

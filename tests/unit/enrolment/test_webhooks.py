@@ -4,10 +4,11 @@ import asyncio
 import json
 from datetime import UTC, datetime, timedelta
 from typing import Any
-from unittest.mock import Mock
+from unittest.mock import AsyncMock, Mock
 from uuid import UUID
 
 import pytest
+from pydantic import SecretStr
 from standardwebhooks import Webhook as Verifier
 from standardwebhooks import WebhookVerificationError
 
@@ -18,9 +19,9 @@ from services.enrolment.rules.webhooks import (
     after_attempt,
     pause_after,
 )
-from services.enrolment.webhooks.sending import _Connection, is_public
+from services.enrolment.webhooks.sending import WebhookSender, _Connection, is_public
 from shared.messaging.portals import registry
-from shared.messaging.portals.registry import Portal, UnreadablePortals
+from shared.messaging.portals.registry import Portal, UnreadablePortals, Webhook
 from shared.messaging.portals.signatures import key_of, new_secret
 from shared.messaging.portals.webhooks import headers
 
@@ -108,6 +109,7 @@ class _Parts(asyncio.StreamReader):
         return self._parts.pop(0)
 
 
+WEBHOOK = Webhook(url="https://portail.example/parcours", secrets=(SecretStr(new_secret()),))
 OK, REFUSED = (b"HTTP/1.1 %d x\r\ncontent-length: 0\r\n\r\n" % status for status in (200, 500))
 EARLY = b"HTTP/1.1 103 x\r\nlink: <a>\r\n\r\n"
 
@@ -127,6 +129,36 @@ async def test_an_answer_counts_for_its_own_event_alone(
 ) -> None:
     answer = await _Connection("portail.example", _Parts(*parts), Mock()).ask(b"")
     assert (answer.status, answer.may_go_on) == (status, may_go_on)
+
+
+class _Broken(asyncio.StreamReader):
+    """A connection that the portal has reset."""
+
+    def __init__(self) -> None:
+        pass
+
+    async def read(self, n: int = -1) -> bytes:
+        raise ConnectionResetError("reset")
+
+
+def kept(place: str, reader: asyncio.StreamReader) -> WebhookSender:
+    sender = WebhookSender()
+    sender._kept.append(_Connection(place, reader, Mock()))
+    return sender
+
+
+async def test_a_kept_connection_that_was_reset_is_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
+    sender = kept("portail.example", _Broken())
+    fresh = AsyncMock(return_value=_Connection("portail.example", _Parts(OK), Mock()))
+    monkeypatch.setattr(sender, "_connect", fresh)
+    assert await sender.send(WEBHOOK, UUID(int=1), b"") is None
+
+
+async def test_an_answer_that_changes_the_protocol_is_a_failure() -> None:
+    upgrade = b"HTTP/1.1 101 x\r\nconnection: upgrade\r\nupgrade: h2c\r\n\r\n"
+    failure = await kept("portail.example", _Parts(upgrade, b"")).send(WEBHOOK, UUID(int=1), b"")
+    assert failure is not None
+    assert not failure.gone
 
 
 def an_entry(**webhook: Any) -> dict[str, Any]:
