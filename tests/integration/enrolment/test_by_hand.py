@@ -184,6 +184,9 @@ async def test_an_employer_who_has_agents_in_own_sessions_is_found_instead_of_ty
         f"{brest} ": (303, False, []),
         f"bre {brest}": (303, False, []),
     }
+    without_name = person | {"given_name": "", "email": "p@ville.fr", "employer": "bre", "known": brest}
+    again = await send(organiser, page_of(session, "/ajout"), **without_name)
+    assert f'<option value="{brest}" selected>' in again.text
 
 
 async def test_a_person_who_is_enrolled_from_the_door_has_arrived_if_there_was_a_seat(
@@ -265,6 +268,7 @@ INVALID = [
     ("family_name", ""),
     ("family_name", "a" * 500),
     ("question-repas", "viande"),
+    ("above_capacity", "une chaise\u202e de plus"),
 ]
 
 

@@ -67,7 +67,7 @@ def enrolment_in(
     except ValidationError as error:
         for fault in error.errors():
             field = _BY_PLACE.get(".".join(map(str, fault["loc"])), str(fault["loc"][0]))
-            if field in required:
+            if field in required or field not in FIELDS:
                 errors.setdefault(
                     field, FormError(field) if field in WITH_OWN_ERROR else FormError("invalid")
                 )
