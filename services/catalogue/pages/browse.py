@@ -104,7 +104,7 @@ async def session_list(request: Request) -> Response:
         request,
         "sessions.html",
         filters=chosen,
-        reader=chosen.near and chosen.near.delegation,
+        reader=(chosen.near and chosen.near.delegation) or filters.reader_of(request.query_params),
         months=filters.months(now, chosen.month),
         errors=sentences(rendering_in(request), chosen.errors),
         themes=themes,

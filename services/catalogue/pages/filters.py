@@ -138,7 +138,7 @@ def read(given: Mapping[str, str], now: datetime | None = None) -> Filters:
 
 
 def reader_of(given: Mapping[str, str]) -> Delegation | None:
-    """Return the delegation of which the address says that the reader works there."""
+    """Return the reader's delegation, from the address of the page."""
     return _code(given, "pour", Delegation, {})
 
 

@@ -352,3 +352,6 @@ async def test_seats_are_counted_for_whoever_looks_near_a_place_and_on_the_page_
         shown = listed.text, (await read(visit, link)).text, alone.text
         seats[query] = [re.findall(r"(\d+)\splaces pour vous", text) for text in shown]
     assert seats == {"pour=bretagne": [["30"]] * 3, "pour=pays-de-la-loire": [["10"]] * 3}
+    assert "30 places pour vous" in (await read(visit, "/sessions?pour=bretagne")).text.replace(
+        "\N{NO-BREAK SPACE}", " "
+    )
