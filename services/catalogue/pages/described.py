@@ -1,6 +1,5 @@
 """A session as other programs read it: the one mapping for LHEO and for schema.org."""
 
-import re
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Self
@@ -8,9 +7,9 @@ from zoneinfo import ZoneInfo
 
 from services.catalogue.rules.offers import Offer
 from services.catalogue.rules.sessions import ShownSession
+from services.catalogue.rules.venues import parts_of
 from shared.events.vocabulary import Status
 
-_POSTAL = re.compile(r"(?P<street>.*[^\s,])[,\s]+(?P<postal_code>\d{5}) (?P<commune>\S.*)")
 _AN_INSTANT = timedelta(microseconds=1)
 
 
@@ -25,8 +24,11 @@ class DescribedPlace:
 
     @classmethod
     def of(cls, venue: str) -> Self:
-        found = _POSTAL.fullmatch(venue)
-        return cls(venue) if found is None else cls(venue, **found.groupdict())
+        parts = parts_of(venue)
+        street = ", ".join(filter(None, (parts.name, parts.street)))
+        if not (street and parts.commune):
+            return cls(venue)
+        return cls(venue, street, parts.postal_code, parts.commune)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,6 +13,7 @@ from typing import Any
 
 from services.catalogue.pages import form_errors, form_rows
 from services.catalogue.rules.sessions import Plan, ShownSession, Trainer
+from services.catalogue.rules.venues import parts_of
 from services.catalogue.service.session_fields import OF_NEW, SESSION_FIELDS, FieldKind, of_kind
 from shared.events.catalogue import Audience, Question
 from shared.events.vocabulary import Delegation, Function
@@ -90,15 +91,8 @@ def empty() -> dict[str, str]:
 
 
 def _in_parts(venue: str) -> dict[str, str]:
-    """Read ``Mairie, 2 rue du Test, 35000 Rennes``; anything else is the name of a place."""
-    place, _, town = venue.rpartition(", ")
-    if not _TOWN.match(town):
-        return {"venue": venue} | dict.fromkeys(ADDRESS, "")
-    name, _, street = place.partition(", ")
-    if not street and name[:1].isdecimal():
-        name, street = "", name
-    code, _, commune = town.partition(" ")
-    return {"venue": name, "street": street, "postal_code": code, "commune": commune}
+    parts = parts_of(venue)
+    return {"venue": parts.name, **{part: getattr(parts, part) for part in ADDRESS}}
 
 
 def _whole_venue(form: Mapping[str, str]) -> str:
@@ -107,7 +101,6 @@ def _whole_venue(form: Mapping[str, str]) -> str:
 
 
 _POSTAL_CODE = re.compile(r"[0-9]{5}")
-_TOWN = re.compile(r"[0-9]{5} \S")
 
 
 def _shown_trainer(trainer: Trainer) -> str:
