@@ -57,7 +57,7 @@ def read_tokens(path: Path | None, *, trial: bool) -> list[TokenEntry]:
         raise UnreadableTokens(f"API_TOKENS_FILE {path} cannot be read: {error.strerror}") from error
     except ValidationError as error:
         fault = error.errors(include_input=False)[0]
-        where = ".".join(str(part) for part in fault["loc"])
+        where = ".".join(str(part) for part in fault["loc"]) or "the file"
         raise UnreadableTokens(f"API_TOKENS_FILE {path}: {where}: {fault['msg']}") from error
     for entry in entries:
         if not trial and is_published_digest(entry.sha256):

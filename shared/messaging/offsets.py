@@ -24,8 +24,8 @@ FAILURES = Counter("parcours_offset_commit_failures_total", "Commits of offsets 
 class OffsetCommits(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka left it untyped
     """Commits the offsets of one consumer: once a second, before its partitions change, and at its stop.
 
-    What cannot be committed before they change is forgotten, and its batches come again. The topic may have
-    been made again meanwhile: the old offset would pass over its first records.
+    What cannot be committed before they change is forgotten, and its batches come again: if the topic was
+    made again meanwhile, the old offset would skip its first records.
     """
 
     def __init__(self, consumer: Consumer) -> None:

@@ -65,7 +65,10 @@ def cacheable(
 
 
 def streamed(request: Request, parts: AsyncIterable[bytes], *, version: str, media_type: str) -> Response:
-    """Return the parts as they come, or 304. ``version`` differs whenever a byte of them does."""
+    """Return the parts as they come, or 304.
+
+    Read ``version`` before the parts: if they change meanwhile, the next request gets them again.
+    """
     etag = _weak(version.encode())
     headers = {**SECURITY, "ETag": etag, "Cache-Control": REVALIDATE}
     if _is_current(request, etag, None):

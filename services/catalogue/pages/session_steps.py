@@ -58,7 +58,7 @@ def target(form: Mapping[str, str]) -> FormStep | None:
 def shown(form: Mapping[str, str], asked: FormStep | None, errors: FormErrors) -> tuple[FormStep, FormErrors]:
     """Return the step to show with its errors.
 
-    A step with errors is left for an earlier step alone. A form that was to be saved shows the first step
+    From a step with errors the user can only go back. A form that was to be saved shows the first step
     with an error.
     """
     current, towards = named(form.get(PLACE, "")) or asked or FormStep.WHAT, target(form)

@@ -87,8 +87,10 @@ async def counted_until(tx: Transaction) -> datetime | None:
 
 _SEATS = text(
     """
-    SELECT coalesce(sum((SELECT count(*) FROM enrolment WHERE enrolment.session_id = began.session_id
-                            AND standing = 'enrolled')), 0) AS taken,
+    SELECT CAST(coalesce(sum((
+               SELECT count(*) FROM enrolment
+                WHERE enrolment.session_id = began.session_id
+                  AND standing = 'enrolled')), 0) AS bigint) AS taken,
            coalesce(sum(capacity), 0) AS capacity
       FROM (SELECT session_id, CAST(state ->> 'capacity' AS int) AS capacity,
                    CAST(state ->> 'starts_at' AS timestamptz) AS starts_at

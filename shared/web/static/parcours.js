@@ -106,7 +106,8 @@ for (const link of document.querySelectorAll("a[data-dialog]")) {
 }
 
 // A field with data-copy gets a button of that name, which copies it and then says data-copied.
-for (const field of navigator.clipboard ? document.querySelectorAll("input[data-copy]") : []) {
+for (const field of document.querySelectorAll("input[data-copy]")) {
+  if (!navigator.clipboard) break;
   const button = document.createElement("button");
   button.type = "button";
   button.className = "second";
