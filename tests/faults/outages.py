@@ -176,7 +176,7 @@ async def _more_partitions(trial: Trial, what: str) -> None:
     """To the number of which operations.md speaks; two readers are in the process."""
     twice = 2 * TOPICS[Topic.PORTAL_ENROLMENTS].partitions
     misrouted = _misrouted(await trial.metrics())
-    for number in (twice, twice + 2, twice + 4):  # it may read them before its watchdog has looked
+    for number in (twice, 2 * twice, 4 * twice):  # it may read them before its watchdog has looked
         if await _tells_of_partitions(trial, what, number):
             break
     else:

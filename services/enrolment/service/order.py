@@ -42,7 +42,7 @@ class PartitionCheck:
 
     Partitions may have been added a moment ago, so the broker is asked before a refusal. Otherwise the number
     stored by another process is read once a minute, and the broker is asked at most once a minute about
-    misplaced requests of a trial.
+    misplaced requests of a trial, unless one lies in a partition that was added.
     """
 
     def __init__(self, ask_broker: Callable[[], Awaitable[int]]) -> None:
@@ -82,7 +82,7 @@ class PartitionCheck:
         if not misplaced:
             return []
         asked_lately = time.monotonic() - self._asked_at < _READ_AGAIN_SECONDS
-        if asked_lately and all(_is_of_trial(received[index]) for index in misplaced):
+        if asked_lately and not any(self._must_ask(received[index]) for index in misplaced):
             return misplaced
         self._numbers = await partition_numbers.save_number(tx, await self._ask_broker(), clock.now())
         self._asked_at = time.monotonic()
@@ -94,6 +94,10 @@ class PartitionCheck:
             for index, request in enumerate(received)
             if not lies_right(request.record, request.event.key, self._numbers)
         ]
+
+    def _must_ask(self, request: RequestReceived) -> bool:
+        is_added = request.record.partition >= max((known.number for known in self._numbers), default=0)
+        return is_added or not _is_of_trial(request)
 
     def _refusal(self, request: RequestReceived) -> Rejected:
         number = next(known.number for known in self._numbers if known.until is None)

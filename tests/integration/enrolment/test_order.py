@@ -244,6 +244,18 @@ async def test_the_broker_is_asked_only_where_something_may_lie_wrong(
     assert broker.asked == 3
 
 
+async def test_a_partition_beyond_the_known_number_was_added_so_the_broker_is_asked_at_once(
+    front: Front, consumer: Consumer, broker: BrokerWithoutPartitions, rows: SelectRows
+) -> None:
+    session = await front.open()
+    while right(session, 24) < 12:
+        session = await front.open()
+    await consumer.take([requested(session, right(session), unsigned=True)])
+    broker.partitions = 24
+    await consumer.take([requested(session, right(session, 24), unsigned=True)])
+    assert await misrouted(rows) == [False, False]
+
+
 async def test_while_the_broker_does_not_say_how_many_there_are_nothing_is_refused(
     database: Database, front: Front, rows: SelectRows
 ) -> None:
