@@ -1,25 +1,29 @@
 """Decides which task goes on: a seed, or a list of choices, chooses each step.
 
-A task waits at a gate before each statement, commit and message. Only one gate is opened at a time.
+A task waits at a gate before each statement, commit and message. Only one gate is opened at a time. The next
+step is taken when no callback is due, and each statement has ended or waits for a lock.
 """
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+import time
+from asyncio import sleep  # a schedule replaces the one of the module
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from itertools import accumulate
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 LOCK_SECONDS = 0.02
-"""After this time it is looked whether the tasks that have come to no gate wait for locks."""
+"""After this time it is looked whether the statements that have not ended wait for locks."""
+SETTLE_SECONDS = 20.0
+"""A statement that neither ends nor waits for a lock breaks the schedule after this time."""
 MOST_STEPS = 4_000
+MOST_FAULTS = 3
 FAULT_IN = 25
 """One step of so many is a fault."""
 PACES = (32, 8, 1)
 """How often a process or a producer's records get a turn. A schedule draws it once for each."""
-
-COMMIT, FAULT = "commits", "FAULT"
 
 Act = Callable[[], Awaitable[object]]
 
@@ -31,16 +35,16 @@ class ScheduleStep(NamedTuple):
     name: str
     act: Act
 
-    @property
-    def ends_locks(self) -> bool:
-        return self.name == COMMIT or self.mover == FAULT
-
     def __str__(self) -> str:
         return f"{self.mover} {self.name}"
 
 
 class BrokenSchedule(AssertionError):
-    """A schedule that broke a promise."""
+    """A schedule that broke a promise. ``state`` says who waits for what, if the schedule did not end."""
+
+    def __init__(self, broken: str, state: Sequence[str] = ()) -> None:
+        super().__init__(broken)
+        self.state = state
 
 
 class Choices:
@@ -59,17 +63,34 @@ class Choices:
 
 
 @dataclass(eq=False)
-class Actor:
-    """A process: a crash ends its tasks together. ``begin`` starts them, also after a crash."""
+class Life:
+    """From the start of an actor to its crash. After the crash no gate opens for its tasks."""
 
     name: str
-    begin: Callable[[], Sequence[Coroutine[None, None, None]]]
     tasks: list[asyncio.Task[None]] = field(default_factory=list)
+    is_over: bool = False
+
+
+@dataclass(eq=False)
+class Actor:
+    """A process: a crash ends its tasks together. ``begin`` returns them, also after a crash."""
+
+    name: str
+    begin: Callable[[], Iterable[Coroutine[None, None, None]]]
+    life: Life = field(init=False)
+
+
+class Work(NamedTuple):
+    """A statement in progress, or a connection that opens or closes."""
+
+    life: Life
+    task: "asyncio.Task[object]"
+    name: str
 
 
 @dataclass(eq=False)
 class _Gate:
-    actor: Actor
+    life: Life
     task: "asyncio.Task[object]"
     name: str
     is_ready: Callable[[], bool]
@@ -78,121 +99,171 @@ class _Gate:
     @property
     def place(self) -> tuple[str, str]:
         """Tasks that begin together come to their gates in any order."""
-        return self.actor.name, self.name
+        return self.life.name, self.name
 
 
-_ACTOR: ContextVar[Actor | None] = ContextVar("actor", default=None)
+_LIFE: ContextVar[Life | None] = ContextVar("life", default=None)
 
 
 def actor_now() -> str:
-    actor = _ACTOR.get()
-    return "" if actor is None else actor.name
+    life = _LIFE.get()
+    return "" if life is None else life.name
 
 
 def _always() -> bool:
     return True
 
 
+class Surroundings(Protocol):
+    """What the steps of a schedule depend on beside the actors."""
+
+    def others(self) -> list[ScheduleStep]:
+        """Return steps that are nobody's, as the arrival of a message."""
+
+    def faults(self) -> list[ScheduleStep]: ...
+
+    async def blocked(self) -> int:
+        """Return how many statements wait for a lock."""
+
+    async def is_done(self) -> bool:
+        """Asked while nobody can go on."""
+
+    async def pass_time(self) -> bool:
+        """Let leases and pauses end while nobody can go on. Return False if there are none."""
+
+    def state(self) -> list[str]: ...
+
+
 class Turns:
-    """``others`` returns steps that are nobody's, as the arrival of a message. ``faults`` returns faults.
-
-    ``blocked`` returns how many tasks wait for a lock of another one.
-    """
-
-    def __init__(
-        self,
-        choices: Choices,
-        others: Callable[[], list[ScheduleStep]],
-        faults: Callable[[], list[ScheduleStep]],
-        blocked: Callable[[], Awaitable[int]],
-        most_faults: int,
-    ) -> None:
+    def __init__(self, choices: Choices, surroundings: Surroundings) -> None:
         self.trace: list[str] = []
+        self.faults_left = MOST_FAULTS
         self._choices = choices
-        self._others = others
-        self._faults = faults
-        self._blocked = blocked
-        self._faults_left = most_faults
-        self._tasks: list[asyncio.Task[None]] = []
+        self._surroundings = surroundings
+        self._lives: list[Life] = []
         self._gates: list[_Gate] = []
         self._paces: dict[str, int] = {}
-        self._running: set[asyncio.Task[object]] = set()
-        self._waiting: set[asyncio.Task[object]] = set()
+        self._works: set[Work] = set()
+        self._waiting: set[Work] = set()
         """For a lock of another task."""
-        self._arrived = asyncio.Event()
+        self._ended = asyncio.Event()
 
     async def gate(self, name: str, is_ready: Callable[[], bool] = _always) -> None:
         """Wait until it is the turn of this task. What belongs to no actor goes on at once."""
-        actor, task = _ACTOR.get(), asyncio.current_task()
-        if actor is None or task is None:
+        life, task = _LIFE.get(), asyncio.current_task()
+        if life is None or task is None:
             return
-        gate = _Gate(actor, task, name, is_ready)
+        if life.is_over:  # the task went on after it was cancelled
+            raise asyncio.CancelledError
+        gate = _Gate(life, task, name, is_ready)
         self._gates.append(gate)
-        self._rests(task)
         try:
             await gate.opened.wait()
         finally:
             if gate in self._gates:
                 self._gates.remove(gate)
 
+    def begins(self, name: str) -> Work | None:
+        """No step is taken until this work has ended, or waits for a lock."""
+        life, task = _LIFE.get(), asyncio.current_task()
+        if life is None or task is None:
+            return None
+        work = Work(life, task, name)
+        self._works.add(work)
+        return work
+
+    def ends(self, work: Work | None, *, with_locks: bool = False) -> None:
+        """``with_locks``: another task may now get a lock."""
+        if work is not None:
+            self._works.discard(work)
+            self._waiting.discard(work)
+        if with_locks:
+            self._waiting.clear()
+        self._ended.set()
+
     def start(self, actor: Actor) -> None:
-        token = _ACTOR.set(actor)
-        actor.tasks = [asyncio.create_task(work) for work in actor.begin()]
-        _ACTOR.reset(token)
-        for task in actor.tasks:
-            self._running.add(task)
-            self._tasks.append(task)
-            task.add_done_callback(self._rests)
+        actor.life = Life(actor.name)
+        self._lives.append(actor.life)
+        self.give(actor, *actor.begin())
+
+    def give(self, actor: Actor, *tasks: Coroutine[None, None, None]) -> None:
+        """Have an actor do more."""
+        token = _LIFE.set(actor.life)
+        actor.life.tasks += [asyncio.create_task(task) for task in tasks]
+        _LIFE.reset(token)
+
+    def next_steps(self, actor: Actor) -> list[str]:
+        return [f"{actor.name} {gate.name}" for gate in self._gates if gate.life is actor.life]
 
     async def crash(self, actor: Actor) -> None:
         """Its transactions roll back. What it has sent stays on its way."""
-        for task in actor.tasks:
+        life = actor.life
+        life.is_over = True
+        at_gates = (gate.task for gate in self._gates if gate.life is life)
+        at_work = (work.task for work in self._works if work.life is life)
+        ending = list(dict.fromkeys([*life.tasks, *at_gates, *at_work]))
+        for task in ending:
             task.cancel()
-        await asyncio.wait(actor.tasks)
+        pending = ending and (await asyncio.wait(ending, timeout=SETTLE_SECONDS))[1]
+        if pending:
+            raise BrokenSchedule(f"{actor.name} goes on after a kill", [repr(task) for task in pending])
+        self.ends(None, with_locks=True)
 
-    async def play(self, is_done: Callable[[], Awaitable[bool]]) -> None:
+    async def play(self) -> None:
         """Take steps until all is done. Raises :class:`BrokenSchedule` if that never comes."""
         for _ in range(MOST_STEPS):
             await self._settle()
             step = self._next()
-            if step is None and await is_done():
+            if step is not None:
+                self.trace.append(str(step))
+                await step.act()
+            elif await self._surroundings.is_done():
                 return
-            if step is None:
-                raise BrokenSchedule("nobody can go on")
-            self.trace.append(str(step))
-            if step.ends_locks:
-                self._running |= self._waiting
-                self._waiting.clear()
-            await step.act()
-        raise BrokenSchedule("all is never done")
-
-    def _rests(self, task: "asyncio.Task[object]") -> None:
-        self._running.discard(task)
-        self._waiting.discard(task)
-        self._arrived.set()
+            elif await self._surroundings.pass_time():
+                self.trace.append("time passes")
+            else:
+                raise BrokenSchedule("nobody can go on", self.state())
+        await self._settle()
+        raise BrokenSchedule("all is never done", self.state())
 
     async def _settle(self) -> None:
-        """Wait until each task is at a gate, has ended, or waits for a lock."""
-        while self._running:
-            self._arrived.clear()
+        """Wait until no callback is due, and each work has ended or waits for a lock."""
+        end = time.monotonic() + SETTLE_SECONDS
+        await self._idle(end)
+        while not self._works <= self._waiting:
+            if time.monotonic() > end:
+                raise BrokenSchedule("a statement does not end", self.state())
+            self._ended.clear()
             try:
-                await asyncio.wait_for(self._arrived.wait(), LOCK_SECONDS)
+                await asyncio.wait_for(self._ended.wait(), LOCK_SECONDS)
             except TimeoutError:
-                if await self._blocked() >= len(self._running | self._waiting):
-                    self._waiting |= self._running
-                    self._running.clear()
-        for task in self._tasks:
-            if task.done() and not task.cancelled() and (error := task.exception()) is not None:
-                raise BrokenSchedule(f"a process ended by {error!r}") from error
+                blocked = await self._surroundings.blocked()
+                if blocked >= len(self._works) and not self._ended.is_set():
+                    self._waiting |= self._works
+            await self._idle(end)
+        for life in self._lives:
+            for task in life.tasks:
+                if task.done() and not task.cancelled() and (error := task.exception()) is not None:
+                    raise BrokenSchedule(f"{life.name} ended by {error!r}") from error
+
+    async def _idle(self, end: float) -> None:
+        """Wait until the loop has no callback to run, and no socket has anything to read."""
+        due = asyncio.get_running_loop()._ready  # type: ignore[attr-defined]  # asyncio has no public name
+        await sleep(0)
+        while due:
+            if time.monotonic() > end:
+                raise BrokenSchedule("a task never rests", self.state())
+            await sleep(0)
 
     def _next(self) -> ScheduleStep | None:
         ready = sorted((gate for gate in self._gates if gate.is_ready()), key=lambda gate: gate.place)
-        steps = [ScheduleStep(gate.actor.name, gate.name, self._opening(gate)) for gate in ready]
-        steps += self._others()
+        steps = [ScheduleStep(gate.life.name, gate.name, self._opening(gate)) for gate in ready]
+        steps += self._surroundings.others()
         if not steps:
             return None
-        if self._faults_left and self._choices.below(FAULT_IN) == 0 and (faults := self._faults()):
-            self._faults_left -= 1
+        if self.faults_left and self._choices.below(FAULT_IN) == 0:
+            faults = self._surroundings.faults()
+            self.faults_left -= 1
             return faults[self._choices.below(len(faults))]
         paces = [self._pace(step.mover) for step in steps]
         place = self._choices.below(sum(paces))
@@ -206,7 +277,17 @@ class Turns:
     def _opening(self, gate: _Gate) -> Act:
         async def let_go() -> None:
             self._gates.remove(gate)
-            self._running.add(gate.task)
             gate.opened.set()
 
         return let_go
+
+    def state(self) -> list[str]:
+        gates = sorted(self._gates, key=lambda gate: gate.place)
+        works = sorted(self._works, key=lambda work: (work.life.name, work.name))
+        return [
+            *(f"{gate.life.name} may not go on: {gate.name}" for gate in gates if not gate.is_ready()),
+            *(f"{gate.life.name} may go on: {gate.name}" for gate in gates if gate.is_ready()),
+            *(f"{work.life.name} waits for a lock: {work.name}" for work in works if work in self._waiting),
+            *(f"{work.life.name} is busy: {work.name}" for work in works if work not in self._waiting),
+            *self._surroundings.state(),
+        ]
