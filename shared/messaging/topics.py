@@ -16,13 +16,14 @@ from shared.messaging.broker import KafkaSettings
 from shared.messaging.clients import admin_client
 from shared.messaging.portals.registry import Portal
 
-METADATA_SECONDS = 15.0
+METADATA_SECONDS = 60.0
+"""A new and busy cluster shows a created topic this late."""
 REPLICAS = 3
 """With fewer brokers, an acknowledged event may be lost with one disk."""
 
 
 class TopicsDiffer(OperatorError):
-    """A topic has fewer partitions than agreed."""
+    """A topic has fewer partitions than agreed, or is not shown after its creation."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,14 +150,18 @@ def durable(replication_factor: int) -> dict[str, str]:
 async def _check_partitions(admin: AIOKafkaAdminClient, agreed: Mapping[str, TopicSettings]) -> None:
     deadline = time.monotonic() + METADATA_SECONDS
     found = await _partitions(admin, list(agreed))
-    # A broker may report a new topic a little later.
-    while any(found.get(name, 0) == 0 for name in agreed) and time.monotonic() < deadline:
+    while (missing := [name for name in agreed if not found.get(name)]) and time.monotonic() < deadline:
         await asyncio.sleep(0.1)
         found = await _partitions(admin, list(agreed))
+    if missing:
+        raise TopicsDiffer(
+            f"Kafka does not show {', '.join(missing)} {METADATA_SECONDS:.0f} s after their creation. "
+            "Run the command again: it creates only what is missing."
+        )
     different = [
-        f"{name} has {found.get(name, 0)} partitions, fewer than {topic.partitions}"
+        f"{name} has {found[name]} partitions, fewer than {topic.partitions}"
         for name, topic in agreed.items()
-        if found.get(name, 0) < topic.partitions  # an operator may have added some
+        if found[name] < topic.partitions  # an operator may have added some
     ]
     if different:
         raise TopicsDiffer("; ".join(different) + ". Delete the topic or move its events by hand.")
