@@ -137,8 +137,8 @@ contracts: $(VENV)/.dev-ready ## Write docs/asyncapi, docs/refusal-reasons.md, d
 	$(PY) -m services.deployment write
 
 .PHONY: faults
-faults: $(VENV)/.dev-ready ## Kill and cut things on purpose; writes .local/faults.json
-	$(PY) -m tests.faults $(ARGS)
+faults: $(VENV)/.dev-ready ## Kill and cut things on purpose: a part of `make proof`
+	$(PY) -m tests.proof --only faults $(ARGS)
 
 HOURS ?=
 .PHONY: proof

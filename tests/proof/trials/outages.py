@@ -22,7 +22,7 @@ from shared.events.catalogue import SessionScheduled
 from shared.events.portal import EnrolmentRequested
 from shared.events.topics import TOPICS, Topic
 from shared.messaging.watchdog import LOOK_SECONDS
-from tests.faults.installation import an_installation
+from tests.proof.trials.installation import TrialResult, an_installation
 from tests.support.builders import an_agent, as_json, enrolment_request, headers, open_now
 from tests.support.kafka import KafkaPortal
 from tests.support.processes import ServiceProcess
@@ -39,13 +39,16 @@ HUNG_SECONDS = 70.0
 
 @dataclass
 class Trial:
-    """A service on its own servers; what went wrong is in ``faults``."""
+    """A service on its own servers."""
 
     kafka: KafkaBroker
     postgres: PostgresServer
     service: ServiceProcess
-    faults: list[str] = field(default_factory=list)
+    result: TrialResult = field(default_factory=TrialResult)
     agents: int = 0
+
+    def fails(self, fault: str) -> None:
+        self.result.faults.append(fault)
 
     async def status(self, path: str) -> int:
         """The status of a health endpoint; 0 where nothing answers."""
@@ -64,7 +67,7 @@ class Trial:
         begun = time.monotonic()
         while await self.status(path) != status:
             if time.monotonic() - begun > seconds:
-                self.faults.append(f"{what}: {path} is not {status} after {seconds:.0f} s")
+                self.fails(f"{what}: {path} is not {status} after {seconds:.0f} s")
                 return
             await asyncio.sleep(0.2)
         print(f"        {what}: {path} is {status} after {time.monotonic() - begun:.1f} s", flush=True)
@@ -76,7 +79,7 @@ class Trial:
             for path, status in statuses.items():
                 if path not in wrong and (found := await self.status(path)) != status:
                     wrong.add(path)
-                    self.faults.append(f"{what}: {path} is {found}, not {status}")
+                    self.fails(f"{what}: {path} is {found}, not {status}")
             await asyncio.sleep(1)
 
     async def begins(self) -> None:
@@ -103,7 +106,7 @@ class Trial:
     async def says_so(self, what: str) -> None:
         """Look whether Prometheus is told what the health endpoint says: the alert is made of that."""
         if "\nparcours_consuming 0.0\n" not in await self.metrics():
-            self.faults.append(f"{what}: parcours_consuming is not 0")
+            self.fails(f"{what}: parcours_consuming is not 0")
 
     async def heals(self, what: str) -> None:
         await self.answers(what, HEALED_SECONDS)
@@ -125,18 +128,19 @@ class Trial:
         assert request_id is not None
         while not await self._is_answered(request_id.decode()):
             if time.monotonic() - begun > seconds:
-                self.faults.append(f"{what}: a request is not answered within {seconds:.0f} s")
+                self.fails(f"{what}: a request is not answered within {seconds:.0f} s")
                 return
             await asyncio.sleep(0.1)
-        print(f"        {what}: answered after {time.monotonic() - begun:.1f} s", flush=True)
+        seconds = time.monotonic() - begun
+        self.result.recovered[what] = max(seconds, self.result.recovered.get(what, 0))
+        print(f"        {what}: answered after {seconds:.1f} s", flush=True)
 
     async def _is_answered(self, request_id: str) -> bool:
         query = f"SELECT count(*) FROM request WHERE request_id = '{request_id}' AND decided_at IS NOT NULL"
         return (await asyncio.to_thread(self.postgres.execute, query, "enrolment")).strip() == "1"
 
 
-def play() -> list[str]:
-    """Play all on servers of their own. Returns what went wrong; empty: nothing."""
+def play() -> TrialResult:
     with an_installation("enrolment") as installation:
         service = installation.service("enrolment").start()
         trial = Trial(installation.kafka, installation.postgres, service)
@@ -144,9 +148,9 @@ def play() -> list[str]:
             asyncio.run(_play(trial))
         finally:
             service.stop()
-            if trial.faults:
+            if trial.result.faults:
                 print(service.log.read_text()[-6000:], flush=True)
-        return trial.faults
+        return trial.result
 
 
 async def _play(trial: Trial) -> None:
@@ -165,7 +169,7 @@ async def _topics_made_again(trial: Trial, what: str) -> None:
         await admin.delete_topics(names)
         await trial.becomes("/health/consuming", 503, what)
         if await trial.status("/health/ready") != 200:
-            trial.faults.append(f"{what}: the pages are away")
+            trial.fails(f"{what}: the pages are away")
         await admin.create_topics([NewTopic(name, TOPICS[Topic(name)].partitions, 1) for name in names])
     finally:
         await admin.close()
@@ -180,11 +184,11 @@ async def _more_partitions(trial: Trial, what: str) -> None:
         if await _tells_of_partitions(trial, what, number):
             break
     else:
-        trial.faults.append(f"{what}: nobody is told that partitions are read by nobody")
+        trial.fails(f"{what}: nobody is told that partitions are read by nobody")
     for _ in range(4):  # sessions that belong elsewhere now, half of them
         await trial.answers(what, HEALED_SECONDS)
     if _misrouted(await trial.metrics()) != misrouted:
-        trial.faults.append(f"{what}: requests count as misrouted")
+        trial.fails(f"{what}: requests count as misrouted")
 
 
 async def _tells_of_partitions(trial: Trial, what: str, number: int) -> bool:
@@ -205,7 +209,7 @@ async def _tells_of_partitions(trial: Trial, what: str, number: int) -> bool:
     is_told = False
     while owned not in (metrics := await trial.metrics()):
         if time.monotonic() - begun > HEALED_SECONDS + LOOK_SECONDS:
-            trial.faults.append(f"{what}: nobody reads the new ones")
+            trial.fails(f"{what}: nobody reads the new ones")
             break
         is_told |= all_owned not in metrics and await trial.status("/health/consuming") == 503
         await asyncio.sleep(0.2)

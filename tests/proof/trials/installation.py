@@ -1,18 +1,27 @@
-"""Services on an Apache Kafka and a Postgres of their own: what a fault is played on."""
+"""Services on a broker and a Postgres of their own: what a trial is played on."""
 
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 from local.kafka import KafkaBroker
 from local.postgres import PostgresServer
 from shared import migrations
 from tests.conftest import create_topics, settings_of
 from tests.support.processes import ROOT, ServiceProcess, run_cli
+
+
+@dataclass
+class TrialResult:
+    """``recovered``: seconds until answers came again, by what was done."""
+
+    faults: list[str] = field(default_factory=list)
+    recovered: dict[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -33,12 +42,17 @@ class Installation:
 
 
 @contextmanager
-def an_installation(*services: str, durable: bool = False) -> Iterator[Installation]:
-    """Give servers with all topics and the databases of these services; ``durable``: Postgres, as it is."""
+def an_installation(
+    *services: str, durable: bool = False, broker: AbstractContextManager[Any] | None = None
+) -> Iterator[Installation]:
+    """Give servers with all topics and the databases of these services.
+
+    ``durable``: Postgres, as it is. ``broker`` replaces the Apache Kafka.
+    """
     with (
-        TemporaryDirectory() as folder,
+        TemporaryDirectory(prefix="parcours-trial-") as folder,
         PostgresServer.temporary(durable=durable) as postgres,
-        KafkaBroker.temporary() as kafka,
+        broker or KafkaBroker.temporary() as kafka,
     ):
         create_topics(kafka)
         urls = {service: postgres.create_database(service) for service in services}

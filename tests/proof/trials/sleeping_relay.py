@@ -20,7 +20,7 @@ from shared.messaging.broker import KafkaSettings
 from shared.messaging.outbox import Outbox
 from shared.messaging.producer import OutgoingRecord, Producer
 from shared.messaging.relay import Relay
-from tests.faults.installation import an_installation
+from tests.proof.trials.installation import TrialResult, an_installation
 from tests.support.kafka import collect
 from tests.support.processes import Forked
 
@@ -29,11 +29,10 @@ AWAKE_SECONDS = 5.0
 KEYS = 20
 
 
-def play(seconds: float = SLEEP_SECONDS) -> list[str]:
-    """Play it on an Apache Kafka and a Postgres of its own. Returns what went wrong; empty: nothing."""
+def play(seconds: float = SLEEP_SECONDS) -> TrialResult:
     with an_installation("enrolment") as installation:
         servers = installation.kafka.bootstrap_servers
-        return asyncio.run(_play(installation.urls["enrolment"], servers, seconds))
+        return TrialResult(asyncio.run(_play(installation.urls["enrolment"], servers, seconds)))
 
 
 async def _play(url: str, bootstrap_servers: str, seconds: float) -> list[str]:

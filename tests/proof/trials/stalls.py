@@ -1,12 +1,12 @@
 """The way to Kafka, or to Postgres, stalls: no connection is closed, new ones are taken, and nothing comes.
 
 A service stands behind proxies that stall. What it must say of itself meanwhile, and how soon it must answer
-afterwards, is as in :mod:`tests.faults.outages`.
+afterwards, is as in :mod:`tests.proof.trials.outages`.
 """
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Self
@@ -15,11 +15,8 @@ from sqlalchemy import make_url
 
 from local.kafka import KafkaBroker
 from local.ports import LOOPBACK, free_port
-from local.postgres import PostgresServer
-from shared import migrations
-from tests.conftest import create_topics, settings_of
-from tests.faults.outages import Trial
-from tests.support.processes import ROOT, ServiceProcess
+from tests.proof.trials.installation import Installation, TrialResult, an_installation
+from tests.proof.trials.outages import Trial
 
 _LISTENERS = """
 listeners=PLAINTEXT://{host}:{port},CONTROLLER://{host}:{controller_port},PROXIED://{host}:{proxied}
@@ -33,7 +30,7 @@ class StallingProxy:
 
     def __init__(self, target: int) -> None:
         self.port = free_port()
-        self._target = target
+        self.target = target
         self._flows = asyncio.Event()
         self._flows.set()
 
@@ -56,7 +53,7 @@ class StallingProxy:
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await self._flows.wait()
         try:
-            there, to_there = await asyncio.open_connection(LOOPBACK, self._target)
+            there, to_there = await asyncio.open_connection(LOOPBACK, self.target)
         except OSError:
             writer.close()
             return
@@ -86,33 +83,37 @@ class _ProxiedKafka(KafkaBroker):
         )
 
 
-def play() -> list[str]:
-    """Play it on servers of its own. Returns what went wrong; empty: nothing."""
-    with TemporaryDirectory(prefix="parcours-stalls-") as folder, PostgresServer.temporary() as postgres:
-        url = postgres.create_database("enrolment")
-        migrations.upgrade(url, ROOT / "services" / "enrolment" / "migrations")
-        return asyncio.run(_play(postgres, url, Path(folder)))
+def play() -> TrialResult:
+    to_kafka = StallingProxy(free_port())
+    with an_installation("enrolment", broker=_proxied(to_kafka)) as installation:
+        return asyncio.run(_play(installation, to_kafka))
 
 
-async def _play(postgres: PostgresServer, url: str, folder: Path) -> list[str]:
-    kafka = _ProxiedKafka(folder)
-    kafka.proxied = free_port()
-    async with StallingProxy(kafka.proxied) as to_kafka, StallingProxy(postgres.port) as to_postgres:
-        kafka.proxy = to_kafka.port
-        await asyncio.to_thread(kafka.start)
-        with kafka:
-            await asyncio.to_thread(create_topics, kafka)
-            proxied = make_url(url).set(port=to_postgres.port).render_as_string(hide_password=False)
-            settings = settings_of("enrolment", proxied, f"{LOOPBACK}:{to_kafka.port}")
-            service = ServiceProcess("enrolment", settings, folder / "enrolment.log")
-            await asyncio.to_thread(service.start)
-            trial = Trial(kafka, postgres, service)
-            try:
-                await trial.begins()
-                await trial.without_kafka("the way to Kafka stalls", to_kafka.stalled())
-                await trial.without_postgres("the way to Postgres stalls", to_postgres.stalled())
-            finally:
-                await asyncio.to_thread(service.stop)
-                if trial.faults:
-                    print(service.log.read_text()[-6000:], flush=True)
-            return trial.faults
+@contextmanager
+def _proxied(proxy: StallingProxy) -> Iterator[KafkaBroker]:
+    with TemporaryDirectory(prefix="parcours-stalls-") as folder:
+        kafka = _ProxiedKafka(Path(folder))
+        kafka.proxied, kafka.proxy = proxy.target, proxy.port
+        with kafka.start():
+            yield kafka
+
+
+async def _play(installation: Installation, to_kafka: StallingProxy) -> TrialResult:
+    async with to_kafka, StallingProxy(installation.postgres.port) as to_postgres:
+        url = make_url(installation.urls["enrolment"]).set(port=to_postgres.port)
+        service = installation.service(
+            "enrolment",
+            ENROLMENT_DATABASE_URL=url.render_as_string(hide_password=False),
+            KAFKA_BOOTSTRAP_SERVERS=f"{LOOPBACK}:{to_kafka.port}",
+        )
+        await asyncio.to_thread(service.start)
+        trial = Trial(installation.kafka, installation.postgres, service)
+        try:
+            await trial.begins()
+            await trial.without_kafka("the way to Kafka stalls", to_kafka.stalled())
+            await trial.without_postgres("the way to Postgres stalls", to_postgres.stalled())
+        finally:
+            await asyncio.to_thread(service.stop)
+            if trial.result.faults:
+                print(service.log.read_text()[-6000:], flush=True)
+        return trial.result

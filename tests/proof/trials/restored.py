@@ -18,8 +18,8 @@ from shared import clock
 from shared.database import Database
 from shared.messaging.broker import KafkaSettings
 from shared.web.links import Purpose
-from tests.faults.installation import Installation, an_installation, until
-from tests.faults.users import HowThingsStand, Stands, Users, an_hour_ago, services_of
+from tests.proof.trials.installation import Installation, TrialResult, an_installation, until
+from tests.proof.trials.users import HowThingsStand, Stands, Users, an_hour_ago, services_of
 from tests.support.archive import Archive, an_archive
 from tests.support.kafka import KafkaPortal
 from tests.support.processes import SERVICES
@@ -35,9 +35,8 @@ WhatIsLost = Mapping[tuple[str, ...], tuple[str, str | None]]
 """How things stood, and how they stand."""
 
 
-def play() -> list[str]:
-    """Play both. Returns what went wrong; empty: nothing."""
-    return [*_play(with_wal=True), *_play(with_wal=False)]
+def play() -> TrialResult:
+    return TrialResult([*_play(with_wal=True), *_play(with_wal=False)])
 
 
 def _play(*, with_wal: bool) -> list[str]:

@@ -10,25 +10,22 @@ The embedded broker takes longer over all of it, which is measured too.
 import asyncio
 import itertools
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import NamedTuple
 from uuid import uuid4
 
 from local.kafka import KafkaBroker
 from local.postgres import PostgresServer
 from local.tansu import TansuBroker
-from shared import migrations
 from shared.events.catalogue import SessionScheduled
 from shared.events.portal import EnrolmentRequested
 from shared.events.topics import Topic
-from tests.conftest import Broker, create_topics, settings_of
+from tests.proof.trials.installation import Installation, TrialResult, an_installation
 from tests.support.builders import an_agent, as_json, enrolment_request, headers, open_now
 from tests.support.kafka import KafkaPortal
-from tests.support.processes import ROOT, ServiceProcess
+from tests.support.processes import ServiceProcess
 
 SESSION_SECONDS = 10.0
 """When a group misses a member that is dead (``shared/messaging/faststream.py``)."""
@@ -64,40 +61,30 @@ QUIET_SECONDS = 5.0
 """Between what is done."""
 
 
-def play(broker: Broker, limits: RestartLimits) -> list[str]:
-    """Play it. Returns what went wrong; empty: nothing."""
-    with TemporaryDirectory(prefix="parcours-restarts-") as folder, PostgresServer.temporary() as postgres:
-        create_topics(broker)
-        url = postgres.create_database("enrolment")
-        migrations.upgrade(url, ROOT / "services" / "enrolment" / "migrations")
-        settings = settings_of("enrolment", url, broker.bootstrap_servers)
-        numbers = itertools.count(1)
-
-        def replica() -> ServiceProcess:
-            return ServiceProcess("enrolment", settings, Path(folder) / f"{next(numbers)}.log")
-
-        return asyncio.run(_play(broker, limits, postgres, replica))
+def play() -> TrialResult:
+    result = TrialResult()
+    for title, broker, limits in (
+        ("Apache Kafka", KafkaBroker.temporary(), ON_KAFKA),
+        ("the embedded broker", TansuBroker.temporary(), ON_EMBEDDED),
+    ):
+        with an_installation("enrolment", broker=broker) as installation:
+            asyncio.run(_play(installation, title, limits, result))
+    return result
 
 
-def play_on_each(*, with_kafka: bool) -> list[str]:
-    """Play it on the embedded broker, and on Apache Kafka where that can run."""
-    faults = []
-    if with_kafka:
-        with KafkaBroker.temporary() as kafka:
-            faults = [f"Apache Kafka: {fault}" for fault in play(kafka, ON_KAFKA)]
-    with TansuBroker.temporary() as tansu:
-        return faults + [f"the embedded broker: {fault}" for fault in play(tansu, ON_EMBEDDED)]
+async def _play(installation: Installation, title: str, limits: RestartLimits, result: TrialResult) -> None:
+    numbers, postgres = itertools.count(1), installation.postgres
 
+    def replica() -> ServiceProcess:
+        log = installation.folder / f"{next(numbers)}.log"
+        return ServiceProcess("enrolment", installation.settings("enrolment"), log)
 
-async def _play(
-    broker: Broker, limits: RestartLimits, postgres: PostgresServer, replica: Callable[[], ServiceProcess]
-) -> list[str]:
     replicas = [replica(), replica()]
     try:
         for each in replicas:
             await asyncio.to_thread(each.start)
         sent: dict[str, float] = {}
-        async with KafkaPortal(broker.bootstrap_servers) as portal:
+        async with KafkaPortal(installation.kafka.bootstrap_servers) as portal:
             load = asyncio.create_task(_ask(portal, sent))
             try:
                 if await _answered(postgres, SESSIONS, 60):
@@ -121,11 +108,13 @@ async def _play(
                     await load
         left = await _answered(postgres, len(sent), limits.killed.wait)
         answers = _answers(postgres, sent)
-        return [
-            *([f"{left} of {len(sent)} requests have no answer"] if left else []),
-            *_faults("while processes are replaced", answers, (begun, killed), limits.replaced),
-            *_faults("after a kill", answers, (killed, time.time()), limits.killed),
-        ]
+        if left:
+            result.faults.append(f"{title}: {left} of {len(sent)} requests have no answer")
+        for what, between, allowed in (
+            ("while processes are replaced", (begun, killed), limits.replaced),
+            ("after a kill", (killed, time.time()), limits.killed),
+        ):
+            _judge(f"{title}, {what}", answers, between, allowed, result)
     finally:
         for each in replicas:
             with suppress(AssertionError):  # it was stopped, or killed
@@ -180,9 +169,13 @@ def _answers(postgres: PostgresServer, sent: Mapping[str, float]) -> list[TimedA
     )
 
 
-def _faults(
-    what: str, answers: Sequence[TimedAnswer], between: tuple[float, float], allowed: Allowed
-) -> list[str]:
+def _judge(
+    what: str,
+    answers: Sequence[TimedAnswer],
+    between: tuple[float, float],
+    allowed: Allowed,
+    result: TrialResult,
+) -> None:
     """Measure the longest time without an answer, and how long anybody waited."""
     begun, ended = between
     found = [(later, later.at - earlier.at) for earlier, later in itertools.pairwise(answers)]
@@ -191,7 +184,9 @@ def _faults(
     waited = max((answer.waited for answer, _ in found), default=0)
     line = f"{what}: {len(found)} answers, {gap:.2f} s at most without one, the longest wait {waited:.2f} s"
     print(f"        {line}", flush=True)
-    return [] if found and gap <= allowed.without and waited <= allowed.wait else [line]
+    result.recovered[what] = gap
+    if not found or gap > allowed.without or waited > allowed.wait:
+        result.faults.append(line)
 
 
 _ANSWERED = "SELECT count(*) FROM request WHERE decided_at IS NOT NULL"

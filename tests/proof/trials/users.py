@@ -15,7 +15,7 @@ from shared.events.portal import BespokeTrainingRequested, EnrolmentRequested, W
 from shared.events.topics import Topic
 from shared.events.vocabulary import Agent
 from shared.web.links import Purpose
-from tests.faults.installation import Installation, command, until
+from tests.proof.trials.installation import Installation, command, until
 from tests.support.builders import an_agent, as_json, enrolment_request, headers
 from tests.support.kafka import KafkaMessage, KafkaPortal
 from tests.support.processes import ROOT, SERVICES, ServiceProcess
