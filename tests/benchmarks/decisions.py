@@ -29,7 +29,7 @@ from tests.benchmarks.servers import (
     progress,
     rate,
     records_in,
-    records_taken,
+    rows_in,
     settings_of,
 )
 from tests.support.builders import as_json, enrolment_request, headers, open_now
@@ -113,8 +113,8 @@ async def _decide(kafka: str, program: Program, settings: Mapping[str, str]) -> 
     sessions = [a_session_with_all_rules() for _ in range(SESSIONS)]
     async with (
         KafkaPortal(kafka) as portal,
-        records_taken(kafka, "enrolment.catalogue.sessions", Topic.CATALOGUE_SESSIONS) as sessions_known,
-        records_taken(kafka, "enrolment.portal.enrolments", Topic.PORTAL_ENROLMENTS) as requests_decided,
+        rows_in(settings[DATABASE], "session") as sessions_known,
+        rows_in(settings[DATABASE], "enrolment") as requests_decided,
     ):
         await portal.send(Topic.CATALOGUE_SESSIONS, [_scheduled(session) for session in sessions])
         with program.checkout.running(*program.decide, settings=settings) as deciding:

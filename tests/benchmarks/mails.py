@@ -19,7 +19,7 @@ from tests.benchmarks.servers import (
     held_still,
     progress,
     rate,
-    records_taken,
+    rows_in,
     settings_of,
     smtp_sink,
 )
@@ -60,18 +60,18 @@ async def _queue(kafka: str, checkout: Checkout, settings: Mapping[str, str]) ->
     sessions = [_under_way() for _ in range(SESSIONS)]
     async with (
         KafkaPortal(kafka) as portal,
-        records_taken(kafka, "notifier.catalogue.sessions", Topic.CATALOGUE_SESSIONS) as sessions_known,
-        records_taken(kafka, "notifier.enrolment.decisions", Topic.ENROLMENT_DECISIONS) as decisions_taken,
+        rows_in(settings[DATABASE], "session") as sessions_known,
+        rows_in(settings[DATABASE], "mail") as letters_queued,
     ):
         await portal.send(Topic.CATALOGUE_SESSIONS, [_record(session) for session in sessions])
         with checkout.running(*SERVE, settings=settings) as queueing:
             await progress(sessions_known, SESSIONS, queueing)
             await portal.send(Topic.ENROLMENT_DECISIONS, _confirmations(sessions, WARM_UP))
-            await progress(decisions_taken, WARM_UP, queueing)
+            await progress(letters_queued, WARM_UP, queueing)
             records = _confirmations(sessions, MAILS)
             with held_still(queueing):
                 await portal.send(Topic.ENROLMENT_DECISIONS, records)
-            return await rate(decisions_taken, range(WARM_UP, WARM_UP + MAILS), queueing)
+            return await rate(letters_queued, range(WARM_UP, WARM_UP + MAILS), queueing)
 
 
 def _under_way() -> SessionScheduled:
