@@ -1,5 +1,6 @@
 """The three services as processes, run as in production: `python -m services.<name> serve`."""
 
+import os
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -80,13 +81,16 @@ class LocalService(LocalServer):
     def start_process(self) -> Child:
         ports = {"PORT": self.port, "OPERATIONS_PORT": self.operations_port}
         settings = {f"{self.service.upper()}_{name}": str(port) for name, port in ports.items() if port}
-        return Child.start(
+        child = Child.start(
             self.title,
             [sys.executable, "-m", f"services.{self.service}", "serve"],
             log_file=self._log_file,
             env={**self.env, **settings},
             cwd=PROJECT,
         )
+        if self.service == "notifier":  # while all are busy, requests are answered before letters are sent
+            os.setpriority(os.PRIO_PROCESS, child.process.pid, 10)
+        return child
 
     def answers(self) -> bool:
         return self.child.listens_on(self.port) and is_ready(self.operations_url)
