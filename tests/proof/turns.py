@@ -249,11 +249,12 @@ class Turns:
     async def _idle(self, end: float) -> None:
         """Wait until the loop has no callback to run, and no socket has anything to read."""
         due = asyncio.get_running_loop()._ready  # type: ignore[attr-defined]  # asyncio has no public name
-        await sleep(0)
-        while due:
+        idle_rounds = 0
+        while idle_rounds < 2:  # what a callback wrote to a socket is read in the next round
             if time.monotonic() > end:
                 raise BrokenSchedule("a task never rests", self.state())
             await sleep(0)
+            idle_rounds = 0 if due else idle_rounds + 1
 
     def _next(self) -> ScheduleStep | None:
         ready = sorted((gate for gate in self._gates if gate.is_ready()), key=lambda gate: gate.place)

@@ -1,6 +1,8 @@
 """A schedule that cannot end breaks, and says who waits for what."""
 
 import asyncio
+import contextlib
+import socket
 from collections.abc import Callable, Coroutine
 
 import pytest
@@ -60,6 +62,24 @@ async def test_steps_are_taken_until_all_is_done(world: Nothing) -> None:
 
     await world.play(goes)
     assert world.turns.trace == ["actor 0 goes"]
+
+
+async def test_what_a_step_sends_is_heard_before_the_next_step(world: Nothing) -> None:
+    ours, theirs = socket.socketpair()
+    reader, writer = await asyncio.open_connection(sock=theirs)
+
+    async def says() -> None:
+        await world.turns.gate("says")
+        ours.send(b"done\n")
+
+    async def hears() -> None:
+        await reader.readline()
+        await world.turns.gate("hears")
+        world.is_over = True
+
+    with contextlib.closing(ours), contextlib.closing(writer):
+        await world.play(says, hears)
+    assert world.turns.trace == ["actor 0 says", "actor 1 hears"]
 
 
 async def test_tasks_that_wait_for_each_other_are_named(world: Nothing) -> None:
