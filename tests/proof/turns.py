@@ -229,7 +229,7 @@ class Turns:
     async def _settle(self) -> None:
         """Wait until no callback is due, and each work has ended or waits for a lock."""
         end = time.monotonic() + SETTLE_SECONDS
-        await self._idle(end)
+        await self._idle()
         while not self._works <= self._waiting:
             if time.monotonic() > end:
                 raise BrokenSchedule("a statement does not end", self.state())
@@ -240,21 +240,21 @@ class Turns:
                 blocked = await self._surroundings.blocked()
                 if blocked >= len(self._works) and not self._ended.is_set():
                     self._waiting |= self._works
-            await self._idle(end)
+            await self._idle()
         for life in self._lives:
             for task in life.tasks:
                 if task.done() and not task.cancelled() and (error := task.exception()) is not None:
                     raise BrokenSchedule(f"{life.name} ended by {error!r}") from error
 
-    async def _idle(self, end: float) -> None:
+    async def _idle(self) -> None:
         """Wait until the loop has no callback to run, and no socket has anything to read."""
         due = asyncio.get_running_loop()._ready  # type: ignore[attr-defined]  # asyncio has no public name
-        idle_rounds = 0
+        end, idle_rounds = time.monotonic() + SETTLE_SECONDS, 0
         while idle_rounds < 2:  # what a callback wrote to a socket is read in the next round
-            if time.monotonic() > end:
-                raise BrokenSchedule("a task never rests", self.state())
             await sleep(0)
             idle_rounds = 0 if due else idle_rounds + 1
+            if due and time.monotonic() > end:
+                raise BrokenSchedule("a task never rests", self.state())
 
     def _next(self) -> ScheduleStep | None:
         ready = sorted((gate for gate in self._gates if gate.is_ready()), key=lambda gate: gate.place)
