@@ -99,7 +99,7 @@ async def _targets(
         named = uuid_of(row.cells["session_id"])
         if not row.cells["session_id"]:
             organiser = row.cells["organiser"] or who.delegation or ""
-            named = holders.get((organiser, row.cells["reference"]))
+            named = holders.get((organiser, row.cells["reference"].lower()))
         if named is not None:
             ids[row.line] = named
     find = sessions.lock if lock else sessions.by_ids

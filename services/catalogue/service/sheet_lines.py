@@ -131,6 +131,8 @@ class SheetLines:
     def _change(self, row: SheetRow, before: Session) -> SheetLine:
         written = {name: "" if cell is None else str(cell).strip() for name, cell in cells_of(before).items()}
         cells = {name: cell for name, cell in row.cells.items() if cell and cell != written[name]}
+        if row.cells["reference"].lower() == written["reference"].lower():
+            cells.pop("reference", None)
         fixed = [
             Fault(row.line, f"{name}_fixed", f"the session has {written[name]!r}, for good", name)
             for name in _FIXED
@@ -165,7 +167,7 @@ class SheetLines:
         if session.session_id in self._sessions:
             raise _Wrong(Fault(row.line, "session_twice", "a line before it names the same session", None))
         if session.reference is not None and row.cells["reference"]:
-            name = (session.organiser, session.reference)
+            name = (session.organiser, session.reference.lower())
             if name in self._references:
                 detail = "a line before it has this reference"
                 raise _Wrong(Fault(row.line, "reference_twice", detail, "reference"))

@@ -123,8 +123,10 @@ async def lock_new(tx: Transaction, session_id: UUID) -> None:
 async def by_references(
     tx: Transaction, references: Collection[str], organiser: str | None
 ) -> dict[tuple[str, str], UUID]:
-    query = select(col(SessionRow.organiser), col(SessionRow.reference), col(SessionRow.session_id))
-    query = query.where(col(SessionRow.reference).in_(references))
+    """Return sessions by organiser and reference in lower case: case does not tell sessions apart."""
+    reference = func.lower(col(SessionRow.reference))
+    query = select(col(SessionRow.organiser), reference.label("reference"), col(SessionRow.session_id))
+    query = query.where(reference.in_({name.lower() for name in references}))
     if organiser is not None:
         query = query.where(col(SessionRow.organiser) == organiser)
     return {(row.organiser, row.reference): row.session_id for row in await tx.execute(query)}

@@ -94,6 +94,7 @@ async def test_a_line_with_a_known_reference_changes_its_session_and_says_what(
     }
     assert (new["outcome"], new["reference"]) == ("created", "BRE-3")
     assert await venues(ask) == ["Brest", "Brest", "Rennes"]
+    assert await outcomes(ask, sheet("bre-2", places=9, lieu="Brest")) == ["unchanged"]
     changes = {"capacity": [5, 9], "venue": ["Rennes", "Brest"]}
     assert (await audited(database, first[1]))[-1] == (BRETAGNE, "changed", 2, changes)
 
@@ -215,7 +216,7 @@ REQUIRED = ("ends_at", "enrolment_opens_at", "starts_at")
 
 
 REFUSED: list[tuple[bytes | str, list[tuple[int, str, str | None]]]] = [
-    (sheet("BRE-8", "BRE-9", "BRE-8"), [(4, "reference_twice", "reference")]),
+    (sheet("BRE-8", "BRE-9", "bre-8"), [(4, "reference_twice", "reference")]),
     (sheet("BRE-1", "BRE-1"), [(3, "session_twice", None)]),
     (sheet("BRE-1").replace(b";essai;", b";autre;"), [(2, "offer_id_fixed", "offer_id")]),
     (PLACE.format("rien", "Brest"), [(2, "invalid", "session_id")]),
@@ -286,8 +287,9 @@ async def test_a_reference_is_the_organisers_own_and_used_once(an_empty_offer: s
         assert (await shown(ask, f"/sessions/{session_id}", by=by))["reference"] == seen
     await drafted(ask, an_empty_offer, by=CORSE, reference="BRE-1")
     other = (await drafted(ask, an_empty_offer, reference="BRE-2"))["session_id"]
-    again = await ask("PATCH", f"/sessions/{other}", by=BRETAGNE, reference="BRE-1")
-    assert problem(again, 409) == ["body.reference"]
+    for same in ("BRE-1", "bre-1"):
+        again = await ask("PATCH", f"/sessions/{other}", by=BRETAGNE, reference=same)
+        assert problem(again, 409) == ["body.reference"]
     await change(ask, session_id, reference=None)
     assert (await change(ask, other, reference="BRE-1"))["reference"] == "BRE-1"
 

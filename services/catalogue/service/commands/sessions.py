@@ -46,8 +46,8 @@ Reference = Annotated[
     StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._/-]{0,63}$"),
     Field(
         description=(
-            "The organiser's own reference, unique among the organiser's sessions and hidden from "
-            "others. At most 64 characters: letters without accents, digits, points, hyphens, "
+            "The organiser's own reference, unique among the organiser's sessions whatever its case, and "
+            "hidden from others. At most 64 characters: letters without accents, digits, points, hyphens, "
             "slashes, underscores. The first is a letter or a digit."
         )
     ),
