@@ -269,6 +269,28 @@ def lift(address: str) -> None:
     typer.echo("It is written to again.")
 
 
+@returned.command(
+    "lift-since", help="Write again to all addresses suppressed in a time, by a host's mistake."
+)
+def lift_since(
+    since: Annotated[datetime, typer.Argument(help="UTC unless it says otherwise.")],
+    until: Annotated[
+        datetime | None, typer.Option(help="UTC unless it says otherwise; now by default.")
+    ] = None,
+    code: Annotated[str | None, typer.Option(help="Only those with this status, such as 5.1.1.")] = None,
+) -> None:
+    first, last = (
+        moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+        for moment in (since, until or datetime.now(UTC))
+    )
+
+    async def forgive(process: Process) -> int:
+        async with process.database.transaction() as tx:
+            return await bounces.lift_since(tx, first, last, code)
+
+    typer.echo(f"{in_process(DEFINITION, forgive)} are written to again.")
+
+
 @digests.command("resume", help="Write the digest again to who has ended it, where the settings name them.")
 def resume_digest(organiser: str, address: str) -> None:
     async def resume(process: Process) -> bool:

@@ -1,4 +1,5 @@
 import asyncio
+from datetime import datetime
 from uuid import UUID
 
 from services.notifier.letters import bounces as reports
@@ -37,6 +38,11 @@ async def suppressions(tx: Transaction, *, limit: int) -> list[Suppression]:
 async def lift(tx: Transaction, address: str) -> bool:
     """Write to an address again. Returns whether it was suppressed."""
     return await bounces.lift(tx, address)
+
+
+async def lift_since(tx: Transaction, since: datetime, until: datetime, status: str | None) -> int:
+    """Write again to the addresses suppressed in this time. ``status`` is an RFC 3463 code."""
+    return await bounces.lift_since(tx, since, until, status)
 
 
 async def lift_of(tx: Transaction, agent: AgentKey, reading: Reading, *, seen: str) -> bool:

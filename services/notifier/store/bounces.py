@@ -17,6 +17,8 @@ from shared.events.notifier import BounceKind, EmailBounced
 SOFT_BOUNCES = 3
 WITHIN = timedelta(days=30)
 """This many returns in this time suppress an address, whatever their reason [choice]."""
+MOST_OF_A_DOMAIN = 20
+"""So many addresses of a domain are suppressed in a day [choice]: a host may call all bad by mistake."""
 
 
 def digest_of(tx: Transaction, address: str) -> bytes:
@@ -59,19 +61,31 @@ async def save(tx: Transaction, mail: PublishedMail, bounce: Bounce, raw: bytes)
                 "mail_id": bounce.mail_id,
                 "hard": bounce.kind is BounceKind.HARD,
                 "within": WITHIN,
-                "most": SOFT_BOUNCES,
+                "soft": SOFT_BOUNCES,
+                "domain": _domain_of(mail.address),
+                "most": MOST_OF_A_DOMAIN,
             },
         )
     )
     return bounced(mail, bounce.kind, bounce.status, bounced_at, suppressed=suppressed)
 
 
-async def suppress_bad(tx: Transaction, bad: Mapping[str, UUID]) -> None:
-    if bad:
-        digests = [digest_of(tx, address) for address in bad]
-        await tx.execute(
-            _SUPPRESS_BAD, {"addresses": digests, "mails": list(bad.values()), "kind": BounceKind.HARD.value}
-        )
+async def suppress_bad(tx: Transaction, bad: Mapping[str, UUID]) -> set[str]:
+    """Return the addresses that are suppressed now."""
+    if not bad:
+        return set()
+    digests = {digest_of(tx, address): address for address in bad}
+    suppressed = await tx.scalars(
+        _SUPPRESS_BAD,
+        {
+            "addresses": [*digests],
+            "mails": [bad[address] for address in digests.values()],
+            "domains": [_domain_of(address) for address in digests.values()],
+            "kind": BounceKind.HARD.value,
+            "most": MOST_OF_A_DOMAIN,
+        },
+    )
+    return {address for address in bad if digest_of(tx, address) in set(suppressed)}
 
 
 async def suppressions(tx: Transaction, *, limit: int) -> list[Suppression]:
@@ -94,21 +108,48 @@ async def lift(tx: Transaction, address: str) -> bool:
     return lifted.rowcount > 0
 
 
+async def lift_since(tx: Transaction, since: datetime, until: datetime, status: str | None) -> int:
+    """Lift the suppressions of this time, only those with this RFC 3463 code if given. Return how many."""
+    lifted = list(await tx.scalars(_LIFT_SINCE, {"since": since, "until": until, "status": status}))
+    await tx.execute(delete(BounceRow).where(col(BounceRow.address).in_(lifted)))
+    return len(lifted)
+
+
+def _domain_of(address: str) -> str:
+    return address.rpartition("@")[2].lower()
+
+
 _RETURNED = text(
     f"SELECT {PUBLISHED} FROM mail WHERE mail_id = :mail_id AND message_id IS NOT NULL FOR UPDATE"  # noqa: S608 our own columns
 )
+_OF_THE_DOMAIN = (
+    "(SELECT count(*) FROM suppression AS recent JOIN mail USING (mail_id) "
+    "WHERE recent.since > now() - interval '1 day' AND lower(substring(mail.address FROM '[^@]*$')) = {0})"
+)
 _SUPPRESS = text(
-    "WITH new AS (INSERT INTO suppression (address, kind, mail_id) SELECT :address, :kind, :mail_id "
-    "WHERE CAST(:hard AS boolean) OR (SELECT count(*) FROM bounce WHERE address = :address "
-    "AND bounced_at > now() - CAST(:within AS interval)) >= :most ON CONFLICT (address) DO NOTHING "
-    "RETURNING address) "
+    "WITH new AS (INSERT INTO suppression (address, kind, mail_id) SELECT :address, :kind, :mail_id "  # noqa: S608 our own words
+    "WHERE (CAST(:hard AS boolean) OR (SELECT count(*) FROM bounce WHERE address = :address "
+    "AND bounced_at > now() - CAST(:within AS interval)) >= :soft) "
+    f"AND {_OF_THE_DOMAIN.format('CAST(:domain AS text)')} < :most "
+    "ON CONFLICT (address) DO NOTHING RETURNING address) "
     "SELECT EXISTS (SELECT FROM new) OR EXISTS (SELECT FROM suppression WHERE address = :address)"
 )
 # Sorted, because two processes with the same addresses would deadlock otherwise.
 _SUPPRESS_BAD = text(
-    "INSERT INTO suppression (address, kind, mail_id) SELECT address, :kind, mail_id "
-    "FROM unnest(CAST(:addresses AS bytea[]), CAST(:mails AS uuid[])) AS bad (address, mail_id) "
-    "ORDER BY address ON CONFLICT (address) DO NOTHING"
+    "WITH bad AS (SELECT *, row_number() OVER (PARTITION BY domain ORDER BY address) AS number "  # noqa: S608 our own words
+    "FROM unnest(CAST(:addresses AS bytea[]), CAST(:mails AS uuid[]), CAST(:domains AS text[])) "
+    "AS bad (address, mail_id, domain)), "
+    "new AS (INSERT INTO suppression (address, kind, mail_id) SELECT address, :kind, mail_id FROM bad "
+    f"WHERE number + {_OF_THE_DOMAIN.format('bad.domain')} <= :most "
+    "ORDER BY address ON CONFLICT (address) DO NOTHING RETURNING address) "
+    "SELECT address FROM new UNION "
+    "SELECT address FROM suppression WHERE address = ANY(CAST(:addresses AS bytea[]))"
+)
+_LIFT_SINCE = text(
+    "DELETE FROM suppression WHERE since >= :since AND since < :until AND (CAST(:status AS varchar) IS NULL "
+    "OR EXISTS (SELECT FROM mail WHERE mail.mail_id = suppression.mail_id "
+    "AND coalesce(bounce_status, substring(smtp_answer FROM '^[245]\\.\\d+\\.\\d+')) = :status)) "
+    "RETURNING address"
 )
 _LIST = text(
     "SELECT suppression.mail_id, issuer, recipient, kind, since "

@@ -193,18 +193,16 @@ async def settle(tx: Transaction, owner: UUID, settlements: Sequence[Settlement]
         },
     )
     by_claim = {settlement.claim: settlement for settlement in settlements}
+    settled = [PublishedMail(*row) for row in rows]
+    of_mail = {mail.mail_id: by_claim[Claim(mail.mail_id, mail.claims)] for mail in settled}
+    bad = {mail.address: mail.mail_id for mail in settled if of_mail[mail.mail_id].bad_address is not None}
+    suppressed = await bounces.suppress_bad(tx, bad)
     events: list[Event | None] = []
-    bad: dict[str, UUID] = {}
-    for row in rows:
-        mail = PublishedMail(*row)
-        settlement = by_claim[Claim(mail.mail_id, mail.claims)]
-        if settlement.bad_address is not None:
-            bad[mail.address] = mail.mail_id
-            events.append(
-                bounced(mail, BounceKind.HARD, settlement.bad_address, mail.ended_at, suppressed=True)
-            )
-        events.append(ended(mail, suppressed=settlement.suppressed or settlement.bad_address is not None))
-    await bounces.suppress_bad(tx, bad)
+    for mail in settled:
+        settlement, is_suppressed = of_mail[mail.mail_id], mail.address in suppressed
+        if (status := settlement.bad_address) is not None:
+            events.append(bounced(mail, BounceKind.HARD, status, mail.ended_at, suppressed=is_suppressed))
+        events.append(ended(mail, suppressed=settlement.suppressed or is_suppressed))
     await OUTBOX.publish(tx, [event for event in events if event is not None])
 
 

@@ -102,6 +102,30 @@ async def test_an_address_that_the_relay_does_not_know_is_published_as_bad_and_n
     assert [event["suppressed"] for event in await known.events(EmailFailed)] == [True, True]
 
 
+async def test_a_host_that_calls_every_address_bad_stops_twenty_a_day_and_they_are_lifted_together(
+    known: Notifier, command: RunCommand
+) -> None:
+    path = await send(known)
+    await queue_many(known, 25)
+    async with known.database.quiet_transaction() as tx:
+        claimed, _ = await claims.claim(
+            tx, OWNER, list(Priority), most=25, lease=MINUTE, message_domain="x.fr", now=clock.now()
+        )
+        refused = [
+            claims.Settlement(mail.claim, MailState.FAILED, 550, "5.1.1 unknown", bad_address="5.1.1")
+            for mail in claimed
+        ]
+        await claims.settle(tx, OWNER, refused)
+    assert sorted(await kinds(known)) == [("hard", False)] * 5 + [("hard", True)] * 20
+    await known.change("UPDATE mail SET address = 'agent@Ville-exemple.fr' WHERE state = 'failed'")
+    assert await record(known, a_report(path)) == "taken"
+    assert (await kinds(known))[-1] == ("hard", False), "a report is believed no more"
+
+    for code, number in (("5.2.1", 0), ("5.1.1", 20), ("5.1.1", 0)):
+        lifted = await command("bounces", "lift-since", "2025-01-01", "--code", code)
+        assert lifted.stdout == f"{number} are written to again.\n"
+
+
 async def test_two_processes_that_find_the_same_bad_addresses_do_not_wait_for_each_other_in_a_circle(
     known: Notifier,
 ) -> None:
