@@ -257,9 +257,12 @@ async def mail(
 async def resend(
     database: NotifierDatabase, staff: SendingAgain, request: Request, mail_id: UUID
 ) -> MailResent:
-    """Only a mail that has ended can be sent again. An ambiguous mail keeps its id."""
+    """Only a mail that has ended can be sent again, three times a day. An ambiguous mail keeps its id."""
     guard: Guard = request.app.state.guard
     await guard.take(request, "resend", mails_service.RESENDS, staff.name)
+    async with database.quiet_transaction() as tx:
+        letter = await mails_service.letter_of(tx, mail_id)
+    await guard.take(request, "letter", mails_service.RESENDS_OF_A_LETTER, letter)
     async with database.transaction() as tx:
         again = await mails_service.resend(tx, mail_id, actor=staff.name)
         is_known = await mails_service.is_known(tx, mail_id)

@@ -121,6 +121,9 @@ class MailLogPages:
             decision = visit.form.typed("decision")
             if decision == "renvoyer":
                 await self.guard.take(visit.request, "resend", mails.RESENDS, visit.who.name)
+                async with visit.database.quiet_transaction() as tx:
+                    sent_again = await mails.letter_of(tx, mail_id)
+                await self.guard.take(visit.request, "letter", mails.RESENDS_OF_A_LETTER, sent_again)
             elif decision == "ecrire":
                 await self.guard.take(visit.request, "correction", corrections.CORRECTIONS, visit.who.name)
             to = await _decide(visit, mail_id, decision, after)

@@ -158,6 +158,13 @@ async def is_known(tx: Transaction, mail_id: UUID) -> bool:
 
 
 RESENDS = Rate(100, 3600)
+RESENDS_OF_A_LETTER = Rate(3, 86_400)
+
+
+async def letter_of(tx: Transaction, mail_id: UUID) -> str:
+    """Return what a letter and the mails that repeat it have in common."""
+    row = await mails.get(tx, mail_id)
+    return str(mail_id if row is None else row.details.get("cause_id", row.event_id))
 
 
 async def resend(tx: Transaction, mail_id: UUID, *, actor: str, after: int | None = None) -> UUID | None:

@@ -326,6 +326,20 @@ async def test_somebody_sends_letters_again_up_to_a_limit(
     assert len(await sent.rows()) == 3
 
 
+async def test_a_letter_is_sent_again_three_times_a_day_from_whichever_of_its_mails(
+    sent: Notifier, browser: httpx.AsyncClient
+) -> None:
+    path, key = await path_of(sent), await log_in(browser)
+    statuses = []
+    for seen in "0111":
+        await sent.deliver()
+        answer = await browser.post(path, data={"cle": key, "decision": "renvoyer", "vues": seen})
+        statuses.append(answer.status_code)
+        path = answer.url.path
+    assert statuses == [200, 200, 200, 429]
+    assert len(await sent.rows()) == 4
+
+
 ERASURE = f"{LOG}/effacement"
 TYPED = {"emetteur": "iel", "agent": "IEL-0048151", "motif": PURPOSE}
 
