@@ -1,6 +1,7 @@
 """Weekends and public holidays, by department: Alsace-Moselle and overseas keep days of their own."""
 
 import functools
+import re
 from collections.abc import Mapping
 from datetime import date
 
@@ -16,6 +17,7 @@ _OVERSEAS: Mapping[str, str] = {
     Delegation.LA_REUNION: "974",
     Delegation.MAYOTTE: "976",
 }
+_POSTAL_CODE = re.compile(r"\b(97\d(?=\d\d\b)|\d\d(?=\d{3}\b))")
 _ALSACE = "6AE"
 _KEEPING_OWN_DAYS: Mapping[str, str] = {
     "57": "57",
@@ -24,9 +26,10 @@ _KEEPING_OWN_DAYS: Mapping[str, str] = {
 }
 
 
-def department_of(organiser: str) -> str | None:
-    """Return the department of an overseas delegation; the other organisers have several, or none."""
-    return _OVERSEAS.get(organiser)
+def department_of(organiser: str, venue: str = "") -> str | None:
+    """Return the department of an overseas delegation, else that of the venue's postal code, or None."""
+    code = _POSTAL_CODE.search(venue)
+    return _OVERSEAS.get(organiser) or (code and code[1])
 
 
 def is_day_off(day: date, department: str | None) -> bool:

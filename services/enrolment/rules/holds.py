@@ -33,12 +33,12 @@ def hold_until(session: SessionState, now: datetime, policy: Policy) -> datetime
         return None
     zone = ZoneInfo(session.timezone)
     end = now + timedelta(hours=session.offer_hold_hours)
-    end = max(end, _in_working_hours(end.astimezone(zone), session.organiser).astimezone(end.tzinfo))
+    end = max(end, _in_working_hours(end.astimezone(zone), session).astimezone(end.tzinfo))
     return min(now + policy.longest(end - now), last)
 
 
-def _in_working_hours(end: datetime, delegation: str) -> datetime:
-    day, department = end.date(), department_of(delegation)
+def _in_working_hours(end: datetime, session: SessionState) -> datetime:
+    day, department = end.date(), department_of(session.organiser, session.venue or "")
     if not is_day_off(day, department) and _MORNING <= end.time() < _EVENING:
         return end
     if end.time() >= _EVENING:

@@ -44,6 +44,21 @@ def held(
 
 
 @pytest.mark.parametrize(
+    ("venue", "until"),
+    [
+        ("Maison de la région, 67000 Strasbourg", "2025-04-22 12:00:00"),
+        ("Hôtel de ville, 57000 Metz", "2025-04-22 12:00:00"),
+        ("Hôtel de ville, 54000 Nancy", "2025-04-18 10:00:00"),
+        (None, "2025-04-18 10:00:00"),
+    ],
+)
+def test_good_friday_is_a_day_off_where_the_session_takes_place_in_alsace_or_moselle(
+    venue: str | None, until: str
+) -> None:
+    assert held(local("2025-04-16T10:00"), organiser="grand-est", venue=venue) == until
+
+
+@pytest.mark.parametrize(
     ("offered", "until"),
     [
         ("2025-03-17T10:07", "2025-03-19 10:07:00"),  # on a working day: to the minute
