@@ -24,6 +24,7 @@ IMAGE = docker build --build-arg PYTHON_IMAGE=$(PYTHON_IMAGE) --build-arg COMMIT
 # What `make run`, `make demo` and `make year` hand on.
 BROKER ?=
 SCALE ?=
+AS_ANNOUNCED ?=
 ARGS ?=
 stack-options = $(if $(BROKER),--broker $(BROKER)) $(if $(SCALE),--scale "$(SCALE)") $(ARGS)
 
@@ -45,8 +46,8 @@ year: $(VENV)/.local-ready ## Play a whole year on a moved clock, on each broker
 	$(PY) -m local year $(if $(BROKER),--broker $(BROKER)) $(ARGS)
 
 .PHONY: run
-run: $(VENV)/.local-ready ## Start everything and stay up; Ctrl-C stops it
-	$(PY) -m local run $(stack-options)
+run: $(VENV)/.local-ready ## Start everything and stay up; Ctrl-C stops it (AS_ANNOUNCED=1: the dates of 2025)
+	$(PY) -m local run $(if $(AS_ANNOUNCED),--as-announced) $(stack-options)
 
 # The profiles of docker-compose.yml: those of .env, else the demo.
 PROFILES ?= $(shell cat .env 2>/dev/null | awk -F= '$$1 == "COMPOSE_PROFILES" {named = 1; print $$2} END {if (!named) print "demo"}')

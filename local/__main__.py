@@ -38,7 +38,15 @@ say = functools.partial(print, flush=True)
 
 
 @cli.command("run")
-def run_stack(broker: Broker = None, scale: Scale = "", directory: Directory = LOCAL) -> None:
+def run_stack(
+    broker: Broker = None,
+    scale: Scale = "",
+    directory: Directory = LOCAL,
+    *,
+    as_announced: Annotated[
+        bool, typer.Option("--as-announced", help="With the dates of 2025, in .local/as-announced.")
+    ] = False,
+) -> None:
     """Run everything until Ctrl-C, with the real offer and links to the pages.
 
     Without a broker, on Apache Kafka if it can run.
@@ -47,10 +55,12 @@ def run_stack(broker: Broker = None, scale: Scale = "", directory: Directory = L
     from local.services import parse_scale
     from local.stack import StackOptions
 
+    if as_announced and directory == LOCAL:
+        directory = LOCAL / "as-announced"  # loading other dates would change the sessions of the other offer
     options = StackOptions(
         broker=broker or running.best_broker(say), scale=parse_scale(scale), directory=directory
     )
-    running.run(options, say)
+    running.run(options, say, as_announced=as_announced)
 
 
 @cli.command("demo")

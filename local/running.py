@@ -18,15 +18,16 @@ from local.services import SERVICES
 from local.stack import SENDER, BrokerKind, Stack, StackOptions
 
 # The day of the offer that the first run shows as today: the MOOC and the local events are open for
-# enrolment, the first webinar is over, most sessions are still to come.
+# enrolment, the first webinar is over and has its replay, most sessions are still to come.
 OFFER_DAY = date(2025, 3, 10)
 _OFFER_STAYS = timedelta(days=18)  # then enrolment in the MOOC has closed, and the offer is moved again
 
 _STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
-def run(options: StackOptions, say: Callable[[str], None]) -> None:
-    options = replace(options, example_portal=True, offer_day=offer_day)
+def run(options: StackOptions, say: Callable[[str], None], *, as_announced: bool = False) -> None:
+    day = (lambda _: _today()) if as_announced else offer_day
+    options = replace(options, example_portal=True, offer_day=day)
     with signals_interrupt(), contextlib.suppress(KeyboardInterrupt):
         say("Starting Parcours …")
         with Stack(options, say) as stack:
@@ -79,7 +80,7 @@ def offer_day(directory: Path, today: date | None = None) -> date:
     again changes nothing and sends no letter. The offer is moved anew only when enrolment in the MOOC would
     be over.
     """
-    today = today or datetime.now(ZoneInfo("Europe/Paris")).date()
+    today = today or _today()
     path = directory / "offer-moved-on.json"
     try:
         first = date.fromisoformat(json.loads(path.read_text())["day"])
@@ -89,6 +90,10 @@ def offer_day(directory: Path, today: date | None = None) -> date:
         first = today
         write_privately(path, json.dumps({"day": first.isoformat()}) + "\n")
     return OFFER_DAY + (today - first)
+
+
+def _today() -> date:
+    return datetime.now(ZoneInfo("Europe/Paris")).date()
 
 
 def settings(directory: Path) -> dict[str, str]:

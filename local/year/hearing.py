@@ -42,7 +42,8 @@ def answer_in(name: str, data: Mapping[str, Any]) -> str:
             return f"proposition terminée : {data['cause']}"
         case "AttendanceRecorded":
             seen = "présence relevée" if data["attendance"] == "attended" else "absence relevée"
-            return seen + (", attestation due" if data["certified"] else "")
+            due = ", attestation due" if data["certified"] else ""
+            return seen + due + (", la précédente ne vaut plus" if data["certificate_void"] else "")
         case "BespokeRequestAnswered":
             return f"réponse sur mesure : {data['answer']}"
         case "RequestRejected":

@@ -184,7 +184,7 @@ async def test_a_loads_change_of_a_resource_is_published_and_in_its_history(
     resource_id = loaded_resource_id("replay-enjeux-pour-les-collectivites")
     session_id = str(loaded_session_id("webinaires-acculturation-ia", "enjeux-pour-les-collectivites"))
     session = "\n    session: webinaires-acculturation-ia/enjeux-pour-les-collectivites"
-    dated = "]\n    published_at: 2025-03-11 10:00\n    organiser: inset-nancy"
+    dated = "]\n    published_at: 2025-03-07 10:00\n    organiser: inset-nancy"
     files = edited(tmp_path, "resources.yaml", dated + session, ", usages-service-public" + dated)
     assert (await load(database, files, as_of=AS_OF)).resources_published == 1
     first, second = await events_of(resource_id)

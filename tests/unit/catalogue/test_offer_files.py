@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+from local.running import OFFER_DAY
 from services.catalogue.offer_files import reading
 from services.catalogue.offer_files.planning import OfferFiles
 from services.catalogue.offer_files.reading import OfferError
@@ -118,6 +119,18 @@ def test_a_webinar_can_be_joined_until_it_starts_and_has_no_waiting_list(offer: 
         assert webinar.plan.waiting_list is WaitingList.NONE
         assert webinar.presentation.experts
     assert {webinar.plan.capacity is None for webinar in webinars} == {True, False}
+
+
+def test_on_the_day_of_the_first_run_a_session_is_over_and_has_a_replay(offer: OfferFiles) -> None:
+    morning = datetime.combine(OFFER_DAY, time(), PARIS)
+    over = {
+        planned.session.session_id for planned in offer.sessions if planned.session.plan.ends_at < morning
+    }
+    assert [
+        resource.kind
+        for resource in offer.resources
+        if resource.session_id in over and resource.published_at < morning
+    ] == [Kind.REPLAY]
 
 
 def test_the_inet_offer_is_for_leaders_by_function_after_selection(offer: OfferFiles) -> None:

@@ -2,16 +2,23 @@
 
 import json
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, date, datetime, timedelta
 from hashlib import sha256
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
-from local import clock, credentials
+from local import clock, credentials, running
+from local.__main__ import cli
 from local.clock import MovedClock
 from local.failures import LocalStackError
+from local.places import LOCAL
 from local.services import parse_scale
+from local.stack import StackOptions
+from services.catalogue.offer_files.reading import whole_weeks_since
 from shared.messaging.portals.registry import read
 
 FIRST_RUN = date(2026, 11, 24)
@@ -22,6 +29,26 @@ def test_a_scale_that_is_not_one_is_refused_in_one_line(text: str) -> None:
     assert parse_scale("enrolment=3 notifier=2") == {"catalogue": 1, "enrolment": 3, "notifier": 2}
     with pytest.raises(LocalStackError, match="enrolment=3 notifier=2"):
         parse_scale(text)
+
+
+def test_the_offer_as_it_was_announced_keeps_its_dates_in_a_folder_of_its_own(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    started: list[StackOptions] = []
+
+    @contextmanager
+    def stopped_at_once(options: StackOptions, _say: object) -> Iterator[None]:
+        started.append(options)
+        raise KeyboardInterrupt
+        yield
+
+    monkeypatch.setattr(running, "Stack", stopped_at_once)
+    for more in ([], ["--as-announced"]):
+        assert CliRunner().invoke(cli, ["run", "--broker", "embedded", *more]).exit_code == 0
+    moved, announced = started
+    assert (moved.directory, announced.directory) == (LOCAL, LOCAL / "as-announced")
+    assert announced.offer_day is not None
+    assert whole_weeks_since(announced.offer_day(LOCAL)) == timedelta(0)
 
 
 def test_the_token_file_has_hashes_only_and_keeps_the_tokens_of_others(tmp_path: Path) -> None:
