@@ -16,6 +16,13 @@ def svg(address: str, label: str) -> Markup:
     return Markup('<span class="qr" role="img" aria-label="{}">{}</span>').format(label, code)
 
 
+def svg_file(address: str) -> str:
+    """Return a file of its own, which a page cannot contain."""
+    image = io.BytesIO()
+    _code(address).save(image, kind="svg", xmldecl=False, svgclass=None, lineclass=None)
+    return image.getvalue().decode()
+
+
 def png(address: str) -> bytes:
     image = io.BytesIO()
     _code(address).save(image, kind="png", scale=_POINT)

@@ -4,7 +4,7 @@ Every event of a compacted topic carries the whole state of its subject and no p
 last record of each key is enough to rebuild from.
 """
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Annotated, ClassVar
 from uuid import UUID
@@ -68,6 +68,7 @@ class ReservedSeats(ContractModel):
 
 MAX_QUESTIONS = 10
 MAX_TRAINERS = 20
+CERTIFICATES_WAIT = timedelta(hours=24)
 
 
 class Question(ContractModel):
@@ -175,6 +176,15 @@ class SessionState(Event):
     def withdrawal_ends_at(self) -> datetime:
         """Return until when an agent may give up a seat. After that, attendance counts (rules 8, 13)."""
         return self.ends_at if self.format is Format.MOOC else self.starts_at
+
+    def certificate_leaves_at(self, recorded_at: datetime) -> datetime:
+        """Return when a certificate leaves whose last attendance was recorded at ``recorded_at`` (rule 24).
+
+        What organisers record after the end leaves at once. Nothing more takes place in a cancelled session.
+        """
+        if self.status is Status.CANCELLED or recorded_at >= self.ends_at:
+            return recorded_at
+        return self.ends_at + CERTIFICATES_WAIT
 
 
 class SessionScheduled(SessionState):

@@ -6,16 +6,20 @@ The template never evaluates a text as markup, so a name can have any character.
 import asyncio
 import functools
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
 from services.enrolment.render import TEMPLATES, Texts
 from services.enrolment.render.certificates import breakable
 from shared.events.catalogue import SessionState
 from shared.events.vocabulary import Agent
+from shared.references import reference_of
 from shared.web import french, labels
 
 _BLANK = 5
+_DAYS = 5
+"""A longer session has no page for each day."""
+_NOON, _AFTERNOON = time(12), time(14)
 
 
 async def sheet_of(session: SessionState, agents: Sequence[Agent], now: datetime) -> bytes:
@@ -30,22 +34,43 @@ def render(session: SessionState, agents: Sequence[Agent], now: datetime) -> byt
 
 def texts_of(session: SessionState, agents: Sequence[Agent], now: datetime) -> Texts:
     zone = session.timezone
-    modules = [
-        [breakable(module.title), french.period(module.starts_at, module.ends_at, zone)]
-        for module in session.modules
-    ]
-    whole = ["", french.period(session.starts_at, session.ends_at, zone)]
     return {
         "title": breakable(session.title),
         "organiser": french.capitalised(labels.organiser(session.organiser)),
         "venue": breakable(session.venue) if session.venue else "",
-        "modules": modules or [whole],
+        "reference": reference_of(session.session_id),
+        "sittings": [_sitting(*sitting, zone) for sitting in _sittings(session)],
         "people": [
             [breakable(agent.family_name), breakable(agent.given_name), breakable(agent.employer.name)]
             for agent in agents
         ]
         + [["", "", ""]] * _BLANK,
         "printed": french.day(now.astimezone(ZoneInfo(zone))),
+    }
+
+
+def _sittings(session: SessionState) -> list[tuple[str, datetime, datetime]]:
+    """Return title, start and end of each time for which people sign: séances, else days, else the whole."""
+    if session.modules:
+        return [(module.title, module.starts_at, module.ends_at) for module in session.modules]
+    zone = ZoneInfo(session.timezone)
+    first, last = session.starts_at.astimezone(zone), session.ends_at.astimezone(zone)
+    days = (last.date() - first.date()).days + 1
+    if not 1 < days <= _DAYS or last.time() <= first.time():
+        return [("", first, last)]
+    whole = last - first - timedelta(days=days - 1)
+    return [("", start := first + timedelta(days=number), start + whole) for number in range(days)]
+
+
+def _sitting(title: str, starts_at: datetime, ends_at: datetime, zone: str) -> dict[str, str | list[str]]:
+    start, end = starts_at.astimezone(ZoneInfo(zone)), ends_at.astimezone(ZoneInfo(zone))
+    is_one_day = start.date() == end.date()
+    has_both_halves = is_one_day and start.time() < _NOON and end.time() > _AFTERNOON
+    return {
+        "title": breakable(title),
+        "when": french.period(starts_at, ends_at, zone),
+        "length": french.hours(ends_at - starts_at) if is_one_day else "",
+        "signed": ["Signature du matin", "Signature de l’après-midi"] if has_both_halves else ["Signature"],
     }
 
 

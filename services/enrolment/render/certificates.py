@@ -12,12 +12,15 @@ import zipfile
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from services.enrolment.render import TEMPLATES, Texts
 from services.enrolment.rules.certificates import written
 from services.enrolment.rules.enrolments import Enrolment
+from shared import qr_codes
 from shared.events.catalogue import SessionState
+from shared.references import reference_of
 from shared.web import french, labels
 
 _LONGEST_WORD = 24
@@ -36,7 +39,7 @@ class AttendedModule:
 class Certificate:
     """``modules`` is empty if the agent attended the whole session.
 
-    ``organiser`` is a code of ``Delegation``. ``issued_at`` is when the certificate became due.
+    ``organiser`` is a code of ``Delegation``. ``issued_at`` is when the certificate leaves.
     """
 
     reference: str
@@ -105,7 +108,7 @@ def certificate_of(
             if number in attended
         ),
         organiser=session.organiser,
-        issued_at=recorded_at,
+        issued_at=session.certificate_leaves_at(recorded_at),
         code=code,
     )
 
@@ -148,8 +151,9 @@ def texts_of(certificate: Certificate, signature: Signature) -> Texts:
         "modules": modules,
         "total": None if certificate.hours is None else french.hours(certificate.hours),
         "issued_on": french.day(certificate.issued_at.astimezone(ZoneInfo(zone))),
-        "reference": certificate.reference,
+        "reference": reference_of(UUID(certificate.reference)),
         "code": written(certificate.code),
+        "qr": qr_codes.svg_file(f"{signature.verified_at}/{written(certificate.code)}"),
         "verified_at": breakable(signature.verified_at),
         "signatory": breakable(signature.signatory or organiser),
     }
