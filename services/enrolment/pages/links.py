@@ -34,6 +34,7 @@ from shared import clock, qr_codes
 from shared.database import Database
 from shared.events.fields import is_address
 from shared.events.reasons import Reason
+from shared.events.vocabulary import Format
 from shared.guard import Guard
 from shared.permissions import Permission
 from shared.web.form_errors import FormError, sentences
@@ -180,12 +181,17 @@ class _Pages:
                 state, live = await by_link.withdrawal(tx, link, now)
         if live is None or state is not LinkState.OPEN:
             return self._notice(LinkNotice(state), live, **back)
+        may_move = live.enrolment.state.has_seat and live.session.format is not Format.BESPOKE
         return self.rendering.page(
-            "withdrawal.html", session=live.session, state=live.enrolment.state, **back
+            "withdrawal.html",
+            session=live.session,
+            state=live.enrolment.state,
+            **({"move": self._beside(opened, Purpose.MOVE)} if may_move else {}),
+            **back,
         )
 
     async def move(self, request: Request) -> Response:
-        """Show the offer's sessions with a free seat. A POST moves the agent, after any questions."""
+        """Show the offer's sessions with a free seat. A choice is shown before it moves the agent."""
         now = clock.now()
         opened = await self._read(request, Purpose.MOVE, LinkNotice.WITHDRAWAL_LINK_EXPIRED)
         link, back = self._link(opened), self._back(opened)
@@ -194,18 +200,17 @@ class _Pages:
         refused = None
         if (to_session_id := _uuid(chosen)) is not None:
             async with self.database.quiet_transaction() as tx:
-                there, questions = await by_link.questions_of(tx, link, to_session_id, now)
-            answers, errors = answers_of(questions, form)
-            answered = form.typed("repondu") == "oui"
-            if there is not None and questions and (errors or not answered):
+                choice = await by_link.move_choice(tx, link, to_session_id, now)
+            answers, errors = answers_of(() if choice is None else choice.questions, form)
+            confirmed = form.typed("confirmer") == "oui"
+            if choice is not None and (errors or not confirmed):
                 return self.rendering.page(
-                    "move-questions.html",
-                    status=422 if answered else 200,
-                    session=there,
-                    questions=questions,
+                    "move-confirm.html",
+                    status=422 if confirmed else 200,
+                    choice=choice,
                     field_of=field_of,
                     form=form,
-                    errors=errors if answered else {},
+                    errors=errors if confirmed else {},
                     **back,
                 )
             try:
@@ -337,6 +342,11 @@ class _Pages:
     def _onward(self, page: OpenedLink, purpose: Purpose) -> str:
         until, back_until = clock.now() + A_VISIT, int(page.until.timestamp())
         return self._to_agent(purpose, page.subject, page.mark, until=until, back_until=back_until)
+
+    def _beside(self, opened: OpenedLink, purpose: Purpose) -> str:
+        """Return the address of another page about the same enrolment."""
+        until = clock.now() + A_VISIT
+        return self._to_agent(purpose, opened.subject, opened.mark, until=until, back_until=opened.back_until)
 
     def _back(self, opened: OpenedLink) -> dict[str, Any]:
         if not opened.back_until:

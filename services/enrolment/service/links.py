@@ -176,16 +176,23 @@ async def move(
     return state, found, free
 
 
-async def questions_of(
+class MoveChoice(NamedTuple):
+    here: SessionState
+    there: SessionState
+    questions: Sequence[Question]
+
+
+async def move_choice(
     tx: Transaction, link: AgentLink, to_session_id: UUID, now: datetime
-) -> tuple[SessionState | None, Sequence[Question]]:
+) -> MoveChoice | None:
+    """Return what a move would change, or None if :func:`move_to` refuses it whatever is answered."""
     found = await _find(tx, link, now)
-    if isinstance(found, LinkState):
-        return None, ()
+    if isinstance(found, LinkState) or move_state(found, now) is not LinkState.OPEN:
+        return None
     there = await sessions.find(tx, to_session_id)
     if there is None or there.offer_id != found.session.offer_id:
-        return None, ()  # refused like an unknown session
-    return there, asked_of(there.questions, found.enrolment.agent.function)
+        return None
+    return MoveChoice(found.session, there, asked_of(there.questions, found.enrolment.agent.function))
 
 
 async def move_to(
@@ -225,7 +232,9 @@ async def certificate(
     if isinstance(found, LinkState):
         return found, None, None
     due = await certificates.of_enrolment(tx, found)
-    return LinkState.NOT_CERTIFIED if due is None else LinkState.OPEN, found, due
+    if due is None or due.issued_at > now:
+        return LinkState.NOT_CERTIFIED, found, None
+    return LinkState.OPEN, found, due
 
 
 async def enrolments_of_agent(tx: Transaction, link: AgentLink, now: datetime) -> AgentEnrolments | LinkState:

@@ -21,6 +21,7 @@ from shared.events.vocabulary import Agent
 from shared.web.links import Purpose
 from tests.conftest import Ask
 from tests.integration.enrolment.conftest import Front, SelectRows
+from tests.integration.enrolment.test_my_enrolments import CONFIRM
 from tests.integration.enrolment.visiting import KEY, letter
 from tests.support.builders import a_question, an_agent, open_now
 
@@ -143,7 +144,11 @@ async def test_an_agent_moves_by_the_page_that_shows_where_there_is_a_seat(front
         str(online.session_id),
     ]
     assert await front.states(here, agent) == ["enrolled"], "to open the page changes nothing"
-    assert (await visit("POST", link, data={"session": str(there.session_id)})).status_code == 200
+    chosen = {"session": str(there.session_id)}
+    asked = (await visit("POST", link, data=chosen)).text
+    assert [place in asked for place in ("Rennes", "Nantes", "Brest")] == [True, True, False]
+    assert await front.states(here, agent) == ["enrolled"], "the choice is only shown"
+    assert (await visit("POST", link, data=chosen | CONFIRM)).status_code == 200
     assert await front.states(here, agent) + await front.states(there, agent) == ["withdrawn", "enrolled"]
     assert (await visit("POST", link, data={"session": str(mine.session_id)})).status_code == 410
 
@@ -156,7 +161,7 @@ async def test_the_page_moves_nobody_to_a_session_that_refuses_or_does_not_exist
     other = await front.open(offer_id="autre-offre")
     link = await page_to_move(front, visit, here, agent)
     for chosen in (str(full.session_id), str(other.session_id), "", "x", str(UUID(int=0))):
-        assert (await visit("POST", link, data={"session": chosen})).status_code == 422, chosen
+        assert (await visit("POST", link, data={"session": chosen} | CONFIRM)).status_code == 422, chosen
     assert await front.states(here, agent) == ["enrolled"]
     assert await rows(REFUSALS) == []
 
@@ -175,11 +180,11 @@ async def test_an_agent_who_moves_answers_what_is_asked_there_before_they_give_u
         200,
         {"question-repas"},
     )
-    wrong = await visit("POST", link, data=form | {"question-repas": "foin", "repondu": "oui"})
+    wrong = await visit("POST", link, data=form | {"question-repas": "foin"} | CONFIRM)
     assert wrong.status_code == 422
     assert await front.states(here, agent) == ["enrolled"]
 
-    await visit("POST", link, data=form | {"question-repas": "oui", "repondu": "oui"})
+    await visit("POST", link, data=form | {"question-repas": "oui"} | CONFIRM)
     assert await front.states(there, agent) == ["enrolled"]
     assert await rows("SELECT question_id, value FROM question_answer") == [("repas", True)]
 
