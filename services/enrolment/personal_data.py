@@ -180,7 +180,10 @@ REGISTER = (
             PersonalData(
                 table=CertificateRow,
                 whose=Whose.AGENTS,
-                columns={"code": "code de vérification de l’attestation"},
+                columns={
+                    "code": "code de vérification de l’attestation",
+                    "void_codes": "codes des attestations qui ne valent plus",
+                },
                 purpose="Vérifier une attestation que quelqu’un présente.",
                 ends=(ATTENDANCE,),
                 of_agent=_OF_ENROLMENT,

@@ -2,8 +2,8 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import BigInteger, CheckConstraint, Column, Identity, Index, text
-from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy import BigInteger, CheckConstraint, Column, Identity, Index, String, text
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlmodel import Field, SQLModel
 
 from services.enrolment.rules.states import State
@@ -470,12 +470,16 @@ class NoteRow(EnrolmentTable, table=True):
 
 
 class CertificateRow(EnrolmentTable, table=True):
-    """A certificate's code, created by the first read. A withdrawn certificate keeps it."""
+    """A certificate's code, created by the first read. A correction of attendance makes it void."""
 
     __tablename__ = "certificate"
+    __table_args__ = (Index(None, "void_codes", postgresql_using="gin"),)
 
     enrolment_id: UUID = Field(primary_key=True)
     code: str = Field(unique=True)
+    void_codes: list[str] = Field(
+        default_factory=list, sa_type=ARRAY(String), sa_column_kwargs={"server_default": "{}"}
+    )
 
 
 class ErasedAttendanceRow(EnrolmentTable, table=True):

@@ -251,12 +251,16 @@ class Attendance(StrEnum):
 
 
 class AttendanceRecorded(Decision):
-    """Attendance at one module was recorded; ``certified`` if the certificate became due."""
+    """Attendance at one module was recorded; ``certified`` if a certificate became due, or another one."""
 
     TYPE: ClassVar[str] = "fr.cnfpt.enrolment.AttendanceRecorded.v1"
     module: Line | None = Field(default=None, description="The title of the module; null: the whole session.")
     attendance: Attendance
     certified: bool = False
+    certificate_void: bool = Field(
+        default=False,
+        description="The certificate that was due before is void. With `certified`, another one replaces it.",
+    )
 
 
 class CorrectedBy(StrEnum):

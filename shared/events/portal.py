@@ -116,7 +116,9 @@ class GroupEnrolmentRequested(_SessionRequest):
     agents: Annotated[tuple[Agent, ...], at_most(MAX_GROUP)] = Field(
         min_length=1, max_length=MAX_GROUP, description="In order of preference."
     )
-    requested_by: Contact
+    requested_by: Contact = Field(
+        description="Neither stored nor written to: the portal, which gets the answers, tells its officer."
+    )
     all_or_nothing: bool = Field(default=False, description="True: all agents get a seat, or none.")
     may_wait: bool = Field(
         default=False,

@@ -225,6 +225,7 @@ LETTERS: Mapping[str, str] = {
     "session-changed-waiting": "La session demandée a changé",
     "replay-available": "Le replay est disponible",
     "certificate": "Votre attestation est disponible",
+    "certificate-void": "Votre attestation n’est plus valable",
     "evaluation": "Votre avis sur la session",
     "bespoke-received": "Votre demande de formation sur mesure est bien reçue",
     "bespoke-answered": "Réponse à votre demande de formation sur mesure",

@@ -15,6 +15,7 @@ from services.notifier.letters import (
     NewsKind,
     NumberedModule,
     NumberedSession,
+    OtherCertificates,
 )
 from shared.events.reasons import Reason
 from tests.letters.sessions import event, inet, mooc, webinar
@@ -60,6 +61,7 @@ class Sample:
     people: Mapping[UUID, str] = field(default_factory=dict)
     trainers: Sequence[str] = ()
     listed: Sequence[NumberedSession] = ()
+    certificates: OtherCertificates = field(default_factory=OtherCertificates)
     version: int = 3
     """The enrolment's: what ends it has a higher one than what confirmed it."""
 
@@ -357,6 +359,14 @@ def _ends() -> list[Sample]:
         Sample("replay-disponible", LetterType.REPLAY_AVAILABLE, replay, _WEBINAR),
         Sample("attestation", LetterType.CERTIFICATE, {}, _EVENT),
         Sample("attestation-et-avis", LetterType.CERTIFICATE, {}, evaluated),
+        Sample(
+            "attestation-corrigee",
+            LetterType.CERTIFICATE,
+            {},
+            _EVENT,
+            certificates=OtherCertificates(was_sent=True),
+        ),
+        Sample("attestation-retiree", LetterType.CERTIFICATE_VOID, {}, _EVENT),
         Sample("avis", LetterType.EVALUATION, {}, evaluated, now=evaluated.ends_at),
     ]
 

@@ -71,6 +71,7 @@ def letter_of(sample: Sample) -> tuple[Mail, LetterContext]:
         people=sample.people,
         trainers=sample.trainers,
         listed={session.session_id: session for session in sample.listed},
+        certificates=sample.certificates,
     )
     return mail, context
 

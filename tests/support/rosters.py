@@ -225,6 +225,7 @@ def reopened(roster: SessionRoster) -> SessionRoster:
         changed={},
         changes=[],
         recorded={},
+        void_certificates=set(),
         session_has_changed=False,
     )
     _count_by_employer_anew(anew)

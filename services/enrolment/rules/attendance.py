@@ -35,17 +35,30 @@ def modules_held(roster: SessionRoster) -> list[int]:
     return [module for module in modules if roster.cancelled_at is None or has_begun(roster, module)]
 
 
+def voids_certificate(before: Enrolment, mark_before: str | None, mark: Attendance) -> bool:
+    """Return whether a changed mark makes the agent's certificate say what is not so (rule 24)."""
+    return before.state is State.CERTIFIED and Attendance.ATTENDED in (mark_before, mark)
+
+
 def publish_attendance(
     roster: SessionRoster,
     before: Enrolment,
     module: int,
     attendance: Attendance,
+    *,
+    is_void: bool = False,
     **added: int | str | None,
 ) -> None:
     after = roster.move(before, state_by_attendance(roster, before), Cause.ATTENDANCE)
     roster.add_numbers(**added, module=module + 1, attendance=attendance)
-    certified = after.state is State.CERTIFIED and before.state is not State.CERTIFIED
+    certified = after.state is State.CERTIFIED and (is_void or before.state is not State.CERTIFIED)
     title = roster.session.modules[module].title if roster.session.modules else None
     roster.publish(
-        AttendanceRecorded(**roster.members(after), module=title, attendance=attendance, certified=certified)
+        AttendanceRecorded(
+            **roster.members(after),
+            module=title,
+            attendance=attendance,
+            certified=certified,
+            certificate_void=is_void,
+        )
     )

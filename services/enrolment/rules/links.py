@@ -150,6 +150,7 @@ class AgentEnrolment:
     is_past: bool
     is_undecided: bool
     shows_code: bool | None
+    has_certificate: bool
 
     @property
     def must_answer(self) -> bool:
@@ -172,10 +173,6 @@ class AgentEnrolment:
     def cancellation_reason(self) -> str | None:
         return cancellation_reason(self.session)
 
-    @property
-    def has_certificate(self) -> bool:
-        return self.enrolment.state is State.CERTIFIED
-
 
 def seen_by_agent(known: EnrolmentNow, now: datetime) -> AgentEnrolment:
     found = known.found
@@ -195,7 +192,14 @@ def seen_by_agent(known: EnrolmentNow, now: datetime) -> AgentEnrolment:
         is_past=is_over or not enrolment.state.is_live,
         is_undecided=enrolment.state.is_live and _misses_minimum(session, known.taken, now),
         shows_code=session.starts_at - CODE_SHOWN_FOR <= now if has_code else None,
+        has_certificate=enrolment.state is State.CERTIFIED
+        and session.certificate_leaves_at(_recorded_at(known)) <= now,
     )
+
+
+def _recorded_at(known: EnrolmentNow) -> datetime:
+    recorded = [change.at for change in known.changes if change.cause is Cause.ATTENDANCE]
+    return max(recorded, default=known.updated_at)
 
 
 def _misses_minimum(session: SessionState, taken: int, now: datetime) -> bool:

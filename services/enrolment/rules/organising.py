@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-from services.enrolment.rules.attendance import has_begun, publish_attendance
+from services.enrolment.rules.attendance import has_begun, publish_attendance, voids_certificate
 from services.enrolment.rules.enrolments import Enrolment
 from services.enrolment.rules.named_agents import AgentsByName, NamedAgent
 from services.enrolment.rules.promotion import promote
@@ -160,11 +160,14 @@ def record_attendance(
         return faults
     for mark in marks:
         before = roster.latest[mark.agent]
-        recorded = roster.attendance.get(before.enrolment_id, {})
-        if recorded.get(mark.module) == mark.attendance:
+        recorded = roster.attendance.get(before.enrolment_id, {}).get(mark.module)
+        if recorded == mark.attendance:
             continue
+        is_void = voids_certificate(before, recorded, mark.attendance)
+        if is_void:
+            roster.void_certificates.add(before.enrolment_id)
         roster.record(before, mark.module, mark.attendance)
-        publish_attendance(roster, before, mark.module, mark.attendance, author=author)
+        publish_attendance(roster, before, mark.module, mark.attendance, is_void=is_void, author=author)
     return {}
 
 

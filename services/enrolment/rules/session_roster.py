@@ -89,6 +89,7 @@ class SessionRoster:
     changed: dict[UUID, Enrolment] = field(default_factory=dict)
     changes: list[EnrolmentChange] = field(default_factory=list)
     recorded: dict[tuple[UUID, int], str] = field(default_factory=dict)
+    void_certificates: set[UUID] = field(default_factory=set)
     question_answers: dict[UUID, list[KeptAnswer]] = field(default_factory=dict)
     notices: list[MinimumMissed | SelectionDue | NominationAnswered] = field(default_factory=list)
     close_judged_for: datetime | None = None

@@ -1,11 +1,10 @@
-import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from uuid import UUID
 
 from services.enrolment.render.certificates import Certificate, certificate_of
-from services.enrolment.rules.certificates import code_of, is_name_of
+from services.enrolment.rules.certificates import is_name_of
 from services.enrolment.rules.enrolments import Enrolment, EnrolmentInSession
 from services.enrolment.rules.roster_lines import LineKey
 from services.enrolment.rules.states import State
@@ -76,11 +75,11 @@ class Verified:
 
 async def verify(tx: Transaction, code: str, name: str | None = None) -> Verified | None:
     """Return None for an unknown code."""
-    enrolment_id = await certificates.enrolment_of(tx, code)
-    found = None if enrolment_id is None else await enrolments.find(tx, enrolment_id)
-    if found is None:
+    known = await certificates.enrolment_of(tx, code)
+    found = None if known is None else await enrolments.find(tx, known.enrolment_id)
+    if known is None or found is None:
         return None
-    valid = await of_enrolment(tx, found)
+    valid = None if known.is_void else await of_enrolment(tx, found)
     if valid is None:
         return Verified(False, found.session)
     agent = found.enrolment.agent
@@ -97,7 +96,7 @@ async def _due(
         enrolment.enrolment_id: enrolment for enrolment in enrolments if enrolment.state is State.CERTIFIED
     }
     recorded = await attendance.rows_of(tx, list(certified))
-    codes = await certificates.codes_of(tx, {found: code_of(secrets.randbits(128)) for found in recorded})
+    codes = await certificates.codes_of(tx, recorded)
     return {
         enrolment_id: certificate_of(
             certified[enrolment_id],

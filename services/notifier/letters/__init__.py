@@ -6,7 +6,7 @@ from services.notifier.letters.authorities import (
     webhook_letter,
 )
 from services.notifier.letters.changes import change_of, modules_after, modules_in
-from services.notifier.letters.context import LetterContext
+from services.notifier.letters.context import LetterContext, OtherCertificates
 from services.notifier.letters.decisions import read_decisions
 from services.notifier.letters.fan_outs import (
     TASK_OF,
@@ -107,6 +107,7 @@ __all__ = [
     "NumberedModule",
     "NumberedSession",
     "OrganiserDay",
+    "OtherCertificates",
     "Postponed",
     "Priority",
     "ScheduledLetter",

@@ -8,6 +8,19 @@ from shared.events.seances import NumberedSession
 
 
 @dataclass(frozen=True, slots=True)
+class OtherCertificates:
+    """The other letters about the certificate of an enrolment.
+
+    ``was_sent``: an earlier one brought a certificate. ``is_leaving``: an earlier one may do so now.
+    ``is_newer``: a later decision called for another one.
+    """
+
+    was_sent: bool = False
+    is_leaving: bool = False
+    is_newer: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class LetterContext:
     """The known facts about a letter's session and reader.
 
@@ -29,3 +42,4 @@ class LetterContext:
     listed: Mapping[UUID, NumberedSession] = field(default_factory=dict)
     trainers: Sequence[str] = ()
     withdrawn: bool = False
+    certificates: OtherCertificates = OtherCertificates()

@@ -55,6 +55,8 @@ def letters_for(decision: Decision, before: EnrolmentState | None) -> tuple[Lett
             return _letters_of_end(decision, had_seat=had_seat)
         case AttendanceRecorded(certified=True):
             return (Letter(LetterType.CERTIFICATE),)
+        case AttendanceRecorded(certificate_void=True):
+            return (Letter(LetterType.CERTIFICATE_VOID),)
         case AttendanceRecorded(attendance=Attendance.ATTENDED):
             return (Letter(LetterType.EVALUATION, once=True),)
         case _:

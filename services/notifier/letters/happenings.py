@@ -60,8 +60,9 @@ def happening_of(event: Event) -> tuple[Happening, str | None] | None:
             return Happening(f"{requested}_refused"), reason.value
         case EnrolmentWithdrawn():
             return Happening.WITHDRAWN, _how_withdrawn(event)
-        case AttendanceRecorded(attendance=attendance, certified=certified):
-            return Happening(attendance.value), "certified" if certified else None
+        case AttendanceRecorded(attendance=attendance):
+            is_first = event.certified and not event.certificate_void
+            return Happening(attendance.value), "certified" if is_first else None
         case AgentDetailsCorrected(corrected_by=by):
             return Happening.CORRECTED, None if by is None else by.value
         case SubscriptionChanged(subscribed=subscribed):

@@ -71,6 +71,7 @@ class LetterType(StrEnum):
     SESSION_CHANGED_WAITING = "session-changed-waiting"
     REPLAY_AVAILABLE = "replay-available"
     CERTIFICATE = "certificate"
+    CERTIFICATE_VOID = "certificate-void"
     EVALUATION = "evaluation"
     BESPOKE_RECEIVED = "bespoke-received"
     BESPOKE_ANSWERED = "bespoke-answered"
@@ -198,6 +199,7 @@ KINDS: Mapping[LetterType, Kind] = {
     LetterType.SESSION_CHANGED_WAITING: Kind(priority=Priority.REMINDER, link=Link.WITHDRAW),
     LetterType.REPLAY_AVAILABLE: Kind(priority=Priority.NEWS),
     LetterType.CERTIFICATE: Kind(link=Link.CERTIFICATE, tone=Tone.GOOD),
+    LetterType.CERTIFICATE_VOID: Kind(tone=Tone.ENDED),
     LetterType.EVALUATION: Kind(priority=Priority.REMINDER),
     LetterType.BESPOKE_RECEIVED: Kind(tone=Tone.WAITING),
     LetterType.BESPOKE_ANSWERED: Kind(),

@@ -25,7 +25,8 @@ EVENING = time(19)
 """A letter due in the following night leaves at this time."""
 
 SCHEDULED = frozenset({LetterType.JOINING, LetterType.REMINDER_WEEK, LetterType.REMINDER_DAY})
-_TIMED = SCHEDULED | {LetterType.EVALUATION}
+_CERTIFICATES = frozenset({LetterType.CERTIFICATE, LetterType.CERTIFICATE_VOID})
+_TIMED = SCHEDULED | _CERTIFICATES | {LetterType.EVALUATION}
 
 NOTICES_OF_CLOSE = frozenset({LetterType.MINIMUM_MISSED, LetterType.SELECTION_DUE})
 
@@ -290,11 +291,30 @@ def _by_the_clock(
     mail: Mail, context: LetterContext, session: SessionState, now: datetime
 ) -> Superseded | Postponed | None:
     known = context.enrolment
+    if mail.template in _CERTIFICATES:
+        return _about_certificate(mail, context, session, now)
     if mail.template is LetterType.EVALUATION:
         return _after_session(context, session, now)
     if known is not None and known.version > mail.version and "moment" in mail.details:
         return Superseded("the enrolment has begun anew")
     return _in_time(mail, session, now)
+
+
+def _about_certificate(
+    mail: Mail, context: LetterContext, session: SessionState, now: datetime
+) -> Superseded | Postponed | None:
+    """Before a certificate leaves, a correction leaves no trace with the agent (rule 24)."""
+    others = context.certificates
+    if others.is_newer:
+        return Superseded("the attendance was corrected since")
+    if mail.template is LetterType.CERTIFICATE_VOID:
+        if others.is_leaving:
+            return Postponed(now + _LOOKS_AGAIN)
+        return None if others.was_sent else Superseded("the certificate never left")
+    leaves_at = session.certificate_leaves_at(mail.called_for_at)
+    if leaves_at != mail.called_for_at:
+        leaves_at = next_morning(leaves_at, session.timezone) or leaves_at
+    return Postponed(leaves_at) if leaves_at > now else None
 
 
 def _after_session(

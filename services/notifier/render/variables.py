@@ -136,7 +136,7 @@ class LetterVariables:
                     and session.evaluation_url is not None
                     and not context.evaluation_asked
                 )
-                return {"evaluates": evaluates}
+                return {"evaluates": evaluates, "replaces": context.certificates.was_sent}
             case letters.LetterType.SEAT_OFFERED:
                 before = details.get("shortened_from")
                 return {

@@ -12,6 +12,7 @@ from services.notifier.letters import (
     Mail,
     NewsItem,
     NumberedSession,
+    OtherCertificates,
     items_of,
     other_session,
     sessions_listed,
@@ -42,6 +43,7 @@ async def contexts(tx: Transaction, mails: Sequence[Mail], now: datetime) -> lis
     teaching = {trainer_id for session in session_of.values() for trainer_id in session.trainer_ids}
     name_of = await trainers.names(tx, teaching)
     evaluation_asked, people = await _evaluation_asked(tx, mails), await _people(tx, mails)
+    certificates = await _other_certificates(tx, mails)
     news_of = await _news(tx, [mail for mail in mails if mail.template is LetterType.NEWS], now)
     return [
         LetterContext(
@@ -63,6 +65,7 @@ async def contexts(tx: Transaction, mails: Sequence[Mail], now: datetime) -> lis
             },
             [name_of[trainer_id] for trainer_id in _trainers_of(session_of, mail) if trainer_id in name_of],
             reader.withdrawn,
+            certificates.get(mail.mail_id, OtherCertificates()),
         )
         for mail, reader, other in zip(mails, readers, others, strict=True)
     ]
@@ -85,6 +88,16 @@ async def _evaluation_asked(tx: Transaction, mails: Sequence[Mail]) -> set[UUID]
         mail.mail_id for mail in mails if mail.template in (LetterType.CERTIFICATE, LetterType.EVALUATION)
     ]
     return set(await tx.scalars(_EVALUATION_ASKED, {"mails": asking})) if asking else set()
+
+
+async def _other_certificates(tx: Transaction, mails: Sequence[Mail]) -> dict[UUID, OtherCertificates]:
+    about = [
+        mail.mail_id
+        for mail in mails
+        if mail.template in (LetterType.CERTIFICATE, LetterType.CERTIFICATE_VOID)
+    ]
+    rows = await tx.execute(_OTHER_CERTIFICATES, {"mails": about}) if about else ()
+    return {row.mail_id: OtherCertificates(row.was_sent, row.is_leaving, row.is_newer) for row in rows}
 
 
 async def _news(tx: Transaction, mails: Sequence[Mail], now: datetime) -> dict[UUID, list[NewsItem]]:
@@ -114,6 +127,17 @@ _EVALUATION_ASKED = text(
            WHEN 'evaluation'
            THEN other.template = 'certificate' AND other.state NOT IN ('superseded', 'failed')
            ELSE other.template = 'evaluation' AND other.state IN ('data_started', 'sent', 'ambiguous') END"""
+)
+_OTHER_CERTIFICATES = text(
+    """
+    SELECT mail.mail_id, bool_or(other.version > mail.version) AS is_newer,
+           bool_or(brought AND other.state IN ('data_started', 'sent', 'ambiguous')) AS was_sent,
+           bool_or(brought AND other.state = 'claimed') AS is_leaving
+      FROM mail JOIN mail AS other USING (issuer, recipient, enrolment_id),
+           LATERAL (SELECT other.template = 'certificate' AND other.version < mail.version AS brought) AS kind
+     WHERE mail.mail_id = ANY(CAST(:mails AS uuid[]))
+       AND other.template IN ('certificate', 'certificate-void')
+     GROUP BY mail.mail_id"""
 )
 _NAMES = text(
     "SELECT enrolment_id, given_name || ' ' || family_name AS name FROM enrolment "

@@ -3,8 +3,10 @@
 import io
 import re
 import zipfile
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import httpx
 import pypdf
 import pytest
 
@@ -12,6 +14,7 @@ from services.enrolment.rules.named_agents import NamedAgent
 from services.enrolment.rules.policy import Policy
 from services.enrolment.service import attendance
 from services.enrolment.service.acting import Acting
+from shared import clock
 from shared.auth import Principal
 from shared.database import Database
 from shared.events.catalogue import SessionState
@@ -33,18 +36,37 @@ MODULES = [
 
 
 @pytest.fixture
-def ask(asking: Any) -> Ask:
+def ask_now(asking: Any) -> Ask:
     it: Ask = asking(link_signing_key=KEY, public_base_url="https://parcours.example")
     return it
 
 
-async def record(front: Front, database: Database, session: SessionState, agent: Agent, *marks: str) -> str:
-    """Record attendance at each module; return the path of the certificate."""
+@pytest.fixture
+def ask(ask_now: Ask, monkeypatch: pytest.MonkeyPatch) -> Ask:
+    """Ask when the session is over."""
+
+    async def later(*what: Any, **how: Any) -> httpx.Response:
+        with monkeypatch.context() as patched:
+            patched.setattr(clock, "now", lambda: datetime.now(UTC) + timedelta(days=40))
+            return await ask_now(*what, **how)
+
+    return later
+
+
+async def record(
+    front: Front,
+    database: Database,
+    session: SessionState,
+    agent: Agent,
+    *marks: str,
+    at: datetime | None = None,
+) -> str:
+    """Record attendance at each module when the session is over; return the path of the certificate."""
     records = [
         (NamedAgent(agent.agent_id), number, Attendance(mark)) for number, mark in enumerate(marks, start=1)
     ]
     async with database.transaction() as tx:
-        acting = Acting(tx, Principal(name="advisor", role=Role.ORGANISER), Policy(), session.ends_at)
+        acting = Acting(tx, Principal(name="advisor", role=Role.ORGANISER), Policy(), at or session.ends_at)
         await attendance.record(acting, session.session_id, records)
     return await letter(front, Purpose.CERTIFICATE, session, agent)
 
@@ -113,11 +135,47 @@ async def test_a_certificate_is_there_from_attendance_until_that_is_corrected(
     await record(front, database, session, agent, "absent", "absent", "absent")
 
     assert (await ask("GET", link)).status_code == 410
+    void = (await ask("GET", verified)).text
     withdrawn = (await ask("POST", verified, data={"nom": f"{agent.given_name} {agent.family_name}"})).text
     assert "Cette attestation a été retirée" in withdrawn.replace("\u00a0", " ")
     assert agent.family_name not in withdrawn
     await record(front, database, session, agent, "attended", "absent", "absent")
-    assert "Durée suivie" in (await ask("GET", verified)).text
+    assert (await ask("GET", verified)).text == void, "the paper still says three modules"
+    assert "Durée suivie" in (await ask("GET", await path_of_verification(ask, link))).text
+
+
+async def test_a_certificate_that_another_one_replaces_is_void(
+    front: Front, ask: Ask, database: Database
+) -> None:
+    session, agent, link = await attended(front, database)
+    first = await path_of_verification(ask, link)
+    await record(front, database, session, agent, "attended", "absent", "absent")
+    second = await path_of_verification(ask, link)
+    assert re.findall(r"Séance \d", await certificate_text(ask, link)) == ["Séance 1"]
+    shown = [("Durée suivie" in (await ask("GET", path)).text) for path in (first, second)]
+    assert shown == [False, True]
+
+
+@pytest.mark.parametrize(("minutes", "days"), [(-1, 1), (0, 0)])
+async def test_an_agent_gets_the_certificate_after_the_end_or_a_day_later_if_it_was_recorded_before(
+    front: Front,
+    ask_now: Ask,
+    monkeypatch: pytest.MonkeyPatch,
+    database: Database,
+    *,
+    minutes: int,
+    days: int,
+) -> None:
+    """Rule 24."""
+    agent = an_agent()
+    session = await front.open(agent, modules=MODULES)
+    leaves_at, at = session.ends_at + timedelta(days=days), session.ends_at + timedelta(minutes=minutes)
+    link = await record(front, database, session, agent, *["attended"] * 3, at=at)
+    page = await letter(front, Purpose.ENROLMENTS, session, agent)
+    for now, has_left in ((leaves_at - timedelta(seconds=1), False), (leaves_at, True)):
+        monkeypatch.setattr(clock, "now", lambda now=now: now)
+        assert (await ask_now("GET", link)).status_code == (200 if has_left else 410)
+        assert ("Télécharger l’attestation" in (await ask_now("GET", page)).text) is has_left
 
 
 async def test_after_too_many_codes_that_are_not_ours_the_right_code_is_not_told(

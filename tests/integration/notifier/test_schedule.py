@@ -411,3 +411,64 @@ async def test_nobody_is_asked_about_a_session_without_a_link(notifier: Notifier
     await notifier.hear(scheduled(**in_days(-5)))
     await notifier.hear(attended(2), attended(3, attendance="absent"))
     assert await notifier.rows() == []
+
+
+# --------------------------------------------------------------------------------------- certificates
+
+VOID = {"certificate_void": True, "attendance": "absent"}
+ANOTHER = VOID | {"certified": True}
+
+
+@pytest.mark.parametrize(
+    ("days", "then", "begins"),
+    [
+        (1, [], []),
+        (1, [attended(3, **VOID)], []),
+        (1, [attended(3, **ANOTHER)], []),
+        (-3, [], ["Votre attestation est disponible"]),
+        (
+            -3,
+            [attended(3, **VOID)],
+            ["Votre attestation est disponible", "Votre attestation n’est plus valable"],
+        ),
+        (
+            -3,
+            [attended(3, **ANOTHER)],
+            ["Votre attestation est disponible", "Votre attestation est corrigée"],
+        ),
+        (
+            -3,
+            [attended(3, **ANOTHER), attended(4, **VOID)],
+            ["Votre attestation est disponible", "Votre attestation n’est plus valable"],
+        ),
+    ],
+)
+async def test_a_correction_of_attendance_is_told_only_after_the_certificate_has_left(
+    notifier: Notifier, days: int, then: list[Any], begins: list[str]
+) -> None:
+    """Rule 24."""
+    await notifier.hear(scheduled(**in_days(days)))
+    await notifier.hear(attended(2, certified=True))
+    await notifier.deliver()
+    if then:
+        await notifier.hear(*then)
+        await notifier.deliver()
+        await notifier.change("UPDATE mail SET due_at = now() WHERE state = 'pending'")
+        await notifier.deliver()
+    subjects = [str(mail.message["Subject"]) for mail in notifier.relay.taken]
+    assert [subject.partition(" : ")[0] for subject in subjects] == begins
+
+
+async def test_a_letter_that_takes_a_certificate_back_waits_while_that_may_leave(notifier: Notifier) -> None:
+    await notifier.hear(scheduled(**in_days(-3)))
+    await notifier.hear(attended(2, certified=True))
+    await notifier.change(
+        "UPDATE mail SET state = 'claimed', owner = mail_id, lease_until = now() + interval '1 hour'"
+    )
+    await notifier.hear(attended(3, **VOID))
+    await notifier.deliver()
+    assert await notifier.states() == ["claimed", "pending"]
+    await notifier.change("UPDATE mail SET state = 'sent', lease_until = NULL WHERE state = 'claimed'")
+    await notifier.change("UPDATE mail SET due_at = now()")
+    await notifier.deliver()
+    assert await notifier.states() == ["sent", "sent"]

@@ -8,28 +8,34 @@ from shared.events.enrolment import Attendance, AttendanceRecorded
 from shared.events.vocabulary import AgentKey
 from tests.support.scenarios import play
 
-CAME, MISSED = Attendance.ATTENDED, Attendance.ABSENT
+CAME, MISSED, EXCUSED = Attendance.ATTENDED, Attendance.ABSENT, Attendance.ABSENT_JUSTIFIED
 AUTHOR = "Anne Conseil"
 
 
 @pytest.mark.parametrize(
     ("scenario", "published"),
     [
-        ("seats=1 | ask a | at ends | see a came", [(None, CAME, True)]),
-        ("seats=1 | ask a | at ends | see a missed", [(None, MISSED, False)]),
-        ("modules=2 | ask a | at ends | see a - came", [("Séance 2", CAME, False)]),
-        ("modules=2 | ask a | at ends | see a - came | see a missed", [("Séance 1", MISSED, True)]),
-        ("modules=2 | ask a | at ends | see a came came | see a missed", [("Séance 1", MISSED, False)]),
-        ("modules=2 | ask a | at ends | see a came missed | see a missed", [("Séance 1", MISSED, False)]),
-        ("modules=2 | ask a | at ends | see a missed missed | see a came", [("Séance 1", CAME, True)]),
+        ("seats=1 | ask a | at ends | see a came", [(None, CAME, "due")]),
+        ("seats=1 | ask a | at ends | see a missed", [(None, MISSED, "")]),
+        ("modules=2 | ask a | at ends | see a - came", [("Séance 2", CAME, "")]),
+        ("modules=2 | ask a | at ends | see a - came | see a missed", [("Séance 1", MISSED, "due")]),
+        ("modules=2 | ask a | at ends | see a came came | see a missed", [("Séance 1", MISSED, "due void")]),
+        ("modules=2 | ask a | at ends | see a came missed | see a missed", [("Séance 1", MISSED, "void")]),
+        ("modules=2 | ask a | at ends | see a came missed | see a came excused", [("Séance 2", EXCUSED, "")]),
+        ("modules=2 | ask a | at ends | see a missed missed | see a came", [("Séance 1", CAME, "due")]),
         ("modules=2 | ask a | at ends | see a came missed | see a came missed", []),
     ],
 )
-def test_each_new_mark_is_published_with_whether_a_certificate_is_due_now(
-    scenario: str, published: list[tuple[str | None, Attendance, bool]]
+def test_each_new_mark_is_published_with_whether_a_certificate_is_due_now_and_another_void(
+    scenario: str, published: list[tuple[str | None, Attendance, str]]
 ) -> None:
-    events = [event for event in play(scenario).events if isinstance(event, AttendanceRecorded)]
-    assert [(event.module, event.attendance, event.certified) for event in events] == published
+    """Rule 24: the last step of each scenario."""
+    played = play(scenario)
+    events = [event for event in played.events if isinstance(event, AttendanceRecorded)]
+    found = [" ".join(["due"] * event.certified + ["void"] * event.certificate_void) for event in events]
+    marks = [(event.module, event.attendance) for event in events]
+    assert [(*mark, certificate) for mark, certificate in zip(marks, found, strict=True)] == published
+    assert bool(played.roster.void_certificates) is ("void" in " ".join(found))
 
 
 def test_what_is_recorded_keeps_its_author_its_module_and_the_mark() -> None:

@@ -17,6 +17,7 @@ from services.notifier.letters import (
     LetterContext,
     LetterType,
     NumberedSession,
+    OtherCertificates,
     Postponed,
     Priority,
     Superseded,
@@ -169,7 +170,11 @@ def test_news_waits_for_the_morning_in_paris_and_leaves_only_while_there_is_some
     assert seen(LetterType.NEWS, LetterContext(), day) is Superseded
 
 
-_BY_THE_CLOCK = letters.SCHEDULED | {LetterType.EVALUATION}
+_BY_THE_CLOCK = letters.SCHEDULED | {
+    LetterType.EVALUATION,
+    LetterType.CERTIFICATE,
+    LetterType.CERTIFICATE_VOID,
+}
 URGENT = {template for template, kind in KINDS.items() if kind.priority is not Priority.NEWS} - _BY_THE_CLOCK
 
 
@@ -329,6 +334,49 @@ def test_a_new_link_is_mailed_only_to_agents_who_have_a_seat() -> None:
 def test_the_first_state_plans_letters_and_a_session_that_is_over_calls_for_none() -> None:
     assert change(None, a_session()) == ({}, True)
     assert change(a_session(), a_session(version=2, venue="Salle neuve"), ENDS) == ({}, False)
+
+
+# ------------------------------------------------------------------------ the certificate (rule 24)
+
+MIDNIGHT = {"ends_at": at("2025-04-12T00:00+02:00")}
+
+
+@pytest.mark.parametrize(
+    ("recorded_at", "session", "leaves_at"),
+    [
+        (STARTS, {}, at("2025-04-04T17:00+02:00")),
+        (ENDS - SECOND, {}, at("2025-04-04T17:00+02:00")),
+        (ENDS, {}, ENDS),
+        (at("2025-04-03T23:00+02:00"), {}, at("2025-04-03T23:00+02:00")),  # somebody is at work
+        (STARTS, MIDNIGHT, at("2025-04-13T08:00+02:00")),  # nobody is
+        (STARTS, {"status": "cancelled"}, STARTS),
+    ],
+)
+def test_a_certificate_leaves_once_its_session_is_over_and_its_organiser_confirmed_it_or_a_day_later(
+    recorded_at: datetime, session: dict[str, Any], leaves_at: datetime
+) -> None:
+    context = LetterContext(a_session(**session))
+    for now in (recorded_at, max(recorded_at, leaves_at - SECOND), leaves_at):
+        found = seen(LetterType.CERTIFICATE, context, now, called_for_at=recorded_at)
+        assert found == (leaves_at if now < leaves_at else None)
+
+
+@pytest.mark.parametrize(
+    ("template", "others", "found"),
+    [
+        (LetterType.CERTIFICATE, OtherCertificates(is_newer=True), Superseded),
+        (LetterType.CERTIFICATE, OtherCertificates(was_sent=True), None),
+        (LetterType.CERTIFICATE_VOID, OtherCertificates(), Superseded),
+        (LetterType.CERTIFICATE_VOID, OtherCertificates(is_leaving=True), ENDS + 2 * SECOND),
+        (LetterType.CERTIFICATE_VOID, OtherCertificates(was_sent=True), None),
+        (LetterType.CERTIFICATE_VOID, OtherCertificates(was_sent=True, is_newer=True), Superseded),
+    ],
+)
+def test_an_agent_hears_that_a_certificate_is_void_only_if_it_has_left(
+    template: LetterType, others: OtherCertificates, found: object
+) -> None:
+    context = LetterContext(a_session(), certificates=others)
+    assert seen(template, context, ENDS, called_for_at=ENDS) == found
 
 
 # ------------------------------------------------------------------------ the evaluation

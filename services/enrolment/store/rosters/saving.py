@@ -7,6 +7,7 @@ from services.enrolment.rules.seats import counts_by_employer, next_release
 from services.enrolment.rules.session_roster import SessionRoster
 from services.enrolment.store import (
     attendance,
+    certificates,
     changes,
     enrolments,
     last_nominations,
@@ -27,6 +28,7 @@ async def save(tx: Transaction, rosters: Collection[SessionRoster]) -> None:
     await changes.save(tx, [change for roster in rosters for change in roster.changes], now)
     recorded = {key: mark for roster in rosters for key, mark in roster.recorded.items()}
     await attendance.save(tx, recorded, now)
+    await certificates.make_void(tx, [void for roster in rosters for void in roster.void_certificates])
     answered = {key: kept for roster in rosters for key, kept in roster.question_answers.items()}
     await question_answers.save(tx, answered)
     await last_nominations.save(tx, rosters)
