@@ -181,12 +181,12 @@ class _Pages:
                 state, live = await by_link.withdrawal(tx, link, now)
         if live is None or state is not LinkState.OPEN:
             return self._notice(LinkNotice(state), live, **back)
-        may_move = live.enrolment.state.has_seat and live.session.format is not Format.BESPOKE
+        if live.enrolment.state.has_seat and live.session.format is not Format.BESPOKE:
+            back["move"] = self._beside(opened, Purpose.MOVE)
         return self.rendering.page(
             "withdrawal.html",
             session=live.session,
             state=live.enrolment.state,
-            **({"move": self._beside(opened, Purpose.MOVE)} if may_move else {}),
             **back,
         )
 

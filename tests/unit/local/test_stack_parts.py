@@ -2,8 +2,6 @@
 
 import json
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, date, datetime, timedelta
 from hashlib import sha256
 from pathlib import Path
@@ -36,11 +34,9 @@ def test_the_offer_as_it_was_announced_keeps_its_dates_in_a_folder_of_its_own(
 ) -> None:
     started: list[StackOptions] = []
 
-    @contextmanager
-    def stopped_at_once(options: StackOptions, _say: object) -> Iterator[None]:
+    def stopped_at_once(options: StackOptions, _say: object) -> None:
         started.append(options)
         raise KeyboardInterrupt
-        yield
 
     monkeypatch.setattr(running, "Stack", stopped_at_once)
     for more in ([], ["--as-announced"]):
