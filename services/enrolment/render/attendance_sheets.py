@@ -70,7 +70,7 @@ def _sitting(title: str, starts_at: datetime, ends_at: datetime, zone: str) -> d
         "title": breakable(title),
         "when": french.period(starts_at, ends_at, zone),
         "length": french.hours(ends_at - starts_at) if is_one_day else "",
-        "signed": ["Signature du matin", "Signature de l’après-midi"] if has_both_halves else ["Signature"],
+        "signed": ["Signature, matin", "Signature, après-midi"] if has_both_halves else ["Signature"],
     }
 
 

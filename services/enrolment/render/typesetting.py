@@ -17,6 +17,7 @@ import typst
 from services.enrolment.render import TEMPLATES, Texts
 
 _STANDARDS: "list[typst.PDFStandard]" = ["a-2a", "ua-1"]
+_TYPEFACES = TEMPLATES.parent / "typefaces"
 _MOST_PROBED = 150
 _MISSING = "\ufffd"
 """Replaces a character that the typeface lacks. PDF/UA forbids leaving it out silently."""
@@ -50,8 +51,8 @@ def _compile(source: bytes, inputs: dict[str, str], created_at: datetime) -> byt
 
 @functools.cache
 def _fonts() -> typst.Fonts:
-    """Use typst's bundled fonts only, so that every machine makes the same certificate."""
-    return typst.Fonts(include_system_fonts=False)
+    """Use our typeface and typst's own, so that every machine makes the same certificate."""
+    return typst.Fonts(include_system_fonts=False, font_paths=[_TYPEFACES])
 
 
 # ------------------------------------------------------------------------------ what a typeface can show
@@ -101,4 +102,7 @@ def _shown(character: str) -> str:
     return _MISSING
 
 
-_PROBE = b'#set document(title: "x")\n#set text(lang: "fr", font: "Libertinus Serif")\nx#sys.inputs.text'
+_PROBE = (
+    b'#set document(title: "x")\n'
+    b'#set text(lang: "fr", font: ("Atkinson Hyperlegible Next", "Libertinus Serif"))\nx#sys.inputs.text'
+)

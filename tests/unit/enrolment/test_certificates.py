@@ -107,7 +107,7 @@ ONE_DAY: dict[str, Any] = {
                 "mardi 18 mars 2025 de 9 h 30 à 12 h, heure de Paris",
                 "Durée totale suivie : 5 h.",
                 "Attestation établie le lundi 14 avril 2025.",
-                "ouvrez https://parcours.example/attestations.",
+                "ouvrez https://parcours.example/attestations",
                 "Code de vérification : 7KMPT-2XWZ9",
                 "Référence : DW62-Y3KA",
                 "territoriale : La délégation Bretagne du CNFPT",
