@@ -18,7 +18,7 @@ from shared.database import Row, Statement, Transaction
 from shared.events.reasons import Reason
 from shared.events.vocabulary import LATEST, Agent, AgentKey, Employer
 from shared.messaging.portals.registry import OWN_ISSUER, Portal
-from shared.statements import in_order, insertion, next_to, once
+from shared.statements import insertion, next_to, once
 
 LIVE = [state.value for state in State if state.is_live]
 
@@ -80,11 +80,16 @@ async def last_begun(
     after: tuple[datetime, UUID] | None = None,
     before: tuple[datetime, UUID] | None = None,
 ) -> Sequence[Enrolment]:
-    """Return the enrolments received last, newest first."""
+    """Return the enrolments received last, newest first.
+
+    The index of rosters has all that the search for them reads.
+    """
     place = col(EnrolmentRow.received_at), col(EnrolmentRow.enrolment_id)
-    found = select(EnrolmentRow).where(col(EnrolmentRow.session_id) == session_id)
-    rows = await tx.scalars(next_to(found, place, after, before, descending=True).limit(limit))
-    return [enrolment_of(row) for row in in_order(rows, before)]
+    found = select(col(EnrolmentRow.enrolment_id)).where(col(EnrolmentRow.session_id) == session_id)
+    last = next_to(found, place, after, before, descending=True).limit(limit)
+    rows = select(EnrolmentRow).where(col(EnrolmentRow.enrolment_id).in_(last))
+    by_place = rows.order_by(*(column.desc() for column in place))
+    return [enrolment_of(row) for row in await tx.scalars(by_place)]
 
 
 async def of_request(tx: Transaction, request: RequestRow, moved: Collection[UUID]) -> dict[UUID, str]:
