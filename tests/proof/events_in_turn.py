@@ -23,7 +23,7 @@ from shared import clock
 from shared.database import Database
 from shared.events.cloudevents import Received, Record
 from shared.events.enrolment import SessionOccupancyChanged
-from shared.messaging import faststream, offsets, relay
+from shared.messaging import faststream, offsets, relay, sending
 from shared.messaging.broker import KafkaSettings
 from shared.messaging.consumer import Consumer
 from shared.messaging.offsets import OffsetCommits
@@ -36,6 +36,8 @@ from tests.proof.turns import Act, Actor, BrokenSchedule, Choices, ScheduleStep,
 
 SESSIONS = (UUID(int=1), UUID(int=2))
 VERSIONS = 3
+PASS = 2
+"""A relay publishes so many events at once. The other one gets the rest."""
 TOPIC = SessionOccupancyChanged.TOPIC
 PORTAL = "nord"
 
@@ -197,6 +199,8 @@ class EventWorld(ScheduledWorld):
         with (
             mock.patch.object(Producer, "connected", connected),
             mock.patch.object(clock, "pause", pause),
+            mock.patch.object(relay, "PASS", PASS),
+            mock.patch.object(sending, "PASS", PASS),
             # No step may depend on the time.
             mock.patch.object(relay, "TOPICS_SECONDS", math.inf),
             mock.patch.object(relay, "SEND_DEADLINE_SECONDS", None),

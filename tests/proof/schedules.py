@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import AbstractContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 from operator import itemgetter
+from random import Random
 from typing import Any
 from unittest import mock
 
@@ -80,6 +81,10 @@ class ScheduledDatabase(Database):
     async def quiet_transaction(self, *, plan_once: bool = False) -> AsyncIterator[Transaction]:
         try:
             async with super().quiet_transaction(plan_once=plan_once) as tx:
+                if plan_once:  # a relay chooses its buckets by random()
+                    self.turns.draws[actor_now()] += 1
+                    drawn = Random(f"{actor_now()} {self.turns.draws[actor_now()]}").random()
+                    await tx.driver.execute(f"SELECT setseed({drawn})")
                 yield tx
                 committing = actor_now(), tx.driver
                 self.committing.append(committing)

@@ -8,6 +8,7 @@ import asyncio
 import random
 import time
 from asyncio import sleep  # a schedule replaces the one of the module
+from collections import Counter
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass, field
@@ -138,6 +139,8 @@ class Turns:
     def __init__(self, choices: Choices, surroundings: Surroundings) -> None:
         self.trace: list[str] = []
         self.faults_left = MOST_FAULTS
+        self.draws: Counter[str] = Counter()
+        """How often the database drew at random, by actor."""
         self._choices = choices
         self._surroundings = surroundings
         self._lives: list[Life] = []
