@@ -49,7 +49,7 @@ FAR = 100_000
 class SessionGroup:
     """``seats`` are left in open sessions; None if one has no limit.
 
-    ``next_at`` is the start of the next session that takes place.
+    ``next_at`` is the start of the next session that takes place, ``opens_at`` the next opening of enrolment.
     """
 
     sessions: int = 0
@@ -57,6 +57,7 @@ class SessionGroup:
     seats: int | None = 0
     next_at: datetime | None = None
     next_zone: str | None = None
+    opens_at: datetime | None = None
     has_examples: bool = False
 
 

@@ -20,9 +20,11 @@ SYNONYMS: Mapping[str, Sequence[str]] = {
         "encadrant", "encadrants", "manager", "managers", "dirigeant", "dirigeants", "cadre", "cadres", "dgs",
     ),
     "replay": ("video", "videos", "rediffusion", "revoir"),
-    "donnees": ("rgpd", "cnil", "donnees personnelles", "confidentialite", "open data"),
+    "donnees": ("rgpd", "cnil", "donnees personnelles", "confidentialite", "open data", "data"),
     "responsable": ("deontologie", "ethique", "biais", "discrimination"),
-    "transition ecologique": ("climat", "ecologie", "carbone", "environnement", "energie", "sobriete"),
+    "transition ecologique": (
+        "climat", "ecologie", "ecolo", "carbone", "environnement", "energie", "sobriete",
+    ),
     "metiers": ("emploi", "emplois", "competences", "ressources humaines", "rh"),
     "auvergne rhone alpes": (
         "ain", "allier", "ardeche", "cantal", "drome", "haute-loire", "haute-savoie", "isere", "loire",

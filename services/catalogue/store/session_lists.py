@@ -187,7 +187,10 @@ async def groups(
     tx: Transaction, search: SessionSearch, by: Literal["format", "organiser", "offer_id"]
 ) -> dict[str, SessionGroup]:
     key, capacity = col(getattr(SessionRow, by)), col(SessionRow.capacity)
-    takes = and_(*_enrolling(EnrolmentWindow.OPEN, search.now))
+    takes, will_take = (
+        and_(*_enrolling(window, search.now))
+        for window in (EnrolmentWindow.OPEN, EnrolmentWindow.NOT_YET_OPEN)
+    )
     taken = func.coalesce(_OCCUPANCY.c.enrolled, 0) + func.coalesce(_OCCUPANCY.c.offered, 0)
     is_ahead = and_(col(SessionRow.status) != Status.CANCELLED.value, search.now < _STARTS_AT)
     zones = func.array_agg(aggregate_order_by(col(SessionRow.timezone), _STARTS_AT), type_=ARRAY(Text))
@@ -200,6 +203,7 @@ async def groups(
             func.coalesce(func.bool_or(capacity.is_(None)).filter(takes), false()).label("is_unlimited"),
             func.min(_STARTS_AT).filter(is_ahead).label("next_at"),
             zones.filter(is_ahead)[1].label("next_zone"),
+            func.min(col(SessionRow.enrolment_opens_at)).filter(will_take).label("opens_at"),
             func.coalesce(func.bool_or(col(SessionRow.source) == Source.ILLUSTRATIVE), false()).label(
                 "has_examples"
             ),
@@ -215,6 +219,7 @@ async def groups(
             None if row.is_unlimited else row.seats,
             row.next_at,
             row.next_zone,
+            row.opens_at,
             row.has_examples,
         )
         for row in await tx.execute(query)

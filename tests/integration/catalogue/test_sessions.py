@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -11,7 +12,10 @@ import pytest
 from starlette.types import Message, Receive, Scope, Send
 
 from services.catalogue import api
+from services.catalogue.rules.searching import SessionSearch
 from services.catalogue.service import sessions
+from services.catalogue.store import session_lists
+from shared import clock
 from shared.auth import Tokens
 from shared.database import Database
 from shared.events.catalogue import (
@@ -468,3 +472,24 @@ async def test_a_commit_that_fails_is_never_answered_as_a_success(
 
     monkeypatch.setattr(database, "after_commit", fail)
     assert await drafted_over(database, tokens_file, an_empty_offer, []) == 500
+
+
+async def test_a_delegation_without_an_open_session_says_when_the_next_one_opens(
+    an_empty_offer: str, ask: Ask, database: Database
+) -> None:
+    now = clock.now()
+    opening = [now.replace(microsecond=0) + timedelta(days=days) for days in (3, 5)]
+    closes = {"enrolment_closes_at": (now + timedelta(days=9)).isoformat()}
+    dates = {
+        "starts_at": (now + timedelta(days=20)).isoformat(),
+        "ends_at": (now + timedelta(days=21)).isoformat(),
+    }
+    ids = [
+        await published(ask, an_empty_offer, enrolment_opens_at=opens.isoformat(), **closes, **dates)
+        for opens in opening
+    ]
+    for session_id, expected in zip(ids, opening, strict=True):
+        async with database.quiet_transaction() as tx:
+            found = await session_lists.groups(tx, SessionSearch(now=now), by="organiser")
+        assert (found["bretagne"].open, found["bretagne"].opens_at) == (0, expected)
+        assert (await ask("POST", f"/sessions/{session_id}/cancel", by=BRETAGNE)).is_success

@@ -24,6 +24,8 @@ VOCABULARY = {"rennes", "strasbourg", "webinaire", "intelligence", "artificielle
         ("44000", "pays de la loire"),
         ("97400 Saint-Denis", "la reunion saint-denis"),
         ("débutant", "mooc"),
+        ("webinaire écolo", "webinaire transition ecologique"),
+        ("data", "donnees"),
         ("près de Nantes", " nantes"),
     ],
 )
