@@ -43,6 +43,11 @@ def test_every_decision_is_part_of_a_story(kind: type[Decision]) -> None:
             {"attendance": "attended", "certified": True},
             (Happening.ATTENDED, "certified"),
         ),
+        (  # figures count an agent once
+            AttendanceRecorded,
+            {"attendance": "attended", "certified": True, "certificate_void": True},
+            (Happening.ATTENDED, None),
+        ),
     ],
 )
 def test_a_story_says_how_a_seat_came_and_went(
