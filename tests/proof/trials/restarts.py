@@ -41,24 +41,27 @@ class Allowed:
 
 @dataclass(frozen=True)
 class RestartLimits:
-    """What is allowed while processes are replaced, and after a kill."""
+    """What is allowed while processes are replaced, and after a kill; seconds of quiet between them."""
 
     replaced: Allowed
     killed: Allowed
+    quiet: float
 
 
-ON_KAFKA = RestartLimits(Allowed(1, SESSION_SECONDS), Allowed(SESSION_SECONDS + 3, SESSION_SECONDS + 3))
+ON_KAFKA = RestartLimits(
+    Allowed(1, SESSION_SECONDS), Allowed(SESSION_SECONDS + 3, SESSION_SECONDS + 3), quiet=5
+)
 """Nobody who leaves is taken for dead: what moves waits for less time than that takes."""
 ON_EMBEDDED = RestartLimits(
-    Allowed(10, 2 * SESSION_SECONDS), Allowed(3 * SESSION_SECONDS, 3 * SESSION_SECONDS)
+    Allowed(10, 2 * SESSION_SECONDS), Allowed(3 * SESSION_SECONDS, 3 * SESSION_SECONDS), quiet=20
 )
-"""A group of the embedded broker waits five seconds for whoever may join, each time that one does."""
+"""A group of the embedded broker waits five seconds for whoever may join, each time that one does. Where the
+process is killed in the middle of that, nobody of its group reads for up to a minute.
+"""
 EVERY_SECONDS = 0.05
 """A request is sent so often."""
 SESSIONS = 24
 """So many that all partitions have requests."""
-QUIET_SECONDS = 5.0
-"""Between what is done."""
 
 
 def play() -> TrialResult:
@@ -95,13 +98,13 @@ async def _play(installation: Installation, title: str, limits: RestartLimits, r
                     replicas.append(newer)
                     await asyncio.to_thread(newer.start)
                     await asyncio.to_thread(replicas[number].stop)
-                    await asyncio.sleep(QUIET_SECONDS)
+                    await asyncio.sleep(limits.quiet)
                 killed = time.time()
                 replicas[2].process.kill()
                 newer = replica()
                 replicas.append(newer)
                 await asyncio.to_thread(newer.start)
-                await asyncio.sleep(limits.killed.without + QUIET_SECONDS)
+                await asyncio.sleep(limits.killed.without + limits.quiet)
             finally:
                 load.cancel()
                 with suppress(asyncio.CancelledError):
