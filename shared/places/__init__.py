@@ -15,6 +15,7 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from operator import attrgetter
 from pathlib import Path
 from urllib.parse import quote
 from uuid import UUID
@@ -42,6 +43,16 @@ class Place:
 def named(text: str) -> Sequence[Place]:
     """Return the places with this name, postal code or department number; the largest commune first."""
     return _places().named(text)
+
+
+@functools.cache
+def of_delegation(delegation: Delegation) -> Place | None:
+    """Return the middle of the delegation's departments, or None if it has none."""
+    own = [place for place in _places().departments if place.delegation == delegation]
+    if not own:
+        return None
+    north, east = (sum(map(attrgetter(name), own)) / len(own) for name in ("latitude", "longitude"))
+    return Place("", "", delegation, north, east)
 
 
 @functools.lru_cache(maxsize=8192)
@@ -144,6 +155,10 @@ class _Places:
                 lambda number: self._name(self._begins[number]) == name, numbers
             )
         ]
+
+    @property
+    def departments(self) -> Sequence[Place]:
+        return [self._place(number) for number in self._departments.values()]
 
     def _with_code(self, code: int) -> Sequence[int]:
         return self._coded[bisect_left(self._codes, code) : bisect_right(self._codes, code)]

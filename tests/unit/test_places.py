@@ -46,6 +46,17 @@ def test_a_venue_lies_in_the_commune_that_it_names(
     assert (found.name, found.department) == (name, department)
 
 
+@pytest.mark.parametrize(("delegation", "town"), [("bretagne", "Vannes"), ("mayotte", "Mamoudzou")])
+def test_a_delegation_lies_in_the_middle_of_its_departments(delegation: str, town: str) -> None:
+    middle = places.of_delegation(Delegation(delegation))
+    assert middle is not None
+    assert places.kilometres(middle, places.named(town)[0]) < 80
+
+
+def test_a_delegation_without_departments_lies_nowhere() -> None:
+    assert places.of_delegation(Delegation.INET) is None
+
+
 def test_a_venue_without_a_commune_has_no_place() -> None:
     assert places.of_venue("Salle 2", "bretagne") is None
 

@@ -105,6 +105,7 @@ async def session_list(request: Request) -> Response:
         "sessions.html",
         filters=chosen,
         reader=(chosen.near and chosen.near.delegation) or filters.reader_of(request.query_params),
+        near=chosen.near or filters.place_of_reader(request.query_params),
         months=filters.months(now, chosen.month),
         errors=sentences(rendering_in(request), chosen.errors),
         themes=themes,
@@ -172,8 +173,12 @@ async def _first_month(tx: Transaction, search: SessionSearch, now: datetime) ->
 
 async def show_session(request: Request) -> Response:
     now = clock.now()
+    near = filters.place_of_reader(request.query_params)
+    reader = filters.reader_of(request.query_params)
     async with site_of(request).database.quiet_transaction() as tx:
-        shown = await overviews.session(tx, request.path_params["session_id"], now, OTHERS)
+        shown = await overviews.session(
+            tx, request.path_params["session_id"], now, OTHERS, near=near, reader=reader
+        )
     body = render(
         request,
         "session.html",

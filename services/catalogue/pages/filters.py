@@ -142,6 +142,17 @@ def reader_of(given: Mapping[str, str]) -> Delegation | None:
     return _code(given, "pour", Delegation, {})
 
 
+def place_of_reader(given: Mapping[str, str]) -> Place | None:
+    """Return the place near which the reader searched, from the address of the page."""
+    department, _, name = given.get("pres", "")[:LONGEST_SEARCH].partition(" ")
+    return next((place for place in places.named(name) if place.department == department), None)
+
+
+def in_address(place: Place | None) -> str | None:
+    """Return the text from which :func:`place_of_reader` finds the place."""
+    return place and f"{place.department} {place.name}"
+
+
 def months(now: datetime, chosen: date | None) -> dict[str, str]:
     first = now.astimezone(ZoneInfo(PARIS)).date().replace(day=1)
     offered = [

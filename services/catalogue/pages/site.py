@@ -97,6 +97,7 @@ def rendering_of(site: Site) -> Rendering:
         field_labels=field_labels,
         steps=session_steps,
         availability=availability,
+        in_address=filters.in_address,
         misses_minimum=misses_minimum,
     )
 
@@ -107,5 +108,10 @@ def rendering_in(request: Request) -> Rendering:
 
 
 def render(request: Request, template: str, **values: Any) -> str:
-    known = {"path": request.url.path, "reader": filters.reader_of(request.query_params)}
+    given = request.query_params
+    known = {
+        "path": request.url.path,
+        "reader": filters.reader_of(given),
+        "near": filters.place_of_reader(given),
+    }
     return rendering_in(request).text(template, **known | values)

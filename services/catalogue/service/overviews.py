@@ -14,6 +14,7 @@ from shared import places
 from shared.database import Transaction
 from shared.events.days_off import department_of
 from shared.events.vocabulary import Delegation, EnrolmentWindow, Status
+from shared.places import Place
 
 _LOOKED_AT = 50
 """Sessions among which other dates with seats are sought, or sessions at the same time."""
@@ -74,7 +75,16 @@ async def home(tx: Transaction, now: datetime, delegation: Delegation | None, mo
     )
 
 
-async def session(tx: Transaction, session_id: UUID, now: datetime, most: int) -> PublicSession:
+async def session(
+    tx: Transaction,
+    session_id: UUID,
+    now: datetime,
+    most: int,
+    *,
+    near: Place | None = None,
+    reader: Delegation | None = None,
+) -> PublicSession:
+    """Other dates come by their distance from ``near``, else from the reader's delegation or the venue."""
     listed = await session_lists.show(tx, session_id, PUBLIC)
     offer = await offers.show(tx, listed.session.offer_id)
     replays = await resources.of_session(tx, session_id)
@@ -85,14 +95,15 @@ async def session(tx: Transaction, session_id: UUID, now: datetime, most: int) -
         status=Status.PUBLISHED,
         ends_after=now,
     )
-    venue = listed.session.plan.venue
-    place = None if venue is None else places.of_venue(venue, listed.session.organiser)
+    around = None if reader is None else places.of_delegation(reader)
+    venue = listed.session.plan.venue or ""
+    place = near or around or places.of_venue(venue, listed.session.organiser)
     if place is None:
         found = await session_lists.page(tx, search, None, _LOOKED_AT)
     else:
         found = await session_lists.nearest(tx, search, place, None, _LOOKED_AT)
     others = [
-        other
+        other if near or not around else replace(other, kilometres=None)
         for other in found
         if other.session.session_id != session_id
         and availability(other.session, other.occupancy, now).access.has_seats

@@ -162,7 +162,7 @@ async def found(browser: HttpBrowser, **query: str) -> set[str]:
 
 def session_links(page: LinkedPage) -> Iterator[str]:
     for link in page.links:
-        match = re.fullmatch(r"/sessions/([0-9a-f-]{36})(?:\?pour=[a-z-]+)?", link)
+        match = re.fullmatch(r"/sessions/([0-9a-f-]{36})(?:\?[^#]*)?", link)
         if match:
             yield match[1]
 

@@ -331,6 +331,28 @@ async def test_a_resource_has_not_changed_because_its_theme_is_renamed(
     assert await changed_at() > before
 
 
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ("", ["Vannes", "Brest", "Lille"]),
+        ("pour=pays-de-la-loire&pres=44+Nantes", ["Vannes", "Brest", "Lille"]),
+        ("pour=hauts-de-france&pres=62+Arras", ["Lille", "Vannes", "Brest"]),
+        ("pour=hauts-de-france", ["Lille", "Vannes", "Brest"]),
+        ("pres=69+Arras", ["Vannes", "Brest", "Lille"]),
+    ],
+)
+async def test_other_dates_come_by_their_distance_from_the_readers_place_else_from_the_venue(
+    an_empty_offer: str, ask: Ask, visit: HttpBrowser, given: str, expected: list[str]
+) -> None:
+    here = await published(ask, an_empty_offer, venue="Salle des fêtes, Rennes")
+    for town in ("Lille", "Brest", "Vannes"):
+        await published(ask, an_empty_offer, venue=f"Salle des fêtes, {town}")
+    page = (await read(visit, f"/sessions/{here}?{given}")).text
+    others = page.partition("D’autres dates")[2]
+    assert sorted(expected, key=others.index) == expected
+    assert ("De la plus proche de" in others) == ("62+Arras" in given or "44+Nantes" in given)
+
+
 async def do(database: Database, statement: str) -> None:
     async with database.quiet_transaction() as tx:
         await tx.execute(text(statement))
@@ -351,7 +373,10 @@ async def test_seats_are_counted_for_whoever_looks_near_a_place_and_on_the_page_
         alone = await visit.get(f"{address}/places?{query}")
         shown = listed.text, (await read(visit, link)).text, alone.text
         seats[query] = [re.findall(r"(\d+)\splaces pour vous", text) for text in shown]
-    assert seats == {"pour=bretagne": [["30"]] * 3, "pour=pays-de-la-loire": [["10"]] * 3}
+    assert seats == {
+        "pour=bretagne&pres=29+Brest": [["30"]] * 3,
+        "pour=pays-de-la-loire&pres=44+Nantes": [["10"]] * 3,
+    }
     assert "30 places pour vous" in (await read(visit, "/sessions?pour=bretagne")).text.replace(
         "\N{NO-BREAK SPACE}", " "
     )
