@@ -8,6 +8,7 @@ from uuid import UUID, uuid4
 from pydantic import ValidationError
 from stdnum.fr import siret
 
+from services.enrolment.rules.questions import takes
 from services.enrolment.rules.requests import ByHand, SeatRequest
 from services.enrolment.rules.roster_lines import plain
 from services.enrolment.rules.states import State
@@ -18,8 +19,10 @@ from services.enrolment.service.sessions import lock_own
 from services.enrolment.store import enrolments
 from shared.auth import Principal
 from shared.database import Transaction
+from shared.events.catalogue import Question
+from shared.events.portal import AnswerValue, QuestionAnswer
 from shared.events.reasons import Reason
-from shared.events.vocabulary import Employer, Function
+from shared.events.vocabulary import Adjustment, Employer, Function, QuestionKind
 from shared.web import labels
 from shared.web.spreadsheets import Column, Fault, SheetRow
 
@@ -43,6 +46,10 @@ COLUMNS = (FAMILY_NAME, GIVEN_NAME, EMAIL, FUNCTION, EMPLOYER, SIRET, DELEGATION
 FROM_FORM = (FUNCTION, EMPLOYER, DELEGATION)
 """A row without these takes what the form says for all rows."""
 
+_YES_NO = {"oui": True, "non": False}
+_ADJUSTMENTS: Mapping[str, Adjustment] = {
+    plain(text): code for code, label in labels.ADJUSTMENTS.items() for text in (code, label)
+}
 _LENGTH_OF_SIRET = 14
 _FUNCTIONS: Mapping[str, Function] = {
     **{plain(label): function for function, label in labels.FUNCTIONS.items()},
@@ -128,15 +135,35 @@ async def directory(tx: Transaction, organiser: Principal) -> EmployerDirectory:
     return EmployerDirectory(await enrolments.employers_of_organiser(tx, organiser.delegation))
 
 
+def columns_for(questions: Sequence[Question]) -> Sequence[Column]:
+    """Return the columns of a list. Those of the questions have the headings of a roster, or their words."""
+    asked = (
+        Column(
+            _column_of(question), question.label, required=False, aliases=(f"Question : {question.label}",)
+        )
+        for question in questions
+    )
+    return (*COLUMNS, *asked)
+
+
+def _column_of(question: Question) -> str:
+    return f"question_{question.question_id}"
+
+
 def people_in(
-    rows: Sequence[SheetRow], for_all: Mapping[str, str], employers: EmployerDirectory, *, approved: bool
+    rows: Sequence[SheetRow],
+    for_all: Mapping[str, str],
+    employers: EmployerDirectory,
+    questions: Sequence[Question] = (),
+    *,
+    approved: bool,
 ) -> tuple[list[ListedPerson], list[Fault]]:
     """Return the people whom the rows describe, and at most one fault of each other row."""
     people: dict[tuple[str, str, str], ListedPerson] = {}
     faults: list[Fault] = []
     for row in rows:
         cells = {name: cell or for_all.get(name, "") for name, cell in row.cells.items()}
-        person = _person(row.line, cells, employers, approved=approved)
+        person = _person(row.line, cells, employers, questions, approved=approved)
         if isinstance(person, ListedPerson) and person.who in people:
             message = f"is the person of line {people[person.who].line}"
             person = Fault(row.line, "twice", message, FAMILY_NAME.name)
@@ -148,7 +175,12 @@ def people_in(
 
 
 def _person(
-    line: int, cells: Mapping[str, str], employers: EmployerDirectory, *, approved: bool
+    line: int,
+    cells: Mapping[str, str],
+    employers: EmployerDirectory,
+    questions: Sequence[Question],
+    *,
+    approved: bool,
 ) -> ListedPerson | Fault:
     for column in (FAMILY_NAME, GIVEN_NAME, EMAIL, FUNCTION):
         if not cells[column.name]:
@@ -159,6 +191,13 @@ def _person(
     employer = _employer(line, cells, employers)
     if isinstance(employer, Fault):
         return employer
+    answers = []
+    for question in questions:
+        if cell := cells[_column_of(question)]:
+            answer = _answer(question, cell)
+            if answer is None:
+                return Fault(line, question.kind, "is no answer to this question", _column_of(question))
+            answers.append(answer)
     try:
         command = EnrolmentByHand(
             family_name=cells[FAMILY_NAME.name],
@@ -167,10 +206,43 @@ def _person(
             function=function,
             employer=employer,
             approved=approved,
+            answers=tuple(answers),
         )
     except ValidationError as error:
         return Fault(line, "invalid", "is not valid", str(error.errors()[0]["loc"][0]))
     return ListedPerson(line, command)
+
+
+def _answer(question: Question, cell: str) -> QuestionAnswer | None:
+    try:
+        answer = QuestionAnswer(question_id=question.question_id, value=_value(question, cell))
+    except ValidationError:
+        return None
+    return answer if takes(question, answer.value) else None
+
+
+def _value(question: Question, cell: str) -> AnswerValue:
+    """Return the cell's value in the question's type, or as text if it is invalid."""
+    match question.kind:
+        case QuestionKind.YES_NO:
+            return _YES_NO.get(plain(cell), cell)
+        case QuestionKind.NUMBER if cell.isascii() and cell.isdigit() and len(cell) < 10:
+            return int(cell)
+        case QuestionKind.CHOICE:
+            return {plain(choice): choice for choice in question.choices}.get(plain(cell), cell)
+        case QuestionKind.ADJUSTMENT:
+            return _needed(plain(cell)) or cell
+    return cell
+
+
+def _needed(cell: str) -> tuple[Adjustment, ...]:
+    """Return the adjustments that the cell lists, or none if it says anything else. Labels have commas."""
+    needed: dict[Adjustment, None] = {}
+    for name, adjustment in _ADJUSTMENTS.items():
+        if name in cell:
+            cell = cell.replace(name, "")
+            needed[adjustment] = None
+    return () if cell.strip(" ,;/\n") else tuple(needed)
 
 
 def _employer(line: int, cells: Mapping[str, str], employers: EmployerDirectory) -> Employer | Fault:
@@ -246,7 +318,7 @@ async def _request(acting: Acting, session_id: UUID, command: EnrolmentByHand) -
     if known is not None:
         agent = agent.model_copy(update={"agent_id": known})
     by_hand = ByHand(acting.who.name)
-    return SeatRequest(uuid4(), acting.now, session_id, agent, command.approved, by_hand)
+    return SeatRequest(uuid4(), acting.now, session_id, agent, command.approved, by_hand, command.answers)
 
 
 def _who(email: str, given_name: str, family_name: str) -> tuple[str, str, str]:

@@ -136,6 +136,19 @@ async def test_nobody_is_enrolled_by_a_list_without_answers_to_required_question
     assert await people(rows) == []
 
 
+async def test_answers_of_a_list_are_kept_as_those_of_a_request(
+    front: Front, organiser: OrganiserClient, rows: SelectRows
+) -> None:
+    session = await front.open(questions=[a_question(required=True)])
+    heading, row = listed("Zoé").split("\n")
+    text = f"{heading}\t{session.questions[0].label}\n{row}\t"
+    assert "(obligatoire) : oui ou non" in text_of(await organiser.get(page_of(session, "/liste")))
+    shown = text_of(await send_list(organiser, session, f"{text}plus tard", "tout"))
+    assert f"Ligne 2, {session.questions[0].label} : Choisissez oui ou non." in shown
+    await send_list(organiser, session, f"{text}oui", "tout")
+    assert await rows("SELECT question, value FROM question_answer") == [(session.questions[0].label, True)]
+
+
 async def test_an_employer_is_known_by_name_from_the_organisers_own_sessions_alone(
     front: Front, organiser: OrganiserClient
 ) -> None:

@@ -4,8 +4,10 @@ import pytest
 
 from services.enrolment.service import enrolment_lists
 from services.enrolment.service.enrolment_lists import EmployerDirectory
-from shared.events.vocabulary import Employer, Function
+from shared.events.catalogue import Question
+from shared.events.vocabulary import Adjustment, Employer, Function
 from shared.web import spreadsheets
+from tests.support.builders import a_question
 
 RENNES = Employer(siret="21350238800019", name="Ville de Rennes", delegation="bretagne")
 TWINS = [
@@ -69,6 +71,45 @@ def test_what_the_form_says_for_all_rows_fills_empty_cells_alone() -> None:
     command = person.command
     assert (command.function, command.employer, command.approved) == (Function.ENCADRANT, RENNES, True)
     assert read("a@x.fr;Anne;Riou;agent;;CCAS;;M", **for_all) == [("several_employers", "employer")]
+
+
+@pytest.mark.parametrize(
+    ("kind", "cell", "value"),
+    [
+        ("yes_no", "OUI", True),
+        ("yes_no", "non", False),
+        ("yes_no", "peut-être", None),
+        ("number", "12", 12),
+        ("number", "douze", None),
+        ("choice", "Vegetarien", "végétarien"),
+        ("choice", "poisson", None),
+        ("text", "Sans titre", "Sans titre"),
+        ("text", "x" * 1001, None),
+        (
+            "adjustment",
+            "Boucle magnétique, un autre aménagement, à préciser ensemble",
+            (Adjustment.HEARING_LOOP, Adjustment.CONTACT_ME),
+        ),
+        ("adjustment", "wheelchair_access", (Adjustment.WHEELCHAIR_ACCESS,)),
+        ("adjustment", "boucle magnétique et parking", None),
+    ],
+)
+@pytest.mark.parametrize("heading", ["Question : Que répondez-vous à « repas » ?", "question_repas"])
+def test_an_answer_stands_in_the_column_of_its_question(
+    heading: str, kind: str, cell: str, value: object
+) -> None:
+    question = Question.model_validate(a_question(kind=kind))
+    sheet = spreadsheets.read(
+        f"nom;prenom;mail;{heading}\nRiou;Anne;a@x.fr;{cell}\nRiou;Éva;e@x.fr;".encode(),
+        enrolment_lists.columns_for([question]),
+    )
+    for_all = {"function": Function.AGENT, "employer": RENNES.siret}
+    people, faults = enrolment_lists.people_in(sheet.rows, for_all, EMPLOYERS, [question], approved=True)
+    answers = {
+        person.command.given_name: [answer.value for answer in person.command.answers] for person in people
+    }
+    assert answers == {"Éva": []} | ({} if value is None else {"Anne": [value]})
+    assert [(fault.code, fault.column) for fault in faults] == [(kind, "question_repas")] * (value is None)
 
 
 def test_headings_that_are_no_column_are_named() -> None:

@@ -77,10 +77,12 @@ async def show(visit: StaffVisit) -> Response:
 
 async def _try(visit: StaffVisit, content: bytes) -> Response:
     async with visit.database.quiet_transaction() as tx:
+        questions = (await frame.own_session(tx, visit)).session.questions
         employers = await enrolment_lists.directory(tx, visit.who)
     if workbooks.is_workbook(content):
         content = await sheet_queue.in_thread(partial(workbooks.as_csv, content))
-    sheet = await sheet_queue.in_thread(partial(workbooks.read, content, enrolment_lists.COLUMNS))
+    columns = enrolment_lists.columns_for(questions)
+    sheet = await sheet_queue.in_thread(partial(workbooks.read, content, columns))
     text = _text_of(content)
     if len(sheet.rows) > enrolment_lists.MOST_PEOPLE or len(text) > _LONGEST:
         many = {"liste": FormError("list_is_long", enrolment_lists.MOST_PEOPLE)}
@@ -89,6 +91,7 @@ async def _try(visit: StaffVisit, content: bytes) -> Response:
         sheet.rows,
         {name: visit.form.typed(name) for name in _FOR_ALL},
         employers,
+        questions,
         approved="approved" in visit.form,
     )
     faults = [*sheet.faults, *faults]
@@ -160,7 +163,10 @@ async def _page(
         unreadable_faults=unreadable,
         tried=tried,
         not_now=not_now,
-        columns={column.name: column.title for column in enrolment_lists.COLUMNS},
+        columns={
+            column.name: column.title
+            for column in enrolment_lists.columns_for(numbers.session.questions)
+        },
         values={name: visit.form.typed(name) for name in _FOR_ALL} | {"liste": text},
         approved="approved" in visit.form,
     )
