@@ -50,6 +50,7 @@ def compose(settings: Settings) -> Process:
         signature=signature,
         sites=sites,
     )
+    pages.officer_lists.add_to(http, database, guard, settings.links, policy=settings.policy, sites=sites)
     pages.trainer_roster.add_to(http, database, guard, settings.links, sites=sites)
     pages.verification.add_to(http, database, guard, sites=sites)
     pages.manage.add_to(

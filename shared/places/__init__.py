@@ -1,4 +1,4 @@
-"""The communes and departments of France: which one a text names, and how far two are apart.
+"""The communes, EPCIs and departments of France: which one a text names, and how far two are apart.
 
 Source: ``places.tsv.gz``, which ``make places`` writes from ``@etalab/decoupage-administratif`` (MIT; data of
 INSEE and La Poste) and from GeoNames (CC BY 4.0).
@@ -20,6 +20,8 @@ from pathlib import Path
 from urllib.parse import quote
 from uuid import UUID
 
+from stdnum import luhn
+
 from shared.events.catalogue import SessionState
 from shared.events.vocabulary import Delegation
 
@@ -31,13 +33,29 @@ _POSTAL_CODE = re.compile(r"\b\d{5}\b")
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """A commune, or a department. ``latitude`` and ``longitude`` are in degrees."""
+    """A commune, an EPCI (a group of communes) or a department.
+
+    ``latitude`` and ``longitude`` are in degrees. A department has no ``siren`` here.
+    """
 
     name: str
     department: str
     delegation: Delegation
     latitude: float
     longitude: float
+    siren: str = ""
+    is_commune: bool = False
+
+    @property
+    def first_siret(self) -> str:
+        """Return the SIRET of its first establishment, as SIRENE numbers establishments."""
+        number = f"{self.siren}0001"
+        return number + str(luhn.calc_check_digit(number))
+
+
+def with_siren(siren: str) -> Place | None:
+    """Return the commune or EPCI with this number."""
+    return _places().with_siren(int(siren)) if siren.isascii() and siren.isdigit() else None
 
 
 def named(text: str) -> Sequence[Place]:
@@ -130,14 +148,16 @@ class _Places:
         self._begins = array("I", [0, *(match.end() for match in re.finditer(b"\n", rows))])
         self._departments: dict[str, int] = {}
         coded: list[tuple[int, int]] = []
+        numbered: list[tuple[int, int]] = []
         for number, row in enumerate(rows.split(b"\n")):
-            _, _, department, _, codes, _, _ = row.split(b"\t")
-            if not codes:
+            _, _, department, _, codes, _, _, siren = row.split(b"\t")
+            if siren:
+                numbered.append((int(siren), number))
+            elif not codes:
                 self._departments[department.decode()] = number
             coded += [(int(code), number) for code in codes.split()]
-        coded.sort()
-        self._codes = array("I", [code for code, _ in coded])
-        self._coded = array("I", [number for _, number in coded])
+        self._codes, self._coded = _columns(coded)
+        self._sirens, self._authorities = _columns(numbered)
 
     def named(self, text: str) -> Sequence[Place]:
         sought = plain(text)
@@ -160,6 +180,11 @@ class _Places:
     def departments(self) -> Sequence[Place]:
         return [self._place(number) for number in self._departments.values()]
 
+    def with_siren(self, siren: int) -> Place | None:
+        at = bisect_left(self._sirens, siren)
+        found = at < len(self._sirens) and self._sirens[at] == siren
+        return self._place(self._authorities[at]) if found else None
+
     def _with_code(self, code: int) -> Sequence[int]:
         return self._coded[bisect_left(self._codes, code) : bisect_right(self._codes, code)]
 
@@ -170,8 +195,14 @@ class _Places:
         begin = self._begins[number]
         end = self._rows.find(b"\n", begin)
         row = self._rows[begin : end if end >= 0 else None].decode()
-        _, name, department, delegation, _, latitude, longitude = row.split("\t")
-        return Place(name, department, Delegation(delegation), float(latitude), float(longitude))
+        _, name, department, delegation, codes, latitude, longitude, siren = row.split("\t")
+        lies = float(latitude), float(longitude)
+        return Place(name, department, Delegation(delegation), *lies, siren, bool(codes))
+
+
+def _columns(pairs: list[tuple[int, int]]) -> "tuple[array[int], array[int]]":
+    pairs.sort()
+    return array("I", [first for first, _ in pairs]), array("I", [second for _, second in pairs])
 
 
 @functools.cache

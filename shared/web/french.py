@@ -215,6 +215,14 @@ def spelt(number: int) -> str:
 _NUMBERS = ("zéro", "un", "deux", "trois", "quatre", "cinq", "six", "sept", "huit", "neuf", "dix")
 
 
+def of(name: str) -> str:
+    """Return ``de Brest``, ``d’Arles``, ``du Mans``, ``des Lilas`` or ``de La Rochelle``."""
+    for article, contracted in (("Le ", "du "), ("Les ", "des ")):
+        if name.startswith(article):
+            return contracted + name.removeprefix(article)
+    return f"d’{name}" if name[:1] in "AEIOUYÀÂÉÈÊÎÔŒ" else f"de {name}"
+
+
 def ordinal(number: int) -> str:
     """Return ``1re``, ``2e``, for a place in line (feminine, as *place* is)."""
     return "1re" if number == 1 else f"{number}e"

@@ -52,6 +52,7 @@ class Purpose(StrEnum):
     CONFIRM_ADDRESS = "/inscriptions/nouvelle-adresse"
     CONFIRM_CORRECTION = "/inscriptions/adresse-corrigee"
     ROSTER = "/inscriptions/liste"
+    LIST = "/inscriptions/designation"
     PREFERENCES = "/courriels/preferences"
     SUBSCRIPTIONS = "/courriels/abonnements"
     CONFIRM = "/courriels/confirmation"
@@ -161,6 +162,11 @@ class Links:
         """
         until = ends_at + _SESSIONS_MOVE
         return self.url(Purpose.ROSTER, str(trainer_id), "0", str(session_id.int), until=until)
+
+    def to_officer(self, session_id: UUID, siret: str, ends_at: datetime) -> str:
+        """The link acts for the authority, in its private session. The page decides when it expires."""
+        until = ends_at + _SESSIONS_MOVE
+        return self.url(Purpose.LIST, str(session_id), "0", siret, until=until)
 
     def confirm_address(self, request_id: str, address: str, until: datetime) -> str:
         return self.url(Purpose.CONFIRM_ADDRESS, request_id, str(self.mark(address)), until=until)

@@ -1,4 +1,4 @@
-"""A process reads one uploaded sheet at a time, and each organiser has a budget."""
+"""A process reads one uploaded sheet at a time, and each sender has a budget."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -15,7 +15,7 @@ from shared.rates import Rate
 MOST_WAITING = 5
 """A sheet of 20,000 lines takes some seconds."""
 SENT = Rate(64 * 1024, 3600)
-"""KiB of an organiser, trials included: some forty sheets of 20,000 short lines."""
+"""KiB of a sender, trials included: some forty sheets of 20,000 short lines."""
 _BUSY_SECONDS = 10
 _THREAD = ThreadPoolExecutor(max_workers=1, thread_name_prefix="sheets")
 """Several sheets at once are no faster, and the shared threads are for short work."""
@@ -38,7 +38,7 @@ class Busy(LimitMet):
 
 
 class SheetQueue:
-    """One sheet of each organiser may wait.
+    """One sheet of each sender may wait.
 
     A sheet gets its place before any database connection, so a waiting sheet holds neither a connection nor a
     lock.
@@ -49,12 +49,11 @@ class SheetQueue:
         self._waiting: set[str] = set()
 
     @asynccontextmanager
-    async def take(self, who: Principal) -> AsyncIterator[None]:
+    async def take(self, whose: str) -> AsyncIterator[None]:
         """The next sheet waits until this block ends.
 
-        Raises :class:`Busy` if a sheet of the same organiser waits already, or too many others do.
+        Raises :class:`Busy` if a sheet of the same sender waits already, or too many others do.
         """
-        whose = sender_of(who)
         if whose in self._waiting or len(self._waiting) >= MOST_WAITING:
             raise Busy(_BUSY_SECONDS)
         self._waiting.add(whose)
@@ -70,10 +69,11 @@ class SheetQueue:
 
 @asynccontextmanager
 async def turn(
-    queue: SheetQueue, guard: Guard, visit: HTTPConnection, who: Principal, content: bytes
+    queue: SheetQueue, guard: Guard, visit: HTTPConnection, whose: str, content: bytes
 ) -> AsyncIterator[None]:
-    async with queue.take(who):
-        await guard.take(visit, "sheet", SENT, sender_of(who), number=kibibytes(content))
+    """``whose`` is the sender: :func:`sender_of`, or what a link is about."""
+    async with queue.take(whose):
+        await guard.take(visit, "sheet", SENT, whose, number=kibibytes(content))
         yield
 
 

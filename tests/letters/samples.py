@@ -555,6 +555,7 @@ def _bespoke() -> list[Sample]:
         "advisor": "Yann Le Goff",
         "advisor_address": "yann.legoff@cnfpt.example",
         "reference": str(_ID),
+        "siret": "21350238800019",
     }
     agreed = event(
         format="bespoke",
@@ -590,10 +591,10 @@ def _answers_to_bespoke(answered: dict[str, Any], agreed: NumberedSession) -> li
     return [
         Sample(name, LetterType.BESPOKE_ANSWERED, answered | {"answer": answer}, session, now=now)
         for name, answer, session, now in (
+            ("sur-mesure-convenue", "agreed", agreed, NOW),
             ("sur-mesure-recevable", "qualified", None, NOW),
             ("sur-mesure-proposition", "proposed", None, NOW),
             ("sur-mesure-refusee", "declined", None, NOW),
-            ("sur-mesure-convenue", "agreed", agreed, NOW),
             ("sur-mesure-convenue-sans-session", "agreed", None, NOW),
             ("sur-mesure-convenue-tard", "agreed", agreed, agreed.enrolment_closes_at),
         )

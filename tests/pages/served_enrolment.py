@@ -45,6 +45,7 @@ WHO_LEAVES = an_agent("A-leaves")
 WHO_IS_OFFERED_A_SEAT = an_agent("A-offered", given_name="Inès", family_name="Benali")
 AT_NEW_ADDRESS = WHO_IS_OFFERED_A_SEAT.model_copy(update={"email": "nouvelle@ville.example"})
 TRAINER = UUID(int=3)
+AUTHORITY = "21350238800019"
 NEW_ADDRESS = UUID(int=4)
 """The request that is asked whether it has the agent's new address."""
 OWN_CODE, ANOTHER_CODE = "AAAAAAAAA5", "AAAAAAAAA2"
@@ -144,6 +145,17 @@ async def fill(database: Database) -> dict[str, UUID]:
         "empty": session(venue="Médiathèque, 29000 Quimper", questions=asked, **later),
         "decided": session(format="inet", approval="selection", capacity=2, venue="INSET, 54000 Nancy"),
         "long": session(title=LONG, venue=f"Salle {'Llanfairpwllgwyngyll' * 3}, 29000 Brest"),
+        "private": open_now(
+            session_id=UUID(int=2**64),
+            format="bespoke",
+            audience={"sirets": [AUTHORITY]},
+            organiser="normandie",
+            capacity=15,
+            waiting_list="none",
+            venue="Hôtel de ville, 35000 Rennes",
+            questions=asked[:1],
+            **later,
+        ),
     }
     await front.publish(*sessions.values())
 
@@ -226,6 +238,7 @@ async def links_of(database: Database, links: Links, sessions: dict[str, UUID]) 
             "enrolments at the new address": await link(Purpose.ENROLMENTS, AT_NEW_ADDRESS, "held"),
             "enrolments": await link(Purpose.ENROLMENTS, WHO_IS_OFFERED_A_SEAT, "held"),
             "roster": links.to_trainer(TRAINER, sessions["full"], until),
+            "list": links.to_officer(sessions["private"], AUTHORITY, until),
             "correction": links.confirm_correction(
                 await enrolment_of(WHO_IS_OFFERED_A_SEAT, "held"),
                 WHO_IS_OFFERED_A_SEAT.email,

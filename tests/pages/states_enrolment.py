@@ -326,6 +326,9 @@ def by_link(known: KnownEnrolments) -> States:
         "a correction, confirmed already": (links["correction"], []),
         "a link that is forged": (f"{Purpose.OFFER.value}/x", []),
         "a roster for a trainer": (links["roster"], []),
+        "an officer's list": (links["list"], []),
+        "an officer's list, mistakes": (None, [press("Vérifier la liste")]),
+        "an officer's list, tried": (None, [fill("Liste", A_LIST), press("Vérifier la liste")]),
         "a certificate, valid": (
             "/attestations",
             [fill("Code de vérification", OWN_CODE), press("Vérifier")],

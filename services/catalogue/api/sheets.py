@@ -18,7 +18,7 @@ from shared.guard import Guard
 from shared.http import PROBLEMS, Problem
 from shared.openapi import PROBLEM_JSON, problem_response
 from shared.web import sheet_queue, spreadsheets
-from shared.web.sheet_queue import SheetQueue
+from shared.web.sheet_queue import SheetQueue, sender_of
 
 router = APIRouter(prefix="/api/v1", tags=["sheets"], responses=PROBLEMS)
 
@@ -108,7 +108,7 @@ async def import_sessions(
     content = await _content(request)
     queue: SheetQueue = request.app.state.imports
     guard: Guard = request.app.state.guard
-    async with sheet_queue.turn(queue, guard, request, organiser, content):
+    async with sheet_queue.turn(queue, guard, request, sender_of(organiser), content):
         sheet = await sheet_queue.in_thread(partial(imports.read, content))
         async with database.transaction() as tx:
             imported = await imports.apply(tx, organiser, sheet, sheet_queue.in_thread, dry_run=dry_run)

@@ -150,7 +150,7 @@ def place_of_reader(given: Mapping[str, str]) -> Place | None:
 
 def in_address(place: Place | None) -> str | None:
     """Return the text from which :func:`place_of_reader` finds the place."""
-    return place and f"{place.department} {place.name}"
+    return f"{place.department} {place.name}" if place else None
 
 
 def months(now: datetime, chosen: date | None) -> dict[str, str]:

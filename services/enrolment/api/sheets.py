@@ -17,7 +17,7 @@ from shared.http import Problem
 from shared.read_log import Reading
 from shared.security_log import SecurityEvent, SecurityOutcome
 from shared.web import sheet_queue, spreadsheets
-from shared.web.sheet_queue import SheetQueue
+from shared.web.sheet_queue import SheetQueue, sender_of
 from shared.web.spreadsheets import Column, Fault, SheetRow, UnreadableSheet
 
 RESPONSES: dict[int | str, dict[str, Any]] = {200: {"content": {"text/csv": {"schema": {"type": "string"}}}}}
@@ -72,7 +72,7 @@ async def sheet(
     guard: Guard = request.app.state.guard
     content = await request.body()
     try:
-        async with sheet_queue.turn(queue, guard, request, organiser, content):
+        async with sheet_queue.turn(queue, guard, request, sender_of(organiser), content):
             read = await sheet_queue.in_thread(partial(spreadsheets.read, content, columns))
     except UnreadableSheet as error:
         raise wrong(error.faults) from error

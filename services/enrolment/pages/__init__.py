@@ -1,3 +1,3 @@
-from services.enrolment.pages import links, manage, trainer_roster, verification
+from services.enrolment.pages import links, manage, officer_lists, trainer_roster, verification
 
-__all__ = ["links", "manage", "trainer_roster", "verification"]
+__all__ = ["links", "manage", "officer_lists", "trainer_roster", "verification"]

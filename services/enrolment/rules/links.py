@@ -4,7 +4,13 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from uuid import UUID
 
-from services.enrolment.rules.eligibility import Availability, Granted, judge, judge_withdrawal
+from services.enrolment.rules.eligibility import (
+    Availability,
+    Granted,
+    judge,
+    judge_withdrawal,
+    takes_nominations,
+)
 from services.enrolment.rules.enrolments import Enrolment, EnrolmentInSession
 from services.enrolment.rules.seats import Seats
 from services.enrolment.rules.states import Cause, State
@@ -51,6 +57,13 @@ class RosterLinkState(StrEnum):
     ROSTER_EXPIRED = "roster_expired"
 
 
+class ListLinkState(StrEnum):
+    OPEN = "open"
+    NO_LIST = "no_list"
+    LIST_CANCELLED = "list_cancelled"
+    LIST_STARTED = "list_started"
+
+
 def held_after(held: frozenset[str], replaced: frozenset[str], new: str) -> frozenset[str]:
     """Return the addresses whose readers may object to a correction that puts ``new`` for ``replaced``.
 
@@ -72,6 +85,15 @@ def roster_state(session: SessionState | None, trainer_id: UUID, now: datetime) 
     if session.status is Status.CANCELLED:
         return RosterLinkState.ROSTER_CANCELLED
     return RosterLinkState.ROSTER_EXPIRED if now >= session.ends_at + ROSTER_FOR else RosterLinkState.OPEN
+
+
+def list_state(session: SessionState | None, siret: str, now: datetime) -> ListLinkState:
+    """The authority's officer enrols until the start: after the close, only whoever replaces an agent."""
+    if session is None or session.status is Status.DRAFT or not takes_nominations(session, siret):
+        return ListLinkState.NO_LIST
+    if session.status is Status.CANCELLED:
+        return ListLinkState.LIST_CANCELLED
+    return ListLinkState.LIST_STARTED if now >= session.starts_at else ListLinkState.OPEN
 
 
 def offer_state(found: EnrolmentInSession, version: int, now: datetime) -> LinkState:

@@ -2,18 +2,13 @@
 
 from collections.abc import Sequence
 
-from services.enrolment.rules.eligibility import (
-    Refused,
-    judge,
-    judge_withdrawal,
-    takes_nominations,
-)
+from services.enrolment.rules.eligibility import judge_withdrawal, takes_nominations
 from services.enrolment.rules.enrolments import Enrolment
 from services.enrolment.rules.promotion import promote
 from services.enrolment.rules.requests import (
     Nomination,
 )
-from services.enrolment.rules.seat_requests import StateAndReason, agents_once, grant
+from services.enrolment.rules.seat_requests import StateAndReason, agents_once, grant, judge_trainee
 from services.enrolment.rules.session_roster import SessionRoster
 from services.enrolment.rules.states import Cause, State
 from shared.events.enrolment import (
@@ -23,7 +18,6 @@ from shared.events.enrolment import (
     NominationOutcome,
     WithdrawnBy,
 )
-from shared.events.reasons import Reason
 from shared.events.vocabulary import EARLIEST
 
 
@@ -68,42 +62,20 @@ def nominate(
     After the close of enrolment the list may not grow. Until the start, each new agent replaces an agent who
     leaves now or left since the close.
     """
-    session, agents = roster.session, agents_once(request)
-    not_eligible = Refused(Reason.NOT_ELIGIBLE)
-    if not takes_nominations(session, request.siret):
-        return [grant(roster, request, agent, not_eligible) for agent in agents]
+    session = roster.session
     for enrolment in leaving:
         ended = roster.move(enrolment, State.WITHDRAWN, Cause.REPLACED)
         # The request does not name these agents, so the event does not carry the request's id.
         roster.publish(EnrolmentWithdrawn(**roster.members(ended), by=WithdrawnBy.EMPLOYER))
-    outcomes = []
-    closed = request.received_at >= session.enrolment_closes_at
-    if closed:
+    if request.received_at >= session.enrolment_closes_at:
         roster.vacancies[request.siret] += len(leaving)
-    for agent in agents:
-        if (
-            agent.employer.siret != request.siret
-        ):  # an authority names its own agents, also in a shared session
-            outcomes.append(grant(roster, request, agent, not_eligible))
-            continue
+    outcomes = []
+    for agent in agents_once(request):
         latest = roster.latest_for(request, agent.key)
-        if latest is not None and latest.state.is_live:
+        is_live = latest is not None and latest.state.is_live
+        if is_live and agent.employer.siret == request.siret and takes_nominations(session, request.siret):
             continue  # this agent has a seat or waits already: nothing changes
-        received_at, replaces = request.received_at, False
-        if closed and received_at < session.starts_at and roster.vacancies[request.siret] > 0:
-            # Judge the agent like the replaced one, who was enrolled in time.
-            received_at, replaces = session.enrolment_opens_at, True
-        verdict = judge(
-            session,
-            agent,
-            received_at,
-            approved=True,
-            availability=roster.availability(agent),
-            by_officer=True,
-        )
-        if replaces and not isinstance(verdict, Refused):
-            roster.vacancies[request.siret] -= 1
-        outcomes.append(grant(roster, request, agent, verdict))
+        outcomes.append(grant(roster, request, agent, judge_trainee(roster, request, agent, request.siret)))
     promote(roster)
     return outcomes
 

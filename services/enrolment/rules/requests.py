@@ -73,10 +73,15 @@ class _Request:
 
 @dataclass(frozen=True, slots=True)
 class ByHand:
-    """``above_capacity`` is the reason for a seat when none is free, or None (rule 22)."""
+    """``above_capacity`` is the reason for a seat when none is free, or None (rule 22).
+
+    ``officer_of`` is the SIRET of the authority whose training officer sends a list for its private session,
+    or None for an organiser.
+    """
 
     author: str
     above_capacity: str | None = None
+    officer_of: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

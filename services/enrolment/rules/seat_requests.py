@@ -5,6 +5,7 @@ from services.enrolment.rules.eligibility import (
     Granted,
     Refused,
     judge,
+    takes_nominations,
 )
 from services.enrolment.rules.questions import AnswersFault, answers_fault, kept_answers
 from services.enrolment.rules.requests import (
@@ -64,7 +65,15 @@ def numbers_of_answers(
 
 
 def seat_by_hand(roster: SessionRoster, request: SeatRequest, by_hand: ByHand) -> StateAndReason:
-    """With the organiser's reason, give a seat above capacity."""
+    """With the organiser's reason, give a seat above capacity. An officer enrols as by a nomination."""
+    officer_of = by_hand.officer_of
+    if officer_of is not None:
+        return grant(
+            roster,
+            request,
+            request.agent,
+            if_answered(roster, request, judge_trainee(roster, request, request.agent, officer_of)),
+        )
     verdict = judge(
         roster.session,
         request.agent,
@@ -77,6 +86,32 @@ def seat_by_hand(roster: SessionRoster, request: SeatRequest, by_hand: ByHand) -
         roster.seats_were_added = True
         verdict = Granted.SEAT
     return grant(roster, request, request.agent, if_answered(roster, request, verdict))
+
+
+def judge_trainee(
+    roster: SessionRoster, request: SeatRequest | Nomination, agent: Agent, siret: str
+) -> Granted | Refused:
+    """Judge an agent whom the officer of the authority names (rule 14).
+
+    After the close of enrolment, until the start, the agent may replace an agent who has left since.
+    """
+    session = roster.session
+    if not takes_nominations(session, siret) or agent.employer.siret != siret:
+        return Refused(Reason.NOT_ELIGIBLE)  # an authority names its own agents, also in a shared session
+    received_at = request.received_at
+    replaces = session.enrolment_closes_at <= received_at < session.starts_at and roster.vacancies[siret] > 0
+    verdict = judge(
+        session,
+        agent,
+        # Judge the agent like the replaced one, who was enrolled in time.
+        session.enrolment_opens_at if replaces else received_at,
+        approved=True,
+        availability=roster.availability(agent),
+        by_officer=True,
+    )
+    if replaces and not isinstance(verdict, Refused):
+        roster.vacancies[siret] -= 1
+    return verdict
 
 
 def _lacks_seat(verdict: Granted | Refused) -> bool:

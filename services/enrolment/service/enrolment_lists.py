@@ -1,13 +1,17 @@
-"""Lists of people whom an organiser enrols at once: each row is a request by hand (rule 25)."""
+"""Lists of people whom an organiser or an officer enrols at once: each row is a request by hand (rule 25)."""
 
+import re
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from uuid import UUID, uuid4
 
 from pydantic import ValidationError
 from stdnum.fr import siret
 
+from services.enrolment.rules.links import ListLinkState, list_state
+from services.enrolment.rules.policy import Policy
 from services.enrolment.rules.questions import takes
 from services.enrolment.rules.requests import ByHand, SeatRequest
 from services.enrolment.rules.roster_lines import plain
@@ -16,17 +20,21 @@ from services.enrolment.service import requests
 from services.enrolment.service.acting import Acting
 from services.enrolment.service.commands import EnrolmentByHand
 from services.enrolment.service.sessions import lock_own
-from services.enrolment.store import enrolments
+from services.enrolment.store import enrolments, sessions
+from shared import places
 from shared.auth import Principal
 from shared.database import Transaction
-from shared.events.catalogue import Question
+from shared.events.catalogue import Question, SessionState
 from shared.events.portal import AnswerValue, QuestionAnswer
 from shared.events.reasons import Reason
-from shared.events.vocabulary import Adjustment, Employer, Function, QuestionKind
-from shared.web import labels
+from shared.events.vocabulary import Adjustment, Agent, Employer, Function, QuestionKind
+from shared.places import Place
+from shared.web import french, labels
 from shared.web.spreadsheets import Column, Fault, SheetRow
 
 MOST_PEOPLE = 500
+OFFICER = "service formation"
+"""The author of what an officer enrols: a link names nobody."""
 SIMILAR = 20
 SUGGESTED = 100
 FAMILY_NAME = Column("family_name", "Nom", aliases=("Nom de famille", "Nom d’usage"))
@@ -50,7 +58,11 @@ _YES_NO = {"oui": True, "non": False}
 _ADJUSTMENTS: Mapping[str, Adjustment] = {
     plain(text): code for code, label in labels.ADJUSTMENTS.items() for text in (code, label)
 }
-_LENGTH_OF_SIRET = 14
+_LENGTH_OF_SIREN, _LENGTH_OF_SIRET = 9, 14
+_COMMUNE = re.compile(r"(?:ville|commune|mairie) (de |d |du |des )?")
+_ARTICLES = {"du ": "le ", "des ": "les "}
+_KINDS_OF_GROUP = ("cc ", "ca ", "cu ")
+_GROUP = re.compile(r"^(?:cc|ca|cu|communaute (?:de communes|d agglomeration|urbaine)) ")
 _FUNCTIONS: Mapping[str, Function] = {
     **{plain(label): function for function, label in labels.FUNCTIONS.items()},
     **{function.value.replace("_", " "): function for function in Function},
@@ -71,16 +83,23 @@ def is_siret(typed: str) -> bool:
 
 
 class EmployerDirectory:
-    """The employers whose agents are, or were, in sessions of one organiser."""
+    """The employers of one organiser's sessions, then those ``elsewhere``, then communes and EPCIs."""
 
-    def __init__(self, employers: Sequence[Employer]) -> None:
-        self._by_siret = {employer.siret: employer for employer in employers}
+    def __init__(self, employers: Sequence[Employer], elsewhere: Sequence[Employer] = ()) -> None:
+        self._own = employers
+        self._by_siret = {employer.siret: employer for employer in (*elsewhere, *employers)}
+        self._by_siren: dict[str, list[Employer]] = defaultdict(list)
         self._by_name: dict[str, list[Employer]] = defaultdict(list)
         for employer in self._by_siret.values():
+            self._by_siren[employer.siret[:_LENGTH_OF_SIREN]].append(employer)
             self._by_name[plain(employer.name)].append(employer)
 
     def with_siret(self, number: str) -> Employer | None:
-        return self._by_siret.get(number)
+        known = self._by_siret.get(number)
+        if known is not None or not (is_siret(number) and siret.is_valid(number)):
+            return known
+        place = places.with_siren(number[:_LENGTH_OF_SIREN])
+        return None if place is None else _public_employer(place, number)
 
     def called(self, name: str, number: str) -> Sequence[Employer]:
         """Return the employer with the SIRET, or those with the name. The name may be a SIRET."""
@@ -89,6 +108,18 @@ class EmployerDirectory:
             known = self.with_siret(typed)
             return () if known is None else (known,)
         return self._by_name.get(plain(name), ())
+
+    def public(self, name: str) -> Sequence[Employer]:
+        """Return the communes or EPCIs with this name.
+
+        Where nobody has said a SIRET of theirs, it is that of the first establishment [choice].
+        """
+        found = (place for place in _places_called(name) if place.siren)
+        return [
+            employer
+            for place in found
+            for employer in self._by_siren.get(place.siren) or [_public_employer(place, place.first_siret)]
+        ]
 
     def similar(self, name: str) -> Sequence[Employer]:
         """Return at most :data:`SIMILAR` employers whose name has these words or their beginnings."""
@@ -99,12 +130,29 @@ class EmployerDirectory:
             if all(beginning in f" {known}" for beginning in beginnings)
             for employer in employers
         ]
-        return found[:SIMILAR] if beginnings else ()
+        by_siret = {employer.siret: employer for employer in (*self.public(name), *found)}
+        return list(by_siret.values())[:SIMILAR] if beginnings else ()
 
     @property
     def names(self) -> Sequence[str]:
-        """Return at most :data:`SUGGESTED` names in their order."""
-        return [employers[0].name for _, employers in sorted(self._by_name.items())][:SUGGESTED]
+        """Return at most :data:`SUGGESTED` names of the organiser's own in their order."""
+        return sorted({employer.name for employer in self._own}, key=plain)[:SUGGESTED]
+
+
+def _places_called(name: str) -> Sequence[Place]:
+    """Return the communes and EPCIs called ``Mairie du Mans`` or ``Communauté de communes du Clunisois``."""
+    sought = places.plain(name)
+    found = _COMMUNE.match(sought)
+    if found is not None:
+        return places.named(_ARTICLES.get(found[1], "") + sought[found.end() :])
+    bare = _GROUP.sub("", sought)
+    named = (places.named(f"{kind}{bare}") for kind in ("", *_KINDS_OF_GROUP))
+    return next((known for known in named if known), ())
+
+
+def _public_employer(place: Place, number: str) -> Employer:
+    name = f"Commune {french.of(place.name)}" if place.is_commune else place.name
+    return Employer(siret=number, name=name, delegation=place.delegation)
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,8 +179,11 @@ class ListedResult:
     is_new: bool = True
 
 
-async def directory(tx: Transaction, organiser: Principal) -> EmployerDirectory:
-    return EmployerDirectory(await enrolments.employers_of_organiser(tx, organiser.delegation))
+async def directory(tx: Transaction, organiser: Principal, *, everywhere: bool = False) -> EmployerDirectory:
+    """``everywhere`` adds the employers of other organisers' sessions, after the own ones."""
+    own = await enrolments.employers_of_organiser(tx, organiser.delegation)
+    others = everywhere and organiser.delegation is not None
+    return EmployerDirectory(own, await enrolments.employers_of_organiser(tx, None) if others else ())
 
 
 def columns_for(questions: Sequence[Question]) -> Sequence[Column]:
@@ -258,9 +309,18 @@ def _employer(line: int, cells: Mapping[str, str], employers: EmployerDirectory)
         case [] if number or is_siret("".join(name.split())):
             return _described(line, number, cells)
         case []:
+            public = employers.public(name)
+            if delegation := _DELEGATIONS.get(plain(cells[DELEGATION.name])):
+                public = [employer for employer in public if employer.delegation == delegation]
+            if public:
+                return public[0] if len(public) == 1 else _several(line)
             return Fault(line, "unknown_employer", "is not known here: add its SIRET", EMPLOYER.name)
         case _:
-            return Fault(line, "several_employers", "is the name of several employers", EMPLOYER.name)
+            return _several(line)
+
+
+def _several(line: int) -> Fault:
+    return Fault(line, "several_employers", "is the name of several employers", EMPLOYER.name)
 
 
 def _described(line: int, number: str, cells: Mapping[str, str]) -> Employer | Fault:
@@ -282,21 +342,65 @@ async def enrol(acting: Acting, session_id: UUID, people: Sequence[ListedPerson]
     """
     # Lock the session first: otherwise two lists at once would make two agents of one person.
     await lock_own(acting.tx, session_id, acting.who)
-    named = await enrolments.named(acting.tx, session_id, [person.command.email for person in people])
+    by_hand = ByHand(acting.who.name)
+    return await _enrol(acting.tx, session_id, people, by_hand, policy=acting.policy, now=acting.now)
+
+
+async def opens_to_officer(
+    tx: Transaction, session_id: UUID, siret: str, now: datetime
+) -> tuple[ListLinkState, SessionState | None, EmployerDirectory]:
+    """Return the state of an officer's link, its session, and the officer's own authority if it is known."""
+    session = await sessions.find(tx, session_id)
+    known = [] if session is None else await enrolments.employers_of_organiser(tx, session.organiser)
+    own = EmployerDirectory([employer for employer in known if employer.siret == siret])
+    return list_state(session, siret, now), session, own
+
+
+async def enrol_for_officer(
+    tx: Transaction,
+    session_id: UUID,
+    siret: str,
+    people: Sequence[ListedPerson],
+    *,
+    policy: Policy,
+    now: datetime,
+) -> list[ListedResult]:
+    """Do what :func:`enrol` does, for the officer of an authority with a private session (rule 14).
+
+    As in a nomination, a person who has withdrawn and is named again is judged again.
+    """
+    await sessions.lock(tx, [session_id])
+    return await _enrol(tx, session_id, people, ByHand(OFFICER, officer_of=siret), policy=policy, now=now)
+
+
+async def _enrol(
+    tx: Transaction,
+    session_id: UUID,
+    people: Sequence[ListedPerson],
+    by_hand: ByHand,
+    *,
+    policy: Policy,
+    now: datetime,
+) -> list[ListedResult]:
+    named = await enrolments.named(tx, session_id, [person.command.email for person in people])
     before = {_who(row.email, row.given_name, row.family_name): State(row.state) for row in named}
     asked: dict[UUID, ListedPerson] = {}
-    by_hand: list[SeatRequest] = []
+    asking: list[SeatRequest] = []
     results: list[ListedResult] = []
     for person in people:
         state = before.get(person.who)
-        if state is not None and (state.is_live or state is State.WITHDRAWN):
+        stays = state is State.WITHDRAWN and by_hand.officer_of is None
+        if state is not None and (state.is_live or stays):
             results.append(ListedResult(person, state, is_new=False))
             continue
-        request = await _request(acting, session_id, person.command)
+        agent = await _agent(tx, person.command)
+        request = SeatRequest(
+            uuid4(), now, session_id, agent, person.command.approved, by_hand, person.command.answers
+        )
         asked[request.request_id] = person
-        by_hand.append(request)
-    decided = await requests.process(acting.tx, by_hand, acting.policy, acting.now)
-    for request in by_hand:
+        asking.append(request)
+    decided = await requests.process(tx, asking, policy, now)
+    for request in asking:
         result = decided[request.key]
         if result is None:
             raise LookupError("a session that was there is not")
@@ -312,13 +416,10 @@ async def enrol(acting: Acting, session_id: UUID, people: Sequence[ListedPerson]
     return sorted(results, key=lambda result: result.person.line)
 
 
-async def _request(acting: Acting, session_id: UUID, command: EnrolmentByHand) -> SeatRequest:
+async def _agent(tx: Transaction, command: EnrolmentByHand) -> Agent:
     agent = command.agent()
-    known = await enrolments.known_by_hand(acting.tx, agent)
-    if known is not None:
-        agent = agent.model_copy(update={"agent_id": known})
-    by_hand = ByHand(acting.who.name)
-    return SeatRequest(uuid4(), acting.now, session_id, agent, command.approved, by_hand, command.answers)
+    known = await enrolments.known_by_hand(tx, agent)
+    return agent if known is None else agent.model_copy(update={"agent_id": known})
 
 
 def _who(email: str, given_name: str, family_name: str) -> tuple[str, str, str]:

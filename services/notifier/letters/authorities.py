@@ -25,6 +25,7 @@ def bespoke_letter(answered: BespokeRequestAnswered) -> Letter:
         "advisor": answered.advisor.name,
         "advisor_address": answered.advisor.email,
         "reference": str(answered.request_id),
+        "siret": answered.siret,
     }
     return Letter(LetterType.BESPOKE_ANSWERED, details, needs_session=False)
 

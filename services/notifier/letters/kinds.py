@@ -37,6 +37,7 @@ class Link(StrEnum):
     CONFIRM_ADDRESS = "confirm_address"
     CONFIRM_CORRECTION = "confirm_correction"
     ROSTER = "roster"
+    LIST = "list"
 
 
 class Tone(StrEnum):
@@ -202,7 +203,7 @@ KINDS: Mapping[LetterType, Kind] = {
     LetterType.CERTIFICATE_VOID: Kind(tone=Tone.ENDED),
     LetterType.EVALUATION: Kind(priority=Priority.REMINDER),
     LetterType.BESPOKE_RECEIVED: Kind(tone=Tone.WAITING),
-    LetterType.BESPOKE_ANSWERED: Kind(),
+    LetterType.BESPOKE_ANSWERED: Kind(link=Link.LIST),
     LetterType.NEWS: Kind(priority=Priority.NEWS, subscribed=True),
     LetterType.CONFIRM_SUBSCRIPTION: Kind(link=Link.CONFIRM, tone=Tone.URGENT),
     LetterType.MY_ENROLMENTS: Kind(),

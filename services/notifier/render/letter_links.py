@@ -41,11 +41,8 @@ class LetterLinks:
             case letters.Link.CONFIRM:
                 until = mail.called_for_at + letters.CONFIRM_FOR
                 return self._links.url(Purpose.CONFIRM, str(mail.details["request"]), until=until)
-            case letters.Link.ROSTER:
-                if session is None:
-                    return None
-                trainer_id = letters.trainer_of(mail)
-                return self._links.to_trainer(trainer_id, session.session_id, session.ends_at)
+            case letters.Link.ROSTER | letters.Link.LIST:
+                return None if session is None else self._of_session(link, mail, session)
             case letters.Link.CONFIRM_ADDRESS:
                 until = datetime.fromisoformat(str(mail.details["until"]))
                 return self._links.confirm_address(str(mail.details["request"]), mail.address, until)
@@ -58,6 +55,20 @@ class LetterLinks:
                     str(mail.details["new_address"]),
                     datetime.fromisoformat(str(mail.details["until"])),
                 )
+
+    def _of_session(
+        self, link: letters.Link, mail: letters.Mail, session: letters.NumberedSession
+    ) -> str | None:
+        if self._links is None:
+            return None
+        if link is letters.Link.ROSTER:
+            trainer_id = letters.trainer_of(mail)
+            return self._links.to_trainer(trainer_id, session.session_id, session.ends_at)
+        # Letters that 1.0.0 queued have no SIRET.
+        if "siret" not in mail.details or self._now() >= session.starts_at:
+            return None
+        siret = str(mail.details["siret"])
+        return self._links.to_officer(session.session_id, siret, session.ends_at)
 
     def answer(
         self, mail: letters.Mail, context: letters.LetterContext, session: letters.NumberedSession

@@ -15,9 +15,7 @@ from sqlalchemy import text
 
 from services.catalogue.service.sheet_lines import SheetLines
 from services.catalogue.store.sessions import lock, lock_references
-from shared.auth import Principal
 from shared.database import Database
-from shared.permissions import Role
 from shared.rates import Rate
 from shared.web import sheet_queue, spreadsheets
 from shared.web.sheet_queue import MOST_WAITING, Busy, SheetQueue
@@ -172,7 +170,7 @@ async def test_a_sheet_waits_its_turn_without_a_connection_and_a_third_of_an_org
 
 
 async def taken(queue: SheetQueue, delegation: str = "bretagne") -> None:
-    async with queue.take(Principal(name=BRETAGNE, role=Role.ORGANISER, delegation=delegation)):
+    async with queue.take(delegation):
         pass
 
 
@@ -185,7 +183,7 @@ async def waiting(queue: SheetQueue, delegation: str = "bretagne") -> asyncio.Ta
 
 async def test_no_more_than_a_few_sheets_wait_whoever_sends_them() -> None:
     queue = SheetQueue()
-    async with queue.take(Principal(name=ADMIN, role=Role.ADMIN)):
+    async with queue.take(ADMIN):
         tasks = [await waiting(queue, f"delegation {number}") for number in range(MOST_WAITING)]
         with pytest.raises(Busy):
             await taken(queue, "corse")
@@ -195,7 +193,7 @@ async def test_no_more_than_a_few_sheets_wait_whoever_sends_them() -> None:
 
 async def test_an_organiser_who_goes_while_their_sheet_waits_leaves_their_place() -> None:
     queue = SheetQueue()
-    async with queue.take(Principal(name=ADMIN, role=Role.ADMIN)):
+    async with queue.take(ADMIN):
         gone = await waiting(queue)
         with pytest.raises(Busy):
             await taken(queue)

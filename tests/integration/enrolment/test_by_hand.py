@@ -148,7 +148,7 @@ async def test_the_form_leads_to_the_person_it_enrolled_and_is_shown_again_with_
     assert f"{BRETAGNE} : Invitée" in added.replace("\u00a0", " "), "above capacity"
 
 
-async def test_an_employer_who_has_agents_in_own_sessions_is_found_instead_of_typed(
+async def test_an_employer_of_another_session_and_a_commune_are_found_instead_of_typed(
     front: Front, organiser: OrganiserClient
 ) -> None:
     session, brest = await front.open(), "21290019500018"
@@ -161,7 +161,8 @@ async def test_an_employer_who_has_agents_in_own_sessions_is_found_instead_of_ty
         await front.open(at_work, organiser=by)
     person = {name: PERSON[name] for name in ("given_name", "family_name", "function")}
     shown: dict[str, tuple[int, bool, list[str]]] = {}
-    typed = [("", ""), ("bre", ""), ("rouen", ""), ("ville de brest", ""), (brest, ""), ("bre", brest)]
+    names = ("", "bre", "rouen", "quimper", "ville de brest", brest)
+    typed = [*((each, "") for each in names), ("bre", brest)]
     for number, (employer, known) in enumerate(typed):
         answer = await send(
             organiser,
@@ -179,7 +180,8 @@ async def test_an_employer_who_has_agents_in_own_sessions_is_found_instead_of_ty
     assert shown == {
         " ": (422, True, []),
         "bre ": (422, True, ["CCAS", "Ville"]),
-        "rouen ": (422, True, []),
+        "rouen ": (422, True, ["Ville"]),
+        "quimper ": (422, True, ["Commune"]),
         "ville de brest ": (303, False, []),
         f"{brest} ": (303, False, []),
         f"bre {brest}": (303, False, []),

@@ -149,13 +149,25 @@ async def test_answers_of_a_list_are_kept_as_those_of_a_request(
     assert await rows("SELECT question, value FROM question_answer") == [(session.questions[0].label, True)]
 
 
-async def test_an_employer_is_known_by_name_from_the_organisers_own_sessions_alone(
+async def test_an_employer_is_known_from_any_session_and_called_as_in_the_own_ones(
+    front: Front, organiser: OrganiserClient
+) -> None:
+    session, siret = await front.open(), "26350999400012"
+    text = "Nom\tPrénom\tMail\tFonction\tCollectivité\nRiou\tAnne\ta@x.fr\tagent\t"
+    unknown = text_of(await send_list(organiser, session, f"{text}régie du port"))
+    assert "Cet employeur n’est pas connu ici" in unknown
+    for by, name in (("normandie", "Régie du port"), ("bretagne", "Port, régie")):
+        employer = Employer(siret=siret, name=name, delegation="bretagne")
+        await front.open(an_agent(employer=employer), organiser=by)
+        for typed in (name, siret):
+            shown = text_of(await send_list(organiser, session, text + typed))
+            assert f"{name} SIRET {siret} Agente ou agent Une place" in shown
+
+
+async def test_a_commune_is_an_employer_of_which_nobody_spoke(
     front: Front, organiser: OrganiserClient
 ) -> None:
     session = await front.open()
-    text = "Nom\tPrénom\tMail\tFonction\tCollectivité\nRiou\tAnne\ta@x.fr\tagent\tville de brest"
-    brest = Employer(siret="21290019500018", name="Ville de Brest", delegation="bretagne")
-    await front.open(an_agent(employer=brest), organiser="normandie")
-    assert "Cet employeur n’est pas connu ici" in text_of(await send_list(organiser, session, text))
-    await front.open(an_agent(employer=brest))
-    assert "Ville de Brest Agente ou agent Une place" in text_of(await send_list(organiser, session, text))
+    text = "Nom\tPrénom\tMail\tFonction\tCollectivité\nRiou\tAnne\ta@x.fr\tagent\tmairie de quimper"
+    shown = text_of(await send_list(organiser, session, text))
+    assert "Commune de Quimper SIRET 21290232400012 Agente ou agent Une place" in shown

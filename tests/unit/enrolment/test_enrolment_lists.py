@@ -10,6 +10,9 @@ from shared.web import spreadsheets
 from tests.support.builders import a_question
 
 RENNES = Employer(siret="21350238800019", name="Ville de Rennes", delegation="bretagne")
+BREST = Employer(siret="21290019500018", name="Commune de Brest", delegation="bretagne")
+SAINT_DENIS = Employer(siret="21974011500015", name="Commune de Saint-Denis", delegation="la-reunion")
+PORT = Employer(siret="26350999400012", name="Régie du port", delegation="bretagne")
 TWINS = [
     Employer(siret=siret, name="CCAS", delegation="bretagne")
     for siret in ("26350001900009", "26290001200002")
@@ -34,15 +37,18 @@ def read(*rows: str, **for_all: str) -> list[object]:
         ("a@x.fr;Anne;Riou;Agente ou agent;21350238800019;Mairie;Normandie", RENNES),
         ("a@x.fr;Anne;Riou;cadre;;ville de rennes;", RENNES),
         ("a@x.fr;Anne;Riou;cadre;;21350238800019;", RENNES),
-        (
-            "a@x.fr;Anne;Riou;agent;21290019500018;Ville de Brest;Bretagne",
-            Employer(siret="21290019500018", name="Ville de Brest", delegation="bretagne"),
-        ),
-        ("a@x.fr;Anne;Riou;agent;21290019500018;;Bretagne", ("unknown_siret", "employer")),
-        ("a@x.fr;Anne;Riou;agent;;21290019500018;Bretagne", ("unknown_siret", "employer")),
-        ("a@x.fr;Anne;Riou;agent;21290019500018;Ville de Brest;", ("not_a_delegation", "delegation")),
+        (f"a@x.fr;Anne;Riou;agent;{PORT.siret};{PORT.name};Bretagne", PORT),
+        (f"a@x.fr;Anne;Riou;agent;{PORT.siret};;Bretagne", ("unknown_siret", "employer")),
+        (f"a@x.fr;Anne;Riou;agent;;{PORT.siret};Bretagne", ("unknown_siret", "employer")),
+        (f"a@x.fr;Anne;Riou;agent;{PORT.siret};{PORT.name};", ("not_a_delegation", "delegation")),
         ("a@x.fr;Anne;Riou;agent;21290019500019;Ville de Brest;Bretagne", ("not_a_siret", "siret")),
-        ("a@x.fr;Anne;Riou;agent;;Ville de Brest;Bretagne", ("unknown_employer", "employer")),
+        (f"a@x.fr;Anne;Riou;agent;;{PORT.name};Bretagne", ("unknown_employer", "employer")),
+        ("a@x.fr;Anne;Riou;agent;21290019500018;;", BREST),
+        ("a@x.fr;Anne;Riou;agent;;Mairie de Brest;", BREST),
+        ("a@x.fr;Anne;Riou;agent;;commune de rennes;", RENNES),
+        ("a@x.fr;Anne;Riou;agent;;Saint-Denis;La Réunion", SAINT_DENIS),
+        ("a@x.fr;Anne;Riou;agent;;Saint-Denis;", ("several_employers", "employer")),
+        ("a@x.fr;Anne;Riou;agent;;Finistère;", ("unknown_employer", "employer")),
         ("a@x.fr;Anne;Riou;agent;;CCAS;Bretagne", ("several_employers", "employer")),
         ("a@x.fr;Anne;Riou;agent;;;", ("empty", "employer")),
         ("a@x.fr;Anne;Riou;maire;21350238800019;;", ("not_a_function", "function")),
@@ -123,6 +129,8 @@ def test_headings_that_are_no_column_are_named() -> None:
         ("vil ren", [RENNES]),
         ("rennes VILLE", [RENNES]),
         ("vil brest", []),
+        ("Brest", [BREST]),
+        ("Mairie de Rennes", [RENNES]),
         ("enn", []),
         ("ccas", TWINS),
         ("", []),
@@ -130,3 +138,29 @@ def test_headings_that_are_no_column_are_named() -> None:
 )
 def test_an_employer_is_found_by_the_beginnings_of_its_words(typed: str, found: list[Employer]) -> None:
     assert list(EMPLOYERS.similar(typed)) == found
+
+
+@pytest.mark.parametrize(
+    ("typed", "name"),
+    [
+        ("Mairie du Mans", "Commune du Mans"),
+        ("ville d’Arles", "Commune d’Arles"),
+        ("Commune des Lilas", "Commune des Lilas"),
+        ("Ville de La Baule-Escoublac", "Commune de La Baule-Escoublac"),
+        ("Communauté d’agglomération Quimper Bretagne Occidentale", "CA Quimper Bretagne Occidentale"),
+        ("quimper bretagne occidentale", "CA Quimper Bretagne Occidentale"),
+        ("Rennes Métropole", "Rennes Métropole"),
+    ],
+)
+def test_a_commune_and_an_epci_are_employers_by_the_names_that_people_use(typed: str, name: str) -> None:
+    [employer] = EmployerDirectory([]).public(typed)
+    assert employer.name == name
+    assert EmployerDirectory([]).with_siret(employer.siret) == employer
+
+
+def test_the_siret_that_somebody_said_of_a_commune_counts_and_the_own_sessions_come_first() -> None:
+    moved = Employer(siret="21290019500026", name="Mairie (Brest)", delegation="bretagne")
+    assert list(EmployerDirectory([], [moved]).public("Brest")) == [moved]
+    mine = moved.model_copy(update={"name": "Brest"})
+    assert EmployerDirectory([mine], [moved]).with_siret(moved.siret) == mine
+    assert EmployerDirectory([], [moved]).names == []

@@ -67,6 +67,9 @@ def end_and_ids(link: Link, template: LetterType) -> tuple[datetime, tuple[str, 
                 agent[1],
                 str(LINKS.mark(DETAILS[template]["new_address"])),
             )
+        case Link.LIST:
+            siret = DETAILS[template]["siret"]
+            return SESSION.ends_at + timedelta(days=365), (str(SESSION.session_id), "0", siret)
         case Link.ROSTER:  # it outlives a session that moves
             return SESSION.ends_at + timedelta(days=365), (str(TRAINER), "0", str(SESSION.session_id.int))
 

@@ -21,7 +21,7 @@ from shared.guard import LimitMet
 from shared.web import responses, sheet_queue, spreadsheets, workbooks
 from shared.web.form_errors import sentence
 from shared.web.logins import StaffVisit
-from shared.web.sheet_queue import Busy, SheetQueue
+from shared.web.sheet_queue import Busy, SheetQueue, sender_of
 
 SHOWN = 200
 
@@ -72,7 +72,7 @@ async def import_sheet(visit: StaffVisit) -> Response:
     is_other = visit.form.get("empreinte", digest) != digest  # another file than the tried one
     tried = visit.form.get("essai") == "oui" or is_other
     try:
-        async with sheet_queue.turn(queue, guard, visit.request, visit.who, content):
+        async with sheet_queue.turn(queue, guard, visit.request, sender_of(visit.who), content):
             sheet = await sheet_queue.in_thread(partial(imports.read, content, may_be_workbook=True))
             async with visit.database.transaction() as tx:
                 imported = await imports.apply(tx, visit.who, sheet, sheet_queue.in_thread, dry_run=tried)

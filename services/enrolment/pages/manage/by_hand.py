@@ -100,7 +100,7 @@ async def show(visit: StaffVisit) -> Response:
         return await _page(visit)
     async with visit.database.quiet_transaction() as tx:
         session = (await frame.own_session(tx, visit)).session
-        employers = await enrolment_lists.directory(tx, visit.who)
+        employers = await enrolment_lists.directory(tx, visit.who, everywhere=True)
         before = await _before(tx, visit)
     answers, faults = answers_in(visit.form, session.questions)
     command, errors = enrolment_in(visit.form, employers, answers)
@@ -160,7 +160,7 @@ async def _page(
 ) -> Response:
     async with visit.database.quiet_transaction() as tx:
         numbers = await frame.own_session(tx, visit)
-        employers = await enrolment_lists.directory(tx, visit.who)
+        employers = await enrolment_lists.directory(tx, visit.who, everywhere=bool(errors))
         before = await _before(tx, visit)
     wrong_answers = {field: FormError(code) for field, code in (faults or {}).items()}
     return frame.page(

@@ -31,7 +31,7 @@ from shared.web import sheet_queue, spreadsheets, workbooks
 from shared.web.form_errors import FormError
 from shared.web.forms import number_in
 from shared.web.logins import StaffVisit
-from shared.web.sheet_queue import Busy, SheetQueue
+from shared.web.sheet_queue import Busy, SheetQueue, sender_of
 from shared.web.spreadsheets import Fault, SheetRow, UnreadableSheet
 
 MOST_CHANGES = 900
@@ -98,7 +98,7 @@ async def import_sheet(visit: StaffVisit) -> Response:
     queue: SheetQueue = visit.request.app.state.sheets
     guard: Guard = visit.request.app.state.guard
     try:
-        async with sheet_queue.turn(queue, guard, visit.request, visit.who, content):
+        async with sheet_queue.turn(queue, guard, visit.request, sender_of(visit.who), content):
             if visit.form.typed("quoi") == "classement":
                 return await _show_ranking(visit, content)
             return await _show_changes(visit, content)

@@ -8,7 +8,7 @@ from uuid import UUID
 from services.enrolment.rules.enrolments import Enrolment
 from services.enrolment.rules.holds import line_ends_at
 from services.enrolment.rules.policy import Policy
-from services.enrolment.rules.requests import Nomination, Request
+from services.enrolment.rules.requests import ByHand, Nomination, Request, SeatRequest
 from services.enrolment.rules.seats import Seats, counts_by_employer
 from services.enrolment.rules.session_changes import ends_line
 from services.enrolment.rules.session_roster import SessionRoster
@@ -99,13 +99,18 @@ async def load(
         ],
     )
     nominated = [
-        rosters[session_id]
-        for session_id in rows
-        if any(isinstance(request, Nomination) for request in requests.get(session_id, ()))
+        rosters[session_id] for session_id in rows if any(map(_names_trainees, requests.get(session_id, ())))
     ]
     await _load_vacancies(tx, nominated)
     await last_nominations.load(tx, nominated)
     return rosters
+
+
+def _names_trainees(request: Request) -> bool:
+    match request:
+        case SeatRequest(by_hand=ByHand(officer_of=str())) | Nomination():
+            return True
+    return False
 
 
 async def _load_vacancies(tx: Transaction, rosters: Sequence[SessionRoster]) -> None:
