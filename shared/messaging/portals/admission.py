@@ -6,7 +6,7 @@ does not depend on what the services know of agents, so it reveals nothing about
 
 import functools
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from uuid import UUID
@@ -26,6 +26,7 @@ from shared.events.index import BY_TYPE
 from shared.events.outcomes import RejectionCode
 from shared.events.portal import (
     EVENTS,
+    MAX_GROUP,
     AgentCorrected,
     AgentErasureRequested,
     BespokeTrainingRequested,
@@ -202,13 +203,15 @@ def _admit(record: Record, envelope: Envelope, portal: Portal | None) -> Receive
     try:
         received = read_event(record, envelope, None if portal is None else portal.sender)
     except Unreadable as error:
-        raise _Rejection(
-            RejectionCode.INVALID, *(error.problems or [FieldProblem(pointer="", message=str(error))])
-        ) from None
+        if not error.problems:
+            raise _because(RejectionCode.INVALID, str(error)) from None
+        known = {problem.pointer for problem in error.problems}
+        more = [problem for problem in _mistakes(_named_in(envelope.data)) if problem.pointer not in known]
+        raise _Rejection(RejectionCode.INVALID, *error.problems, *more) from None
     if received is None:
         raise _because(RejectionCode.UNKNOWN_TYPE, _NO_TYPE)
     employers = list(_employers(received.event))
-    problems = tuple(_mistakes(received.event, employers))
+    problems = tuple(_mistakes(_named_by(received.event, employers)))
     if problems:
         raise _Rejection(RejectionCode.INVALID, *problems)
     if portal is not None and portal.limits != NO_LIMITS:
@@ -322,17 +325,39 @@ def _moment(time: str) -> datetime | None:
 _Employers = Sequence[tuple[str, Employer]]
 
 
-def _mistakes(event: Event, employers: _Employers) -> Iterator[FieldProblem]:
+def _mistakes(named: Iterable[tuple[str, object]]) -> Iterator[FieldProblem]:
     """Yield mistakes that the contract's schema allows."""
+    for pointer, text in named:
+        if pointer.endswith("/siret") and isinstance(text, str) and not _is_siret(text):
+            yield FieldProblem(pointer=pointer, message=_NO_SIRET)
+        if pointer.endswith("/delegation") and isinstance(text, str) and text not in _DELEGATIONS:
+            yield FieldProblem(pointer=pointer, message=_NO_DELEGATION)
+
+
+def _named_by(event: Event, employers: _Employers) -> Iterator[tuple[str, object]]:
     for pointer, employer in employers:
-        if not _is_siret(employer.siret):
-            yield FieldProblem(pointer=f"{pointer}/siret", message=_NO_SIRET)
-        if employer.delegation not in _DELEGATIONS:
-            yield FieldProblem(pointer=f"{pointer}/delegation", message=_NO_DELEGATION)
-    if isinstance(event, BespokeTrainingRequested | TraineesNominated) and not _is_siret(event.siret):
-        yield FieldProblem(pointer="/siret", message=_NO_SIRET)
-    if isinstance(event, BespokeTrainingRequested) and event.delegation not in _DELEGATIONS:
-        yield FieldProblem(pointer="/delegation", message=_NO_DELEGATION)
+        yield f"{pointer}/siret", employer.siret
+        yield f"{pointer}/delegation", employer.delegation
+    if isinstance(event, BespokeTrainingRequested | TraineesNominated):
+        yield "/siret", event.siret
+    if isinstance(event, BespokeTrainingRequested):
+        yield "/delegation", event.delegation
+
+
+def _named_in(data: bytes) -> Iterator[tuple[str, object]]:
+    """Yield the employers' SIRETs and delegations in data that break their contract elsewhere."""
+    found = strict_json(data)
+    if not isinstance(found, dict):
+        return
+    agents = found.get("agents")
+    listed = enumerate(agents[:MAX_GROUP] if isinstance(agents, list) else ())
+    holders = [("", found if "agent_id" not in found else None), ("/agent/employer", found.get("agent"))]
+    holders += [(f"/agents/{number}/employer", agent) for number, agent in listed]
+    for pointer, holder in holders:
+        employer = holder.get("employer") if pointer and isinstance(holder, dict) else holder
+        if isinstance(employer, dict):
+            for name in ("siret", "delegation"):
+                yield f"{pointer}/{name}", employer.get(name)
 
 
 @functools.lru_cache(maxsize=50_000)

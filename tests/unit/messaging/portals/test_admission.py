@@ -324,9 +324,22 @@ def test_the_fields_that_are_wrong_are_named_by_json_pointers() -> None:
         ("/agents/1/employer/delegation", "is no delegation's code"),
     ]
     agent["email"] = "nowhere"
-    [(pointer, message)] = problems_of(signed({"session_id": SESSION, "agent": agent}))
-    assert pointer == "/agent/email"
-    assert "nowhere" not in message
+    problems = dict(problems_of(signed({"session_id": SESSION, "agent": agent})))
+    assert [*problems] == ["/agent/email", "/agent/employer/siret", "/agent/employer/delegation"]
+    assert "nowhere" not in problems["/agent/email"]
+    agent["employer"]["siret"] = 7
+    assert [pointer for pointer, _ in problems_of(signed(group, event=GroupEnrolmentRequested.TYPE))] == [
+        "/agents/1/email",
+        "/agents/1/employer/siret",
+        "/agents/1/employer/delegation",
+    ]
+    odd: list[dict[str, Any]] = [
+        {"agents": 1},
+        {"agents": [1, {"employer": 2}]},
+        {"agent": [], "siret": None},
+    ]
+    for strange in odd:
+        assert {pointer.count("/") for pointer, _ in problems_of(signed(strange))} == {1}
 
 
 @pytest.mark.parametrize(
