@@ -3,7 +3,6 @@
 The template never evaluates a text as markup, so a name can have any character.
 """
 
-import asyncio
 import functools
 from collections.abc import Sequence
 from datetime import datetime, time, timedelta
@@ -14,16 +13,22 @@ from services.enrolment.render.certificates import breakable
 from shared.events.catalogue import SessionState
 from shared.events.vocabulary import Agent
 from shared.references import reference_of
-from shared.web import french, labels
+from shared.web import french, labels, sheet_queue
 
+MOST_LINES = 3_000
+"""Lines of one sheet: they take 250 MB."""
 _BLANK = 5
 _DAYS = 5
 """A longer session has no page for each day."""
 _NOON, _AFTERNOON = time(12), time(14)
 
 
+def fits(session: SessionState, people: int) -> bool:
+    return people * len(_sittings(session)) <= MOST_LINES
+
+
 async def sheet_of(session: SessionState, agents: Sequence[Agent], now: datetime) -> bytes:
-    return await asyncio.to_thread(render, session, agents, now)
+    return await sheet_queue.in_thread(functools.partial(render, session, agents, now))
 
 
 def render(session: SessionState, agents: Sequence[Agent], now: datetime) -> bytes:

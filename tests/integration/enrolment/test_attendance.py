@@ -383,6 +383,20 @@ async def test_the_printed_sheet_names_the_people_with_a_seat_at_each_module(
     assert sorted(expected, key=printed.index) == expected
 
 
+async def test_a_sheet_that_would_be_too_long_has_the_chosen_seance_alone(
+    front: Front, organiser: OrganiserClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session, *_ = await running(front, modules=MODULES)
+    sheet = page_of(session, "/emargement.pdf?seance=2")
+    titles = [module["title"] for module in MODULES]
+    for most, shown in ((4, titles), (2, titles[1:])):
+        monkeypatch.setattr("services.enrolment.render.attendance_sheets.MOST_LINES", most)
+        printed = pdf_text((await organiser.get(sheet)).content)
+        assert [title for title in titles if title in printed] == shown
+    monkeypatch.setattr("services.enrolment.render.attendance_sheets.MOST_LINES", 1)
+    assert (await organiser.get(sheet)).status_code == 409
+
+
 @pytest.mark.parametrize(
     ("most", "files"),
     [

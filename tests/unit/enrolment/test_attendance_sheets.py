@@ -1,13 +1,16 @@
 """The sheet that people sign: who signs, for which half-days, and for how long."""
 
+import asyncio
 import io
+import threading
 from datetime import datetime, timedelta
 from typing import Any
 
 import pypdf
 import pytest
 
-from services.enrolment.render.attendance_sheets import render, texts_of
+from services.enrolment.render import attendance_sheets
+from services.enrolment.render.attendance_sheets import render, sheet_of, texts_of
 from shared.events.catalogue import SessionState
 from shared.references import reference_of
 from tests.support.builders import STARTS, a_session, an_agent
@@ -60,3 +63,9 @@ def test_trainers_sign_too_and_the_sheet_says_which_session_it_is() -> None:
     assert page.count("Signature, matin") == 2
     expected = ("Élie", "Formatrices et formateurs", f"Référence {reference_of(session.session_id)}")
     assert [phrase for phrase in expected if phrase not in page] == []
+
+
+async def test_one_sheet_is_set_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(attendance_sheets, "render", lambda *_: threading.current_thread().name.encode())
+    threads = await asyncio.gather(*(sheet_of(a_session(), [], STARTS) for _ in range(3)))
+    assert threads == [b"sheets_0"] * 3

@@ -8,7 +8,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from services.enrolment.pages.manage import frame
-from services.enrolment.render.attendance_sheets import sheet_of
+from services.enrolment.render.attendance_sheets import fits, sheet_of
 from services.enrolment.render.certificates import Signature, pdf_of, zip_of
 from services.enrolment.rules.overview import SessionNumbers
 from services.enrolment.rules.roster_lines import RosterLine, SeatedPerson, plain
@@ -170,9 +170,14 @@ async def arrival(visit: StaffVisit) -> Response:
 
 
 async def printed(visit: StaffVisit) -> Response:
+    """Print the chosen séance alone if all together are too long."""
     async with visit.database.quiet_transaction() as tx:
         session, lines = await seated_in(tx, visit)
         frame.need_for_export(visit, len(lines))
+    if session.modules and not fits(session, len(lines)):
+        session = session.model_copy(update={"modules": [session.modules[module_of(visit, session)]]})
+    if not fits(session, len(lines)):
+        raise HTTPException(409)
     pdf = await sheet_of(session, [line.enrolment.agent for line in _by_name(lines)], clock.now())
     return frame.download(visit, pdf, frame.file_name("emargement", session, "pdf"), "application/pdf")
 
