@@ -40,6 +40,7 @@ class WebhookSender:
         self._private_too = private_too
         self._tls = ssl.create_default_context()
         self._kept: list[_Connection] = []
+        self._looking_up = asyncio.Lock()
 
     def close(self) -> None:
         for connection in self._kept:
@@ -95,10 +96,14 @@ class WebhookSender:
         return answer.status
 
     async def _connect(self, place: SplitResult) -> "_Connection":
-        """Connect to the address that was judged: a second look-up could give another one."""
+        """Connect to the address that was judged: a second look-up could give another one.
+
+        Look up one at a time: a look-up takes a thread of those that all of the process shares.
+        """
         secure, host = place.scheme == "https", place.hostname or ""
         port = place.port or (443 if secure else 80)
-        looked_up = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        async with self._looking_up:
+            looked_up = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
         addresses = [str(found[4][0]) for found in looked_up]
         if not self._private_too and not all(map(is_public, addresses)):
             raise PrivateAddress(f"{host} is in a private network")

@@ -161,6 +161,23 @@ async def test_an_answer_that_changes_the_protocol_is_a_failure() -> None:
     assert not failure.gone
 
 
+async def test_a_slow_name_server_holds_one_thread_of_the_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    at_once, most = 0, 0
+
+    async def slow(*_: Any, **__: Any) -> list[Any]:
+        nonlocal at_once, most
+        at_once += 1
+        most = max(most, at_once)
+        await asyncio.sleep(0)
+        at_once -= 1
+        raise OSError("no such host")
+
+    monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", slow)
+    sender = WebhookSender()
+    failures = await asyncio.gather(*(sender.send(WEBHOOK, UUID(int=at), b"") for at in range(32)))
+    assert (None in failures, most) == (False, 1)
+
+
 def an_entry(**webhook: Any) -> dict[str, Any]:
     whole = {"url": "https://portail.example/parcours", "secrets": [new_secret()]} | webhook
     return {"portal": "iel", "issuer": "iel", "contact": "equipe@portail.example", "webhook": whole}
