@@ -43,7 +43,9 @@ def answer_in(name: str, data: Mapping[str, Any]) -> str:
         case "AttendanceRecorded":
             seen = "présence relevée" if data["attendance"] == "attended" else "absence relevée"
             due = ", attestation due" if data["certified"] else ""
-            return seen + due + (", la précédente ne vaut plus" if data["certificate_void"] else "")
+            return (
+                seen + due + (", l’attestation précédente ne vaut plus" if data["certificate_void"] else "")
+            )
         case "BespokeRequestAnswered":
             return f"réponse sur mesure : {data['answer']}"
         case "RequestRejected":
