@@ -189,6 +189,16 @@ def with_request(request_id: str, **answer: Any) -> Evidence:
     return world.evidence()
 
 
+def with_group_that_waits() -> Evidence:
+    """Bea and Cleo wait together for two seats, beside the only one."""
+    world = SmallWorld()
+    world.say_session(1)
+    for agent in ("bea", "cleo"):
+        world.ask(f"r-{agent}", agent)
+        world.decide("AgentWaitlisted", agent, "waitlisted", f"r-{agent}", together=2)
+    return world.evidence()
+
+
 def with_second_answer() -> Evidence:
     world = a_world()
     world.decide("EnrolmentRefused", "bea", "enrolled", "r2", asked="approval", reason="not_enrolled")
@@ -202,8 +212,11 @@ def with_operation(action: str, state: str = OK, **asked: Any) -> Evidence:
     return evidence
 
 
-def with_requests_by_http(*requests: str) -> Evidence:
-    """A world in which r5 was accepted before r6 was sent. They are on the topic in this order."""
+def with_requests_by_http(*requests: str, again: str | None = None) -> Evidence:
+    """A world in which r5 was accepted before r6 was sent. They are on the topic in this order.
+
+    ``again`` was sent once more in the end.
+    """
     world = a_world()
     for request_id in requests:
         world.ask(request_id, f"agent-{request_id}")
@@ -215,6 +228,10 @@ def with_requests_by_http(*requests: str) -> Evidence:
     for request_id in requests:
         refused = {"asked": "enrolment", "reason": "session_full"}
         world.decide("EnrolmentRefused", f"agent-{request_id}", "refused", request_id, **refused)
+    if again is not None:
+        world.do("ask for a seat", source=f"/portals/{PORTAL}", request_id=again)
+        last = NOON + timedelta(minutes=30)
+        world.operations[-1].invoked_at, world.operations[-1].ended_at = last, last
     return world.evidence()
 
 
@@ -375,7 +392,9 @@ def test_each_promise_is_broken_by_a_world() -> None:
     [
         pytest.param(with_operation("change capacity", UNKNOWN, capacity=3), id="a change without an answer"),
         pytest.param(with_requests_by_http("r5", "r6"), id="requests by HTTP in order"),
+        pytest.param(with_requests_by_http("r5", "r6", again="r5"), id="a request keeps its place"),
         pytest.param(with_rejections(2), id="each record is rejected"),
+        pytest.param(with_group_that_waits(), id="a group waits for more seats than are free"),
         pytest.param(with_operation("change capacity", FAILED, capacity=3), id="a refused change"),
         pytest.param(
             changed("mails", 1, state="ambiguous")(a_world().evidence()), id="a letter in doubt that is shown"
@@ -421,6 +440,7 @@ def test_a_seed_draws_the_same_plan_and_faults_again() -> None:
     assert plan == draw_plan(7, 300)
     assert plan != draw_plan(8, 300)
     assert {step.act for step in plan.steps} >= set(Act) - {Act.CANCEL}
+    assert {session.approval for session in plan.sessions} == {"none", "employer"}
     assert draw_faults(7, 40) == draw_faults(7, 40)
     assert {(fault.kind, fault.part) for fault in draw_faults(7, len(KINDS))} == set(KINDS)
 

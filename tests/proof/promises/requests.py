@@ -1,8 +1,7 @@
 """Requests and their answers, and what clients were told."""
 
-from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from itertools import permutations
+from itertools import chain, permutations
 
 from tests.proof.evidence import REQUESTS, SESSIONS, Evidence, StoredEvent, TopicRecord
 from tests.proof.history import OK, UNKNOWN, ClientOperation
@@ -55,20 +54,30 @@ def requests_judged_out_of_order(evidence: Evidence) -> Iterator[Break]:
 
 
 def requests_by_http_that_changed_places(evidence: Evidence) -> Iterator[Break]:
-    """A request that a portal sends after another was accepted comes after it on the topic."""
+    """A request that a portal sends after another was accepted comes after it on the topic.
+
+    A request that is sent again keeps its place.
+    """
     by_http = {event.id for event in evidence.events if event.topic == REQUESTS}
-    places = {request.id: request for request in requests_in(evidence)}
-    sent: dict[str, list[ClientOperation]] = defaultdict(list)
+    places = {request.id: request for request in requests_in(evidence) if request.id in by_http}
+    sent: dict[str, ClientOperation] = {}
+    accepted: dict[str, ClientOperation] = {}
     for operation in evidence.operations:
-        request = places.get(operation.asked.get("request_id", ""))
-        if operation.state == OK and request is not None and request.id in by_http:
-            sent[request.data["session_id"]].append(operation)
-    for operations in sent.values():
-        for earlier, later in permutations(operations, 2):
-            before, after = (places[each.asked["request_id"]] for each in (earlier, later))
-            was_accepted = earlier.ended_at is not None and earlier.ended_at < later.invoked_at
-            if was_accepted and (before.partition, before.offset) > (after.partition, after.offset):
-                yield [earlier, before, later, after]
+        request_id = operation.asked.get("request_id", "")
+        sent.setdefault(request_id, operation)
+        if operation.state == OK:
+            accepted.setdefault(request_id, operation)
+    of_session = grouped(places.values(), lambda request: request.data["session_id"])
+    for before, after in chain.from_iterable(permutations(requests, 2) for requests in of_session.values()):
+        earlier, later = accepted.get(before.id), sent.get(after.id)
+        if earlier is None or later is None or earlier.ended_at is None:
+            continue
+        if earlier.ended_at < later.invoked_at and _place(before) > _place(after):
+            yield [earlier, before, later, after]
+
+
+def _place(request: TopicRecord) -> tuple[int, int]:
+    return request.partition, request.offset
 
 
 def requests_refused_by_slowness(evidence: Evidence) -> Iterator[Break]:
