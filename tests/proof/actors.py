@@ -17,12 +17,14 @@ from local.portal import requests
 from local.portal.requests import Request
 from tests.proof.clients import AnswerReader, Organiser, RequestSender, Urls, press_link
 from tests.proof.history import History
-from tests.proof.plan import BY_ORGANISER, Act, RunPlan, Step
+from tests.proof.plan import BY_ORGANISER, Act, RunPlan, SessionInPlan, Step
 from tests.proof.sink import MailSink
 
 LETTER_SECONDS = 30.0
 """An agent who has no letter after that does not use its link."""
 OFFER_PAGE, WITHDRAW_PAGE = "/inscriptions/offre", "/inscriptions/desistement"
+GRANTED = 0.8
+"""The share of employers who agree."""
 LAPSES, BY_LINK, ACCEPTS, LEAVES = 0.2, 0.3, 0.75, 0.03
 """The shares of offers without a reply, of replies by link, of replies that accept, of seats left by link."""
 
@@ -74,8 +76,7 @@ class Actors:
 
     async def draft_sessions(self) -> None:
         for number, session in enumerate(self.plan.sessions):
-            draft = _draft(number, session.capacity, session.waiting_list)
-            self._sessions.append(await self._organiser.draft(draft))
+            self._sessions.append(await self._organiser.draft(_draft(number, session)))
             if session.published_at is None:
                 await self._publish(number)
 
@@ -102,23 +103,28 @@ class Actors:
                 pass
 
     def hear(self, answer: Mapping[str, Any]) -> None:
-        """Have an agent react once to an offer or a seat, though each portal of the issuer hears it."""
+        """Have an agent or employer react once to an answer, though each portal of the issuer hears it."""
         name, data = answer["type"].split(".")[-2], answer["data"]
-        if name not in ("SeatOffered", "AgentEnrolled") or answer["id"] in self._heard:
+        reacts_to = ("SeatOffered", "AgentEnrolled", "EnrolmentPending")
+        if name not in reacts_to or answer["id"] in self._heard:
             return
         self._heard.add(answer["id"])
         number = self._by_id[data["agent"]["agent_id"]]
         choices = Random(f"{self._seed} {number} {name}")
+        agent, issuer = self._agents[number], data["agent"]["issuer"]
         uses_link = len(self._places[number]) == 1 and not self._is_ending
-        if name == "SeatOffered" and (self._is_ending or choices.random() >= LAPSES):
+        if name == "EnrolmentPending":
+            granted = choices.random() < GRANTED
+            request = requests.approval(data["session_id"], agent, granted=granted)
+            self._begin(self._senders[self._portals[issuer][0]].send(request))
+        elif name == "SeatOffered" and (self._is_ending or choices.random() >= LAPSES):
             accepted = choices.random() < ACCEPTS
             if uses_link and choices.random() < BY_LINK:
                 reply = "oui" if accepted else "non"
                 self._begin(self._by_link(number, data, OFFER_PAGE, "answer offer by link", reponse=reply))
             else:
-                agent = self._agents[number]
                 request = requests.offer_answer(data["session_id"], agent, accepted=accepted)
-                self._begin(self._senders[self._portals[data["agent"]["issuer"]][0]].send(request))
+                self._begin(self._senders[self._portals[issuer][0]].send(request))
         elif name == "AgentEnrolled" and uses_link and choices.random() < LEAVES:
             self._begin(self._by_link(number, data, WITHDRAW_PAGE, "withdraw by link", confirmer="oui"))
 
@@ -141,7 +147,8 @@ class Actors:
         portal, session_id = portals[step.number % 2], self._sessions[step.session]
         match step.act:
             case Act.GROUP:
-                return portal, requests.group(session_id, agents, all_or_nothing=len(agents) > 3)
+                together = len(agents) > 3
+                return portal, requests.group(session_id, agents, all_or_nothing=together, may_wait=together)
             case Act.WITHDRAW:
                 return portal, requests.withdrawal(session_id, agents[0])
             case Act.MOVE:
@@ -213,7 +220,7 @@ def _sessions_of_agents(plan: RunPlan) -> Mapping[int, set[int]]:
     return sessions
 
 
-def _draft(number: int, capacity: int, waiting_list: str) -> dict[str, Any]:
+def _draft(number: int, session: SessionInPlan) -> dict[str, Any]:
     now = datetime.now(UTC).replace(microsecond=0)
     return {
         "offer_id": "ia-et-territoires",
@@ -225,6 +232,7 @@ def _draft(number: int, capacity: int, waiting_list: str) -> dict[str, Any]:
         "ends_at": (now + timedelta(days=40, hours=3)).isoformat(),
         "timezone": "Europe/Paris",
         "venue": "Rennes",
-        "capacity": capacity,
-        "waiting_list": waiting_list,
+        "capacity": session.capacity,
+        "waiting_list": session.waiting_list,
+        "approval": session.approval,
     }

@@ -7,6 +7,8 @@ from random import Random
 
 ISSUERS = ("nord", "sud")
 WAITING_LISTS = ("automatic", "offer", "automatic", "none")
+APPROVED = 8
+"""In one session of so many an employer must agree to each seat."""
 REQUESTS_PER_SESSION = 100
 LATE_STEPS = 40
 """Requests for a late session come up to so many steps before it is published."""
@@ -43,6 +45,7 @@ class SessionInPlan:
     capacity: int
     waiting_list: str
     published_at: int | None = None
+    approval: str = "none"
 
 
 @dataclass(frozen=True)
@@ -89,7 +92,12 @@ class _Draft:
     def _session(self, place: int) -> SessionInPlan:
         choices, requests = self._choices, self._requests
         late = choices.randrange(requests // 10, requests // 2 + 1) if place % 6 == 5 else None
-        return SessionInPlan(choices.randint(2, 60), WAITING_LISTS[place % len(WAITING_LISTS)], late)
+        return SessionInPlan(
+            choices.randint(2, 60),
+            WAITING_LISTS[place % len(WAITING_LISTS)],
+            late,
+            "employer" if place % APPROVED == 3 else "none",
+        )
 
     def _steps_at(self, at: int) -> Iterator[Step]:
         for place, session in enumerate(self._sessions):

@@ -63,7 +63,10 @@ def seats_given_out_of_turn(evidence: Evidence) -> Iterator[Break]:
 def agents_who_wait_beside_a_free_seat(evidence: Evidence) -> Iterator[Break]:
     counters = {counts.session_id: counts for counts in evidence.counters}
     states = session_states(evidence)
+    with_groups = {each.data["session_id"] for each in evidence.decisions() if each.data.get("together")}
     for session in evidence.sessions:
+        if session.session_id in with_groups:
+            continue
         counts = counters.get(session.session_id)
         terms = states.get(session.session_id, {})
         if counts is None or session.status != "published" or not all(map(is_first_come, terms.values())):
