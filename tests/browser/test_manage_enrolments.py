@@ -132,6 +132,22 @@ def log_in(page: Page, token: str = TOKEN) -> None:
     page.wait_for_url(f"**{MANAGE}")
 
 
+def test_a_roster_is_a_table_on_a_tablet_and_is_printed_without_what_is_pressed(
+    tab: Page, served_enrolment: ServedEnrolment
+) -> None:
+    tab.set_viewport_size(ViewportSize(width=768, height=900))
+    tab.goto(f"{MANAGE}/sessions/{served_enrolment.known.sessions['full']}")
+    heads, rows = tab.get_by_role("columnheader"), tab.locator("tbody tr")
+    assert [head.evaluate("head => head.offsetWidth > 50") for head in heads.all()] == [True] * 5
+    assert max(row.evaluate("row => row.offsetHeight") for row in rows.all()) < 150
+    region = tab.get_by_role("region", name="Participants")
+    assert region.evaluate("table => table.scrollWidth <= table.clientWidth")
+    tab.emulate_media(media="print")
+    for shown in ("nav", "form[role=search]", "button", "input", ".chosen", ".actions"):
+        assert tab.locator(f"main {shown}").filter(visible=True).count() == 0, shown
+    assert rows.first.is_visible()
+
+
 def test_a_phone_has_each_navigation_in_one_line_that_scrolls_to_where_one_is(
     tab: Page, served_enrolment: ServedEnrolment
 ) -> None:

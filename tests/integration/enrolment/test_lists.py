@@ -142,7 +142,7 @@ async def test_answers_of_a_list_are_kept_as_those_of_a_request(
     session = await front.open(questions=[a_question(required=True)])
     heading, row = listed("Zoé").split("\n")
     text = f"{heading}\t{session.questions[0].label}\n{row}\t"
-    assert "(obligatoire) : oui ou non" in text_of(await organiser.get(page_of(session, "/liste")))
+    assert "(oui ou non, obligatoire)" in text_of(await organiser.get(page_of(session, "/liste")))
     shown = text_of(await send_list(organiser, session, f"{text}plus tard", "tout"))
     assert f"Ligne 2, {session.questions[0].label} : Choisissez oui ou non." in shown
     await send_list(organiser, session, f"{text}oui", "tout")
