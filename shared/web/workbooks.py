@@ -44,9 +44,8 @@ _UNREADABLE = (
     ValueError,
     RuntimeError,
 )
-_MAIN = "http://schemas.openxmlformats.org/spreadsheetml/2006/main"
-_ROW, _CELL, _SHARED_TEXT, _PROPERTIES = (f"{_MAIN} {name}" for name in ("row", "c", "si", "workbookPr"))
-_WITH_TEXT = frozenset((f"{_MAIN} t", f"{_MAIN} v"))
+_ROW, _CELL, _SHARED_TEXT, _PROPERTIES = "row", "c", "si", "workbookPr"
+_WITH_TEXT = frozenset("tv")
 _ESCAPED = re.compile("_x([0-9A-Fa-f]{4})_")
 """Excel writes a character that XML does not allow as, for example, ``_x000B_``."""
 
@@ -115,16 +114,22 @@ def _unpacked(archive: zipfile.ZipFile, name: str) -> bytes:
 def _elements(part: bytes, *wanted: str) -> Iterator[tuple[str, Mapping[str, str], str]]:
     """Yield name, attributes and text of each wanted element as it ends.
 
-    The parser builds no tree, so other elements take no memory.
+    The parser builds no tree, so other elements take no memory. It does not resolve namespaces, because it
+    would write the address of the namespace before each name. Names count without the prefix of the root.
     """
+    prefix: str | None = None
     names: dict[str, str] = {}
     attributes_of: dict[str, Mapping[str, str]] = {}
     texts: list[str] = []
     ended: list[tuple[str, Mapping[str, str], str]] = []
-    parser = expat.ParserCreate(namespace_separator=" ", intern=names)
+    parser = expat.ParserCreate(intern=names)
     parser.buffer_text = True
 
     def start(name: str, attributes: dict[str, str]) -> None:
+        nonlocal prefix
+        if prefix is None:
+            prefix = name[: name.rfind(":") + 1]
+        name = name.removeprefix(prefix)
         if name in wanted:
             attributes_of[name] = attributes
             texts.clear()
@@ -132,6 +137,7 @@ def _elements(part: bytes, *wanted: str) -> Iterator[tuple[str, Mapping[str, str
             parser.CharacterDataHandler = texts.append
 
     def end(name: str) -> None:
+        name = name.removeprefix(prefix or "")
         if name in wanted:
             ended.append((name, attributes_of[name], "".join(texts)))
         elif name in _WITH_TEXT:

@@ -82,6 +82,12 @@ def test_empty_cells_at_the_end_of_a_row_may_be_left_out() -> None:
     assert read_rows.faults == ()
 
 
+def test_the_prefix_of_the_workbook_does_not_matter_and_elements_with_another_are_no_cells() -> None:
+    sheet = "<x:row><x:c><x:v>Identifiant</x:v></x:c><o:c><o:v>no</o:v></o:c></x:row><o:row/>"
+    content = packed({SHEET: f"<x:worksheet {MAIN.replace('=', ':x=', 1)}>{sheet}</x:worksheet>"})
+    assert workbooks.as_csv(content) == b"Identifiant\n"
+
+
 SMALL = a_workbook("<row/>")
 REFUSED = {
     "cut off": b"PK\x03\x04",
@@ -121,12 +127,17 @@ def of_sheet(elements: str) -> bytes:
 
 
 MEBIBYTES = f"<w>{'<a/>' * (10 * 1024 * 1024 // 4 - 2)}</w>"
+NAMESPACE = f"<w xmlns:a='{'a' * 200_000}'>"
 DIRECTORY = (ENTRY + bytes(42)) * 220_000
 HOSTILE: dict[str, Callable[[], bytes]] = {
     "elements": lambda: packed(dict.fromkeys((BOOK, SHARED, SHEET), MEBIBYTES)),
     "entries": lambda: b"PK\x03\x04" + DIRECTORY + END + struct.pack("<8xIIH", len(DIRECTORY), 4, 0),
     "attributes": lambda: of_sheet("<a " + " ".join(f"a{number}=''" for number in range(100_000)) + "/>"),
     "names": lambda: of_sheet("".join(f"<a{number}/>" for number in range(100_000))),
+    "namespace": lambda: of_sheet(f"{NAMESPACE}{'<a:a/>' * 5_000}</w>" + "<a>" * 100_000),
+    "names in a namespace": lambda: of_sheet(
+        f"{NAMESPACE}<w {' '.join(f'a:a{number}=\'\'' for number in range(2_000))}/></w>"
+    ),
 }
 
 
