@@ -346,7 +346,10 @@ def _named_by(event: Event, employers: _Employers) -> Iterator[tuple[str, object
 
 def _named_in(data: bytes) -> Iterator[tuple[str, object]]:
     """Yield the employers' SIRETs and delegations in data that break their contract elsewhere."""
-    found = strict_json(data)
+    try:
+        found = strict_json(data)
+    except ValueError:  # it has no fields, and the portal is told why
+        return
     if not isinstance(found, dict):
         return
     agents = found.get("agents")
