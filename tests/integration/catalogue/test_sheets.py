@@ -421,8 +421,9 @@ def a_sheet(form: str, town: str = "Rennes") -> bytes:
 @pytest.mark.usefixtures("an_empty_offer")
 @pytest.mark.parametrize("form", ["csv", "xlsx"])
 async def test_a_file_is_tried_then_drafted_and_comes_out_again(
-    organiser: HttpBrowser, ask: Ask, form: str
+    organiser: HttpBrowser, ask: Ask, form: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("services.catalogue.pages.manage.sheets._LARGEST_KEPT", 0)
     content = a_sheet(form)
     tried = await upload(organiser, content, essai="oui")
     seen = {"empreinte": hidden(tried.text, "empreinte")}
@@ -439,6 +440,19 @@ async def test_a_file_is_tried_then_drafted_and_comes_out_again(
     assert exported.headers["content-disposition"] == f'attachment; filename="sessions.{form}"'
     for same in (content, exported.content):
         assert "Rien n’a changé" in (await upload(organiser, same)).text
+
+
+async def test_the_page_of_a_dry_run_keeps_the_file_and_saves_it(
+    an_empty_offer: str, organiser: HttpBrowser, ask: Ask
+) -> None:
+    tried = (await upload(organiser, sheet("BRE-1"), essai="oui")).text
+    form = {name: (None, hidden(tried, name)) for name in ("cle", "contenu")}
+    wrong = form | {"contenu": (None, "é")}
+    assert (await organiser.post("/gestion/sessions/importer", files=wrong)).status_code == 400
+    assert await listed(ask, by=BRETAGNE) == []
+    await organiser.post("/gestion/sessions/importer", files=form)
+    assert [item["reference"] for item in await listed(ask, by=BRETAGNE)] == ["BRE-1"]
+    assert 'name="contenu"' not in (await upload(organiser, b"Offre", essai="oui")).text
 
 
 @pytest.mark.parametrize("form", ["csv", "xlsx"])

@@ -1,4 +1,5 @@
 import asyncio
+import base64
 import hashlib
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import replace
@@ -20,10 +21,13 @@ from shared import clock
 from shared.guard import LimitMet
 from shared.web import responses, sheet_queue, spreadsheets, workbooks
 from shared.web.form_errors import sentence
+from shared.web.forms import Form
 from shared.web.logins import StaffVisit
 from shared.web.sheet_queue import Busy, SheetQueue, sender_of
 
 SHOWN = 200
+_LARGEST_KEPT = 65_536
+"""Bytes of a file that the page of a dry run keeps. A larger one is chosen again."""
 
 TITLES: Mapping[str, str] = {column.name: column.title for column in sheets.COLUMNS}
 
@@ -64,10 +68,9 @@ async def import_sheet(visit: StaffVisit) -> Response:
     """A dry run, or a file with a fault, changes nothing."""
     if visit.request.method != "POST":
         return _page(visit)
-    if visit.form.file is None:
-        raise HTTPException(400)
     queue: SheetQueue = visit.request.app.state.imports
-    guard, content = site_of(visit.request).guard, visit.form.file
+    guard = site_of(visit.request).guard
+    content = _kept(visit.form) if visit.form.file is None else visit.form.file
     digest = hashlib.blake2b(content, digest_size=16).hexdigest()
     is_other = visit.form.get("empreinte", digest) != digest  # another file than the tried one
     tried = visit.form.get("essai") == "oui" or is_other
@@ -89,6 +92,7 @@ async def import_sheet(visit: StaffVisit) -> Response:
         tried=tried,
         is_other=is_other,
         digest=digest,
+        kept=base64.b64encode(content).decode() if tried and len(content) <= _LARGEST_KEPT else None,
         faults=[
             (
                 fault.line,
@@ -108,12 +112,21 @@ async def import_sheet(visit: StaffVisit) -> Response:
     )
 
 
+def _kept(form: Form) -> bytes:
+    """Return the file that was tried. The page has kept it."""
+    try:
+        return base64.b64decode(form["contenu"], validate=True)
+    except (KeyError, ValueError):
+        raise HTTPException(400) from None
+
+
 def _page(visit: StaffVisit, *, status: int = 200, **values: Any) -> Response:
     known: dict[str, Any] = {
         "imported": None,
         "faults": [],
         "tried": True,
         "is_other": False,
+        "kept": None,
         "not_now": None,
         "columns": sheets.COLUMNS,
     }
