@@ -136,7 +136,7 @@ HOSTILE: dict[str, Callable[[], bytes]] = {
     "names": lambda: of_sheet("".join(f"<a{number}/>" for number in range(100_000))),
     "namespace": lambda: of_sheet(f"{NAMESPACE}{'<a:a/>' * 5_000}</w>" + "<a>" * 100_000),
     "names in a namespace": lambda: of_sheet(
-        f"{NAMESPACE}<w {' '.join(f'a:a{number}=\'\'' for number in range(2_000))}/></w>"
+        f"{NAMESPACE}<w " + " ".join(f"a:a{number}=''" for number in range(2_000)) + "/></w>"
     ),
 }
 
