@@ -32,7 +32,7 @@ LONGEST_CONTENT_TYPE = 2_000
 """Python's parser takes quadratic time for the quotes of a Content-Type."""
 
 _END_OF_HEAD = re.compile(rb"\r?\n\r?\n")
-_BOUNDARY = re.compile(rb"boundary\*?\d*\*?\s*=", re.IGNORECASE)
+_BOUNDARY = re.compile(rb"boundary", re.IGNORECASE)
 _LONG_CONTENT_TYPE = re.compile(
     rb"(?:\A|[\r\n])content-type:(?:[^\r\n]|(?:\r\n|\r|\n)[ \t]){%d}" % LONGEST_CONTENT_TYPE, re.IGNORECASE
 )
