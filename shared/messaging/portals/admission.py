@@ -54,8 +54,6 @@ _DELEGATIONS = frozenset(Delegation)
 _NO_SIRET = "is not a SIRET: its check digit does not fit"
 _NO_DELEGATION = "is no delegation's code"
 _TOO_LARGE = f"The value has more than {MAX_BYTES} bytes."
-_MAX_READ = 8 * MAX_BYTES
-"""Bytes of value and headers, uncompressed. A larger record is refused by its size alone."""
 _NO_TYPE = "ce_type is no type that portals send; is it misspelt? See /asyncapi/portal."
 _NOT_THEIRS = "is none of those that this portal may speak for"
 
@@ -107,8 +105,10 @@ def admit(record: Record, portals: Portals, intake_keys: Sequence[bytes]) -> Rec
     ``intake_keys`` are the keys of the services, for requests by HTTP and for their own requests. Only a
     service's own request names the issuer of an agent's id in its data.
     """
-    if _size(record) > _MAX_READ:
-        return _unread(record, portals)
+    try:
+        _check_size(record)
+    except _Rejection as rejection:
+        return _unread(record, rejection, portals)
     try:
         envelope = read_envelope(record)
     except Unreadable as error:
@@ -117,7 +117,6 @@ def admit(record: Record, portals: Portals, intake_keys: Sequence[bytes]) -> Rec
     try:
         if portal is None and not _says_to_be_ours(envelope):
             raise _because(RejectionCode.UNKNOWN_PORTAL, "ce_source is that of no portal: /portals/<name>.")
-        _check_size(record)
         return _admit(_authenticated(record, envelope, portal, intake_keys), envelope, portal)
     except _Rejection as rejection:
         return _rejected(record, envelope, rejection, portal)
@@ -153,9 +152,8 @@ def admit_by_token(record: Record, portal: Portal) -> Received[Event] | Rejected
         return _rejected(record, envelope, rejection, portal)
 
 
-def _unread(record: Record, portals: Portals) -> Rejected:
-    """Reject a record that is too large to be read. Its headers may name the sender."""
-    why = _because(RejectionCode.TOO_LARGE, _TOO_LARGE)
+def _unread(record: Record, why: _Rejection, portals: Portals) -> Rejected:
+    """Reject a record whose value is too large to be read. Its headers may name the sender."""
     try:
         envelope = read_envelope(replace(record, value=b"{}"))
     except Unreadable:
@@ -226,11 +224,6 @@ def _check_json(envelope: Envelope) -> None:
         strict_json(envelope.data)
     except ValueError as error:
         raise _because(RejectionCode.INVALID, f"The data {error}.") from None
-
-
-def _size(record: Record) -> int:
-    headers = sum(len(name) + len(value or b"") for name, value in record.headers)
-    return len(record.value or b"") + len(record.key or b"") + headers
 
 
 def _check_size(record: Record) -> None:

@@ -23,7 +23,7 @@ from shared.events.portal import (
 )
 from shared.events.vocabulary import AgentKey, SendingPortal
 from shared.messaging import inbox
-from shared.messaging.portals.admission import ACCEPTED_WINDOW, MAX_BYTES, Rejected, admit
+from shared.messaging.portals.admission import ACCEPTED_WINDOW, MAX_BYTES, MAX_VALUES, Rejected, admit
 from shared.messaging.portals.registry import Portal, Portals
 from shared.messaging.portals.signatures import SignedAttributes, key_of, sign
 from tests.support.builders import an_agent, as_json, enrolment_request
@@ -297,12 +297,21 @@ def test_the_portal_hears_what_is_wrong_with_its_record(record: Record, code: Re
     assert not any("^" in problem.message or "xxx" in problem.message for problem in outcome.problems)
 
 
-def test_what_is_far_too_large_is_refused_unread_and_its_headers_say_to_whom() -> None:
-    huge = b"[" * (9 * MAX_BYTES)
-    outcome = rejected(replace(signed(), value=huge))
-    assert (outcome.code, outcome.portal) == (RejectionCode.TOO_LARGE, "iel")
-    structured = replace(a_record(huge, {"content-type": STRUCTURED}))
-    assert code_of(structured) is RejectionCode.TOO_LARGE
+@pytest.mark.parametrize(
+    ("value", "code"),
+    [
+        (b"[" * (MAX_BYTES + 1), RejectionCode.TOO_LARGE),
+        (b"," * (MAX_VALUES + 1), RejectionCode.INVALID),
+    ],
+    ids=["bytes", "values"],
+)
+def test_what_is_too_large_is_refused_unread_and_its_headers_say_to_whom(
+    value: bytes, code: RejectionCode
+) -> None:
+    """Read as JSON, 16 MiB became 500 MB, before anybody knew who sent them."""
+    outcome = rejected(replace(signed(), value=value))
+    assert (outcome.code, outcome.portal) == (code, "iel")
+    assert code_of(a_record(value, {"content-type": STRUCTURED})) is code
 
 
 def test_a_structured_event_whose_data_cannot_be_read_is_told_to_its_sender() -> None:
