@@ -105,8 +105,7 @@ def test_a_message_that_is_made_to_be_hard_to_take_apart_is_no_report(name: byte
     """
     head = a_report(PATH.of(MAIL_ID)).partition(b"\r\n\r\n")[0]
     nested = b"".join(
-        b'--B%d\r\nContent-Type: multipart/mixed; %s="B%d"\r\n\r\n' % (n, name, n + 1)
-        for n in range(1, 600)
+        b'--B%d\r\nContent-Type: multipart/mixed; %s="B%d"\r\n\r\n' % (n, name, n + 1) for n in range(1, 600)
     )
     begun = time.process_time()
     for body in (nested, nested + b"x\r\n" * 150_000, b"Content-Type: multipart/report; " * 50_000):
