@@ -46,6 +46,7 @@ _UNREADABLE = (
 )
 _ROW, _CELL, _SHARED_TEXT, _PROPERTIES = "row", "c", "si", "workbookPr"
 _WITH_TEXT = frozenset("tv")
+_NUMBER = re.compile("0|[1-9][0-9]{0,8}")
 _ESCAPED = re.compile("_x([0-9A-Fa-f]{4})_")
 """Excel writes a character that XML does not allow as, for example, ``_x000B_``."""
 
@@ -214,8 +215,9 @@ def _value(kind: str | None, text: str, texts: Sequence[str]) -> str:
 
 
 def of_csv(content: bytes) -> bytes:
-    """Write a workbook with one sheet of texts from the CSV of :func:`shared.web.spreadsheets.write`.
+    """Write a workbook with one sheet from the CSV of :func:`shared.web.spreadsheets.write`.
 
+    A short whole number becomes a number; a SIRET or a code that begins with 0 stays a text.
     An Excel cell holds 32,767 characters; the rest of a longer text is left out.
     """
     # A library that cannot be loaded shows only here, so tests/unit/web/test_workbooks.py writes a workbook.
@@ -231,6 +233,9 @@ def of_csv(content: bytes) -> bytes:
             widths += [_NARROWEST] * (len(row) - len(widths))
             widths[: len(row)] = map(max, widths, map(_width, row))
             for column, text in enumerate(row):
+                if line and _NUMBER.fullmatch(text):
+                    sheet.write_number(line, column, int(text))
+                    continue
                 # XlsxWriter writes a text between <r> and </r> unchanged, so a typed text could contain XML.
                 sheet.write_string(line, column, f" {text}" if text.startswith("<r>") else text)
         for column, width in enumerate(widths):

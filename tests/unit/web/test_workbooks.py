@@ -1,6 +1,7 @@
 """Workbooks: what is written is read again, what programs write is read, and each bound is kept."""
 
 import io
+import re
 import struct
 import time
 import tracemalloc
@@ -59,6 +60,19 @@ def test_what_is_written_is_read_again() -> None:
         {"agent_id": like_xml, "rank": "a;b\n<c> & é _x0041_"},
         {"agent_id": "A-2", "rank": "\x02"},
     ]
+
+
+def test_a_short_whole_number_is_a_number_and_a_siret_or_a_code_a_text() -> None:
+    texts = ["0", "12", "123456789", "1234567890", "007", "35000", "21350238800019", "-3", "1.0", "\u0663"]
+    content = "\n".join(["title", *texts]).encode()
+    with zipfile.ZipFile(io.BytesIO(workbooks.of_csv(content))) as opened:
+        cells = re.findall('<c r="A[0-9]+"([^>]*)>', opened.read(SHEET).decode())
+    numbers = [text for text, cell in zip(["title", *texts], cells, strict=True) if "t=" not in cell]
+    assert numbers == ["0", "12", "123456789", "35000"]
+    assert [
+        row.cells["title"]
+        for row in read(workbooks.as_csv(workbooks.of_csv(content)), [Column("title", "T")]).rows
+    ] == texts
 
 
 def test_what_excel_writes_is_read_with_gaps_shared_texts_numbers_and_escapes() -> None:
