@@ -22,8 +22,8 @@ from shared.messaging.portals.webhooks import headers
 LONGEST_SECONDS = 15.0
 """From the begin of an attempt to the end of its answer."""
 _LONGEST_ANSWER = 64 * 1024
-_WITH_IPV4 = (IPv6Network("::/96"), IPv6Network("::ffff:0:0/96"), IPv6Network("64:ff9b::/96"))
-"""Addresses of IPv6 that end with one of IPv4: the last network is NAT64's."""
+_WITH_IPV4 = tuple(map(IPv6Network, ("::/96", "::ffff:0:0/96", "::ffff:0:0:0/96", "64:ff9b::/96")))
+"""Addresses of IPv6 that end with one of IPv4: the last networks are those of SIIT and NAT64."""
 
 
 class PrivateAddress(ConnectionError):

@@ -89,6 +89,7 @@ def test_each_secret_of_the_portal_verifies_the_headers_and_no_other_secret_does
         ("fd00::1", False),
         ("fe80::1", False),
         ("::ffff:10.0.0.1", False),
+        ("::ffff:0:10.0.0.1", False),
         ("64:ff9b::10.0.0.1", False),
         ("64:ff9b::9.9.9.9", True),
         ("::127.0.0.1", False),
