@@ -71,6 +71,7 @@ BEFORE_LATER_ONES = (
     "DROP TABLE address_hold",
     "DROP TABLE logout_token",
     "DROP TABLE webhook",
+    "ALTER TABLE certificate DROP COLUMN void_codes",
     "ALTER TABLE login DROP COLUMN sealed_tokens, DROP COLUMN issuer_session, DROP COLUMN renew_at",
     "ALTER TABLE login DROP COLUMN proved_at, DROP COLUMN has_second_factor",
 )
