@@ -53,9 +53,10 @@ def end(
 
 def _end_in(definition: Definition, person: str) -> int:
     async def forget(process: Process) -> int:
-        issuer = getattr(process.settings, "oidc_issuer", None) or ""
+        issuers = [client.issuer for client in process.settings.issuer_clients]
         async with process.database.quiet_transaction() as tx:
-            return await store.forget_person(tx, person, store.digest_of(issuer, person))
+            owners = [store.digest_of(issuer, person) for issuer in issuers]
+            return await store.forget_person(tx, person, owners)
 
     return in_process(definition, forget)
 

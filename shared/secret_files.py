@@ -31,7 +31,7 @@ class SecretFiles(PydanticBaseSettingsSource):
         values = {}
         for name, field in self.settings_cls.model_fields.items():
             text, _, is_complex = self.get_field_value(field, name)
-            if text is not None:
+            if text is not None and (text or not is_complex):  # an empty file is not JSON, and sets nothing
                 values[name] = self.prepare_field_value(name, field, text, is_complex)
         return values
 

@@ -12,7 +12,7 @@ from shared.http import explain_problems
 from shared.messaging.erasure import Eraser
 from shared.messaging.portals.admission import Admission
 from shared.messaging.portals.registry import PortalsFile
-from shared.oidc import provider_of
+from shared.oidc import providers_of
 from shared.personal_data import Subject
 from shared.process import Process
 from shared.retention_settings import kept_days
@@ -38,7 +38,7 @@ def compose(settings: Settings) -> Process:
                 tokens=tokens,
                 guard=guard,
                 address=settings.public_url("catalogue"),
-                provider=provider_of(settings),
+                providers=providers_of(settings),
                 portal=settings.portal_url,
                 contact=settings.public_contact,
                 publisher=pages.Publisher(
@@ -80,7 +80,7 @@ def compose(settings: Settings) -> Process:
         tokens=tokens,
         guard=guard,
         address=settings.public_url("catalogue"),
-        provider=provider_of(settings),
+        providers=providers_of(settings),
     )
     return process
 

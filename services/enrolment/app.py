@@ -21,7 +21,7 @@ from shared.messaging.erasure import Eraser
 from shared.messaging.partitions import number_of_partitions
 from shared.messaging.portals.admission import Admission
 from shared.messaging.portals.registry import PortalsFile
-from shared.oidc import provider_of
+from shared.oidc import providers_of
 from shared.process import Process
 from shared.web import operations
 from shared.web.rendering import Rendering, Sites
@@ -59,7 +59,7 @@ def compose(settings: Settings) -> Process:
         guard,
         tokens=tokens,
         address=settings.public_url("enrolment"),
-        provider=provider_of(settings),
+        providers=providers_of(settings),
         sites=sites,
     )
     webhooks = WebhookWorker(database, registry, watch.news, private_too=settings.parcours_trial)
@@ -89,7 +89,7 @@ def compose(settings: Settings) -> Process:
         tokens=tokens,
         guard=guard,
         address=settings.public_url("enrolment"),
-        provider=provider_of(settings),
+        providers=providers_of(settings),
     )
     process.api.router.routes.extend(rendering.ways_back("/inscriptions"))
     return process

@@ -22,7 +22,7 @@ from shared.http import explain_problems
 from shared.messaging.erasure import Eraser
 from shared.messaging.portals.admission import Admission
 from shared.messaging.portals.registry import PortalsFile
-from shared.oidc import provider_of
+from shared.oidc import providers_of
 from shared.process import Process
 from shared.rates import Rate
 from shared.web import operations
@@ -78,7 +78,7 @@ def compose(settings: Settings) -> Process:
         guard=guard,
         renderer=shown,
         public_url=settings.public_url("notifier"),
-        provider=provider_of(settings),
+        providers=providers_of(settings),
         signs_requests=settings.intake_key is not None,
     )
     process = Process(
@@ -112,7 +112,7 @@ def compose(settings: Settings) -> Process:
         tokens=tokens,
         guard=guard,
         address=settings.public_url("notifier"),
-        provider=provider_of(settings),
+        providers=providers_of(settings),
         lines=pages.mail_log.status_of_mails,
     )
     process.api.router.routes.extend(rendering.ways_back("/courriels"))

@@ -1,5 +1,6 @@
 from dataclasses import dataclass, field
 from datetime import datetime
+from enum import StrEnum
 from typing import Protocol
 
 from shared.oidc.settings import Claims
@@ -45,6 +46,16 @@ class Identity:
     session: str | None = None
     proved_at: datetime | None = None
     has_second_factor: bool = False
+
+
+class NoRole(StrEnum):
+    """Why a person of the issuer has no role here."""
+
+    NO_RULE = "no_role"
+    NO_SIRET = "no_siret"
+    OTHER_SIRET = "other_siret"
+    NO_ADDRESS = "no_address"
+    UNVERIFIED_ADDRESS = "unverified_address"
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,9 @@ OpenID Connect Core 1.0 by the authorization code flow, with PKCE (RFC 7636), an
 """
 
 import json
+import secrets
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import quote_plus
@@ -22,11 +24,12 @@ from shared.oidc.identities import (
     Identity,
     IssuerTokens,
     LogInRejected,
+    NoRole,
     ProviderAway,
     RenewalUnfinished,
 )
 from shared.oidc.issuer import Issuer, Metadata
-from shared.oidc.settings import Claims, Grant, OidcSettings, RoleRule, SecondFactor
+from shared.oidc.settings import Claims, Grant, IssuerClient, SecondFactor
 from shared.oidc.tokens import SignedTokens
 from shared.permissions import Role
 
@@ -47,14 +50,10 @@ class TokenResponse(BaseModel):
 
 
 class Provider:
-    def __init__(self, issuer: str, settings: OidcSettings) -> None:
-        self.issuer = Issuer(issuer)
-        self.signed = SignedTokens(self.issuer, settings.oidc_client_id)
-        self._client_id = settings.oidc_client_id
-        self._secret = settings.oidc_client_secret
-        self._scope = settings.oidc_scope
-        self._rules: tuple[RoleRule, ...] = tuple(settings.oidc_roles)
-        self._second_factor = settings.second_factor
+    def __init__(self, client: IssuerClient) -> None:
+        self.client = client
+        self.issuer = Issuer(client.issuer)
+        self.signed = SignedTokens(self.issuer, client.client_id)
 
     # ------------------------------------------------------------------------------------------ the way there
 
@@ -75,13 +74,13 @@ class Provider:
         Raises :class:`ProviderAway`.
         """
         metadata = await self.issuer.metadata()
-        strength = _asking_for(self._second_factor, metadata) if second_factor else {}
+        strength = _asking_for(self.client.second_factor, metadata) if second_factor else {}
         address: str = prepare_grant_uri(
             metadata.authorization_endpoint,
-            self._client_id,
+            self.client.client_id,
             "code",
             redirect_uri=return_to,
-            scope=self._scope,
+            scope=self.client.scope,
             state=state,
             nonce=attempt.nonce,
             code_challenge=create_s256_code_challenge(attempt.verifier),
@@ -95,7 +94,8 @@ class Provider:
     async def log_out_address(self, sealed: str | None, secret: str, *, return_to: str) -> str | None:
         """Return None if the issuer has none, or is away (OpenID Connect RP-Initiated Logout 1.0).
 
-        Without the ID token some issuers ask the person first, and ProConnect refuses.
+        Without the ID token some issuers ask the person first, and ProConnect refuses. ProConnect also wants
+        a state. It needs no check, because nobody is logged in on the way back.
         """
         try:
             place = (await self.issuer.metadata()).end_session_endpoint
@@ -106,8 +106,9 @@ class Provider:
         tokens = None if sealed is None else sealing.unseal(sealed, secret)
         parameters = {
             "id_token_hint": None if tokens is None else tokens.id_token,
-            "client_id": self._client_id,
+            "client_id": self.client.client_id,
             "post_logout_redirect_uri": return_to,
+            "state": secrets.token_urlsafe(32),
         }
         given = [(name, value) for name, value in parameters.items() if value is not None]
         address: str = add_params_to_uri(place, given)
@@ -177,7 +178,7 @@ class Provider:
             tokens,
             session=session if isinstance(session, str) and session else None,
             proved_at=_moment(claims.get("auth_time")),
-            has_second_factor=self._second_factor.is_proved(claims),
+            has_second_factor=self.client.second_factor.is_proved(claims),
         )
 
     def _check_sender(self, metadata: Metadata, answer: Mapping[str, str]) -> None:
@@ -193,9 +194,9 @@ class Provider:
     async def _exchange(self, metadata: Metadata, form: dict[str, str]) -> TokenResponse:
         auth = None
         if "client_secret_basic" in metadata.token_endpoint_auth_methods_supported:
-            auth = httpx.BasicAuth(quote_plus(self._client_id), quote_plus(self._secret))
+            auth = httpx.BasicAuth(quote_plus(self.client.client_id), quote_plus(self.client.client_secret))
         else:
-            form |= {"client_id": self._client_id, "client_secret": self._secret}
+            form |= {"client_id": self.client.client_id, "client_secret": self.client.client_secret}
         response = await self.issuer.ask("POST", metadata.token_endpoint, data=form, auth=auth)
         if response.status == 400:
             raise LogInRejected(f"the issuer answers {response.status} to the {form['grant_type']}")
@@ -218,6 +219,9 @@ class Provider:
             claims: Any = token.claims
             if claims.get("iss", self.issuer.address) != self.issuer.address:
                 raise LogInRejected("what is said of the person is of another issuer")
+            audience = claims.get("aud", self.client.client_id)
+            if self.client.client_id not in (audience if isinstance(audience, list) else [audience]):
+                raise LogInRejected("what is said of the person is for another client")
         else:
             try:
                 claims = response.document
@@ -227,14 +231,30 @@ class Provider:
             raise LogInRejected("what is said of the person is of another")
         return claims
 
-    def grant(self, identity: Identity, roles: frozenset[Role]) -> Grant | None:
+    def grant(self, identity: Identity, roles: frozenset[Role]) -> Grant | NoRole:
         """The first matching rule counts."""
-        grants = (rule.grant(identity.claims) for rule in self._rules if rule.role in roles)
-        return next((grant for grant in grants if grant is not None), None)
+        if self.client.sirets and (why := self._why_of_no_organisation(identity.claims)) is not None:
+            return why
+        rules = [rule for rule in self.client.roles if rule.role in roles]
+        for rule in rules:
+            if (grant := rule.grant(identity.claims)) is not None:
+                return replace(grant, by=self.client.prefixed(grant.by))
+        if all(rule.claim != "email" for rule in rules):
+            return NoRole.NO_RULE
+        if "email" not in identity.claims:
+            return NoRole.NO_ADDRESS
+        is_verified = identity.claims.get("email_verified") is True
+        return NoRole.NO_RULE if is_verified else NoRole.UNVERIFIED_ADDRESS
+
+    def _why_of_no_organisation(self, claims: Claims) -> NoRole | None:
+        siret = claims.get("siret")
+        if not siret:
+            return NoRole.NO_SIRET
+        return None if siret in self.client.sirets.split() else NoRole.OTHER_SIRET
 
     def still_grants(self, by: str) -> bool:
         """A log-in ends with the rule that granted its role."""
-        return any(rule.text == by for rule in self._rules)
+        return any(self.client.prefixed(rule.text) == by for rule in self.client.roles)
 
 
 def _asking_for(second_factor: SecondFactor, metadata: Metadata) -> dict[str, str]:

@@ -1,10 +1,10 @@
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Self
+from typing import Annotated, Self
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
 from pydantic_settings import BaseSettings
 
 from shared.events.vocabulary import Delegation
@@ -92,15 +92,66 @@ class SecondFactor:
         )
 
 
+def _safe(issuer: str) -> str:
+    if not is_safe(issuer):
+        raise ValueError("does not begin with https:// (http:// only on this machine)")
+    return issuer
+
+
+def _with_openid(scope: str) -> str:
+    if "openid" not in scope.split():
+        raise ValueError("has no openid in it")
+    return scope
+
+
+def _listed(sirets: str) -> str:
+    if wrong := [siret for siret in sirets.split() if not re.fullmatch("[0-9]{14}", siret)]:
+        raise ValueError(f"{wrong[0]} does not have 14 digits")
+    return sirets
+
+
+IssuerAddress = Annotated[str, AfterValidator(_safe)]
+Scope = Annotated[str, AfterValidator(_with_openid)]
+Sirets = Annotated[str, AfterValidator(_listed)]
+
+
+class IssuerClient(BaseModel):
+    """What we are at an issuer. ``name`` is in our addresses for it. That of ``OIDC_ISSUER`` has none.
+
+    ``label`` follows "Se connecter avec". With ``sirets``, only people of these organisations may log in.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str = Field(pattern=r"^[a-z0-9-]{1,30}$")
+    label: str = Field(min_length=1, max_length=50)
+    issuer: IssuerAddress
+    client_id: str = Field(min_length=1)
+    client_secret: str = Field(min_length=1, repr=False)
+    scope: Scope = "openid profile email"
+    roles: tuple[RoleRule, ...] = Field(min_length=1)
+    acr_values: str = ""
+    amr_values: str = "mfa"
+    sirets: Sirets = ""
+
+    @property
+    def second_factor(self) -> SecondFactor:
+        return SecondFactor(self.acr_values.split(), self.amr_values.split())
+
+    def prefixed(self, by: str) -> str:
+        """Rules of two issuers may have the same text."""
+        return f"{self.name}: {by}" if self.name else by
+
+
 class OidcSettings(BaseSettings):
     """Without an issuer, people log in by token."""
 
-    oidc_issuer: str | None = Field(
+    oidc_issuer: IssuerAddress | None = Field(
         default=None, description="The issuer, as its discovery document names it."
     )
     oidc_client_id: str = Field(default="", description="Our name at the issuer.")
     oidc_client_secret: str = Field(default="", repr=False, description="Our secret at the issuer.")
-    oidc_scope: str = Field(default="openid profile email", description="What the issuer is asked to say.")
+    oidc_scope: Scope = Field(default="openid profile email", description="What the issuer is asked to say.")
     oidc_roles: list[RoleRule] = Field(
         default=[], description="Which claims give which role, in JSON; the first that fits counts."
     )
@@ -110,22 +161,44 @@ class OidcSettings(BaseSettings):
     oidc_amr_values: str = Field(
         default="mfa", description="Or how it calls the methods of such a log-in (amr)."
     )
+    oidc_sirets: Sirets = Field(
+        default="", description="The SIRETs whose people may log in, with spaces; empty: of any organisation."
+    )
+    oidc_others: list[IssuerClient] = Field(
+        default=[], repr=False, description="Further issuers beside the first, in JSON."
+    )
 
     @property
-    def second_factor(self) -> SecondFactor:
-        return SecondFactor(self.oidc_acr_values.split(), self.oidc_amr_values.split())
+    def issuer_clients(self) -> list[IssuerClient]:
+        if self.oidc_issuer is None:
+            return []
+        first = IssuerClient.model_construct(
+            name="",
+            label="mon compte professionnel",
+            issuer=self.oidc_issuer,
+            client_id=self.oidc_client_id,
+            client_secret=self.oidc_client_secret,
+            scope=self.oidc_scope,
+            roles=tuple(self.oidc_roles),
+            acr_values=self.oidc_acr_values,
+            amr_values=self.oidc_amr_values,
+            sirets=self.oidc_sirets,
+        )
+        return [first, *self.oidc_others]
 
     @property
     def login_weakness(self) -> str | None:
         """Return what makes log-ins weaker than they could be, for the log."""
         if self.oidc_issuer is None:
             return "People log in by token, which is one factor: OIDC_ISSUER is not set."
-        if self.oidc_acr_values:
+        weak = next((client for client in self.issuer_clients if not client.acr_values), None)
+        if weak is None:
             return None
+        setting = f"acr_values of {weak.name} in OIDC_OTHERS" if weak.name else "OIDC_ACR_VALUES"
         return (
-            "OIDC_ACR_VALUES is not set: the issuer is not asked for a second factor. Grave acts, and the "
+            f"{setting} is not set: the issuer is not asked for a second factor. Grave acts, and the "
             "pages of support and admins, open only if an ID token says amr "
-            f"{self.oidc_amr_values or '(OIDC_AMR_VALUES is empty too: never)'}."
+            f"{weak.amr_values or '(its amr values are empty too: never)'}."
         )
 
     @field_validator("oidc_issuer", mode="before")
@@ -133,16 +206,11 @@ class OidcSettings(BaseSettings):
     def _nothing_is_none(cls, value: object) -> object:
         return value or None
 
-    @field_validator("oidc_issuer")
-    @classmethod
-    def _is_safe(cls, issuer: str | None) -> str | None:
-        if issuer is not None and not is_safe(issuer):
-            raise ValueError("does not begin with https:// (http:// only on this machine)")
-        return issuer
-
     @model_validator(mode="after")
     def _has_what_an_issuer_needs(self) -> Self:
         if self.oidc_issuer is None:
+            if self.oidc_others:
+                raise ValueError("OIDC_OTHERS needs OIDC_ISSUER too")
             return self
         needed = {
             "OIDC_CLIENT_ID": self.oidc_client_id,
@@ -151,8 +219,11 @@ class OidcSettings(BaseSettings):
         }
         if missing := [name for name, value in needed.items() if not value]:
             raise ValueError(f"OIDC_ISSUER needs {', '.join(missing)} too")
-        if "openid" not in self.oidc_scope.split():
-            raise ValueError("OIDC_SCOPE has no openid in it")
+        names, issuers = (
+            [getattr(client, field) for client in self.issuer_clients] for field in ("name", "issuer")
+        )
+        if len({*names}) < len(names) or len({*issuers}) < len(issuers):
+            raise ValueError("OIDC_OTHERS has a name or an issuer twice")
         return self
 
 

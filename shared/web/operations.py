@@ -140,13 +140,13 @@ def add_to(
     tokens: Tokens,
     guard: Guard,
     address: str,
-    provider: "Provider | None",
+    providers: "Sequence[Provider]",
     lines: OwnLines = _no_lines,
 ) -> None:
     area = area_of(process.name)
     home = area.home
     logins = Logins(
-        area, process.database, tokens, guard, address=address, rendering=rendering, provider=provider
+        area, process.database, tokens, guard, address=address, rendering=rendering, providers=providers
     )
     problems = rendering.module("problems.html", reasons=Reason).problems
     titles = {code: problem[0] for code, problem in problems.items()}

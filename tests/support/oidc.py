@@ -40,7 +40,7 @@ class OidcIssuer:
 
     ``changes`` has functions by path that change its response.
     ``given`` are the tokens that it gave last. With ``renews`` it gives refresh tokens, a new one at each
-    renewal: the one before counts no more.
+    renewal: the one before counts no more. With ``signs_userinfo`` it signs userinfo, with these claims.
     """
 
     def __init__(self) -> None:
@@ -60,6 +60,7 @@ class OidcIssuer:
         self.tampers: Tamper | None = None
         self.metadata: dict[str, Any] = {}
         self.userinfo: dict[str, Any] = {}
+        self.signs_userinfo: Claims | None = None
         self.failing = False
         self.changes: dict[str, Callable[[flask.Response], None]] = {}
         self.renews = True
@@ -119,6 +120,9 @@ class OidcIssuer:
                 response.set_data(json.dumps(given))
             case _:
                 pass
+        if flask.request.path == "/userinfo" and self.signs_userinfo is not None:
+            claims = response.get_json() | {"iss": self.address, "aud": "parcours"} | self.signs_userinfo
+            response = flask.Response(self.signed(claims), mimetype="application/jwt")
         if flask.request.path in self.changes:
             self.changes[flask.request.path](response)
         return response

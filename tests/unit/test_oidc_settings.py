@@ -18,6 +18,14 @@ WHOLE = {
 }
 
 
+OTHER = {
+    "name": "proconnect",
+    "label": "ProConnect",
+    "issuer": "https://proconnect.example",
+    "client_id": "parcours",
+    "client_secret": "a secret",
+    "roles": [RULE],
+}
 OF_CORSICA = {"claim": "groups", "value": "parcours-{delegation}", "role": "organiser"}
 BY_ADDRESS = RULE | {"claim": "email", "value": "chef@cnfpt.example"}
 ADDRESS = {"email": "chef@cnfpt.example"}
@@ -82,10 +90,17 @@ def test_a_rule_that_is_not_clear_gives_nothing(rule: dict[str, Any], why: str) 
         ({"oidc_scope": "profile"}, "openid"),
         ({"oidc_issuer": "http://identite.example"}, "https"),
         ({"oidc_issuer": "ftp://localhost"}, "https"),
+        ({"oidc_sirets": "18001404500009 1800140450000"}, "14 digits"),
+        ({"oidc_issuer": "", "oidc_others": [OTHER]}, "needs OIDC_ISSUER"),
+        ({"oidc_others": [OTHER, OTHER]}, "twice"),
+        ({"oidc_others": [OTHER | {"issuer": ISSUER}]}, "twice"),
+        ({"oidc_others": [OTHER | {"name": ""}]}, "name"),
+        ({"oidc_others": [OTHER | {"roles": []}]}, "roles"),
+        ({"oidc_others": [OTHER | {"scope": "email"}]}, "openid"),
     ],
 )
 def test_an_issuer_that_could_not_be_used_is_refused_at_the_start(changes: dict[str, Any], why: str) -> None:
-    assert "a secret" not in repr(OidcSettings.model_validate(WHOLE))
+    assert "a secret" not in repr(OidcSettings.model_validate(WHOLE | {"oidc_others": [OTHER]}))
     with pytest.raises(ValidationError, match=why):
         OidcSettings.model_validate(WHOLE | changes)
 
@@ -97,6 +112,7 @@ def test_an_issuer_that_could_not_be_used_is_refused_at_the_start(changes: dict[
         ({}, "says amr mfa"),
         ({"oidc_amr_values": ""}, "never"),
         ({"oidc_acr_values": "eidas2"}, None),
+        ({"oidc_acr_values": "eidas2", "oidc_others": [OTHER]}, "acr_values of proconnect"),
     ],
 )
 def test_settings_that_ask_for_no_second_factor_are_warned_of(

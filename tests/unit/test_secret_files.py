@@ -39,6 +39,12 @@ def test_a_secret_is_read_from_its_file_without_the_end_of_the_line(
     assert getattr(load(Settings), field) == "postgresql://of@the/environment-of-it"
 
 
+def test_an_empty_file_is_an_empty_list(environment: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "secret").write_text("")
+    environment.setenv("OIDC_OTHERS_FILE", str(tmp_path / "secret"))
+    assert load(Settings).oidc_others == []
+
+
 def test_a_file_that_cannot_be_read_is_said_in_one_line(
     environment: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

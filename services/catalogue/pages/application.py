@@ -29,7 +29,7 @@ def build(site: Site) -> Starlette:
         site.guard,
         address=site.address,
         rendering=rendering,
-        provider=site.provider,
+        providers=site.providers,
     )
     routes: list[BaseRoute] = [
         *(_limited(route, site.guard) for route in (*browse.routes(), *feeds.routes())),

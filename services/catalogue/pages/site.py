@@ -1,4 +1,4 @@
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -62,7 +62,7 @@ class Site:
     tokens: Tokens
     guard: Guard
     address: str
-    provider: "Provider | None" = None
+    providers: "Sequence[Provider]" = ()
     portal: str | None = None
     sites: Sites = NOWHERE_ELSE
     contact: str | None = None

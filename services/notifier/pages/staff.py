@@ -1,3 +1,4 @@
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from fastapi import FastAPI
@@ -38,7 +39,7 @@ def add_to(
     guard: Guard,
     renderer: Renderer,
     public_url: str,
-    provider: "Provider | None" = None,
+    providers: "Sequence[Provider]" = (),
     signs_requests: bool = False,
 ) -> None:
     """``signs_requests``: other services believe this service's requests for an agent."""
@@ -61,7 +62,7 @@ def add_to(
     )
     for area in (SUPPORT_AREA, FIGURES_AREA):
         logins = Logins(
-            area, database, tokens, guard, address=public_url, rendering=rendering, provider=provider
+            area, database, tokens, guard, address=public_url, rendering=rendering, providers=providers
         )
         api.router.routes += [
             *logins.routes(),

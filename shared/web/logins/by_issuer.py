@@ -12,7 +12,7 @@ from starlette.routing import Route
 from shared import clock
 from shared.guard import Guard
 from shared.http import is_from_here
-from shared.oidc.identities import Identity, LogInRejected, ProviderAway
+from shared.oidc.identities import Identity, LogInRejected, NoRole, ProviderAway
 from shared.permissions import Permission
 from shared.rates import Rate
 from shared.security_log import SecurityEvent, SecurityOutcome
@@ -37,11 +37,11 @@ class LoginFault(StrEnum):
     AWAY = "away"
     REJECTED = "rejected"
     STALE = "stale"
-    NO_ROLE = "no_role"
 
-    @property
-    def status(self) -> int:
-        return {"away": 503, "stale": 400}.get(self, 403)
+
+def of_issuer(path: str, provider: "Provider") -> str:
+    """Each issuer has its own addresses, so that none answers for another (RFC 9700, section 4.4.2)."""
+    return f"{path}/{provider.client.name}".rstrip("/")
 
 
 class IssuerPages:
@@ -60,20 +60,19 @@ class IssuerPages:
         self._kept = kept
         self._provider = provider
         self._address = address
-        self._return_to = f"{address}{area.come_back}"
+        self._begin, self._come_back, self._end = (
+            of_issuer(path, provider) for path in (area.begin, area.come_back, area.end_by_issuer)
+        )
+        self._return_to = f"{address}{self._come_back}"
         permission = area.permission
         self._asks_second_factor = all(map(permission.needs_second_factor, permission.roles))
         self._rendering = rendering
 
     def routes(self) -> list[Route]:
         return [
-            Route(self._area.begin, self._rendering.guarded(self.begin, Permission.LOG_IN)),
-            Route(self._area.come_back, self._rendering.guarded(self.come_back, Permission.LOG_IN)),
-            Route(
-                self._area.end_by_issuer,
-                self._rendering.guarded(self.end, Permission.LOG_IN),
-                methods=["POST"],
-            ),
+            Route(self._begin, self._rendering.guarded(self.begin, Permission.LOG_IN)),
+            Route(self._come_back, self._rendering.guarded(self.come_back, Permission.LOG_IN)),
+            Route(self._end, self._rendering.guarded(self.end, Permission.LOG_IN), methods=["POST"]),
         ]
 
     async def begin(self, request: Request) -> Response:
@@ -108,15 +107,15 @@ class IssuerPages:
         except ProviderAway as error:
             return self._away(error)
         response = see_other(address)
-        await self._kept.begin(request, response, state, attempt)
+        await self._kept.begin(request, response, self._provider, state, attempt)
         return response
 
     async def come_back(self, request: Request) -> Response:
         """A page leads on: browsers send no same-site cookie on a redirect from another site."""
-        attempt = await self._kept.take(request)
+        attempt = await self._kept.take(request, self._provider)
         if attempt is None:
             await self._guard.refuse(request, SecurityEvent.LOG_IN)
-            return self._failed(LoginFault.STALE)
+            return self._failed(LoginFault.STALE, 400)
         try:
             identity = await self._provider.identify(attempt, request.query_params, return_to=self._return_to)
         except ProviderAway as error:
@@ -124,15 +123,15 @@ class IssuerPages:
         except LogInRejected as error:
             log.warning("A log-in at the issuer was rejected: %s", error)
             await self._guard.refuse(request, SecurityEvent.LOG_IN)
-            return self._failed(LoginFault.REJECTED)
+            return self._failed(LoginFault.REJECTED, 403)
         return await self._log_in(request, identity, attempt.towards)
 
     async def _log_in(self, request: Request, identity: Identity, towards: str) -> Response:
         grant = self._provider.grant(identity, self._area.permission.roles)
-        if grant is None:
-            log.warning("A log-in at the issuer gave no role for %s", self._area.home)
+        if isinstance(grant, NoRole):
+            log.warning("A log-in at the issuer gave no role for %s: %s", self._area.home, grant)
             await self._guard.refuse(request, SecurityEvent.LOG_IN)
-            return self._failed(LoginFault.NO_ROLE, name=identity.name)
+            return self._failed(grant, 403, name=identity.name)
         secret = await self._kept.open_by_issuer(request, self._provider, identity, grant)
         response = self._rendering.page("log-in-onward.html", path="", area=self._area, onward=towards)
         self._kept.give_cookie(response, secret)
@@ -160,9 +159,15 @@ class IssuerPages:
 
     def _away(self, error: ProviderAway) -> Response:
         log.warning("Nobody can log in at the issuer: %s", error)
-        return self._failed(LoginFault.AWAY)
+        return self._failed(LoginFault.AWAY, 503)
 
-    def _failed(self, fault: LoginFault, name: str = "") -> Response:
+    def _failed(self, fault: LoginFault | NoRole, status: int, name: str = "") -> Response:
         return self._rendering.page(
-            "log-in-fault.html", status=fault.status, path="", area=self._area, fault=fault, name=name
+            "log-in-fault.html",
+            status=status,
+            path="",
+            area=self._area,
+            begin=self._begin,
+            fault=fault,
+            name=name,
         )

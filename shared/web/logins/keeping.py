@@ -1,5 +1,6 @@
 import logging
 import secrets
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING
@@ -15,6 +16,7 @@ from shared.oidc.identities import (
     EndedAtIssuer,
     Identity,
     LogInRejected,
+    NoRole,
     ProviderAway,
     RenewalUnfinished,
 )
@@ -49,7 +51,7 @@ class OpenLogin:
 
 
 class KeptLogins:
-    """``provider`` is None if people log in by token alone."""
+    """Without ``providers`` people log in by token alone."""
 
     def __init__(
         self,
@@ -59,14 +61,14 @@ class KeptLogins:
         guard: Guard,
         *,
         address: str,
-        provider: "Provider | None",
+        providers: "Sequence[Provider]",
     ) -> None:
         self._area = area
         self._guard = guard
         self._database = database
         self._tokens = tokens
-        self._provider = provider
-        self._tokens_suffice = provider is None or tokens.trial
+        self._providers = providers
+        self._tokens_suffice = not providers or tokens.trial
         self._secure = address.startswith("https://")
         self._cookie = self._name_of(area.cookie)
         self._before = self._name_of(f"{area.cookie}-avant")
@@ -95,7 +97,7 @@ class KeptLogins:
 
         One request asks. Others go on, and so do all while the issuer is away, until the log-in ends.
         """
-        row, provider = login.row, self._provider
+        row, provider = login.row, self.provider_of(login.row)
         if provider is None:
             return login
         async with self._database.quiet_transaction() as tx:
@@ -139,7 +141,7 @@ class KeptLogins:
             log.info("The issuer ended a log-in: %s", error)
             return None
         grant = provider.grant(identity, self._area.permission.roles)
-        return None if grant is None else (identity, grant)
+        return None if isinstance(grant, NoRole) else (identity, grant)
 
     def is_enough_for(self, login: OpenLogin, permission: Permission) -> bool:
         """Return whether the log-in is as strong as the permission asks.
@@ -169,12 +171,17 @@ class KeptLogins:
     def _principal(self, row: LoginRow) -> Principal | None:
         if row.granted_by is None:
             return self._for_these_pages(self._tokens.owner_of_digest(row.owner))
-        if self._provider is None or not self._provider.still_grants(row.granted_by):
+        if self.provider_of(row) is None:
             return None
         name, role = row.name or "", Role(row.role or "")
         return self._for_these_pages(
             Principal(name=name, role=role, delegation=row.delegation, token_id=row.digest[:ID])
         )
+
+    def provider_of(self, row: LoginRow) -> "Provider | None":
+        """Return the issuer of the log-in, unless its rule has gone. A token has none."""
+        by = row.granted_by
+        return None if by is None else next((p for p in self._providers if p.still_grants(by)), None)
 
     def _for_these_pages(self, who: Principal | None) -> Principal | None:
         return who if who is not None and who.may(self._area.permission) else None
@@ -250,20 +257,29 @@ class KeptLogins:
 
     # ------------------------------------------------------------------------- begun, by way of the issuer
 
-    async def begin(self, request: Request, response: Response, state: str, attempt: LoginAttemptRow) -> None:
+    async def begin(
+        self,
+        request: Request,
+        response: Response,
+        provider: "Provider",
+        state: str,
+        attempt: LoginAttemptRow,
+    ) -> None:
         browser = request.cookies.get(self._before) or secrets.token_urlsafe(32)
-        attempt.state, attempt.browser = digest_of(state), digest_of(browser)
+        attempt.state = digest_of(provider.issuer.address, state)
+        attempt.browser = digest_of(browser)
         async with self._database.quiet_transaction() as tx:
             await store.remember(tx, attempt)
         # Lax, because the return to this site begins at another site.
         self._set(response, self._before, browser, ATTEMPT_LASTS, "lax")
 
-    async def take(self, request: Request) -> LoginAttemptRow | None:
+    async def take(self, request: Request, provider: "Provider") -> LoginAttemptRow | None:
         state, browser = request.query_params.get("state"), request.cookies.get(self._before)
         if not state or not browser:
             return None
         async with self._database.quiet_transaction() as tx:
-            return await store.take_attempt(tx, digest_of(state), digest_of(browser), clock.now())
+            begun = digest_of(provider.issuer.address, state)
+            return await store.take_attempt(tx, begun, digest_of(browser), clock.now())
 
     # ------------------------------------------------------------------------------------------- cookies
 

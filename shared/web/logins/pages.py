@@ -1,5 +1,5 @@
 import secrets
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -19,7 +19,7 @@ from shared.read_log import Reading
 from shared.security_log import SecurityEvent, SecurityOutcome
 from shared.web.forms import MAX_FIELDS, Form, is_in_parts, read_form
 from shared.web.logins import late_forms, store
-from shared.web.logins.by_issuer import IssuerPages
+from shared.web.logins.by_issuer import IssuerPages, of_issuer
 from shared.web.logins.ending import ending_of
 from shared.web.logins.keeping import KeptLogins, OpenLogin
 from shared.web.logins.late_forms import LateForm
@@ -117,15 +117,15 @@ class Logins:
         *,
         address: str,
         rendering: Rendering,
-        provider: "Provider | None" = None,
+        providers: "Sequence[Provider]" = (),
     ) -> None:
         self._area = area
         self._database = database
         self._address = address
         self._rendering = rendering
-        self._provider = provider
+        self._providers = providers
         self._guard = guard
-        self._kept = KeptLogins(area, database, tokens, guard, address=address, provider=provider)
+        self._kept = KeptLogins(area, database, tokens, guard, address=address, providers=providers)
 
     def routes(self) -> list[Route]:
         area = self._area
@@ -139,11 +139,11 @@ class Logins:
             ),
             Route(area.stay, self.guarded(self.stay, checks_strength=False)),
         ]
-        if self._provider is not None:
+        for provider in self._providers:
             pages = IssuerPages(
                 area,
                 self._kept,
-                self._provider,
+                provider,
                 self._guard,
                 address=self._address,
                 rendering=self._rendering,
@@ -267,8 +267,8 @@ class Logins:
     async def _after_log_out(self, visit: StaffVisit) -> Response:
         """``form-action`` forbids a redirect to the issuer, so a page leads there."""
         onward = None
-        if self._provider is not None and visit.login.granted_by is not None:
-            onward = await self._provider.log_out_address(
+        if (provider := self._kept.provider_of(visit.login)) is not None:
+            onward = await provider.log_out_address(
                 visit.login.sealed_tokens,
                 self._kept.secret_in(visit.request),
                 return_to=f"{self._address}{self._area.log_in}",
@@ -331,7 +331,9 @@ class Logins:
             status=status,
             path=request.url.path,
             area=self._area,
-            by_issuer=self._provider is not None,
+            issuers=[
+                (of_issuer(self._area.begin, issuer), issuer.client.label) for issuer in self._providers
+            ],
             towards=towards,
             late_form=late_form,
             wrong=wrong,

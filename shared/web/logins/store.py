@@ -1,7 +1,7 @@
 """Of secrets the digests are stored; tokens of the issuer are sealed by the secret in the browser."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import datetime, timedelta
 
 from sqlalchemy import ColumnElement, MetaData, delete, false, func, or_, update
@@ -125,9 +125,9 @@ async def forget_of(tx: Transaction, owner: str, digest: str | None) -> None:
     await tx.execute(theirs if digest is None else theirs.where(col(LoginRow.digest) == digest))
 
 
-async def forget_person(tx: Transaction, name: str, owner: str) -> int:
+async def forget_person(tx: Transaction, name: str, owners: Collection[str]) -> int:
     """Return the number of ended log-ins at the issuer."""
-    theirs = or_(func.lower(col(LoginRow.name)) == name.lower(), col(LoginRow.owner) == owner)
+    theirs = or_(func.lower(col(LoginRow.name)) == name.lower(), col(LoginRow.owner).in_(owners))
     ended = await tx.execute(delete(LoginRow).where(col(LoginRow.granted_by).is_not(None), theirs))
     return ended.rowcount
 

@@ -445,6 +445,59 @@ async def test_leaving_ends_the_log_in_here_first_and_leads_to_where_the_issuer_
     assert query["id_token_hint"].count(".") == 2
 
 
+OURS = "18001404500009"
+
+
+def beside(issuer: OidcIssuer) -> dict[str, Any]:
+    """Return settings with the issuer, and with itself under another address as a second issuer."""
+    settings = settings_for(issuer).model_dump()
+    other = {
+        "name": "proconnect",
+        "label": "ProConnect",
+        "issuer": issuer.address.replace("localhost", "127.0.0.1"),
+        "client_id": "parcours",
+        "client_secret": "a secret",
+        "roles": settings["oidc_roles"],
+        "sirets": OURS,
+    }
+    return settings | {"oidc_others": [other]}
+
+
+@every_service
+async def test_issuers_stand_side_by_side_and_none_answers_for_another(
+    process: Process, area: StaffArea, issuer: OidcIssuer, zoe: str, compose_service: Compose
+) -> None:
+    issuer.userinfo = {"siret": OURS}
+    async with browser_on(compose_service(process.name, **beside(issuer))) as browser:
+        page = await browser.get(area.log_in)
+        assert f'href="{area.begin}"' in page.text
+        assert f'href="{area.begin}/proconnect"' in page.text
+        came = await begun(browser, issuer, f"{area.begin}/proconnect")
+        assert urlsplit(came).path == f"{area.come_back}/proconnect"
+        elsewhere = came.replace("/retour/proconnect", "/retour")
+        assert (await browser.get(elsewhere)).status_code == 400
+        assert onward(await browser.get(came)) == area.home
+        assert await is_in(browser, area)
+        left = onward(await browser.post(area.log_out, data={"cle": await key_of(browser, area)}))
+        assert urlsplit(left).hostname == "127.0.0.1"
+        assert not await is_in(browser, area)
+
+
+@pytest.mark.parametrize(("siret", "why"), [("", "numéro SIRET"), ("21350238800019", "autre organisation")])
+async def test_a_person_of_another_organisation_reads_what_to_do(
+    *, area: StaffArea, issuer: OidcIssuer, zoe: str, compose_service: Compose, siret: str, why: str
+) -> None:
+    issuer.userinfo = {"siret": siret}
+    async with browser_on(compose_service("catalogue", **beside(issuer))) as browser:
+        page = await browser.get(await begun(browser, issuer, f"{area.begin}/proconnect"))
+        assert page.status_code == 403
+        assert why in page.text
+        assert f'href="{area.begin}/proconnect?autre=oui"' in page.text
+        assert not await is_in(browser, area)
+        await at_issuer(browser, issuer, area.begin)  # the first issuer asks for no SIRET
+        assert await is_in(browser, area)
+
+
 async def test_a_log_in_ends_with_the_rule_that_gave_its_role(
     *,
     process: Process,

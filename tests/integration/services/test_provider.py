@@ -15,10 +15,10 @@ import pytest
 
 from shared import clock
 from shared.oidc import issuer as issuer_module
-from shared.oidc import provider_of, sealing
-from shared.oidc.identities import Identity, IssuerTokens, LogInRejected, ProviderAway
+from shared.oidc import providers_of, sealing
+from shared.oidc.identities import Identity, IssuerTokens, LogInRejected, NoRole, ProviderAway
 from shared.oidc.provider import Provider
-from shared.oidc.settings import OidcSettings
+from shared.oidc.settings import Grant, IssuerClient, OidcSettings, RoleRule
 from shared.permissions import Role
 from tests.support.oidc import Claims, Header, OidcIssuer, Tamper
 
@@ -52,8 +52,7 @@ def settings_for(issuer: OidcIssuer) -> OidcSettings:
 
 @pytest.fixture
 def provider(issuer: OidcIssuer) -> Provider:
-    provider = provider_of(settings_for(issuer))
-    assert provider is not None
+    (provider,) = providers_of(settings_for(issuer))
     return provider
 
 
@@ -80,9 +79,9 @@ async def test_a_person_of_the_issuer_has_the_role_of_a_rule_that_is_asked_for(
     identity = await identified(issuer, provider)
     grant = provider.grant(identity, frozenset(Role))
     assert identity.subject == "u-1"
-    assert grant is not None
+    assert isinstance(grant, Grant)
     assert (grant.role, grant.delegation) == (Role.SUPPORT, None)
-    assert provider.grant(identity, frozenset((Role.ORGANISER, Role.ADMIN))) is None
+    assert provider.grant(identity, frozenset((Role.ORGANISER, Role.ADMIN))) is NoRole.NO_RULE
 
 
 def replaced(**changes: object) -> Tamper:
@@ -212,8 +211,73 @@ async def test_what_is_said_of_another_person_is_rejected(issuer: OidcIssuer, pr
 async def test_a_role_may_stand_in_userinfo_alone(issuer: OidcIssuer, provider: Provider) -> None:
     issuer.userinfo = {"realm_access": {"roles": ["x", "organisateur-bretagne"]}}
     grant = provider.grant(await identified(issuer, provider), frozenset(Role))
-    assert grant is not None
+    assert isinstance(grant, Grant)
     assert (grant.role, grant.delegation) == (Role.ORGANISER, "bretagne")
+
+
+@pytest.mark.parametrize(
+    ("claims", "rejected"),
+    [
+        ({}, None),
+        ({"aud": ["another", "parcours"]}, None),
+        ({"aud": "another"}, "for another client"),
+        ({"iss": "https://another.example"}, "of another issuer"),
+        ({"sub": "u-2"}, "of another"),
+    ],
+)
+async def test_signed_userinfo_is_of_the_issuer_and_for_us(
+    issuer: OidcIssuer, provider: Provider, claims: Claims, rejected: str | None
+) -> None:
+    issuer.signs_userinfo = {"siret": OURS, **claims}
+    if rejected is None:
+        assert (await identified(issuer, provider)).claims["siret"] == OURS
+    else:
+        with pytest.raises(LogInRejected, match=rejected):
+            await identified(issuer, provider)
+
+
+async def test_userinfo_of_another_key_is_rejected(issuer: OidcIssuer, provider: Provider) -> None:
+    def signed_by_another(response: flask.Response) -> None:
+        response.set_data(issuer.signed({"sub": "u-1"}, issuer.foreign_key))
+
+    issuer.signs_userinfo = {}
+    issuer.changes = {"/userinfo": signed_by_another}
+    with pytest.raises(LogInRejected, match="BadSignature"):
+        await identified(issuer, provider)
+
+
+OURS, OTHER = "18001404500009", "21350238800019"
+VERIFIED = {"siret": OURS, "email": "chef@cnfpt.example", "email_verified": True}
+
+
+@pytest.mark.parametrize(
+    ("claims", "why"),
+    [
+        (VERIFIED, None),
+        (VERIFIED | {"siret": None}, NoRole.NO_SIRET),
+        (VERIFIED | {"siret": OTHER}, NoRole.OTHER_SIRET),
+        (VERIFIED | {"siret": [OURS]}, NoRole.OTHER_SIRET),
+        ({"siret": OURS}, NoRole.NO_ADDRESS),
+        (VERIFIED | {"email_verified": "true"}, NoRole.UNVERIFIED_ADDRESS),
+        (VERIFIED | {"email": "eve@cnfpt.example"}, NoRole.NO_RULE),
+    ],
+)
+def test_a_person_without_a_role_hears_which_claim_is_missing_or_wrong(
+    claims: Claims, why: NoRole | None
+) -> None:
+    rule = RoleRule(claim="email", value="chef@cnfpt.example", role=Role.ADMIN)
+    client = IssuerClient(
+        name="proconnect",
+        label="ProConnect",
+        issuer="https://issuer.example",
+        client_id="parcours",
+        client_secret="a secret",
+        roles=(rule,),
+        sirets=f"{OURS} 21750001600019",
+    )
+    identity = Identity("u-1", "Zoé", claims, IssuerTokens("u-1", None, None))
+    given = Provider(client).grant(identity, frozenset(Role))
+    assert (None if isinstance(given, Grant) else given) == why
 
 
 @pytest.mark.parametrize(
@@ -269,8 +333,7 @@ async def test_an_issuer_that_says_nothing_is_given_up(
     with socket.create_server(("127.0.0.1", 0)) as silent:
         host, port = silent.getsockname()
         settings = settings_for(issuer).model_copy(update={"oidc_issuer": f"http://{host}:{port}"})
-        provider = provider_of(settings)
-        assert provider is not None
+        (provider,) = providers_of(settings)
         with pytest.raises(ProviderAway, match="TimeoutError"):
             await provider.issuer.ask("GET", f"{provider.issuer.address}/")
 
@@ -326,8 +389,9 @@ async def test_a_log_out_at_the_issuer_names_whose_it_is(issuer: OidcIssuer, pro
     for of_browser, expected in (("a secret", ours | {"id_token_hint": "token"}), ("another", ours)):
         there = await provider.log_out_address(sealed, of_browser, return_to=BACK)
         assert there is not None
-        assert dict(parse_qsl(urlsplit(there).query)) == expected
+        query = dict(parse_qsl(urlsplit(there).query))
+        assert len(query.pop("state")) >= 32
+        assert query == expected
     issuer.metadata = {"end_session_endpoint": None}
-    other = provider_of(settings_for(issuer))
-    assert other is not None
+    (other,) = providers_of(settings_for(issuer))
     assert await other.log_out_address(sealed, "a secret", return_to=BACK) is None

@@ -1,3 +1,4 @@
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from fastapi import FastAPI
@@ -46,13 +47,13 @@ def add_to(
     *,
     tokens: Tokens,
     address: str,
-    provider: "Provider | None",
+    providers: "Sequence[Provider]",
     sites: Sites,
 ) -> None:
-    """Without ``provider`` staff log in by token."""
+    """Without ``providers`` staff log in by token."""
     rendering = Rendering(TEMPLATES, service="enrolment", sites=sites, notice="message.html")
     logins = Logins(
-        STAFF_AREA, database, tokens, guard, address=address, rendering=rendering, provider=provider
+        STAFF_AREA, database, tokens, guard, address=address, rendering=rendering, providers=providers
     )
     session, enrolment = f"{SESSIONS}/{{session_id:uuid}}", f"{ENROLMENTS}/{{enrolment_id:uuid}}"
     routes: tuple[tuple[str, VisitHandler, list[str]], ...] = (
