@@ -68,7 +68,7 @@ class _ListPage:
             request,
             form,
             self.database,
-            f"list {session_id}",
+            f"list {session_id} {siret}",
             for_all={enrolment_lists.SIRET.name: siret},
             approved=True,
             known=partial(self._known, session.questions, employers),

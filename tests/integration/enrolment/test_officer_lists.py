@@ -149,3 +149,9 @@ async def test_the_page_names_nobody_who_is_in_the_session(front: Front, ask: As
     known = an_agent(employer=PORT)
     await front.open(known)
     assert known.family_name not in (await ask("GET", link(session))).text
+
+
+async def test_one_authority_does_not_use_up_the_visits_of_another(front: Front, asking: Any) -> None:
+    session, few = await private(front, RENNES, PORT), asking(link_signing_key=KEY, link_rate="1/hour")
+    links_of = [link(session), link(session), link(session, PORT)]
+    assert [(await few("GET", each)).status_code for each in links_of] == [200, 429, 200]
