@@ -84,7 +84,7 @@ def test_an_agent_finds_an_event_and_asks_for_a_seat(
         type_into(page, "Un sujet, une ville, un département", "Rennes")
         page.keyboard.press("Enter")
         press(page, re.compile("^Rennes"), "link")
-        expect(page).to_have_url(re.compile(rf"/sessions/{RENNES}\?pour=bretagne$"))
+        expect(page).to_have_url(re.compile(rf"/sessions/{RENNES}\?pour=bretagne&pres=35\+Rennes$"))
         press(page, re.compile("S’inscrire|Rejoindre la liste d’attente"), "link")
         expect(page).to_have_url(re.compile(rf"^{served_portal.url}"))
         type_into(page, "Pour qui ? (obligatoire)", "Karim")

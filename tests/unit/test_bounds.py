@@ -206,7 +206,7 @@ BOUNDS: dict[str, tuple[int, IsRead]] = {
     "parts of a workbook": (sum(map(len, TWO_COLUMNS.values())), of_two_columns("_LARGEST_TOGETHER")),
     "text of a workbook": (20 * 501, bounded_by(workbooks, "_LARGEST", lambda: is_workbook(SHARED_BY_ALL))),
     "tags of a workbook": (8, of_two_columns("_MOST_TAGS")),
-    "names of a workbook": (4, of_two_columns("_MOST_NAMES")),
+    "names of a workbook": (5, of_two_columns("_MOST_NAMES")),
     "columns of a workbook": (2, of_two_columns("_MOST_COLUMNS")),
     "head of a report": (REPORT.index(b"\r\n\r\n") + 4, bounded_by(bounces, "LARGEST_HEAD", is_report)),
     "parts of a report": (1, bounded_by(bounces, "MAX_PARTS", is_report)),

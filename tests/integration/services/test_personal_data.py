@@ -59,6 +59,7 @@ NOT_SENT = {
     "/courriels/suivi/personnes/ecrire-de-nouveau",
     "/courriels/exploitation/incidents/{number}",
     "/inscriptions/exploitation/incidents/{number}",
+    "/inscriptions/designation/{token}",
     "/inscriptions/nouvelle-adresse/{token}",
     "/inscriptions/changement/{token}",
     "/inscriptions/adresse-corrigee/{token}",
