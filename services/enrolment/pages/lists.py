@@ -79,8 +79,8 @@ class ListAnswer:
 
 
 @dataclass(frozen=True, slots=True)
-class ListDesk:
-    """Where a list arrives. ``whose`` names its sender, for limits.
+class SentList:
+    """A list and what its sender may do. ``whose`` names the sender, for limits.
 
     ``for_all`` has what a row without it takes, beside the fields of the form. ``known`` returns the
     session's questions and the employers known here. ``enrol`` enrols people in a transaction, and returns
@@ -98,30 +98,30 @@ class ListDesk:
     page: Callable[[ListAnswer], Awaitable[Response]]
 
 
-async def answer(desk: ListDesk) -> Response:
+async def answer(sent: SentList) -> Response:
     """Show the form. A POST shows what each row would do, or does it."""
-    if desk.request.method != "POST":
-        return await desk.page(ListAnswer())
-    content = desk.form.file or desk.form.typed("liste").encode()
+    if sent.request.method != "POST":
+        return await sent.page(ListAnswer())
+    content = sent.form.file or sent.form.typed("liste").encode()
     if not content:
-        return await desk.page(ListAnswer(errors={"": FormError("list_is_empty")}))
-    queue: SheetQueue = desk.request.app.state.sheets
-    guard: Guard = desk.request.app.state.guard
+        return await sent.page(ListAnswer(errors={"": FormError("list_is_empty")}))
+    queue: SheetQueue = sent.request.app.state.sheets
+    guard: Guard = sent.request.app.state.guard
     try:
-        async with sheet_queue.turn(queue, guard, desk.request, desk.whose, content):
-            return await desk.page(await _try(desk, content))
+        async with sheet_queue.turn(queue, guard, sent.request, sent.whose, content):
+            return await sent.page(await _try(sent, content))
     except UnreadableSheet as error:
-        return await desk.page(ListAnswer(unreadable=error.faults, text=_text_of(content)))
+        return await sent.page(ListAnswer(unreadable=error.faults, text=_text_of(content)))
     except LimitMet as error:
         reason = "busy" if isinstance(error, Busy) else "too_much"
-        response = await desk.page(ListAnswer(not_now=reason, text=_text_of(content)))
+        response = await sent.page(ListAnswer(not_now=reason, text=_text_of(content)))
         response.headers["Retry-After"] = str(error.seconds)
         return response
 
 
-async def _try(desk: ListDesk, content: bytes) -> ListAnswer:
-    async with desk.database.quiet_transaction() as tx:
-        questions, employers = await desk.known(tx)
+async def _try(sent: SentList, content: bytes) -> ListAnswer:
+    async with sent.database.quiet_transaction() as tx:
+        questions, employers = await sent.known(tx)
     if workbooks.is_workbook(content):
         content = await sheet_queue.in_thread(partial(workbooks.as_csv, content))
     columns = enrolment_lists.columns_for(questions)
@@ -132,38 +132,38 @@ async def _try(desk: ListDesk, content: bytes) -> ListAnswer:
         return ListAnswer(errors=many, text=text)
     people, faults = enrolment_lists.people_in(
         sheet.rows,
-        {**{name: desk.form.typed(name) for name in _FOR_ALL}, **desk.for_all},
+        {**{name: sent.form.typed(name) for name in _FOR_ALL}, **sent.for_all},
         employers,
         questions,
-        approved=desk.approved,
+        approved=sent.approved,
     )
     faults = [*sheet.faults, *faults]
-    results = await _judge(desk, people, keep=False)
-    action = desk.form.typed("action")
+    results = await _judge(sent, people, keep=False)
+    action = sent.form.typed("action")
     is_done = False
     if action == POSSIBLE or (action == ALL and not faults and not _refused(results)):
-        results = await _enrol(desk, results)
+        results = await _enrol(sent, results)
         is_done = True
     return ListAnswer(tried=TriedList(sheet, faults, results, is_done), text=text)
 
 
-async def _enrol(desk: ListDesk, results: Sequence[ListedResult]) -> Sequence[ListedResult]:
+async def _enrol(sent: SentList, results: Sequence[ListedResult]) -> Sequence[ListedResult]:
     """Enrol whom the rules do not refuse. A refused person changes no other's result."""
     refused: dict[int, ListedResult] = {}
     while True:
         refused |= {result.person.line: result for result in _refused(results)}
         granted = [result.person for result in results if result.reason is None]
-        results = await _judge(desk, granted, keep=True)
+        results = await _judge(sent, granted, keep=True)
         if not _refused(results):
             return sorted([*results, *refused.values()], key=lambda result: result.person.line)
 
 
-async def _judge(desk: ListDesk, people: Sequence[ListedPerson], *, keep: bool) -> Sequence[ListedResult]:
+async def _judge(sent: SentList, people: Sequence[ListedPerson], *, keep: bool) -> Sequence[ListedResult]:
     """Return the results. They are stored only if ``keep`` and nobody is refused."""
     results: Sequence[ListedResult] = []
     try:
-        async with desk.database.transaction() as tx:
-            results = await desk.enrol(tx, people)
+        async with sent.database.transaction() as tx:
+            results = await sent.enrol(tx, people)
             if not keep or _refused(results):
                 raise _NotKept
     except _NotKept:

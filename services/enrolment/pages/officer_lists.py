@@ -13,7 +13,7 @@ from starlette.routing import Route
 
 from services.enrolment.pages import lists
 from services.enrolment.pages.links import rendering_for
-from services.enrolment.pages.lists import ListAnswer, ListDesk
+from services.enrolment.pages.lists import ListAnswer, SentList
 from services.enrolment.rules.links import ListLinkState
 from services.enrolment.rules.policy import Policy
 from services.enrolment.service import enrolment_lists
@@ -64,7 +64,7 @@ class _ListPage:
         session_id, siret = opened.subject, f"{opened.number:014}"
         session, employers = await self._open(session_id, siret)
         form = await read_form(request, with_file=True) if request.method == "POST" else Form()
-        desk = ListDesk(
+        sent = SentList(
             request,
             form,
             self.database,
@@ -82,7 +82,7 @@ class _ListPage:
                 employers=employers,
             ),
         )
-        return await lists.answer(desk)
+        return await lists.answer(sent)
 
     async def _open(self, session_id: UUID, siret: str) -> tuple[SessionState, EmployerDirectory]:
         async with self.database.quiet_transaction() as tx:

@@ -5,7 +5,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from services.enrolment.pages import lists
-from services.enrolment.pages.lists import ListAnswer, ListDesk
+from services.enrolment.pages.lists import ListAnswer, SentList
 from services.enrolment.pages.manage import frame
 from services.enrolment.service import enrolment_lists
 from services.enrolment.service.acting import Acting
@@ -20,7 +20,7 @@ from shared.web.sheet_queue import sender_of
 
 async def show(visit: StaffVisit) -> Response:
     """Show the form. A POST shows what each row would do, or does it."""
-    desk = ListDesk(
+    sent = SentList(
         visit.request,
         visit.form,
         visit.database,
@@ -32,7 +32,7 @@ async def show(visit: StaffVisit) -> Response:
         page=partial(_page, visit),
     )
     try:
-        return await lists.answer(desk)
+        return await lists.answer(sent)
     except NotFound as failure:
         raise HTTPException(404) from failure
 
