@@ -20,7 +20,7 @@ from faststream.exceptions import NackMessage
 from sqlalchemy import text
 
 from shared import clock
-from shared.database import Database
+from shared.database import Database, is_temporary
 from shared.events.cloudevents import Received, Record
 from shared.events.enrolment import SessionOccupancyChanged
 from shared.messaging import faststream, offsets, relay, sending
@@ -236,8 +236,10 @@ class EventWorld(ScheduledWorld):
                         await outbox.publish(tx, [event])
                         bucket = zlib.crc32(key.encode()) % BUCKETS
                         await tx.execute(_ANSWER, {"bucket": bucket, "key": key, "portal": PORTAL})
-                except Exception:  # noqa: BLE001, S112 its connection was ended: again
-                    continue
+                except Exception as error:
+                    if not is_temporary(error):
+                        raise
+                    continue  # its connection was ended: again
                 self.written[number] = version
 
         return lambda: [write()]
@@ -293,8 +295,10 @@ class EventWorld(ScheduledWorld):
             last = self.heard[-1] if self.heard else 0
             try:
                 rows = await self.database.execute_alone(_FEED, {"portal": PORTAL, "last": last})
-            except Exception:  # noqa: BLE001, S112 its connection was ended: again
-                continue
+            except Exception as error:
+                if not is_temporary(error):
+                    raise
+                continue  # its connection was ended: again
             self.heard += [row.cursor for row in rows]
             await self.news("waits for answers")
 
