@@ -10,7 +10,8 @@ from starlette.responses import Response
 
 from services.enrolment.rules.states import State
 from services.enrolment.service import enrolment_lists
-from services.enrolment.service.enrolment_lists import EmployerDirectory, ListedPerson, ListedResult
+from services.enrolment.service.employers import EmployerDirectory
+from services.enrolment.service.enrolment_lists import ListedPerson, ListedResult
 from shared.database import Database, Transaction
 from shared.events.catalogue import Question
 from shared.guard import Guard, LimitMet

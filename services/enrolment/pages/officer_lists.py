@@ -17,7 +17,8 @@ from services.enrolment.pages.lists import ListAnswer, SentList
 from services.enrolment.rules.links import ListLinkState
 from services.enrolment.rules.policy import Policy
 from services.enrolment.service import enrolment_lists
-from services.enrolment.service.enrolment_lists import EmployerDirectory, ListedPerson, ListedResult
+from services.enrolment.service.employers import EmployerDirectory
+from services.enrolment.service.enrolment_lists import ListedPerson, ListedResult
 from shared import clock
 from shared.database import Database, Transaction
 from shared.events.catalogue import Question, SessionState

@@ -3,7 +3,7 @@
 import pytest
 
 from services.enrolment.service import enrolment_lists
-from services.enrolment.service.enrolment_lists import EmployerDirectory
+from services.enrolment.service.employers import EmployerDirectory
 from shared.events.catalogue import Question
 from shared.events.vocabulary import Adjustment, Employer, Function
 from shared.web import spreadsheets

@@ -11,10 +11,10 @@ from services.enrolment.pages.questions import answers_of, field_of
 from services.enrolment.rules.questions import asked_of
 from services.enrolment.rules.roster_lines import RosterLine
 from services.enrolment.rules.states import State
-from services.enrolment.service import arrivals, enrolment_lists, enrolments, people
+from services.enrolment.service import arrivals, enrolments, people
 from services.enrolment.service.acting import Acting
 from services.enrolment.service.commands import EnrolmentByHand
-from services.enrolment.service.enrolment_lists import EmployerDirectory
+from services.enrolment.service.employers import EmployerDirectory, employers_for
 from services.enrolment.service.failures import EnrolmentFailure
 from shared.database import Transaction
 from shared.events.catalogue import Question, SessionState
@@ -100,7 +100,7 @@ async def show(visit: StaffVisit) -> Response:
         return await _page(visit)
     async with visit.database.quiet_transaction() as tx:
         session = (await frame.own_session(tx, visit)).session
-        employers = await enrolment_lists.directory(tx, visit.who, everywhere=True)
+        employers = await employers_for(tx, visit.who, everywhere=True)
         before = await _before(tx, visit)
     answers, faults = answers_in(visit.form, session.questions)
     command, errors = enrolment_in(visit.form, employers, answers)
@@ -160,7 +160,7 @@ async def _page(
 ) -> Response:
     async with visit.database.quiet_transaction() as tx:
         numbers = await frame.own_session(tx, visit)
-        employers = await enrolment_lists.directory(tx, visit.who, everywhere=bool(errors))
+        employers = await employers_for(tx, visit.who, everywhere=bool(errors))
         before = await _before(tx, visit)
     wrong_answers = {field: FormError(code) for field, code in (faults or {}).items()}
     return frame.page(

@@ -9,7 +9,8 @@ from services.enrolment.pages.lists import ListAnswer, SentList
 from services.enrolment.pages.manage import frame
 from services.enrolment.service import enrolment_lists
 from services.enrolment.service.acting import Acting
-from services.enrolment.service.enrolment_lists import EmployerDirectory, ListedPerson, ListedResult
+from services.enrolment.service.employers import EmployerDirectory, employers_for
+from services.enrolment.service.enrolment_lists import ListedPerson, ListedResult
 from services.enrolment.service.failures import NotFound
 from shared import clock
 from shared.database import Transaction
@@ -39,7 +40,7 @@ async def show(visit: StaffVisit) -> Response:
 
 async def _known(visit: StaffVisit, tx: Transaction) -> tuple[Sequence[Question], EmployerDirectory]:
     session = (await frame.own_session(tx, visit)).session
-    return session.questions, await enrolment_lists.directory(tx, visit.who, everywhere=True)
+    return session.questions, await employers_for(tx, visit.who, everywhere=True)
 
 
 async def _enrol(
