@@ -21,7 +21,7 @@ from tests.conftest import SecurityLines
 from tests.integration.catalogue.conftest import ADMIN, BRETAGNE, time_is
 from tests.integration.services.composed import AREAS, browser_on
 from tests.integration.services.conftest import Compose
-from tests.integration.services.test_logins import at_issuer, by_token, is_in, key_of, onward
+from tests.integration.services.test_logins import OURS, at_issuer, beside, by_token, is_in, key_of, onward
 from tests.integration.services.test_provider import replaced, settings_for
 from tests.support.oidc import Claims, OidcIssuer
 from tests.support.processes import SERVICES
@@ -391,6 +391,29 @@ async def test_a_wrong_logout_token_ends_nothing(sessions: list[Browser], issuer
     answered = {name: await send(sessions[0], token) for name, token in tokens.items()}
     assert answered == dict.fromkeys(tokens, 400)
     assert await are_in(sessions) == [True, True, True]
+
+
+async def test_an_issuer_ends_its_own_log_ins_and_no_others(
+    compose_service: Compose, issuer: OidcIssuer
+) -> None:
+    process = compose_service("catalogue", **beside(issuer))
+    other = {"iss": issuer.address.replace("localhost", "127.0.0.1")}
+    ends = {"first": AREA.end_by_issuer, "other": f"{AREA.end_by_issuer}/proconnect"}
+    issuer.userinfo = {"siret": OURS}
+    await issuer.know("ana", **ORGANISER, sid="a session")
+    async with browser_on(process) as here, browser_on(process) as there:
+        await at_issuer(here, issuer, AREA.begin, "ana")
+        await at_issuer(there, issuer, f"{AREA.begin}/proconnect", "ana")
+        steps: list[tuple[str, Claims, int, list[bool]]] = [
+            ("first", other, 400, [True, True]),
+            ("other", {}, 400, [True, True]),
+            ("other", other | {"sub": None, "sid": "a session"}, 200, [True, False]),
+            ("first", {}, 200, [False, False]),
+        ]
+        for number, (end, claims, status, still_in) in enumerate(steps):
+            token = issuer.signed(logout_token(issuer, f"id {number}", **claims), typ=TYPE)
+            answer = await here.post(ends[end], data={"logout_token": token})
+            assert (answer.status_code, await are_in([here, there])) == (status, still_in), (end, claims)
 
 
 async def test_tokens_of_unknown_keys_do_not_make_us_ask_the_issuer_each_time(
