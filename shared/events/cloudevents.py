@@ -27,7 +27,8 @@ NOWHERE = -1
 """The partition and offset of an event that came by HTTP."""
 
 _TRACEPARENT = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
-_QUOTED = 80
+_QUOTED = 40
+"""Characters. Escaped they are ten times as many, and a problem's message has 500."""
 _PROBLEMS = 5
 
 E_co = TypeVar("E_co", bound=Event, covariant=True)

@@ -111,7 +111,7 @@ class Consumer:
     ) -> None:
         self.subscription = subscription
         self.database = database
-        self.read: Callable[[Record], Delivery] = admit if admit and subscription.is_of_portals else read
+        self._read: Callable[[Record], Delivery] = admit if admit and subscription.is_of_portals else read
         self.context = ContextRepo() if context is None else context
         self.subscriber: BatchSubscriber | None = None
         self.stopping = asyncio.Event()
@@ -136,6 +136,13 @@ class Consumer:
         if self.kafka is None:
             return ""
         return str(self.kafka._coordinator.member_id)  # noqa: SLF001 aiokafka has no public name for it
+
+    def read(self, record: Record) -> Delivery:
+        """Park a record whose reading fails by a fault of ours: else its partition would stand still."""
+        try:
+            return self._read(record)
+        except Exception as error:  # noqa: BLE001 it would fail at each delivery
+            return Parked(record, None, _describe(error), _traceback(error))
 
     async def take(self, deliveries: Sequence[Delivery], handler: Call | None = None) -> None:
         """Take a batch in. Raises ``NackMessage`` if it must be delivered again.
@@ -236,7 +243,7 @@ class Consumer:
         except Exception as error:
             if is_temporary(error) or delivery is None:
                 raise
-            trace = "".join(traceback.format_exception(error))
+            trace = _traceback(error)
             if isinstance(delivery, Received):
                 return [Parked.received(delivery, _describe(error), trace)]
             await self._park([Parked(delivery.record, delivery.event_type, _describe(error), trace)])
@@ -339,6 +346,10 @@ _REFUSALS = {
     RejectionCode.UNKNOWN_PORTAL: security_log.SecurityEvent.SIGNATURE,
     RejectionCode.NOT_YOURS: security_log.SecurityEvent.RIGHT,
 }
+
+
+def _traceback(error: Exception) -> str:
+    return "".join(traceback.format_exception(error))
 
 
 def _describe(error: BaseException) -> str:

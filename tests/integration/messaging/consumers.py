@@ -82,19 +82,26 @@ async def parked(database: Database, key: uuid.UUID | None = None) -> list[DeadL
     return [record for record in found if key is None or record.record.key == str(key).encode()]
 
 
+def a_record(
+    key: str | None,
+    record_headers: RecordHeaders,
+    value: bytes | None,
+    *,
+    offset: int = 0,
+    topic: str = "portal.enrolments",
+) -> Record:
+    """As the broker keeps it, in one partition."""
+    return Record(
+        topic=topic,
+        partition=0,
+        offset=offset,
+        key=key.encode() if key else None,
+        value=value,
+        headers=tuple(record_headers),
+        received_at=clock.now(),
+    )
+
+
 def deliveries(records: list[Sent], topic: str = "portal.enrolments") -> list[Delivery]:
     """As the decoder gives them, from one partition."""
-    return [
-        read(
-            Record(
-                topic=topic,
-                partition=0,
-                offset=offset,
-                key=key.encode() if key else None,
-                value=value,
-                headers=tuple(record_headers),
-                received_at=clock.now(),
-            )
-        )
-        for offset, (key, record_headers, value) in enumerate(records)
-    ]
+    return [read(a_record(*sent, offset=offset, topic=topic)) for offset, sent in enumerate(records)]

@@ -1,13 +1,14 @@
 """Why a batch fails decides what follows: of infrastructure, it comes again; of the data, it is parked."""
 
 import asyncio
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 from faststream.exceptions import NackMessage
 from sqlalchemy import make_url, text
 
 from shared.database import Database
+from shared.events.cloudevents import Record
 from shared.events.topics import Topic
 from shared.messaging import dead_letters
 from shared.messaging.consumer import Consumer
@@ -15,7 +16,9 @@ from shared.messaging.router import Subscription, Tx
 from tests.integration.messaging.consumers import (
     ConsumerHandler,
     ReceivedRequest,
+    a_record,
     deliveries,
+    effects,
     parked,
     router_with,
 )
@@ -100,6 +103,24 @@ async def test_a_database_that_cannot_be_entered_brings_the_batch_again(
 
     assert handler.calls == 0
     await elsewhere.close()
+
+
+async def test_a_record_whose_reading_fails_by_a_fault_of_ours_is_parked(database: Database) -> None:
+    """Else it would be fetched again for ever, and all behind it with it."""
+
+    def broken(_record: Record) -> NoReturn:
+        raise ZeroDivisionError("nobody foresaw this")
+
+    handler = ConsumerHandler()
+    record = a_record(*handler.request("agent-0"))
+    consumer = Consumer(handler.subscription, database, admit=broken)
+
+    await consumer.take([consumer.read(record), *deliveries([handler.request("agent-1")])])
+
+    assert await effects(database) == ["agent-1"]
+    [letter] = await parked(database)
+    assert (letter.record, letter.error) == (record, "ZeroDivisionError: nobody foresaw this")
+    assert "in broken" in (letter.traceback or "")
 
 
 async def test_a_record_that_cannot_even_be_parked_comes_again_without_running_hot(
