@@ -1,4 +1,4 @@
-from services.notifier.letters import FanOutTask
+from services.notifier.letters import FanOutTask, LetterType
 from services.notifier.tables import (
     AgentDetailRow,
     BounceRow,
@@ -137,8 +137,15 @@ _ENDS_TOO = (
     f"OR (enrolment_id IS NULL AND EXISTS (SELECT FROM subscriber WHERE {_SUBSCRIBERS}))"
 )
 """Letters about the agent's enrolments and subscriptions are erased whenever they were called for."""
-_MAILS = f"issuer = :issuer AND recipient = :agent_id AND (called_for_at <= :until OR {_ENDS_TOO})"
-"""Letters to no agent belong to the owner of the address."""
+_OWN_MAILS = f"issuer = :issuer AND recipient = :agent_id AND (called_for_at <= :until OR {_ENDS_TOO})"
+_GIVEN = f"SELECT event_id FROM mail WHERE {_OWN_MAILS} AND template = '{LetterType.ADDRESS_GIVEN}'"  # noqa: S608 as above
+_CONFIRMS = f"template = '{LetterType.CONFIRM_ADDRESS}' AND event_id IN ({_GIVEN})"
+_MAILS = (
+    f"mail_id IN (SELECT mail_id FROM mail WHERE {_OWN_MAILS} "  # noqa: S608 as above
+    f"UNION SELECT mail_id FROM mail WHERE issuer = '' "
+    f"AND recipient IN (SELECT recipient FROM mail WHERE {_CONFIRMS}))"
+)
+"""Letters to no agent belong to the owner of the address, and to the agent who gave it as a new one."""
 
 REGISTER = (
     messaging.REGISTER
@@ -193,7 +200,8 @@ REGISTER = (
                 ends=(MAILS,),
                 of_agent=_MAILS,
                 of_address=_MAILS_TO_NO_AGENT,
-                address=_ADDRESS,
+                # A new address may be a stranger's while nobody has confirmed it.
+                address="CASE WHEN issuer <> '' THEN address END",
                 identifier="recipient",
             ),
             PersonalData(

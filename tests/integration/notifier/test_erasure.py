@@ -17,7 +17,7 @@ from services.notifier.store.erasures import letters_leave
 from services.notifier.tables import metadata
 from shared import clock
 from shared.database import Database
-from shared.events.enrolment import AgentEnrolled, EnrolmentWithdrawn
+from shared.events.enrolment import AgentEnrolled, EnrolmentWithdrawn, NewAddressGiven
 from shared.events.erasure import AgentErased
 from shared.events.portal import AgentCorrected, AgentErasureRequested, SubscriptionChanged
 from shared.events.topics import Topic
@@ -383,3 +383,27 @@ async def test_what_was_decided_before_and_is_read_late_ends_too(known: Notifier
     await enrolment_has_erased(known, erased_at=clock.now() - timedelta(seconds=30))
     assert await forget()
     assert await columns_with(known.database, metadata) == set()
+
+
+async def test_the_letters_to_addresses_that_the_agent_gave_end_with_the_agent(
+    seated: Notifier, forget: Forget
+) -> None:
+    agent = an_agent(AGENT, email=ADDRESS, issuer="iel")
+    given = NewAddressGiven(
+        request_id=uuid4(), enrolment_id=uuid4(), agent=agent, new_address=NEW, given_at=clock.now()
+    )
+    other = an_agent("autre", email="autre@exemple.fr", issuer="iel")
+    by_another = given.model_copy(update={"request_id": uuid4(), "agent": other})
+    await seated.hear(given, by_another, corrected(NEW, agent=agent.key))
+    await seated.deliver()
+    [asked] = await seated.query(f"SELECT mail_id FROM mail WHERE recipient = 'adresse-{given.request_id}'")
+    async with seated.database.transaction() as tx:
+        assert await mails.resend(tx, asked.mail_id, actor="assistance")
+    await may_be_forgotten(seated)
+
+    assert await forget()
+
+    rows = await seated.query("SELECT recipient, address FROM mail ORDER BY address")
+    assert await seated.query("SELECT 1 FROM mail_audit") == []
+    kept = [("autre", "autre@exemple.fr"), (f"adresse-{by_another.request_id}", NEW)]
+    assert [(row.recipient, row.address) for row in rows] == kept
