@@ -32,6 +32,8 @@ ALWAYS_CAUGHT = {"locks", "order", "inbox", "fences", "erasure", "signatures", "
 BATCHES = (0, 8, 40, 1000)
 """Test files in the first run of pytest for a break, in the second, and so on."""
 SECONDS, TEST_SECONDS = 3600, 600
+SCHEDULES = "15"
+"""So many schedules are played on a break. `make test` plays fewer."""
 _FAILED = re.compile(r"^(?:FAILED|ERROR) (tests/.+?)(?: - |$)", re.MULTILINE)
 _SLOW = re.compile(r"^E .*(Timeout|within|seconds)", re.MULTILINE)
 _TRIES = 3
@@ -200,7 +202,7 @@ def _run_broken(command: list[str], copy: Path, mutant: Mutant) -> str:
     sound = file.read_bytes()
     try:
         file.write_bytes(sound[: mutant.start] + mutant.after.encode() + sound[mutant.end :])
-        return _run(command, copy, {})
+        return _run(command, copy, {"SCHEDULES": SCHEDULES})
     finally:
         file.write_bytes(sound)
 

@@ -6,7 +6,6 @@ step is taken when no callback is due, and each statement has ended or waits for
 
 import asyncio
 import random
-import time
 from asyncio import sleep  # a schedule replaces the one of the module
 from collections import Counter
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
@@ -17,8 +16,8 @@ from typing import NamedTuple, Protocol
 
 LOCK_SECONDS = 0.02
 """After this time it is looked whether the statements that have not ended wait for locks."""
-SETTLE_SECONDS = 20.0
-"""A statement that neither ends nor waits for a lock breaks the schedule after this time."""
+STEP_SECONDS = 60.0
+"""A step after which no rest comes breaks the schedule after this time, however busy the machine is."""
 MOST_STEPS = 4_000
 MOST_FAULTS = 3
 FAULT_IN = 25
@@ -207,35 +206,42 @@ class Turns:
         ending = list(dict.fromkeys([*life.tasks, *at_gates, *at_work]))
         for task in ending:
             task.cancel()
-        pending = ending and (await asyncio.wait(ending, timeout=SETTLE_SECONDS))[1]
+        pending = ending and (await asyncio.wait(ending, timeout=STEP_SECONDS))[1]
         if pending:
             raise BrokenSchedule(f"{actor.name} goes on after a kill", [repr(task) for task in pending])
         self.ends(None, with_locks=True)
 
     async def play(self) -> None:
         """Take steps until all is done. Raises :class:`BrokenSchedule` if that never comes."""
-        for _ in range(MOST_STEPS):
-            await self._settle()
-            step = self._next()
-            if step is not None:
-                self.trace.append(str(step))
-                await step.act()
-            elif await self._surroundings.is_done():
-                return
-            elif await self._surroundings.pass_time():
-                self.trace.append("time passes")
-            else:
-                raise BrokenSchedule("nobody can go on", self.state())
+        is_done = False
+        while not is_done:
+            try:
+                async with asyncio.timeout(STEP_SECONDS):
+                    is_done = await self._go_on()
+            except TimeoutError:
+                raise BrokenSchedule("a step does not end", self.state()) from None
+
+    async def _go_on(self) -> bool:
+        """Take a step. Return whether all is done instead."""
         await self._settle()
-        raise BrokenSchedule("all is never done", self.state())
+        if len(self.trace) == MOST_STEPS:
+            raise BrokenSchedule("all is never done", self.state())
+        step = self._next()
+        if step is not None:
+            self.trace.append(str(step))
+            await step.act()
+        elif await self._surroundings.is_done():
+            return True
+        elif await self._surroundings.pass_time():
+            self.trace.append("time passes")
+        else:
+            raise BrokenSchedule("nobody can go on", self.state())
+        return False
 
     async def _settle(self) -> None:
         """Wait until no callback is due, and each work has ended or waits for a lock."""
-        end = time.monotonic() + SETTLE_SECONDS
         await self._idle()
         while not self._works <= self._waiting:
-            if time.monotonic() > end:
-                raise BrokenSchedule("a statement does not end", self.state())
             self._ended.clear()
             try:
                 await asyncio.wait_for(self._ended.wait(), LOCK_SECONDS)
@@ -252,12 +258,10 @@ class Turns:
     async def _idle(self) -> None:
         """Wait until the loop has no callback to run, and no socket has anything to read."""
         due = asyncio.get_running_loop()._ready  # type: ignore[attr-defined]  # asyncio has no public name
-        end, idle_rounds = time.monotonic() + SETTLE_SECONDS, 0
+        idle_rounds = 0
         while idle_rounds < 2:  # what a callback wrote to a socket is read in the next round
             await sleep(0)
             idle_rounds = 0 if due else idle_rounds + 1
-            if due and time.monotonic() > end:
-                raise BrokenSchedule("a task never rests", self.state())
 
     def _next(self) -> ScheduleStep | None:
         ready = sorted((gate for gate in self._gates if gate.is_ready()), key=lambda gate: gate.place)

@@ -50,7 +50,7 @@ class Nothing:
 
 @pytest.fixture
 def world(monkeypatch: pytest.MonkeyPatch) -> Nothing:
-    monkeypatch.setattr(turns, "SETTLE_SECONDS", 0.05)
+    monkeypatch.setattr(turns, "STEP_SECONDS", 0.05)
     monkeypatch.setattr(turns, "LOCK_SECONDS", 0.01)
     return Nothing()
 
@@ -115,7 +115,7 @@ async def test_a_task_that_comes_to_no_gate_breaks_the_schedule(world: Nothing) 
         while True:
             await asyncio.wait([again])
 
-    with pytest.raises(BrokenSchedule, match="a task never rests"):
+    with pytest.raises(BrokenSchedule, match="a step does not end"):
         await world.play(spins)
 
 
@@ -124,7 +124,7 @@ async def test_a_statement_that_neither_ends_nor_waits_for_a_lock_is_named(world
         world.turns.begins("SELECT 1")
         await asyncio.Event().wait()
 
-    with pytest.raises(BrokenSchedule, match="a statement does not end") as broken:
+    with pytest.raises(BrokenSchedule, match="a step does not end") as broken:
         await world.play(hangs)
     assert broken.value.state[0] == "actor 0 is busy: SELECT 1"
 

@@ -23,8 +23,10 @@ from tests.proof.letters_in_turn import LetterWorld, queue_letters
 from tests.proof.schedules import FoundSchedule, NewWorld, ScheduledDatabase, play, shrunk
 from tests.support.pools import Pools
 
-SCHEDULES = int(os.environ.get("SCHEDULES", "15"))
+SCHEDULES = int(os.environ.get("SCHEDULES", "3"))
 SEED = int(os.environ.get("SEED", "0"))
+
+pytestmark = pytest.mark.timeout(120 + 10 * SCHEDULES)
 
 
 @pytest.fixture(autouse=True)
