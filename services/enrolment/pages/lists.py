@@ -128,7 +128,7 @@ async def _try(sent: SentList, content: bytes) -> ListAnswer:
     columns = enrolment_lists.columns_for(questions)
     sheet = await sheet_queue.in_thread(partial(workbooks.read, content, columns))
     text = _text_of(content)
-    if len(sheet.rows) > enrolment_lists.MOST_PEOPLE or len(text) > _LONGEST:
+    if len(sheet.rows) > enrolment_lists.MOST_PEOPLE or not text:
         many = {"liste": FormError("list_is_long", enrolment_lists.MOST_PEOPLE)}
         return ListAnswer(errors=many, text=text)
     people, faults = enrolment_lists.people_in(
@@ -177,8 +177,9 @@ def _refused(results: Sequence[ListedResult]) -> Sequence[ListedResult]:
 
 
 def _text_of(content: bytes) -> str:
-    """Return what stays in the form: "" for a workbook that cannot be read."""
+    """Return what stays in the form: "" for a list that cannot be read or is too long."""
     try:
-        return "" if workbooks.is_workbook(content) else spreadsheets.text_of(content)
+        text = "" if workbooks.is_workbook(content) else spreadsheets.text_of(content)
     except UnreadableSheet:
         return ""
+    return text if len(text) <= _LONGEST else ""

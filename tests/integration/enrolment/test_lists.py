@@ -93,6 +93,18 @@ async def test_a_workbook_is_read_and_stays_in_the_form(front: Front, organiser:
     assert "ville-exemple.fr;Zoé;Riou;agent;" in tried.text
 
 
+async def test_a_small_workbook_of_long_texts_makes_no_large_page(
+    front: Front, organiser: OrganiserClient
+) -> None:
+    path = page_of(await front.open(), "/liste")
+    row = ";".join(["&" * 30_000] * 3)
+    sheet = workbooks.of_csv("\n".join(["Courriel;Prénom;Nom", *[row] * 10]).encode())
+    form = {"cle": hidden((await organiser.get(path)).text, "cle")}
+    refused = await organiser.post(path, data=form, files={"fichier": ("a.xlsx", sheet)})
+    assert "500 personnes au plus à la fois" in text_of(refused, 422)
+    assert max(len(sheet), len(refused.content)) < 20_000
+
+
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
