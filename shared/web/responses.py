@@ -100,6 +100,6 @@ def _is_current(request: Request, etag: str, modified: datetime | None) -> bool:
         return False
     try:
         kept = parsedate_to_datetime(since)
-    except ValueError:
+    except (ValueError, OverflowError):
         return False
     return modified <= (kept if kept.tzinfo is not None else kept.replace(tzinfo=UTC))

@@ -34,3 +34,8 @@ def test_a_date_is_told_once_its_second_is_over_and_then_saves_the_body() -> Non
     assert answered(5, "one", modified=0.6, since=given).status_code == 304
     assert answered(5, "two", modified=1.2, since=given).status_code == 200
     assert answered(0, "one", modified=0).headers["last-modified"] == "Thu, 20 Mar 2025 09:00:10 GMT"
+
+
+@pytest.mark.parametrize("year", ["x", "99999", "9" * 30])
+def test_a_date_that_is_none_saves_nothing(year: str) -> None:
+    assert answered(5, "one", modified=0, since=f"Thu, 20 Mar {year} 09:00:10 GMT").status_code == 200
