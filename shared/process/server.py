@@ -1,11 +1,12 @@
 import contextlib
 import socket
+import sys
 from collections.abc import Iterator
 
 import uvicorn
 from fastapi import FastAPI
 
-from shared.process.clients import ImpatientProtocol
+from shared.process.clients import PATIENCE, ImpatientProtocol, Patience
 
 
 class CannotListen(Exception):
@@ -44,10 +45,16 @@ class Server(uvicorn.Server):
         yield
 
 
-def listen(host: str, port: int, setting: str) -> socket.socket:
-    """Raises :class:`CannotListen`; ``setting`` is where the port comes from."""
+def listen(host: str, port: int, setting: str, patience: Patience = PATIENCE) -> socket.socket:
+    """Raises :class:`CannotListen`; ``setting`` is where the port comes from.
+
+    Linux itself gives up a client that does not read: uvicorn does not notice the last 64 KiB of a response.
+    """
     listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    if sys.platform == "linux":
+        milliseconds = int(1000 * patience.answer_seconds)
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, milliseconds)
     try:
         listener.bind((host, port))
         listener.listen(2048)

@@ -12,7 +12,7 @@ from fastapi.responses import PlainTextResponse
 from shared.auth import bearer_token
 from shared.http import new_api
 from shared.process.clients import ImpatientProtocol, Patience
-from shared.process.server import Server
+from shared.process.server import Server, listen
 from shared.rates import Rate
 from tests.conftest import Eventually, SecurityLines
 from tests.support.guards import a_guard
@@ -23,6 +23,8 @@ SOON = Patience(
 
 
 LARGE = 20_000_000
+SMALL, KERNEL = 80_000, 8_192
+"""A response of which uvicorn keeps less than 64 KiB, and the bytes that the kernel buffers of it."""
 
 
 class Hasty(ImpatientProtocol):
@@ -51,13 +53,18 @@ def an_api() -> FastAPI:
     async def large() -> PlainTextResponse:
         return PlainTextResponse("x" * LARGE)
 
+    @api.get("/small")
+    async def small() -> PlainTextResponse:
+        return PlainTextResponse("x" * SMALL)
+
     return api
 
 
 @pytest.fixture
 async def served() -> AsyncIterator[tuple[Server, int]]:
     """A server and its port."""
-    listener = socket.create_server(("127.0.0.1", 0))
+    listener = listen("127.0.0.1", 0, "TEST_PORT", SOON)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, KERNEL)
     server = Server(an_api(), proxies="127.0.0.1", protocol=Hasty)
     serving = asyncio.create_task(server.serve(sockets=[listener]))
     yield server, listener.getsockname()[1]
@@ -177,19 +184,23 @@ async def test_a_body_that_comes_slowly_and_steadily_is_taken(port: int) -> None
     writer.close()
 
 
+@pytest.mark.parametrize("answer", [b"/large", b"/small"])
 async def test_a_client_that_does_not_take_an_answer_away_is_cut_off(
-    served: tuple[Server, int], eventually: Eventually
+    served: tuple[Server, int], eventually: Eventually, answer: bytes
 ) -> None:
     server, port = served
-    reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=1000)
-    writer.write(b"GET /large HTTP/1.1\r\nhost: x\r\n\r\n")
+    loop = asyncio.get_running_loop()
 
     async def cut_off() -> bool:
         return not server.server_state.connections
 
-    assert await reader.readexactly(12) == b"HTTP/1.1 200"
-    await eventually(cut_off, "the connection is closed, though its client has not gone")
-    writer.close()
+    with socket.socket() as client:
+        client.setblocking(False)
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, KERNEL)
+        await loop.sock_connect(client, ("127.0.0.1", port))
+        await loop.sock_sendall(client, b"GET %b HTTP/1.1\r\nhost: x\r\n\r\n" % answer)
+        assert await loop.sock_recv(client, 12) == b"HTTP/1.1 200"
+        await eventually(cut_off, "the connection is closed, though its client has not gone")
 
 
 async def test_many_slow_clients_keep_nobody_from_being_served(port: int) -> None:
