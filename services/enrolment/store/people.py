@@ -12,6 +12,8 @@ from services.enrolment.tables import NAME_SQL, SOUGHT_SQL
 from shared.database import Row, Transaction
 
 LOOKED_AT = 1000
+MOST_WORDS = 12
+"""Each word of a search is looked for by itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,9 +28,10 @@ async def find(tx: Transaction, typed: str, organiser: str | None, most: int) ->
     """Find people in the last sessions of an organiser, or of all organisers.
 
     The text is an address, an identifier, or begins a word of the family name. Each word must begin a word of
-    names, address, employer or identifier.
+    names, address, employer or identifier. Words beyond :data:`MOST_WORDS` are left out.
     """
-    sought = plain(typed).translate(_SPACES).split()
+    typed = " ".join(typed.split()[:MOST_WORDS])
+    sought = plain(typed).translate(_SPACES).split()[:MOST_WORDS]
     parameters = {
         "organiser": organiser,
         "looked_at": LOOKED_AT,

@@ -51,6 +51,7 @@ BY_WORDS: dict[str, set[int]] = {
     "' | ! & <-> :* \\ %": set(),
     "dur% zo_": {0},
     "d zo": {0},
+    "durand " + "zoe " * 11 + "loic": {0},
 }
 
 
