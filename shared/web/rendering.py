@@ -81,6 +81,18 @@ class Sites:
             return self.figures
         return f"{self.catalogue}{path}" if path.startswith("/gestion") else path
 
+    @property
+    def staff_areas(self) -> Mapping[str, str]:
+        """The first page of each area behind a log-in, by the name of its cookie."""
+        homes = {
+            "gestion": f"{self.catalogue}/gestion",
+            "inscriptions": self.staff_page(ORGANISING),
+            "courriels": self.mail_log,
+            "chiffres": self.figures,
+            **{f"exploitation-{name}": home for name, home in self.operations.items()},
+        }
+        return {cookie: home for cookie, home in homes.items() if home}
+
 
 NOWHERE_ELSE = Sites()
 
@@ -121,7 +133,7 @@ class Rendering:
     ) -> None:
         self._notice_template = notice
         self._headers = headers
-        self._catalogue = sites.catalogue
+        self.sites = sites
         self._environment = Environment(
             loader=FileSystemLoader([templates, TEMPLATES]),
             autoescape=True,
@@ -189,7 +201,7 @@ class Rendering:
 
         @has_row(Permission.READ_OFFER)
         async def first(_request: Request) -> Response:
-            return see_other(f"{self._catalogue}/")
+            return see_other(f"{self.sites.catalogue}/")
 
         return [
             Route("/", first),

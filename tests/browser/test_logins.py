@@ -1,8 +1,11 @@
-"""Staff log in at their issuer in a real Chromium, which keeps to our policies and to those of cookies."""
+"""Staff log in in a real Chromium, which keeps to our policies and to those of cookies."""
 
+import hashlib
+import json
 import re
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 import httpx
 import pytest
@@ -13,7 +16,10 @@ from services.notifier.settings import Settings
 from tests.browser.conftest import new_tab
 from tests.browser.inspection import faults
 from tests.conftest import settings_of
+from tests.integration.services.composed import compose as compose_service
+from tests.integration.services.composed import gateway
 from tests.support.oidc import running_issuer
+from tests.support.processes import SERVICES
 from tests.support.serving import serving
 
 pytestmark = pytest.mark.browser
@@ -104,3 +110,45 @@ def test_who_has_no_role_may_take_another_account(chromium: Browser, served: str
         assert faults(tab) == []
         tab.get_by_role("link", name="Utiliser un autre compte").click()
         expect(tab).to_have_url(re.compile("prompt=login"))
+
+
+@pytest.fixture(scope="module")
+def gateway_address(
+    new_database: Callable[[str], str], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[str]:
+    """The three services, with a token of an admin."""
+    tokens: Path = tmp_path_factory.mktemp("tokens") / "tokens.json"
+    digest = hashlib.sha256(b"essai").hexdigest()
+    tokens.write_text(json.dumps([{"name": "essai", "role": "admin", "sha256": digest}]))
+
+    @asynccontextmanager
+    async def services(address: str) -> AsyncIterator[object]:
+        ours = {
+            "public_base_url": address,
+            "api_tokens_file": tokens,
+            "link_signing_key": "a key of thirty-two characters for tests only",
+        }
+        processes = {name: compose_service(name, new_database(name), **ours) for name in SERVICES}
+        yield gateway(processes)
+        for process in processes.values():
+            await process.database.close()
+
+    with serving(services) as address:
+        yield address
+
+
+def test_one_log_in_and_one_log_out_are_enough(chromium: Browser, gateway_address: str) -> None:
+    with new_tab(chromium, base_url=gateway_address, viewport={"width": 360, "height": 800}) as tab:
+        tab.goto("/inscriptions/gestion")
+        tab.get_by_label("Jeton d’accès").fill("essai")
+        tab.get_by_role("button", name="Se connecter").click()
+        expect(tab).to_have_url(f"{gateway_address}/inscriptions/gestion")
+        for address in ("/gestion/offres", "/courriels/chiffres", LOG, "/courriels/exploitation"):
+            tab.goto(address)
+            expect(tab.locator(".account summary")).to_be_visible()
+            expect(tab).to_have_url(f"{gateway_address}{address}")
+
+        tab.locator(".account summary").click()
+        tab.get_by_role("button", name="Se déconnecter").click()
+        expect(tab).to_have_url(f"{gateway_address}/courriels/exploitation/connexion")
+        assert tab.context.cookies() == []

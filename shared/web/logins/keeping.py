@@ -1,8 +1,8 @@
 import logging
 import secrets
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from starlette.requests import Request
@@ -31,6 +31,7 @@ from shared.web.logins.store import (
     CONFIRMED_LASTS,
     LASTS,
     RENEWED_AFTER,
+    EndedLogins,
     LoginAttemptRow,
     LoginRow,
     digest_of,
@@ -164,13 +165,18 @@ class KeptLogins:
     def secret_in(self, request: Request) -> str:
         return request.cookies.get(self._cookie, "")
 
-    def owner_of_token(self, token: str) -> Principal | None:
+    def digests_in(self, request: Request, areas: Iterable[str]) -> dict[str, str]:
+        """The digests of the cookies of these areas, by area."""
+        cookies = {area: request.cookies.get(self._name_of(area)) for area in areas}
+        return {area: digest_of(secret) for area, secret in cookies.items() if secret}
+
+    def owner_of_token(self, digest: str) -> Principal | None:
         """Return None if the owner's role may not open these pages."""
-        return self._for_these_pages(self._tokens.owner_of(token))
+        return self._for_these_pages(self._tokens.owner_of_digest(digest))
 
     def _principal(self, row: LoginRow) -> Principal | None:
         if row.granted_by is None:
-            return self._for_these_pages(self._tokens.owner_of_digest(row.owner))
+            return self.owner_of_token(row.owner)
         if self.provider_of(row) is None:
             return None
         name, role = row.name or "", Role(row.role or "")
@@ -188,10 +194,15 @@ class KeptLogins:
 
     # -------------------------------------------------------------------------------------- opened, ended
 
-    async def open_by_token(self, request: Request, token: str) -> tuple[LoginRow, str]:
-        await self._guard.take(request, "log_in", self._guard.rates.log_in, token)
+    async def open_by_token(
+        self, request: Request, owner: str, opened_at: datetime | None = None
+    ) -> tuple[LoginRow, str]:
+        """``owner`` is the digest of the token. ``opened_at`` is when another area was given the token."""
+        await self._guard.take(request, "log_in", self._guard.rates.log_in, owner)
         secret = secrets.token_urlsafe(32)
-        row = _new_row(request, secret, owner=digest_of(token))
+        row = _new_row(request, secret, owner=owner)
+        if opened_at is not None:
+            row.opened_at, row.expires_at = opened_at, opened_at + LASTS
         await self._open(request, row)
         return row, secret
 
@@ -234,16 +245,21 @@ class KeptLogins:
     def give_cookie(self, response: Response, secret: str) -> None:
         self._set(response, self._cookie, secret, LASTS, self._area.same_site)
 
-    def take_cookie_back(self, response: Response) -> None:
-        self._delete(response, self._cookie, self._area.same_site)
+    def take_cookie_back(self, response: Response, area: str) -> None:
+        response.delete_cookie(self._name_of(area), path="/", secure=self._secure, httponly=True)
 
     async def same_owner(self, login: LoginRow) -> list[LoginRow]:
+        """A log-in that was handed to several areas of this service counts once."""
         async with self._database.quiet_transaction() as tx:
-            return await store.of_owner(tx, login.owner, clock.now())
+            rows = await store.of_owner(tx, login.owner, clock.now())
+        return list({row.opened_at: row for row in rows}.values())
 
-    async def end_of_same_owner(self, login: LoginRow, digest: str | None = None) -> None:
+    async def end_all(self, ended: EndedLogins) -> list[str]:
+        """Return their owners, as the security log names them."""
         async with self._database.quiet_transaction() as tx:
-            await store.forget_of(tx, login.owner, digest)
+            rows = await store.forget_all(tx, ended)
+        owners = [self._principal(row) for row in rows]
+        return ["" if who is None else who.in_security_log for who in owners]
 
     async def end_by_issuer(self, issuer: str, ended: EndedAtIssuer) -> int | None:
         """Return the number of ended log-ins, or None if the issuer's token was used before."""
@@ -293,9 +309,6 @@ class KeptLogins:
             httponly=True,
             samesite=same_site,
         )
-
-    def _delete(self, response: Response, name: str, same_site: SameSite) -> None:
-        response.delete_cookie(name, path="/", secure=self._secure, httponly=True, samesite=same_site)
 
 
 def _columns_of(identity: Identity, grant: Grant) -> dict[str, str | None]:

@@ -1,9 +1,9 @@
 import secrets
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlencode
 
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -16,15 +16,16 @@ from shared.database import Database
 from shared.guard import Guard, LimitMet
 from shared.permissions import Permission
 from shared.read_log import Reading
-from shared.security_log import SecurityEvent, SecurityOutcome
+from shared.security_log import SecurityEvent
 from shared.web.forms import MAX_FIELDS, Form, is_in_parts, read_form
 from shared.web.logins import late_forms, store
 from shared.web.logins.by_issuer import IssuerPages, of_issuer
 from shared.web.logins.ending import ending_of
+from shared.web.logins.handing import HandedLogins
 from shared.web.logins.keeping import KeptLogins, OpenLogin
 from shared.web.logins.late_forms import LateForm
 from shared.web.logins.staff_area import StaffArea
-from shared.web.logins.store import LoginRow
+from shared.web.logins.store import EndedLogins, LoginRow, digest_of
 from shared.web.rendering import Endpoint, Rendering
 from shared.web.responses import PRIVATE, see_other
 
@@ -126,6 +127,7 @@ class Logins:
         self._providers = providers
         self._guard = guard
         self._kept = KeptLogins(area, database, tokens, guard, address=address, providers=providers)
+        self._handed = HandedLogins(area, self._kept, guard, rendering)
 
     def routes(self) -> list[Route]:
         area = self._area
@@ -138,6 +140,7 @@ class Logins:
                 area.own_logins, self.guarded(self.own_logins, checks_strength=False), methods=["GET", "POST"]
             ),
             Route(area.stay, self.guarded(self.stay, checks_strength=False)),
+            Route(area.passage, self._rendering.guarded(self._handed.pass_on, Permission.LOG_IN)),
         ]
         for provider in self._providers:
             pages = IssuerPages(
@@ -196,7 +199,7 @@ class Logins:
 
     async def log_in(self, request: Request) -> Response:
         if request.method != "POST":
-            return self._page(request, towards=request.query_params.get("vers", ""))
+            return await self._take_over(request, request.query_params.get("vers", ""))
         form = await read_form(request, self._address, most=MAX_FIELDS + late_forms.MORE_FIELDS)
         late_form, towards = late_forms.brought(self._area, form), form.get("vers", "")
         try:
@@ -206,17 +209,26 @@ class Logins:
             page.headers["Retry-After"] = str(limit.seconds)
             return page
 
+    async def _take_over(self, request: Request, towards: str) -> Response:
+        secret = await self._handed.accept(request)
+        if secret is None:
+            return self._page(request, towards=towards)
+        response = see_other(self._area.leads_to(towards))
+        self._kept.give_cookie(response, secret)
+        return response
+
     async def _log_in(self, request: Request, token: str, late_form: LateForm, towards: str) -> Response:
         if late_form.fields and not token:  # the visitor has logged in in another tab
             login = await self._kept.of(request)
             if login is None:
                 return self._page(request, towards=towards, late_form=late_form, late=True, status=403)
             return self._once_more(request, login, late_form, towards)
-        who = self._kept.owner_of_token(token)
+        owner = digest_of(token)
+        who = self._kept.owner_of_token(owner)
         if who is None:
             await self._guard.refuse(request, SecurityEvent.LOG_IN)
             return self._page(request, towards=towards, late_form=late_form, wrong=True, status=403)
-        row, secret = await self._kept.open_by_token(request, token)
+        row, secret = await self._kept.open_by_token(request, owner)
         if late_form.fields:
             response = self._once_more(request, OpenLogin(row, who, secret), late_form, towards)
         else:
@@ -229,11 +241,25 @@ class Logins:
         return visit.page("late-form.html", late_form=late_form, towards=self._area.leads_to(towards))
 
     async def log_out(self, visit: StaffVisit) -> Response:
-        """End the log-in here first, because the issuer may not answer."""
-        await self._kept.end(visit.login)
-        self._record_log_out(visit)
-        response = await self._after_log_out(visit)
-        self._kept.take_cookie_back(response)
+        return await self._log_out(visit, visit.login.opened_at)
+
+    async def _log_out(self, visit: StaffVisit, opened_at: datetime | None) -> Response:
+        """End the log-in here first, because the issuer or another service may not answer.
+
+        The browser forgets all areas at once. ``opened_at`` None: all other log-ins of the person end too.
+        """
+        cookies = self._handed.cookies_in(visit.request)
+        ended = EndedLogins(visit.login.owner, opened_at, list(cookies.values()))
+        await self._handed.end(visit.request, ended)
+        onward = at_issuer = await self._at_issuer(visit)
+        if opened_at is None or len(cookies) > 1:
+            onward = self._handed.way_out(ended, at_issuer or f"{self._address}{self._area.log_in}")
+        if onward is None:
+            response = see_other(self._area.log_in)
+        else:
+            response = self._lead_on(onward, by_issuer=at_issuer is not None)
+        for area in cookies:
+            self._kept.take_cookie_back(response, area)
         return response
 
     async def own_logins(self, visit: StaffVisit) -> Response:
@@ -250,39 +276,42 @@ class Logins:
         return Response(status_code=204, headers=PRIVATE)
 
     async def _end_own(self, visit: StaffVisit, which: str) -> Response:
-        if which != visit.login.digest:
-            visit.require(Permission.END_LOG_INS)
-        if which == ALL:
-            await self._kept.end_of_same_owner(visit.login)
-        if which in (ALL, visit.login.digest):
+        rows = [] if which == ALL else await self._kept.same_owner(visit.login)
+        chosen = {row.opened_at for row in rows if row.digest == which}
+        if visit.login.opened_at in chosen:
             return await self.log_out(visit)
-        await self._kept.end_of_same_owner(visit.login, which)
-        self._record_log_out(visit)
-        return see_other(f"{self._area.own_logins}?fait=terminee")
+        visit.require(Permission.END_LOG_INS)
+        if which == ALL:
+            return await self._log_out(visit, None)
+        done = f"{self._area.own_logins}?fait=terminee"
+        for opened_at in chosen:
+            ended = EndedLogins(visit.login.owner, opened_at)
+            await self._handed.end(visit.request, ended)
+            return self._lead_on(self._handed.way_out(ended, f"{self._address}{done}"))
+        return see_other(done)
 
-    def _record_log_out(self, visit: StaffVisit) -> None:
-        who = visit.who.in_security_log
-        self._guard.record(visit.request, SecurityEvent.LOG_OUT, SecurityOutcome.OK, who)
+    async def _at_issuer(self, visit: StaffVisit) -> str | None:
+        """Return where the issuer ends the log-in, or None if there is no issuer or it does not say."""
+        provider = self._kept.provider_of(visit.login)
+        if provider is None:
+            return None
+        return await provider.log_out_address(
+            visit.login.sealed_tokens,
+            self._kept.secret_in(visit.request),
+            return_to=f"{self._address}{self._area.log_in}",
+        )
 
-    async def _after_log_out(self, visit: StaffVisit) -> Response:
-        """``form-action`` forbids a redirect to the issuer, so a page leads there."""
-        onward = None
-        if (provider := self._kept.provider_of(visit.login)) is not None:
-            onward = await provider.log_out_address(
-                visit.login.sealed_tokens,
-                self._kept.secret_in(visit.request),
-                return_to=f"{self._address}{self._area.log_in}",
-            )
-        if onward is None:
-            return see_other(self._area.log_in)
-        return self._rendering.page("log-out-onward.html", path="", area=self._area, onward=onward)
+    def _lead_on(self, onward: str, *, by_issuer: bool = False) -> Response:
+        """``form-action`` forbids a redirect to another site, so a page leads there."""
+        return self._rendering.page(
+            "log-out-onward.html", path="", area=self._area, onward=onward, by_issuer=by_issuer
+        )
 
     async def _lead_to_log_in(self, request: Request) -> Response:
         """Leave a file unread: it cannot be sent late, and anybody may send one."""
         towards = self._towards(request)
         if request.method != "POST":
-            vers = "" if towards == self._area.home else f"?{urlencode({'vers': towards})}"
-            return see_other(f"{self._area.log_in}{vers}")
+            return see_other(self._handed.way_in(request, towards))
         form = Form() if is_in_parts(request) else await read_form(request, self._address)
         late_form = late_forms.sent(request, self._area, form)
         return self._page(request, towards=towards, late_form=late_form, late=True, status=403)

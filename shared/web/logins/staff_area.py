@@ -60,6 +60,11 @@ class StaffArea:
         return f"{self.log_in}/fin"
 
     @property
+    def passage(self) -> str:
+        """Hands a log-in to another area, and ends those of other areas."""
+        return f"{self.log_in}/passage"
+
+    @property
     def own_logins(self) -> str:
         return f"{self.home}/connexions"
 

@@ -2,9 +2,10 @@
 
 import hashlib
 from collections.abc import Collection, Mapping
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import ColumnElement, MetaData, delete, false, func, or_, update
+from sqlalchemy import ColumnElement, MetaData, and_, delete, false, func, or_, true, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlmodel import Field, SQLModel, col, select
 
@@ -81,6 +82,18 @@ class LogoutTokenRow(LoginTable, table=True):
     expires_at: datetime = Field(sa_type=Timestamp, index=True)
 
 
+@dataclass(frozen=True, slots=True)
+class EndedLogins:
+    """The log-ins of ``owner`` that began at ``opened_at``, in any area; None means all of the owner.
+
+    ``digests`` are those of further cookies of the browser.
+    """
+
+    owner: str
+    opened_at: datetime | None
+    digests: Collection[str] = ()
+
+
 def add_to(metadata: MetaData) -> None:
     for table in LoginTable.metadata.tables.values():
         table.to_metadata(metadata)
@@ -120,9 +133,11 @@ async def of_owner(tx: Transaction, owner: str, now: datetime) -> list[LoginRow]
     return list(await tx.scalars(query.order_by(col(LoginRow.opened_at).desc(), col(LoginRow.digest))))
 
 
-async def forget_of(tx: Transaction, owner: str, digest: str | None) -> None:
-    theirs = delete(LoginRow).where(col(LoginRow.owner) == owner)
-    await tx.execute(theirs if digest is None else theirs.where(col(LoginRow.digest) == digest))
+async def forget_all(tx: Transaction, ended: EndedLogins) -> list[LoginRow]:
+    of_moment = true() if ended.opened_at is None else col(LoginRow.opened_at) == ended.opened_at
+    of_owner = and_(col(LoginRow.owner) == ended.owner, of_moment)
+    theirs = delete(LoginRow).where(or_(of_owner, col(LoginRow.digest).in_(ended.digests)))
+    return list((await tx.execute(theirs.returning(LoginRow))).scalars())
 
 
 async def forget_person(tx: Transaction, name: str, owners: Collection[str]) -> int:

@@ -1,9 +1,11 @@
 """The three services as their `app.py` composes them, inside this process; only their HTTP runs."""
 
 import importlib
+from collections.abc import Mapping
 from typing import Any
 
 import httpx
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from services.catalogue.pages.staff_area import STAFF_AREA as SESSIONS_AREA
 from services.enrolment.pages.manage.staff_area import STAFF_AREA as ENROLMENTS_AREA
@@ -34,3 +36,14 @@ def browser_on(process: Process, address: str = "127.0.0.1") -> httpx.AsyncClien
     """A client of the service's HTTP, which keeps its cookies."""
     transport = httpx.ASGITransport(app=process.api, client=(address, 1))
     return httpx.AsyncClient(transport=transport, base_url=SITE)
+
+
+def gateway(processes: Mapping[str, Process]) -> ASGIApp:
+    """All services at one address, by path, as behind the chart's ingress."""
+
+    async def by_path(scope: Scope, receive: Receive, send: Send) -> None:
+        first = scope["path"].split("/")[1]
+        service = {"inscriptions": "enrolment", "courriels": "notifier"}.get(first, "catalogue")
+        await processes[service].api(scope, receive, send)
+
+    return by_path

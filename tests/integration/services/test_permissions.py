@@ -3,8 +3,7 @@
 import hashlib
 import json
 import re
-from collections.abc import AsyncIterator, Iterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -185,18 +184,15 @@ def areas_of(process: Process) -> list[StaffArea]:
     return [*areas, FIGURES_AREA] if process.name == "notifier" else areas
 
 
-@asynccontextmanager
-async def logged_in(process: Process, token: str) -> AsyncIterator[tuple[httpx.AsyncClient, dict[str, str]]]:
-    """A browser that is logged in wherever the token may be used, and the keys of its forms."""
+async def log_in_everywhere(browser: httpx.AsyncClient, process: Process, token: str) -> dict[str, str]:
+    """Log in wherever the token may be used. Return the keys of the forms, by area."""
     keys: dict[str, str] = {}
-    async with browser_on(process) as browser:
-        browser.headers["authorization"] = f"Bearer {token}"
-        for area in areas_of(process):
-            await browser.post(area.log_in, data={"jeton": token})
-            page = await browser.get(area.own_logins)
-            if found := re.search('name="cle" value="([^"]+)"', page.text):
-                keys[area.home] = found[1]
-        yield browser, keys
+    for area in areas_of(process):
+        await browser.post(area.log_in, data={"jeton": token})
+        page = await browser.get(area.own_logins)
+        if found := re.search('name="cle" value="([^"]+)"', page.text):
+            keys[area.home] = found[1]
+    return keys
 
 
 def has_opened(answer: httpx.Response, permissions: set[Permission]) -> bool:
@@ -222,7 +218,9 @@ async def test_a_page_opens_only_to_the_roles_of_its_row(process: Process, token
     """Each service runs as in a trial here."""
     opened, expected = {}, {}
     homes = sorted((area.home for area in areas_of(process)), key=len, reverse=True)
-    async with logged_in(process, token) as (browser, keys):
+    async with browser_on(process) as browser:
+        browser.headers["authorization"] = f"Bearer {token}"
+        keys = await log_in_everywhere(browser, process, token)
         for route in sorted(routes_of(process), key=ends_log_in):
             permissions = permissions_of(route)
             if not isinstance(route, Route) or isinstance(route, APIRoute):
@@ -232,6 +230,8 @@ async def test_a_page_opens_only_to_the_roles_of_its_row(process: Process, token
             if "GET" in (route.methods or ()):
                 answer = await browser.get(path)
             else:
+                if ends_log_in(route):  # the one before has ended all
+                    keys = await log_in_everywhere(browser, process, token)
                 answer = await browser.post(path, data={"cle": keys.get(home, "")})
             opened[route.path] = has_opened(answer, permissions)
             expected[route.path] = is_open_to(permissions, token, process)
