@@ -42,12 +42,12 @@ TOPIC = SessionOccupancyChanged.TOPIC
 PORTAL = "nord"
 
 _PREPARE = (
-    "CREATE TABLE IF NOT EXISTS effect (id bigint generated always as identity, key text, version int);"
-    "DELETE FROM effect; DELETE FROM outbox; DELETE FROM inbox; DELETE FROM outbox_bucket;"
+    "CREATE TABLE IF NOT EXISTS effect_in_turn (id bigint generated always as identity, key text, version int);"
+    "DELETE FROM effect_in_turn; DELETE FROM outbox; DELETE FROM inbox; DELETE FROM outbox_bucket;"
     "DELETE FROM outbox_producer; DELETE FROM portal_feed; DELETE FROM dead_letter"
 )
-_EFFECT = text("INSERT INTO effect (key, version) VALUES (:key, :version)")
-_EFFECTS = text("SELECT key, version FROM effect ORDER BY id")
+_EFFECT = text("INSERT INTO effect_in_turn (key, version) VALUES (:key, :version)")
+_EFFECTS = text("SELECT key, version FROM effect_in_turn ORDER BY id")
 _ANSWER = text(
     "INSERT INTO outbox (bucket, key, event_id, type, source, data, portal) "
     "VALUES (:bucket, :key, gen_random_uuid(), 'fr.cnfpt.test.Answer.v1', '/services/test', '{}', :portal)"
