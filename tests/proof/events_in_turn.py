@@ -42,7 +42,8 @@ TOPIC = SessionOccupancyChanged.TOPIC
 PORTAL = "nord"
 
 _PREPARE = (
-    "CREATE TABLE IF NOT EXISTS effect_in_turn (id bigint generated always as identity, key text, version int);"
+    "CREATE TABLE IF NOT EXISTS effect_in_turn"
+    " (id bigint generated always as identity, key text, version int);"
     "DELETE FROM effect_in_turn; DELETE FROM outbox; DELETE FROM inbox; DELETE FROM outbox_bucket;"
     "DELETE FROM outbox_producer; DELETE FROM portal_feed; DELETE FROM dead_letter"
 )

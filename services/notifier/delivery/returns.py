@@ -5,10 +5,12 @@ report when it is read again.
 """
 
 import imaplib
+import socket
 import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from threading import Timer
 from typing import Any
 
 from services.notifier.letters import bounces
@@ -17,6 +19,45 @@ from shared import certificates
 
 MOST = 200
 SECONDS = 30
+CONNECTION_SECONDS = 300
+CONNECTION_BYTES = MOST * 2 * bounces.LARGEST
+
+
+class _Bounded(imaplib.IMAP4):
+    """Ends when the server sends too much, or for too long. ``SECONDS`` bounds the wait for the next byte."""
+
+    def open(self, *address: Any, **options: Any) -> None:
+        super().open(*address, **options)
+        self._bytes_left = CONNECTION_BYTES
+        self._end = Timer(CONNECTION_SECONDS, self._cut)
+        self._end.daemon = True
+        self._end.start()
+
+    def read(self, size: int) -> bytes:
+        self._count(size)
+        return super().read(size)
+
+    def readline(self) -> bytes:
+        line = super().readline()
+        self._count(len(line))
+        return line
+
+    def shutdown(self) -> None:
+        self._end.cancel()
+        super().shutdown()
+
+    def _count(self, size: int) -> None:
+        self._bytes_left -= size
+        if self._bytes_left < 0:
+            raise self.abort(f"the mailbox sends more than {CONNECTION_BYTES} bytes")
+
+    def _cut(self) -> None:
+        with suppress(OSError):  # the socket is closed already
+            self.sock.shutdown(socket.SHUT_RDWR)
+
+
+class _BoundedTls(_Bounded, imaplib.IMAP4_SSL):
+    pass
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,11 +72,11 @@ class ReturnMailbox:
         server = self.server
         if server.tls is Tls.IMPLICIT:
             context = ssl.create_default_context()
-            connection: imaplib.IMAP4 = imaplib.IMAP4_SSL(
+            connection: imaplib.IMAP4 = _BoundedTls(
                 server.host, server.port, ssl_context=context, timeout=SECONDS
             )
         else:
-            connection = imaplib.IMAP4(server.host, server.port, timeout=SECONDS)
+            connection = _Bounded(server.host, server.port, timeout=SECONDS)
         try:
             if server.tls is Tls.STARTTLS:
                 connection.starttls(ssl.create_default_context())

@@ -2,12 +2,14 @@
 
 import asyncio
 import os
+from contextlib import suppress
 from typing import Any
 from uuid import uuid4
 
 import pytest
 
 from services.notifier import jobs
+from services.notifier.delivery import returns
 from services.notifier.delivery.deliverer import Deliverer
 from services.notifier.delivery.pool import SmtpPool
 from services.notifier.delivery.returns import ReturnMailbox
@@ -211,12 +213,12 @@ async def test_a_report_that_names_another_recipient_ends_no_address(
 
 async def test_the_mailbox_is_read_and_what_was_taken_is_seen(notifier: Notifier, path: str) -> None:
     async with mailbox(OUT_OF_OFFICE, a_report(path)) as box:
-        returns = ReturnMailbox(ImapServer("127.0.0.1", box.port, Tls.NONE, "u", "p", "INBOX"))
+        reader = ReturnMailbox(ImapServer("127.0.0.1", box.port, Tls.NONE, "u", "p", "INBOX"))
         before = outcomes()
-        await jobs.read_returns(notifier.database, returns, PATH)
+        await jobs.read_returns(notifier.database, reader, PATH)
         assert box.seen == {1, 2}
         box.seen.clear()  # as after a kill between the two
-        await jobs.read_returns(notifier.database, returns, PATH)
+        await jobs.read_returns(notifier.database, reader, PATH)
     assert len(await kinds(notifier)) == 1
     assert [after - then for after, then in zip(outcomes(), before, strict=True)] == [1, 1, 2]
 
@@ -231,9 +233,38 @@ async def test_a_mailbox_that_refuses_is_logged_without_its_answer(
     notifier: Notifier, caplog: pytest.LogCaptureFixture
 ) -> None:
     async with mailbox(refuses=True) as box:
-        returns = ReturnMailbox(ImapServer("127.0.0.1", box.port, Tls.NONE, "user", "secret", "INBOX"))
-        await jobs.read_returns(notifier.database, returns, PATH)
+        reader = ReturnMailbox(ImapServer("127.0.0.1", box.port, Tls.NONE, "user", "secret", "INBOX"))
+        await jobs.read_returns(notifier.database, reader, PATH)
     assert ("cannot be read" in caplog.text, "secret" in caplog.text) == (True, False)
+
+
+async def test_a_mailbox_that_sends_too_much_is_left(
+    notifier: Notifier, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(returns, "CONNECTION_BYTES", 1_000)
+    async with mailbox(b"x" * 2_000) as box:
+        mailbox_of_2_kb = ReturnMailbox(ImapServer("127.0.0.1", box.port, Tls.NONE, "u", "p", "INBOX"))
+        await jobs.read_returns(notifier.database, mailbox_of_2_kb, PATH)
+    assert ("cannot be read" in caplog.text, box.seen) == (True, set())
+
+
+async def test_a_mailbox_that_sends_for_too_long_is_left(
+    notifier: Notifier, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def drip(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with suppress(ConnectionError):
+            while not writer.is_closing():
+                writer.write(b"*")
+                await writer.drain()
+                await asyncio.sleep(0.01)
+
+    monkeypatch.setattr(returns, "CONNECTION_SECONDS", 0.1)
+    async with await asyncio.start_server(drip, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        slow = ReturnMailbox(ImapServer("127.0.0.1", port, Tls.NONE, "u", "p", "INBOX"))
+        async with asyncio.timeout(20):
+            await jobs.read_returns(notifier.database, slow, PATH)
+    assert "cannot be read" in caplog.text
 
 
 async def test_a_pipe_hands_in_one_message_and_comes_again_when_the_database_is_away(
