@@ -18,10 +18,10 @@ from tests.support.processes import ROOT, ServiceProcess, run_cli
 
 @dataclass
 class TrialResult:
-    """``recovered``: seconds until answers came again, by what was done."""
+    """``waits``: seconds until each request was answered, by what was done."""
 
     faults: list[str] = field(default_factory=list)
-    recovered: dict[str, float] = field(default_factory=dict)
+    waits: dict[str, list[float]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -132,7 +132,7 @@ class Trial:
                 return
             await asyncio.sleep(0.1)
         seconds = time.monotonic() - begun
-        self.result.recovered[what] = max(seconds, self.result.recovered.get(what, 0))
+        self.result.waits.setdefault(what, []).append(seconds)
         print(f"        {what}: answered after {seconds:.1f} s", flush=True)
 
     async def _is_answered(self, request_id: str) -> bool:

@@ -184,10 +184,11 @@ def _judge(
     found = [(later, later.at - earlier.at) for earlier, later in itertools.pairwise(answers)]
     found = [(answer, gap) for answer, gap in found if begun <= answer.at <= ended]
     gap = max((gap for _, gap in found), default=0)
-    waited = max((answer.waited for answer, _ in found), default=0)
+    waits = [answer.waited for answer, _ in found]
+    waited = max(waits, default=0)
     line = f"{what}: {len(found)} answers, {gap:.2f} s at most without one, the longest wait {waited:.2f} s"
     print(f"        {line}", flush=True)
-    result.recovered[what] = gap
+    result.waits[what] = waits
     if not found or gap > allowed.without or waited > allowed.wait:
         result.faults.append(line)
 
