@@ -2,7 +2,7 @@ import logging
 import secrets
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 from starlette.requests import Request
@@ -25,14 +25,13 @@ from shared.permissions import RECENT, Permission, Role
 from shared.security_log import SecurityEvent, SecurityOutcome
 from shared.web.logins import store
 from shared.web.logins.browsers import browser_of
-from shared.web.logins.staff_area import SameSite, StaffArea
+from shared.web.logins.cookies import Cookie
+from shared.web.logins.staff_area import StaffArea
 from shared.web.logins.store import (
-    ATTEMPT_LASTS,
     CONFIRMED_LASTS,
     LASTS,
     RENEWED_AFTER,
     EndedLogins,
-    LoginAttemptRow,
     LoginRow,
     digest_of,
 )
@@ -70,13 +69,11 @@ class KeptLogins:
         self._tokens = tokens
         self._providers = providers
         self._tokens_suffice = not providers or tokens.trial
-        self._secure = address.startswith("https://")
-        self._cookie = self._name_of(area.cookie)
-        self._before = self._name_of(f"{area.cookie}-avant")
+        self._address = address
+        self._cookie = self._cookie_of(area.cookie)
 
-    def _name_of(self, cookie: str) -> str:
-        """On https only this host can set a ``__Host-`` cookie."""
-        return f"__Host-{cookie}" if self._secure else cookie
+    def _cookie_of(self, area: str) -> Cookie:
+        return Cookie.at(self._address, area, self._area.same_site)
 
     # ------------------------------------------------------------------------------------------- in force
 
@@ -163,11 +160,11 @@ class KeptLogins:
         return proved_at is not None and proved_at > clock.now() - RECENT
 
     def secret_in(self, request: Request) -> str:
-        return request.cookies.get(self._cookie, "")
+        return self._cookie.read(request)
 
     def digests_in(self, request: Request, areas: Iterable[str]) -> dict[str, str]:
         """The digests of the cookies of these areas, by area."""
-        cookies = {area: request.cookies.get(self._name_of(area)) for area in areas}
+        cookies = {area: self._cookie_of(area).read(request) for area in areas}
         return {area: digest_of(secret) for area, secret in cookies.items() if secret}
 
     def owner_of_token(self, digest: str) -> Principal | None:
@@ -243,10 +240,10 @@ class KeptLogins:
             await store.forget(tx, login.digest)
 
     def give_cookie(self, response: Response, secret: str) -> None:
-        self._set(response, self._cookie, secret, LASTS, self._area.same_site)
+        self._cookie.give(response, secret, LASTS)
 
     def take_cookie_back(self, response: Response, area: str) -> None:
-        response.delete_cookie(self._name_of(area), path="/", secure=self._secure, httponly=True)
+        self._cookie_of(area).take_back(response)
 
     async def same_owner(self, login: LoginRow) -> list[LoginRow]:
         """A log-in that was handed to several areas of this service counts once."""
@@ -270,45 +267,6 @@ class KeptLogins:
             if not await store.use_logout_token(tx, token, ended.expires_at):
                 return None
             return await store.forget_at_issuer(tx, owner, session)
-
-    # ------------------------------------------------------------------------- begun, by way of the issuer
-
-    async def begin(
-        self,
-        request: Request,
-        response: Response,
-        provider: "Provider",
-        state: str,
-        attempt: LoginAttemptRow,
-    ) -> None:
-        browser = request.cookies.get(self._before) or secrets.token_urlsafe(32)
-        attempt.state = digest_of(provider.issuer.address, state)
-        attempt.browser = digest_of(browser)
-        async with self._database.quiet_transaction() as tx:
-            await store.remember(tx, attempt)
-        # Lax, because the return to this site begins at another site.
-        self._set(response, self._before, browser, ATTEMPT_LASTS, "lax")
-
-    async def take(self, request: Request, provider: "Provider") -> LoginAttemptRow | None:
-        state, browser = request.query_params.get("state"), request.cookies.get(self._before)
-        if not state or not browser:
-            return None
-        async with self._database.quiet_transaction() as tx:
-            begun = digest_of(provider.issuer.address, state)
-            return await store.take_attempt(tx, begun, digest_of(browser), clock.now())
-
-    # ------------------------------------------------------------------------------------------- cookies
-
-    def _set(self, response: Response, name: str, value: str, lasts: timedelta, same_site: SameSite) -> None:
-        response.set_cookie(
-            name,
-            value,
-            max_age=int(lasts.total_seconds()),
-            path="/",
-            secure=self._secure,
-            httponly=True,
-            samesite=same_site,
-        )
 
 
 def _columns_of(identity: Identity, grant: Grant) -> dict[str, str | None]:

@@ -148,6 +148,7 @@ class Logins:
                 self._kept,
                 provider,
                 self._guard,
+                self._database,
                 address=self._address,
                 rendering=self._rendering,
             )

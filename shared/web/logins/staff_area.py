@@ -1,13 +1,12 @@
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
 
 from shared.permissions import Permission
 from shared.web import labels
 from shared.web.links import DELEGATION_FIGURES, ORGANISING
+from shared.web.logins.cookies import SameSite
 
-SameSite = Literal["lax", "strict"]
 ORGANISER_PAGES = (
     (ORGANISING, "today"),
     ("/gestion", "sessions"),
