@@ -55,7 +55,7 @@ On pages, the log-in is *strong* if the provider proved a second factor, and *re
 they are less than 15 minutes ago ([ADR 0070](adr/0070-log-ins-as-strong-as-the-act.md)).
 
 What belongs to another delegation or portal is answered like what does not exist. A *reader* has the signed
-link of a letter.
+link of a letter, or of a log-in that a letter has confirmed.
 
 | permission | action | anybody | reader | portal | organiser | support | admin |
 |---|---|---|---|---|---|---|---|"""

@@ -20,7 +20,7 @@ class Caller(StrEnum):
 
     ANYBODY = "anybody"
     READER = "reader"
-    """Has the signed link of a letter."""
+    """Has the signed link of a letter, or of a log-in that a letter has confirmed."""
     PORTAL = "portal"
 
 
@@ -73,7 +73,7 @@ class Permission(Enum):
         "ask for", "a subscription, or the letter with a link to one's enrolments", _ANYBODY
     )
     VERIFY_CERTIFICATE = _Rule("verify", "a certificate by its code", _ANYBODY)
-    LOG_IN = _Rule("log in to", "an area of pages", _ANYBODY)
+    LOG_IN = _Rule("log in to", "an area of pages, or one's enrolments", _ANYBODY)
     FOLLOW_LINK = _Rule("see and do", "what the link of a letter is for", {Caller.READER: Scope.OWN})
     SEND_EVENTS = _Rule(
         "send", "requests of agents", {Caller.PORTAL: Scope.OWN, Role.ADMIN: Scope.TRIAL}, _NOBODY

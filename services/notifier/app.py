@@ -22,7 +22,7 @@ from shared.http import explain_problems
 from shared.messaging.erasure import Eraser
 from shared.messaging.portals.admission import Admission
 from shared.messaging.portals.registry import PortalsFile
-from shared.oidc import providers_of
+from shared.oidc import providers_of, providers_of_agents
 from shared.process import Process
 from shared.rates import Rate
 from shared.web import operations
@@ -61,6 +61,15 @@ def compose(settings: Settings) -> Process:
         pages.rendering(sites),
         rate=Rate.parse(settings.notifier_subscription_rate),
         signs=settings.links is not None,
+        issuers=pages.agent_log_ins.add_to(
+            http,
+            database,
+            guard,
+            settings.links,
+            pages.rendering(sites),
+            address=settings.public_url("notifier"),
+            providers=providers_of_agents(settings),
+        ),
     )
     pages.digests.add_to(
         http,

@@ -1,6 +1,7 @@
 from services.notifier.letters import FanOutTask, LetterType
 from services.notifier.tables import (
     AgentDetailRow,
+    AgentLogInRow,
     BounceRow,
     DomainRateRow,
     EndedDigestRow,
@@ -94,6 +95,15 @@ SUPPRESSIONS = Retention(
 )
 SUBSCRIPTION_REQUESTS = Retention(
     table=SubscriptionRequestRow, days=3, since="la demande d’abonnement", over="requested_at < :before"
+)
+LOG_INS_ASKED = Retention(
+    table=AgentLogInRow, days=1, since="la connexion", over="NOT is_confirmed AND used_at < :before"
+)
+LOG_INS = Retention(
+    table=AgentLogInRow,
+    days="notifier_addresses_kept_days",
+    since="la dernière connexion",
+    over="is_confirmed AND used_at < :before",
 )
 FAN_OUTS = Retention(table=FanOutRow, days=30, since="la fin de l’envoi groupé", over="done_at < :before")
 DOMAIN_RATES = Retention(
@@ -245,6 +255,20 @@ REGISTER = (
                 of_agent=_ENROLMENTS,
                 address=_ADDRESS,
             ),
+            # After the enrolments: a log-in locks them before it is kept.
+            PersonalData(
+                table=AgentLogInRow,
+                whose=Whose.AGENTS,
+                columns={
+                    "person": "empreinte de l’identifiant chez le fournisseur d’identité",
+                    "address": "empreinte du courriel",
+                    "browser": "empreinte du témoin du navigateur",
+                },
+                purpose="Ouvrir « Mes inscriptions » à l’agent qui se connecte avec une adresse confirmée.",
+                ends=(LOG_INS_ASKED, LOG_INS),
+                of_agent=_BY_DIGEST,
+                of_address=_BY_DIGEST,
+            ),
             PersonalData(
                 table=TrainerRow,
                 whose=Whose.TRAINERS,
@@ -367,6 +391,8 @@ REGISTER = (
             BOUNCES,
             SUPPRESSIONS,
             SUBSCRIPTION_REQUESTS,
+            LOG_INS_ASKED,
+            LOG_INS,
             FAN_OUTS,
             DOMAIN_RATES,
         ],

@@ -14,6 +14,7 @@ from sqlalchemy import (
     String,
     UniqueConstraint,
     Uuid,
+    false,
     func,
     text,
 )
@@ -473,6 +474,22 @@ class SuppressionRow(_Base, table=True):
     kind: str
     since: datetime = Field(sa_type=Timestamp, sa_column_kwargs={"server_default": func.now()})
     mail_id: UUID = Field(description="The mail that came back last before.")
+
+
+class AgentLogInRow(_Base, table=True):
+    """A person of an issuer who logged in with an address, and whether its mailbox has confirmed that.
+
+    ``person`` is the digest of the issuer and subject, ``address`` that of the address, ``browser`` that of
+    the cookie with which the person logged in.
+    """
+
+    __tablename__ = "agent_log_in"
+    person: bytes = Field(primary_key=True)
+    address: bytes = Field(primary_key=True)
+    request_id: UUID = Field(unique=True, description="Named by the link of the letter.")
+    browser: str
+    is_confirmed: bool = Field(default=False, sa_column_kwargs={"server_default": false()})
+    used_at: datetime = Field(sa_type=Timestamp)
 
 
 class OrganiserDayRow(_Base, table=True):

@@ -3,6 +3,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Protocol
 
+from shared.events.fields import is_address
 from shared.oidc.settings import Claims
 
 
@@ -31,6 +32,16 @@ class RenewalUnfinished(ProviderAway):
         self.tokens = tokens
 
 
+class NoRole(StrEnum):
+    """Why a person of the issuer has no role here."""
+
+    NO_RULE = "no_role"
+    NO_SIRET = "no_siret"
+    OTHER_SIRET = "other_siret"
+    NO_ADDRESS = "no_address"
+    UNVERIFIED_ADDRESS = "unverified_address"
+
+
 @dataclass(frozen=True, slots=True)
 class Identity:
     """``name`` is shown to people; ``subject`` identifies the person and never changes.
@@ -47,15 +58,16 @@ class Identity:
     proved_at: datetime | None = None
     has_second_factor: bool = False
 
+    @property
+    def address(self) -> "str | NoRole":
+        """Return the address, or why it does not count: the issuer names none, or says it is not verified.
 
-class NoRole(StrEnum):
-    """Why a person of the issuer has no role here."""
-
-    NO_RULE = "no_role"
-    NO_SIRET = "no_siret"
-    OTHER_SIRET = "other_siret"
-    NO_ADDRESS = "no_address"
-    UNVERIFIED_ADDRESS = "unverified_address"
+        ProConnect leaves ``email_verified`` out.
+        """
+        address = self.claims.get("email")
+        if not isinstance(address, str) or not is_address(address):
+            return NoRole.NO_ADDRESS
+        return address if self.claims.get("email_verified", True) is True else NoRole.UNVERIFIED_ADDRESS
 
 
 @dataclass(frozen=True, slots=True)

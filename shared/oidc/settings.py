@@ -118,7 +118,8 @@ Sirets = Annotated[str, AfterValidator(_listed)]
 class IssuerClient(BaseModel):
     """What we are at an issuer. ``name`` is in our addresses for it. That of ``OIDC_ISSUER`` has none.
 
-    ``label`` follows "Se connecter avec". With ``sirets``, only people of these organisations may log in.
+    ``label`` follows "Se connecter avec". With ``sirets``, only people of these organisations have a role.
+    ``agents`` may log in too, to see their enrolments.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -129,10 +130,17 @@ class IssuerClient(BaseModel):
     client_id: str = Field(min_length=1)
     client_secret: str = Field(min_length=1, repr=False)
     scope: Scope = "openid profile email"
-    roles: tuple[RoleRule, ...] = Field(min_length=1)
+    roles: tuple[RoleRule, ...] = ()
     acr_values: str = ""
     amr_values: str = "mfa"
     sirets: Sirets = ""
+    agents: bool = False
+
+    @model_validator(mode="after")
+    def _is_for_somebody(self) -> Self:
+        if not self.roles and not self.agents:
+            raise ValueError("has no roles, and no agents log in there")
+        return self
 
     @property
     def second_factor(self) -> SecondFactor:
@@ -164,6 +172,10 @@ class OidcSettings(BaseSettings):
     oidc_sirets: Sirets = Field(
         default="", description="The SIRETs whose people may log in, with spaces; empty: of any organisation."
     )
+    oidc_agents: bool = Field(
+        default=False,
+        description="Agents log in too, to see their enrolments; the issuer checks its people's addresses.",
+    )
     oidc_others: list[IssuerClient] = Field(
         default=[], repr=False, description="Further issuers beside the first, in JSON."
     )
@@ -183,15 +195,17 @@ class OidcSettings(BaseSettings):
             acr_values=self.oidc_acr_values,
             amr_values=self.oidc_amr_values,
             sirets=self.oidc_sirets,
+            agents=self.oidc_agents,
         )
         return [first, *self.oidc_others]
 
     @property
     def login_weakness(self) -> str | None:
-        """Return what makes log-ins weaker than they could be, for the log."""
-        if self.oidc_issuer is None:
-            return "People log in by token, which is one factor: OIDC_ISSUER is not set."
-        weak = next((client for client in self.issuer_clients if not client.acr_values), None)
+        """Return what makes log-ins of staff weaker than they could be, for the log."""
+        of_staff = [client for client in self.issuer_clients if client.roles]
+        if not of_staff:
+            return "Staff log in by token, which is one factor: OIDC_ISSUER is not set, or gives no roles."
+        weak = next((client for client in of_staff if not client.acr_values), None)
         if weak is None:
             return None
         setting = f"acr_values of {weak.name} in OIDC_OTHERS" if weak.name else "OIDC_ACR_VALUES"
@@ -215,7 +229,7 @@ class OidcSettings(BaseSettings):
         needed = {
             "OIDC_CLIENT_ID": self.oidc_client_id,
             "OIDC_CLIENT_SECRET": self.oidc_client_secret,
-            "OIDC_ROLES": self.oidc_roles,
+            "OIDC_ROLES": self.oidc_roles or self.oidc_agents,
         }
         if missing := [name for name, value in needed.items() if not value]:
             raise ValueError(f"OIDC_ISSUER needs {', '.join(missing)} too")

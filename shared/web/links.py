@@ -31,6 +31,9 @@ OPERATIONS = {
     "notifier": "/courriels/exploitation",
 }
 ENROLMENTS_FOR = timedelta(days=180)
+A_LOG_IN_OPENS_FOR = timedelta(hours=1)
+"""A link that a log-in of an agent leads to. The issuer knows the person when it ends."""
+CONFIRM_LOG_IN_FOR = timedelta(days=1)
 CONFIRM_ADDRESS_FOR = timedelta(days=1)
 CONFIRM_CORRECTION_FOR = timedelta(days=1)
 """For so long after a correction, links to the new address change nothing [choice]."""
@@ -58,6 +61,7 @@ class Purpose(StrEnum):
     CONFIRM = "/courriels/confirmation"
     UNSUBSCRIBE = "/courriels/desabonnement"
     DIGEST = "/courriels/resume"
+    CONFIRM_LOG_IN = "/courriels/connexion"
 
     @property
     def owner(self) -> str:

@@ -395,6 +395,7 @@ def _news() -> list[Sample]:
         Sample("inscriptions-ouvertes", LetterType.NEWS, follows, news=items[4:]),
         Sample("nouveautes", LetterType.NEWS, follows, news=items[:3], named=False),
         Sample("abonnement-a-confirmer", LetterType.CONFIRM_SUBSCRIPTION, requested, named=False),
+        Sample("connexion-a-confirmer", LetterType.MY_ENROLMENTS, {"log_in": str(_ID)}),
         Sample("lien-perdu", LetterType.MY_ENROLMENTS, {}),
         Sample("adresse-a-confirmer", LetterType.CONFIRM_ADDRESS, given, named=False),
         Sample("adresse-indiquee", LetterType.ADDRESS_GIVEN, kept),

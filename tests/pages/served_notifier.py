@@ -55,6 +55,8 @@ async def notifier(url: str, folder: Path, address: str) -> AsyncIterator[tuple[
         {name.lower(): value for name, value in given.items()}
         | {"api_tokens_file": tokens_file, "intake_signing_key": INTAKE_KEY}
         | {"delegation_contacts": {"bretagne": {"digest": [ADDRESS]}}}
+        | {"oidc_issuer": "https://compte.example", "oidc_client_id": "parcours"}
+        | {"oidc_client_secret": "secret", "oidc_agents": True}
     )
     process = compose(settings)
     await fill(Notifier(process.database, ScriptedRelay()))
@@ -67,6 +69,7 @@ async def notifier(url: str, folder: Path, address: str) -> AsyncIterator[tuple[
         Purpose.PREFERENCES: (subscriber, mark),
         Purpose.UNSUBSCRIBE: (subscriber,),
         Purpose.CONFIRM: (request,),
+        Purpose.CONFIRM_LOG_IN: (request,),
         Purpose.DIGEST: (digest_id("bretagne"), mark),
     }
     until = clock.now() + timedelta(hours=1)

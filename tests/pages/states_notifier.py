@@ -36,6 +36,8 @@ def of_notifier(link: dict[Purpose, str]) -> States:
         ),
         "lost link": ("/courriels/mes-inscriptions", []),
         "lost link, mistake": (None, [press("Recevoir le lien")]),
+        "log-in to confirm": (link[Purpose.CONFIRM_LOG_IN], []),
+        "log-in of another browser": (None, [press("Confirmer ma connexion")]),
         "confirm": (link[Purpose.CONFIRM], []),
         "confirmed": (None, [press("Confirmer mon abonnement")]),
         "preferences": (link[Purpose.PREFERENCES], []),

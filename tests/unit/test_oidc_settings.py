@@ -95,7 +95,7 @@ def test_a_rule_that_is_not_clear_gives_nothing(rule: dict[str, Any], why: str) 
         ({"oidc_others": [OTHER, OTHER]}, "twice"),
         ({"oidc_others": [OTHER | {"issuer": ISSUER}]}, "twice"),
         ({"oidc_others": [OTHER | {"name": ""}]}, "name"),
-        ({"oidc_others": [OTHER | {"roles": []}]}, "roles"),
+        ({"oidc_others": [OTHER | {"roles": []}]}, "has no roles"),
         ({"oidc_others": [OTHER | {"scope": "email"}]}, "openid"),
     ],
 )

@@ -36,6 +36,7 @@ class Link(StrEnum):
     CONFIRM = "confirm"
     CONFIRM_ADDRESS = "confirm_address"
     CONFIRM_CORRECTION = "confirm_correction"
+    CONFIRM_LOG_IN = "confirm_log_in"
     ROSTER = "roster"
     LIST = "list"
 
@@ -206,7 +207,7 @@ KINDS: Mapping[LetterType, Kind] = {
     LetterType.BESPOKE_ANSWERED: Kind(link=Link.LIST),
     LetterType.NEWS: Kind(priority=Priority.NEWS, subscribed=True),
     LetterType.CONFIRM_SUBSCRIPTION: Kind(link=Link.CONFIRM, tone=Tone.URGENT),
-    LetterType.MY_ENROLMENTS: Kind(),
+    LetterType.MY_ENROLMENTS: Kind(link=Link.CONFIRM_LOG_IN),
     LetterType.CONFIRM_ADDRESS: Kind(link=Link.CONFIRM_ADDRESS, as_given=True, tone=Tone.URGENT),
     LetterType.ADDRESS_GIVEN: Kind(as_given=True),
     LetterType.ADDRESS_CORRECTED: Kind(link=Link.CONFIRM_CORRECTION, as_given=True, tone=Tone.URGENT),

@@ -1,11 +1,11 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-from services.notifier.pages import digests, lost_link, mail_log, staff, subscribing
+from services.notifier.pages import agent_log_ins, digests, lost_link, mail_log, staff, subscribing
 from shared.web.rendering import Rendering, Sites
 from shared.web.responses import BY_LINK
 
-__all__ = ["digests", "lost_link", "mail_log", "rendering", "staff", "subscribing"]
+__all__ = ["agent_log_ins", "digests", "lost_link", "mail_log", "rendering", "staff", "subscribing"]
 
 _TEMPLATES = Path(__file__).parents[1] / "templates" / "pages"
 

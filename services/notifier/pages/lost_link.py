@@ -3,6 +3,7 @@
 The answer is always the same, so that nobody learns which addresses are known.
 """
 
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
@@ -34,9 +35,17 @@ class LostLinkMessage(StrEnum):
 
 
 def add_to(
-    api: FastAPI, database: Database, guard: Guard, rendering: Rendering, *, rate: Rate, signs: bool
+    api: FastAPI,
+    database: Database,
+    guard: Guard,
+    rendering: Rendering,
+    *,
+    rate: Rate,
+    signs: bool,
+    issuers: Sequence[tuple[str, str]] = (),
 ) -> None:
-    page = _LostLinkPage(database, guard, rendering, rate, signs)
+    """``issuers`` are the addresses where a log-in begins, and their labels."""
+    page = _LostLinkPage(database, guard, rendering, rate, signs, issuers)
     api.router.routes.append(
         Route(LOST_LINK, rendering.guarded(page.form, Permission.ASK_FOR_LETTER), methods=["GET", "POST"])
     )
@@ -49,16 +58,19 @@ class _LostLinkPage:
     rendering: Rendering
     rate: Rate
     signs: bool
+    issuers: Sequence[tuple[str, str]]
 
     async def form(self, request: Request) -> Response:
         if not self.signs:
             raise Closed(LostLinkMessage.CLOSED)
         if request.method != "POST":
-            return self.rendering.page("lost-link.html", address="", errors={})
+            return self.rendering.page("lost-link.html", address="", errors={}, issuers=self.issuers)
         address = (await read_form(request, most=10)).typed("adresse")
         if not is_address(address):
             errors = sentences(self.rendering, {"adresse": FormError("address")})
-            return self.rendering.page("lost-link.html", status=422, address=address, errors=errors)
+            return self.rendering.page(
+                "lost-link.html", status=422, address=address, errors=errors, issuers=self.issuers
+            )
         try:
             await self.guard.take(request, "lost_link", self.rate, network_of(request))
         except LimitMet as error:

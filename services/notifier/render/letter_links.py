@@ -4,7 +4,7 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 from services.notifier import letters
-from shared.web.links import ENROLMENTS_FOR, Links, Purpose
+from shared.web.links import CONFIRM_LOG_IN_FOR, ENROLMENTS_FOR, Links, Purpose
 
 CERTIFICATE_FOR = timedelta(days=2 * 365)
 SUBSCRIBER_FOR = timedelta(days=365)
@@ -46,6 +46,8 @@ class LetterLinks:
             case letters.Link.CONFIRM_ADDRESS:
                 until = datetime.fromisoformat(str(mail.details["until"]))
                 return self._links.confirm_address(str(mail.details["request"]), mail.address, until)
+            case letters.Link.CONFIRM_LOG_IN:
+                return self._log_in(self._links, mail)
             case letters.Link.CONFIRM_CORRECTION:
                 if "new_address" not in mail.details:
                     return None
@@ -55,6 +57,12 @@ class LetterLinks:
                     str(mail.details["new_address"]),
                     datetime.fromisoformat(str(mail.details["until"])),
                 )
+
+    def _log_in(self, links: Links, mail: letters.Mail) -> str | None:
+        if "log_in" not in mail.details:
+            return None
+        until = mail.called_for_at + CONFIRM_LOG_IN_FOR
+        return links.url(Purpose.CONFIRM_LOG_IN, str(mail.details["log_in"]), until=until)
 
     def _of_session(
         self, link: letters.Link, mail: letters.Mail, session: letters.NumberedSession

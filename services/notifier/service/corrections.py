@@ -3,7 +3,7 @@ from typing import TypeVar
 from uuid import UUID, uuid5
 
 from services.notifier.letters import Letter, LetterType
-from services.notifier.store import bounces, corrections, people, queue
+from services.notifier.store import agent_log_ins, bounces, corrections, people, queue
 from services.notifier.store.events import OUTBOX
 from services.notifier.store.queue import Addressee
 from shared import read_log
@@ -42,7 +42,7 @@ async def is_everywhere(tx: Transaction, agent: AgentKey, address: str) -> bool:
 
 
 async def apply(tx: Transaction, event_id: UUID, corrected: AgentDetailsCorrected, moment: datetime) -> None:
-    """Notify the former addresses and the addresses that may confirm the correction.
+    """Notify the former addresses and the addresses that may confirm the correction. End their log-ins.
 
     ``moment`` is when the correction was received. The new address is no longer suppressed.
     """
@@ -52,6 +52,7 @@ async def apply(tx: Transaction, event_id: UUID, corrected: AgentDetailsCorrecte
         earlier = set(corrected.may_confirm) - {address.lower() for address, _ in readers}
         readers += [(address, former[0]) for address in sorted(earlier)]
     await corrections.apply(tx, corrected, moment)
+    await agent_log_ins.forget(tx, [addressee.address for addressee in former])
     if corrected.email is not None:
         await bounces.lift(tx, corrected.email)
     for number, (address, addressee) in enumerate(readers):

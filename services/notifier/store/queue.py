@@ -9,7 +9,7 @@ from uuid import UUID, uuid5
 
 from sqlalchemy import text
 
-from services.notifier.letters import KINDS, Letter, LetterType
+from services.notifier.letters import KINDS, Letter, LetterDetails, LetterType
 from services.notifier.tables import MailRow
 from shared import tracing
 from shared.database import Transaction
@@ -135,7 +135,9 @@ async def add_letter(
         span.end()
 
 
-async def add_links(tx: Transaction, request_id: UUID, address: str, most: int) -> int:
+async def add_links(
+    tx: Transaction, request_id: UUID, address: str, most: int, details: LetterDetails
+) -> int:
     """Send at most ``most`` letters, to agents with the newest enrolments. Returns how many."""
     result = await tx.execute(
         _QUEUE_LINKS,
@@ -144,6 +146,7 @@ async def add_links(tx: Transaction, request_id: UUID, address: str, most: int) 
             "template": LetterType.MY_ENROLMENTS.value,
             "priority": int(KINDS[LetterType.MY_ENROLMENTS].priority),
             "address": address,
+            "details": json.dumps(details),
             "most": most,
         },
     )
@@ -153,7 +156,7 @@ async def add_links(tx: Transaction, request_id: UUID, address: str, most: int) 
 _QUEUE_LINKS = text(
     f"INSERT INTO mail ({MAIL_COLUMNS}) "  # noqa: S608 our own words
     "SELECT :request, :template, issuer, agent_id, address, given_name, family_name, NULL, enrolment_id, "
-    "version, '{}', false, :priority, now() "
+    "version, CAST(:details AS jsonb), false, :priority, now() "
     # Locked, so that an erasure sees the letter, or has ended the enrolment.
     "FROM (SELECT DISTINCT ON (issuer, agent_id) * FROM (SELECT * FROM enrolment "
     "WHERE lower(address) = lower(:address) ORDER BY enrolment_id FOR KEY SHARE) AS there "

@@ -57,6 +57,8 @@ def end_and_ids(link: Link, template: LetterType) -> tuple[datetime, tuple[str, 
             return mail.called_for_at + timedelta(days=730), (*agent, "0")
         case Link.CONFIRM:
             return mail.called_for_at + timedelta(hours=48), (DETAILS[template]["request"],)
+        case Link.CONFIRM_LOG_IN:
+            return mail.called_for_at + timedelta(days=1), (DETAILS[template]["log_in"],)
         case Link.CONFIRM_ADDRESS:
             until = datetime.fromisoformat(DETAILS[template]["until"])
             return until, (DETAILS[template]["request"], agent[1])
