@@ -21,7 +21,7 @@ PYTHON_IMAGE = $(shell sed -n 's/^x-python: //p' deploy/pinned-images.yml)
 IMAGE = docker build --build-arg PYTHON_IMAGE=$(PYTHON_IMAGE) --build-arg COMMIT=$(shell git rev-parse HEAD) \
     --label org.opencontainers.image.version=$(VERSION)
 
-# What `make run`, `make demo` and `make year` hand on.
+# What `make run`, `make demo`, `make year` and `make rehearsal` hand on.
 BROKER ?=
 SCALE ?=
 AS_ANNOUNCED ?=
@@ -32,8 +32,8 @@ stack-options = $(if $(BROKER),--broker $(BROKER)) $(if $(SCALE),--scale "$(SCAL
 help: ## Print this list (the default)
 	@echo 'Parcours. make TARGET, where TARGET is one of'
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
-	@echo 'Options: BROKER=kafka or embedded (demo, run, year: Apache Kafka needs Java 17 and Maven), SCALE="enrolment=3 notifier=2"'
-	@echo '(run, up), ARGS="…" (demo, year, run, test, audit, faults, proof, sequences, fuzz, mutants, bench: handed on), PYTHON=/path/to/python (to build .venv with).'
+	@echo 'Options: BROKER=kafka or embedded (demo, run, year, rehearsal: Apache Kafka needs Java 17 and Maven), SCALE="enrolment=3 notifier=2"'
+	@echo '(run, up), ARGS="…" (demo, year, rehearsal, run, test, audit, faults, proof, sequences, fuzz, mutants, bench: handed on), PYTHON=/path/to/python (to build .venv with).'
 
 # ---------------------------------------------------------------------------------------------- use it
 
@@ -44,6 +44,10 @@ demo: $(VENV)/.local-ready ## Start everything, play a day of enrolments, check 
 .PHONY: year
 year: $(VENV)/.local-ready ## Play a whole year on a moved clock, on each broker, and check what everybody hears (Debian: faketime)
 	$(PY) -m local year $(if $(BROKER),--broker $(BROKER)) $(ARGS)
+
+.PHONY: rehearsal
+rehearsal: $(VENV)/.local-ready ## Play the country's first hour and write a page of results (ARGS="--size 0.1": a tenth)
+	$(PY) -m local rehearsal $(stack-options)
 
 .PHONY: run
 run: $(VENV)/.local-ready ## Start everything and stay up; Ctrl-C stops it (AS_ANNOUNCED=1: the dates of 2025)

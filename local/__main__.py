@@ -1,4 +1,4 @@
-"""The commands of the local stack: `python -m local run | demo | year | settings | mailbox | portal`."""
+"""The commands of the local stack: `python -m local run | demo | year | rehearsal | settings | …`."""
 
 import functools
 import shlex
@@ -86,6 +86,31 @@ def play_year(broker: Broker = None, directory: Directory = LOCAL / "year") -> N
     from local.year.command import year
 
     raise typer.Exit(year(broker, directory, say))
+
+
+@cli.command("rehearsal")
+def play_rehearsal(
+    broker: Broker = None,
+    scale: Scale = "",
+    directory: Directory = LOCAL,
+    size: Annotated[
+        float,
+        typer.Option(min=0.001, max=1, help="1: 200,000 agents within 15 minutes; 0.1: a tenth in 90 s."),
+    ] = 1,
+) -> None:
+    """Play the country's first hour, check every seat and mail, write .local/rehearsal.html.
+
+    Without a broker, on Apache Kafka if it can run.
+    """
+    from local import running
+    from local.rehearsal.command import rehearse
+    from local.services import parse_scale
+    from local.stack import StackOptions
+
+    options = StackOptions(
+        broker=broker or running.best_broker(say), scale=parse_scale(scale), directory=directory
+    )
+    raise typer.Exit(rehearse(options, say, size))
 
 
 @cli.command("settings")

@@ -61,6 +61,18 @@ class _Watchdog:
                 self._process.stdin.flush()
 
 
+def cpu_seconds(pid: int) -> float:
+    """Return what a process, its living descendants and its ended children have spent."""
+    process = psutil.Process(pid)
+    times = process.cpu_times()
+    spent = times.user + times.system + times.children_user + times.children_system
+    for child in process.children(recursive=True):
+        with contextlib.suppress(psutil.NoSuchProcess):
+            of_child = child.cpu_times()
+            spent += of_child.user + of_child.system
+    return spent
+
+
 _watchdog = _Watchdog()
 atexit.register(_watchdog.end)
 

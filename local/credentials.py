@@ -6,7 +6,8 @@ import json
 import os
 import secrets
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from datetime import datetime
 from pathlib import Path
 
 
@@ -53,6 +54,23 @@ def signing_keys(registry: Path) -> dict[str, tuple[str, str]]:
     return {portal: (key["id"], key["secret"]) for portal, key in keys.items()}
 
 
+def add_key(registry: Path, portal: str) -> tuple[str, str]:
+    """Give the portal one more key, and return its id and secret. The other keys stay valid."""
+    portals = json.loads(registry.read_text())
+    keys = next(entry["keys"] for entry in portals if entry["portal"] == portal)
+    key_id, secret = f"demo-{len(keys) + 1}", _new_signing_secret()
+    keys.append({"id": key_id, "secret": secret, "not_after": None})
+    write_privately(registry, json.dumps(portals, indent=2) + "\n")
+    return key_id, secret
+
+
+def end_first_key(registry: Path, portal: str, moment: datetime) -> None:
+    portals = json.loads(registry.read_text())
+    first = next(entry["keys"][0] for entry in portals if entry["portal"] == portal)
+    first["not_after"] = moment.isoformat()
+    write_privately(registry, json.dumps(portals, indent=2) + "\n")
+
+
 def api_tokens_file(directory: Path) -> Path:
     """Add the demonstration's token to the file, and keep the other tokens.
 
@@ -60,12 +78,24 @@ def api_tokens_file(directory: Path) -> Path:
     """
     demo_token = kept(directory / "demo-token", secrets.token_urlsafe(32))
     path = directory / "api-tokens.json"
-    digest = hashlib.sha256(demo_token.encode()).hexdigest()
+    digest = _digest(demo_token)
     tokens = json.loads(path.read_text()) if path.exists() else []
     if not any(token["sha256"] == digest for token in tokens):
         tokens.append({"name": "demo", "sha256": digest, "role": "admin", "delegation": None})
         write_privately(path, json.dumps(tokens, indent=2) + "\n")
     return path
+
+
+def organiser_tokens(directory: Path, delegations: Iterable[str]) -> dict[str, str]:
+    """Add a token of each delegation's organiser to the file of tokens, and return the tokens."""
+    path = api_tokens_file(directory)
+    tokens = {delegation: secrets.token_urlsafe(32) for delegation in delegations}
+    entries = json.loads(path.read_text()) + [
+        {"name": delegation, "sha256": _digest(token), "role": "organiser", "delegation": delegation}
+        for delegation, token in tokens.items()
+    ]
+    write_privately(path, json.dumps(entries, indent=2) + "\n")
+    return tokens
 
 
 def write_privately(path: Path, text: str) -> None:
@@ -74,6 +104,10 @@ def write_privately(path: Path, text: str) -> None:
     with os.fdopen(descriptor, "w") as file:
         file.write(text)
     Path(draft).replace(path)
+
+
+def _digest(token: str) -> str:
+    return hashlib.sha256(token.encode()).hexdigest()
 
 
 def _new_signing_secret() -> str:

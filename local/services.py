@@ -3,14 +3,14 @@
 import os
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from local.children import Child
 from local.failures import LocalStackError
 from local.places import PROJECT
 from local.ports import LOOPBACK
-from local.readiness import is_ready
+from local.readiness import is_ready, wait_until
 from local.server import LocalServer
 
 SERVICES = ("catalogue", "enrolment", "notifier")
@@ -89,8 +89,16 @@ class LocalService(LocalServer):
             cwd=PROJECT,
         )
         if self.service == "notifier":  # while all are busy, requests are answered before letters are sent
-            os.setpriority(os.PRIO_PROCESS, child.process.pid, 10)
+            os.setpriority(os.PRIO_PROCESS, child.pid, os.getpriority(os.PRIO_PROCESS, 0) + 10)
         return child
 
     def answers(self) -> bool:
         return self.child.listens_on(self.port) and is_ready(self.operations_url)
+
+
+def start_again(processes: Sequence[LocalService]) -> None:
+    """Stop the processes, and wait until the stack has started their successors."""
+    for process in processes:
+        process.child.stop()
+    for process in processes:
+        wait_until(process.ready, seconds=process.start_seconds, what=f"{process.title} being ready again")

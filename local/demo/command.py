@@ -1,8 +1,10 @@
 import asyncio
 import json
 import time
+from collections.abc import Callable, Coroutine
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from local import credentials
 from local.demo.comparison import compare, figures
@@ -35,8 +37,6 @@ def demo(options: StackOptions, say: Say, crowd: Crowd = FULL_DAY) -> int:
     It uses new databases and a new broker, so that the data of `make run` stays.
     """
     began = time.monotonic()
-    if options.environment.get("SMTP_HOST"):
-        raise LocalStackError("the demonstration reads its own mailbox: run it without SMTP_HOST")
     with writing(options.directory):
         portals = credentials.portals_file(options.directory, PORTALS, issuer="demo")
     environment = {
@@ -52,25 +52,43 @@ def demo(options: StackOptions, say: Say, crowd: Crowd = FULL_DAY) -> int:
         offer_day=lambda _: OFFER_DAY,
         environment=environment,
     )
+    results = options.directory / "demo.json"
+
+    async def play(stack: Stack) -> bool:
+        if not await is_empty(stack.database_url("enrolment")):
+            raise LocalStackError("the demonstration needs an empty enrolment database; this one is in use")
+        return await _play(stack, portals, say, began, crowd)
+
+    return on_stack(options, say, play, options.directory / "demo", results)
+
+
+def on_stack(
+    options: StackOptions,
+    say: Say,
+    play: Callable[[Stack], Coroutine[Any, Any, bool]],
+    data: Path,
+    results: Path,
+) -> int:
+    """Return 0 if what was played came out as expected. Then its data are removed."""
+    if options.environment.get("SMTP_HOST"):
+        raise LocalStackError("all mails are checked in the stack's own mailbox: run it without SMTP_HOST")
     with signals_interrupt():
         try:
             say("Starting Parcours …")
             with Stack(options, say) as stack:
-                if not asyncio.run(is_empty(stack.database_url("enrolment"))):
-                    raise LocalStackError(
-                        "the demonstration needs an empty enrolment database; this one is in use"
-                    )
-                agreed = asyncio.run(_play(stack, portals, say, began, crowd))
+                agreed = asyncio.run(play(stack))
                 say("Stopping …")
         except KeyboardInterrupt:
             say("Interrupted.")
             return 130
     if agreed:
-        remove_data(options.directory / "demo")
+        remove_data(data)
     result = (
-        "Every seat and every mail is accounted for" if agreed else "SEATS OR MAILS ARE NOT ACCOUNTED FOR"
+        "Every seat and every mail is accounted for"
+        if agreed
+        else f"SEATS OR MAILS ARE NOT ACCOUNTED FOR (see also the files in {data})"
     )
-    say(f"{result}: {options.directory / 'demo.json'}")
+    say(f"{result}: {results}")
     return 0 if agreed else 1
 
 
@@ -78,10 +96,18 @@ async def _play(stack: Stack, portals: Path, say: Say, began: float, crowd: Crow
     signing = credentials.signing_keys(portals)
     keys = {name: SigningKey.of(*signing[name]) for name in PORTALS}
     async with Day.begin(stack, keys, say, began) as day:
-        await day.play(crowd)
-        observed = await day.observed()
+        report, agreed = await check(day, day.acts(crowd), say, began)
+    (stack.directory / "demo.json").write_text(json.dumps(report, indent=2) + "\n")
+    return agreed
+
+
+async def check(
+    day: Day, acts: Coroutine[Any, Any, None], say: Say, began: float
+) -> tuple[dict[str, Any], bool]:
+    """Play the acts, and return the figures and whether the model and the system agree."""
+    await day.play(acts)
+    observed = await day.observed()
     differences = compare(day.model, observed)
     report = figures(day.model, observed, differences) | {"seconds": round(time.monotonic() - began, 1)}
-    (stack.directory / "demo.json").write_text(json.dumps(report, indent=2) + "\n")
     say(summary(report, day.model, observed, differences.details))
-    return not differences.details
+    return report, not differences.details

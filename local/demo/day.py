@@ -2,12 +2,12 @@ import asyncio
 import secrets
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from datetime import timedelta
 from random import Random
-from typing import Any
+from typing import Any, Self
 
 from local.api_client import ApiClient, submit_page
 from local.demo.comparison import Observed
@@ -42,6 +42,8 @@ class TimeIsUp(Exception):
 
 
 class Day:
+    pause_seconds = 0.2
+
     def __init__(
         self,
         stack: Stack,
@@ -67,7 +69,7 @@ class Day:
     @asynccontextmanager
     async def begin(
         cls, stack: Stack, keys: Mapping[str, SigningKey], say: Say, began: float
-    ) -> AsyncIterator["Day"]:
+    ) -> AsyncIterator[Self]:
         """`keys` has the key of each portal; `began` is when the command started."""
         async with AsyncExitStack() as connections:
             enter = connections.enter_async_context
@@ -88,10 +90,10 @@ class Day:
                 ),
             )
 
-    async def play(self, crowd: Crowd) -> None:
+    async def play(self, acts: Coroutine[Any, Any, None]) -> None:
         """Stop early if nothing arrives for `PATIENCE_SECONDS`."""
         try:
-            await self._play(crowd)
+            await acts
         except TimeIsUp as late:
             self._progress.say(f"Not in time: {late}")
         self._show_progress(last=True)
@@ -102,7 +104,7 @@ class Day:
         self._mails.look()
         return Observed(self._decisions, self._mails, databases, self._selection, self._malformed)
 
-    async def _play(self, crowd: Crowd) -> None:
+    async def acts(self, crowd: Crowd) -> None:
         sessions = await self._publish_sessions(crowd.most_sessions)
         random = Random(2025)
         script = RequestScript(self.model, sessions, Population(secrets.token_hex(3), random), random, crowd)
@@ -119,24 +121,15 @@ class Day:
         await self._accept_by_link(script, sessions.of_part("by_link"))
         await self._wait_for_consequences("not_obtained")
         await self._publish(script.after_close())
-        await self._wait_for_answers()
-        await self._wait_for_consequences("enrolled", "withdrawn")
-        await self._wait_for_mails()
-        connection = self._stack.kafka_client("demo-auditor")
-        await self._wait_until("that everything is read", lambda: all_is_read(connection))
+        await self._wait_for_the_end()
 
     # --------------------------------------------------------------------------------------- the acts
 
     async def _publish_sessions(self, most: int | None) -> DemoSessions:
         now = utc_now()
 
-        async def publish(draft: Mapping[str, Any]) -> CatalogueSession:
-            session_id = (await self._catalogue.call("POST", "/api/v1/sessions", draft))["session_id"]
-            path = f"/api/v1/sessions/{session_id}/publish"
-            return CatalogueSession.of(await self._catalogue.call("POST", path))
-
         async def publish_all(drafts: Sequence[Mapping[str, Any]]) -> list[CatalogueSession]:
-            return await asyncio.gather(*map(publish, drafts))
+            return await asyncio.gather(*map(self._publish_session, drafts))
 
         parts = small_sessions(now)
         published = await asyncio.gather(*map(publish_all, parts.values()))
@@ -145,6 +138,11 @@ class Day:
         for session in chosen.all():
             self.model.add_session(session)
         return chosen
+
+    async def _publish_session(self, draft: Mapping[str, Any]) -> CatalogueSession:
+        session_id = (await self._catalogue.call("POST", "/api/v1/sessions", draft))["session_id"]
+        path = f"/api/v1/sessions/{session_id}/publish"
+        return CatalogueSession.of(await self._catalogue.call("POST", path))
 
     async def _request_seats(self, script: RequestScript) -> None:
         trainees = script.trainees()
@@ -299,6 +297,16 @@ class Day:
 
     # --------------------------------------------------------------------------------------- waiting
 
+    async def _wait_for_the_end(self) -> None:
+        await self._wait_for_answers()
+        await self._wait_for_consequences("enrolled", "withdrawn")
+        await self._wait_for_mails()
+        await self._wait_until_all_is_read()
+
+    async def _wait_until_all_is_read(self) -> None:
+        connection = self._stack.kafka_client("demo-auditor")
+        await self._wait_until("that everything is read", lambda: all_is_read(connection))
+
     async def _wait_for_answers(self, *, but_unknown: bool = False) -> None:
         due = {
             key
@@ -340,7 +348,7 @@ class Day:
             if time.monotonic() - max(began, self._progress.made_at) > PATIENCE_SECONDS:
                 raise TimeIsUp(what)
             self._show_progress()
-            await asyncio.sleep(0.2)
+            await asyncio.sleep(self.pause_seconds)
 
     def _show_progress(self, *, last: bool = False) -> None:
         def counts() -> str:

@@ -105,7 +105,7 @@ def daytime_zone(now: datetime) -> str:
 def small_sessions(now: datetime) -> dict[str, list[dict[str, Any]]]:
     parts = yaml.safe_load(Path(__file__).with_name("sessions.yaml").read_text())
     return {
-        part: [_draft(now, number, **terms) for number in terms.pop("numbers")]
+        part: [draft(now, number, **terms) for number in terms.pop("numbers")]
         for part, terms in parts.items()
     }
 
@@ -123,7 +123,7 @@ def private_session(now: datetime) -> dict[str, Any]:
     }
 
 
-def _draft(
+def draft(
     now: datetime, number: int, *, kind: str, title: str, begun: bool = False, reserved: int = 0, **terms: Any
 ) -> dict[str, Any]:
     starts_at = _morning(now + timedelta(days=30 + number))

@@ -19,8 +19,7 @@ from local.observing import Mailbox, reading
 from local.people import Agent
 from local.portal import requests
 from local.portal.requests import Request
-from local.readiness import wait_until
-from local.services import LocalService, run_command
+from local.services import run_command, start_again
 from local.stack import Stack
 
 PARIS = ZoneInfo("Europe/Paris")
@@ -77,13 +76,6 @@ class Year:
     async def publish_session(self, name: str, draft: Mapping[str, Any]) -> None:
         self.sessions[name] = (await self.catalogue.call("POST", "/api/v1/sessions", draft))["session_id"]
         await self.catalogue.call("POST", f"/api/v1/sessions/{self.sessions[name]}/publish")
-
-
-def start_again(processes: Sequence[LocalService]) -> None:
-    for process in processes:
-        process.child.stop()
-    for process in processes:
-        wait_until(process.ready, seconds=process.start_seconds, what=f"{process.title} being ready again")
 
 
 # ------------------------------------------------------------------------------------ sent by the portal

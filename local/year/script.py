@@ -5,7 +5,8 @@ from datetime import date, datetime, timedelta
 
 from local.clock import MovedClock
 from local.failures import LocalStackError
-from local.year.acts import PARIS, Year, paris, start_again
+from local.services import start_again
+from local.year.acts import PARIS, Year, paris
 from local.year.keeping import Finding, look_for
 from local.year.quiet import Quiet
 from local.year.situations import Act, Situation

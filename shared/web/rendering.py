@@ -24,6 +24,7 @@ from shared.permissions import Permission, has_row
 from shared.places import map_link
 from shared.references import reference_of
 from shared.web import assets, french, labels
+from shared.web.charts import ticks
 from shared.web.links import DELEGATION_FIGURES, LOST_LINK, MAIL_LOG, NEWS, OPERATIONS, ORGANISING
 from shared.web.notices import Closed, Error, Notice
 from shared.web.responses import HTML, PRIVATE, see_other
@@ -152,6 +153,7 @@ class Rendering:
             "conformity": CONFORMITY,
             "map_link": map_link,
             "path": "",
+            "ticks": ticks,
             "zone_of": zone_of,
             "asset": partial(assets.address_of, assets.place_of(service)),
             **values,

@@ -22,6 +22,7 @@ import asyncpg
 import psutil
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
+from local.children import cpu_seconds
 from local.folder import remove_data
 from local.postgres import PostgresServer
 from local.services import SERVICES
@@ -233,9 +234,7 @@ class StackLoad:
 
     def _spent(self) -> Parts:
         return {
-            part: sum(map(_cpu_seconds, pids))
-            for part, pids in self._stack.pids().items()
-            if part != "portal"
+            part: sum(map(cpu_seconds, pids)) for part, pids in self._stack.pids().items() if part != "portal"
         }
 
     async def _until(self, condition: Callable[[], bool]) -> None:
@@ -321,18 +320,6 @@ def _stopped(pids: Sequence[int]) -> Iterator[None]:
     finally:
         for pid in pids:
             os.kill(pid, signal.SIGCONT)
-
-
-def _cpu_seconds(pid: int) -> float:
-    """Return what a process, its living descendants and its ended children have spent."""
-    process = psutil.Process(pid)
-    times = process.cpu_times()
-    spent = times.user + times.system + times.children_user + times.children_system
-    for child in process.children(recursive=True):
-        with contextlib.suppress(psutil.NoSuchProcess):
-            of_child = child.cpu_times()
-            spent += of_child.user + of_child.system
-    return spent
 
 
 def _scheduled(session: SessionState) -> LoadMessage:

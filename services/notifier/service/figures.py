@@ -16,7 +16,6 @@ SummedBy = TypeVar("SummedBy", bound=Hashable)
 SETTLED = timedelta(minutes=10)
 """Longer than any transaction takes, so that older rows are complete."""
 MONTHS = 12
-MOST_TICKS = 4
 PARIS = ZoneInfo("Europe/Paris")
 
 
@@ -61,7 +60,7 @@ class OfferFigures:
         return self._by_month[month, kind]
 
     def total(self, kind: str) -> int:
-        return sum(self.of_month(month, kind) for month in self.months)
+        return sum(self.by_month(kind))
 
     def has(self, month: date) -> bool:
         return any(self._by_month[month, kind] for kind in FigureKind)
@@ -73,17 +72,8 @@ class OfferFigures:
     def offers_by_organiser(self) -> list[tuple[str, str]]:
         return sorted({of for of, _ in self._by_offer_and_organiser})
 
-    @property
-    def highest(self) -> int:
-        shown = (FigureKind.ASKED, FigureKind.ENROLLED)
-        return max(self.of_month(month, kind) for month in self.months for kind in shown)
-
-    @property
-    def ticks(self) -> Sequence[int]:
-        """Round numbers of the axis, from 0 to the first that no bar is higher than."""
-        steps = (digit * 10**zeros for zeros in range(20) for digit in (1, 2, 5))
-        step = next(step for step in steps if step * MOST_TICKS >= self.highest)
-        return range(0, max(1, -(-self.highest // step)) * step + 1, step)
+    def by_month(self, kind: str) -> list[int]:
+        return [self.of_month(month, kind) for month in self.months]
 
     @property
     def fill_rate(self) -> int | None:

@@ -11,8 +11,7 @@ import pytest
 from services.notifier import jobs
 from services.notifier.app import eraser
 from services.notifier.service import figures
-from services.notifier.service.figures import PARIS, FigureKind, OfferFigures
-from services.notifier.store.figures import CountedFigure, SeatsTaken
+from services.notifier.service.figures import PARIS, FigureKind
 from shared import clock
 from shared.events.enrolment import (
     AgentEnrolled,
@@ -214,17 +213,6 @@ async def test_seats_and_absences_are_rates_of_what_began_and_was_recorded(
     page = re.sub("<[^>]+>", " ", (await browser.get(FIGURES)).text).replace("\u00a0", " ")
     rates = re.findall(r"(Remplissage|Absences) +(\d+) %", page)
     assert rates == [("Remplissage", "40"), ("Absences", "75")]
-
-
-@pytest.mark.parametrize(
-    ("highest", "ticks"),
-    [(0, [0, 1]), (1, [0, 1]), (6, [0, 2, 4, 6]), (7, [0, 2, 4, 6, 8]), (170, [0, 50, 100, 150, 200])],
-)
-def test_an_axis_has_round_numbers_up_to_the_highest_bar(highest: int, ticks: list[int]) -> None:
-    month = date(2026, 1, 1)
-    row = CountedFigure(month, OFFER, "bretagne", FigureKind.ASKED, "", highest)
-    found = OfferFigures([row], [month], "", [], [], [], None, {}, SeatsTaken(0, 0))
-    assert list(found.ticks) == ticks
 
 
 def test_the_months_are_the_last_twelve() -> None:
