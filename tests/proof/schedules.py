@@ -15,9 +15,10 @@ from typing import Any
 from unittest import mock
 
 import asyncpg
+from aiokafka.errors import KafkaError
 from sqlalchemy import text
 
-from shared.database import Database, Transaction
+from shared.database import Database, Transaction, is_temporary
 from tests.proof.turns import Act, Actor, BrokenSchedule, Choices, ScheduleStep, Turns, Work, actor_now
 
 SHRINKS = 12
@@ -90,6 +91,10 @@ class ScheduledDatabase(Database):
                     await self.turns.gate("commits")
                 finally:
                     self.committing.remove(committing)
+        except Exception as error:
+            if not _is_of_a_fault(error):
+                self.turns.fail(error)
+            raise
         finally:
             self.ended += 1
 
@@ -214,6 +219,12 @@ class ScheduledWorld:
             self.turns.ends(None, with_locks=True)
 
         return end
+
+
+def _is_of_a_fault(error: Exception) -> bool:
+    """Return whether a fault of a schedule can cause it. The product also tries a wrong statement again."""
+    is_wrong = str(getattr(getattr(error, "orig", error), "sqlstate", "")).startswith("42")
+    return not is_wrong and (is_temporary(error) or isinstance(error, KafkaError))
 
 
 def _lose(driver: _ScheduledDriver) -> Act:

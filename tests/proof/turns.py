@@ -149,6 +149,7 @@ class Turns:
         self._waiting: set[Work] = set()
         """For a lock of another task."""
         self._ended = asyncio.Event()
+        self._failure: BrokenSchedule | None = None
 
     async def gate(self, name: str, is_ready: Callable[[], bool] = _always) -> None:
         """Wait until it is the turn of this task. What belongs to no actor goes on at once."""
@@ -182,6 +183,10 @@ class Turns:
         if with_locks:
             self._waiting.clear()
         self._ended.set()
+
+    def fail(self, error: Exception) -> None:
+        """Break the schedule before the next step, though the product tries again."""
+        self._failure = self._failure or BrokenSchedule(f"{actor_now()} fails: {error!r}")
 
     def start(self, actor: Actor) -> None:
         actor.life = Life(actor.name)
@@ -250,6 +255,8 @@ class Turns:
                 if blocked >= len(self._works) and not self._ended.is_set():
                     self._waiting |= self._works
             await self._idle()
+        if self._failure is not None:
+            raise self._failure
         for life in self._lives:
             for task in life.tasks:
                 if task.done() and not task.cancelled() and (error := task.exception()) is not None:

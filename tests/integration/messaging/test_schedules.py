@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Iterator, Sequence
 from typing import Any
 
 import pytest
+from sqlalchemy import text
 
 from services.notifier.store import claims
 from services.notifier.store.claims import Claim, Claimed
@@ -17,7 +18,7 @@ from shared.database import Transaction
 from shared.events.cloudevents import Received
 from shared.events.vocabulary import Event
 from shared.messaging import inbox
-from tests.proof import schedules
+from tests.proof import events_in_turn, schedules
 from tests.proof.events_in_turn import EventWorld
 from tests.proof.letters_in_turn import LetterWorld, queue_letters
 from tests.proof.schedules import FoundSchedule, NewWorld, ScheduledDatabase, play, shrunk
@@ -92,6 +93,14 @@ async def test_a_letter_whose_data_is_not_marked_is_taken_twice(
     monkeypatch.setattr(claims, "mark_data_started", without_mark)
     found = await first_that_breaks(LetterWorld, letters)
     assert re.fullmatch(r"the letter to A-\d was taken [2-9] times", found.broken), found
+
+
+async def test_a_handler_that_always_fails_breaks_a_schedule_and_is_named(
+    events: ScheduledDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(events_in_turn, "_EFFECT", text("INSERT INTO effect_in_turn (other) VALUES (1)"))
+    found = await first_that_breaks(EventWorld, events)
+    assert re.match(r"consumer \d fails: .*UndefinedColumn", found.broken), found
 
 
 async def hold(new_world: NewWorld, database: ScheduledDatabase) -> None:
