@@ -5,6 +5,7 @@ A deadline is judged, and an agent forgotten, only after all earlier records are
 
 import asyncio
 import logging
+import time
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -23,6 +24,9 @@ log = logging.getLogger(__name__)
 OnRead = Callable[[Topic, Mapping[int, datetime], Collection[int]], Awaitable[None]]
 """All records before a partition's time have had their effect. The last argument has all partitions."""
 
+RESTS = 10
+"""A look for the oldest unsent event reads all of them. The pause after it is this many times as long."""
+
 
 async def follow(
     consumers: Sequence[Consumer],
@@ -40,14 +44,15 @@ async def follow(
     followed = [(consumer, ReadProgress()) for consumer in consumers]
     topics = [consumer.subscription.topic.value for consumer in consumers]
     while not stopping.is_set():
+        now, began, looked = clock.now(), time.monotonic(), 0.0
         try:
-            now = clock.now()
             unsent = await _oldest_unsent(database, topics)
         except Exception as error:
             if not is_temporary(error):
                 raise
             log.warning("The read progress is not known (%s)", type(error).__name__)
         else:
+            looked = time.monotonic() - began
             # Concurrently: a broker answers no other request of a consumer while a fetch waits for records.
             await asyncio.gather(
                 *(
@@ -57,7 +62,7 @@ async def follow(
                     for consumer, progress in followed
                 )
             )
-        await clock.pause(stopping, every)
+        await clock.pause(stopping, max(every, RESTS * looked))
 
 
 async def _report(

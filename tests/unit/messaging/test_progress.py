@@ -1,11 +1,16 @@
 """Until when a topic is read: never a moment before which something may still be in hand."""
 
+import asyncio
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 
 import pytest
 from aiokafka import TopicPartition
 
 from shared import clock
+from shared.database import Database
+from shared.messaging import progress
 from shared.messaging.progress import ReadProgress
 
 P = TopicPartition("portal.enrolments", 3)
@@ -84,3 +89,25 @@ async def test_a_partition_that_was_taken_away_is_begun_anew(monkeypatch: pytest
     watch.consumer.partitions = {P}
     watch.consumer.end = 5
     assert [await watch.look() for _ in range(2)] == [None, None]
+
+
+@pytest.mark.parametrize(("looked", "pause"), [(0.01, 1), (3, 30)])
+async def test_a_long_outbox_is_looked_at_for_a_tenth_of_the_time(
+    monkeypatch: pytest.MonkeyPatch, looked: float, pause: float
+) -> None:
+    stopping, moment = asyncio.Event(), iter((100.0, 100.0 + looked))
+    pauses = []
+
+    async def nothing_waits(_database: Database, _topics: Sequence[str]) -> dict[str, datetime]:
+        return {}
+
+    async def note(until: asyncio.Event, seconds: float) -> None:
+        pauses.append(seconds)
+        until.set()
+
+    monkeypatch.setattr(progress, "_oldest_unsent", nothing_waits)
+    monkeypatch.setattr(progress, "time", SimpleNamespace(monotonic=moment.__next__))
+    monkeypatch.setattr(clock, "pause", note)
+    unused = Database("postgresql://nobody@nowhere/nothing", application_name="test")
+    await progress.follow([], unused, progress.keeping(unused), stopping, every=1)
+    assert pauses == [pytest.approx(pause)]
