@@ -75,6 +75,7 @@ class LinkNotice(StrEnum):
     ADDRESS_GIVEN = "address_given"
     ADDRESS_CORRECTED = "address_corrected"
     ADDRESS_TOO_NEW = "address_too_new"
+    ADDRESSES_DIFFER = "addresses_differ"
     CORRECTION_CONFIRMED = "correction_confirmed"
     NOTHING_TO_CONFIRM = "nothing_to_confirm"
     ADDRESS_LINK_EXPIRED = "address_link_expired"

@@ -44,6 +44,7 @@ class LinkState(StrEnum):
     ADDRESS_GIVEN = "address_given"
     ADDRESS_CORRECTED = "address_corrected"
     ADDRESS_TOO_NEW = "address_too_new"
+    ADDRESSES_DIFFER = "addresses_differ"
     CORRECTION_CONFIRMED = "correction_confirmed"
     NOTHING_TO_CONFIRM = "nothing_to_confirm"
     TOO_MANY_ADDRESSES = "too_many_addresses"

@@ -30,14 +30,19 @@ class AddressLink(NamedTuple):
 
 
 async def opens(tx: Transaction, link: AgentLink, now: datetime) -> LinkState:
-    return await links.opens(tx, link, await enrolments.agent_of(tx, link.enrolment_id), now)
+    """A new address is that of all enrolments, so a link to only one of several addresses may not give it."""
+    agent = await enrolments.agent_of(tx, link.enrolment_id)
+    state = await links.opens(tx, link, agent, now)
+    if agent is None or state is not LinkState.OPEN:
+        return state
+    return LinkState.ADDRESSES_DIFFER if await enrolments.has_other_address(tx, agent) else state
 
 
 async def give(
     tx: Transaction, link: AgentLink, address: str, digest: Callable[[str, str], bytes], now: datetime
 ) -> LinkState:
+    state = await opens(tx, link, now)
     agent = await enrolments.agent_of(tx, link.enrolment_id)
-    state = await links.opens(tx, link, agent, now)
     if agent is None or state is not LinkState.OPEN:
         return state
     if not await limits.take(tx, digest("new addresses", f"{agent.issuer}\0{agent.agent_id}"), A_DAY):
@@ -67,7 +72,7 @@ async def state(tx: Transaction, link: AddressLink) -> LinkState:
     corrected = await corrections.last_of_address(tx, agent.key, given.given_at)
     if corrected is not None or agent.email != given.present:
         return LinkState.ADDRESS_CHANGED
-    return LinkState.OPEN
+    return LinkState.ADDRESSES_DIFFER if await enrolments.has_other_address(tx, agent) else LinkState.OPEN
 
 
 async def confirm(tx: Transaction, link: AddressLink, now: datetime) -> LinkState:

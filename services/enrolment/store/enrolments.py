@@ -50,6 +50,11 @@ async def agent_of(tx: Transaction, enrolment_id: UUID) -> Agent | None:
     return None if enrolment is None else enrolment_of(enrolment).agent
 
 
+async def has_other_address(tx: Transaction, agent: Agent) -> bool:
+    """Return whether another enrolment of the agent has another address."""
+    return bool(await tx.scalar(_HAS_OTHER_ADDRESS, {**agent.key._asdict(), "address": agent.email}))
+
+
 async def employers_of_organiser(tx: Transaction, organiser: str | None) -> list[Employer]:
     """Return each SIRET once, from at most 200 enrolments of each of the 300 last sessions.
 
@@ -290,6 +295,10 @@ _OF_ONE_AGENT = text(
     f"{_WITH_POSITION} WHERE agent_id = :agent_id AND issuer = :issuer "
     "AND lower(agent ->> 'email') = lower(:address) "
     "ORDER BY received_at DESC, enrolment_id DESC LIMIT :most"
+)
+_HAS_OTHER_ADDRESS = text(
+    "SELECT EXISTS (SELECT FROM enrolment WHERE agent_id = :agent_id AND issuer = :issuer "
+    "AND lower(agent ->> 'email') <> lower(:address))"
 )
 _OF_AGENT = text(
     f"{_WITH_POSITION} WHERE agent_id = :agent "

@@ -338,6 +338,23 @@ async def test_a_request_with_another_address_gives_that_address_no_power_over_o
     assert not await is_too_new(front, ask, session, OLD)
 
 
+async def test_the_reader_of_one_of_several_addresses_cannot_replace_the_others(
+    front: Front, ask: Ask, hear: Hear, rows: SelectRows
+) -> None:
+    """Otherwise a portal that states a false employer and address would have all enrolments a day later."""
+    session = await front.open(AGENT)
+    shown = await ask("GET", await link_to(front, session, OLD, Purpose.ENROLMENTS))
+    form = onward(shown.text, Purpose.ADDRESS)
+    await ask("POST", form, data={"adresse": NEWEST})
+    [given] = await rows("SELECT data FROM outbox WHERE type = :type", type=NewAddressGiven.TYPE)
+    another = await front.open(title="Autre")
+    await hear(EnrolmentRequested(session_id=another.session_id, agent=at_address(NEW)))
+    confirming = path(Purpose.CONFIRM_ADDRESS, json.loads(given.data)["request_id"], links().mark(NEWEST))
+    for method, link in ("GET", form), ("POST", form), ("GET", confirming), ("POST", confirming):
+        answer = await ask(method, link, data=CONFIRM | {"adresse": NEWEST})
+        assert (answer.status_code, "plusieurs adresses" in answer.text) == (403, True), (method, link)
+
+
 # ------------------------------------------------------------------------------------- mails come back
 
 
