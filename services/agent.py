@@ -8,13 +8,12 @@ import json
 import os
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, NamedTuple
 from uuid import UUID
 
 import typer
 from pydantic import ValidationError
 
-from services import agent_export
 from services.catalogue.definition import DEFINITION as CATALOGUE
 from services.enrolment.definition import DEFINITION as ENROLMENT
 from services.enrolment.service import corrections
@@ -30,11 +29,12 @@ from shared.events.fields import is_address, is_agent_id, is_issuer
 from shared.events.portal import AgentCorrected
 from shared.events.vocabulary import AgentKey
 from shared.messaging import dead_letters_of_people, erasure
-from shared.personal_data import Register, agents_with
+from shared.personal_data import agents_with
 from shared.process import Process
 from shared.read_log import Reading, ReadKind
 from shared.security_log import OPERATOR, SecurityEvent, SecurityOutcome
-from shared.web import labels
+from shared.web import person_export
+from shared.web.person_export import ServicePart
 
 SERVICES = (ENROLMENT, NOTIFIER, CATALOGUE)
 
@@ -187,19 +187,14 @@ def export(
 
 def print_export(who: AgentKey | str, named: Mapping[str, str], page: Path | None) -> bool:
     """Return whether anything is kept."""
-    kept = {definition.name: _kept_by(definition, who) for definition in SERVICES}
+    parts = {definition.name: _kept_by(definition, who) for definition in SERVICES}
+    kept = {name: part.rows for name, part in parts.items()}
     document = {**named, "exported_at": clock.now().isoformat(), "services": kept}
     typer.echo(json.dumps(document, indent=2, ensure_ascii=False, default=str))
     if page is not None:
-        parts = [
-            agent_export.ServicePart(
-                labels.SERVICES[definition.name], in_process(definition, _register), kept[definition.name]
-            )
-            for definition in SERVICES
-        ]
         with open(page, "w", opener=lambda path, flags: os.open(path, flags, mode=0o600)) as file:
             os.fchmod(file.fileno(), 0o600)  # a file that was there keeps its mode
-            file.write(agent_export.page(who, parts, clock.now()))
+            file.write(person_export.page(who, list(parts.values()), clock.now()))
     return any(kept.values())
 
 
@@ -215,21 +210,11 @@ def _agent(issuer: str, agent_id: str) -> AgentKey:
     return AgentKey(issuer, agent_id)
 
 
-def _kept_by(definition: Definition, who: AgentKey | str) -> dict[str, list[dict[str, Any]]]:
-    async def find(process: Process) -> dict[str, list[dict[str, Any]]]:
-        async with process.database.quiet_transaction() as tx:
-            kept = await process.eraser.export(tx, who)
-            if kept:
-                reading = Reading.by_command(getpass.getuser())
-                agents = [] if isinstance(who, str) else [who]
-                await read_log.record(tx, reading, ReadKind.EXPORT, agents=agents)
-            return kept
+def _kept_by(definition: Definition, who: AgentKey | str) -> ServicePart:
+    async def find(process: Process) -> ServicePart:
+        return await person_export.kept_by(process, who, Reading.by_command(getpass.getuser()))
 
     return in_process(definition, find)
-
-
-async def _register(process: Process) -> Register:
-    return process.register
 
 
 @app.command("correct", help="Have all services correct an agent's address or names: article 16 of the RGPD.")

@@ -109,6 +109,7 @@ class Permission(Enum):
     READ_MAILS = _Rule("find and read", "people, their story and their letters", _SUPPORT)
     SEND_AGAIN = _Rule("send again, or settle", "a letter", _SUPPORT)
     CORRECT_ADDRESS = _Rule("correct", "the address of a person", _SUPPORT, recent=True)
+    EXPORT_PERSON = _Rule("export", "all that is kept of a person", _SUPPORT, recent=True)
     ERASE = _Rule("ask for", "the erasure of a person", _SUPPORT, recent=True)
     DECIDE_DEAD_LETTERS = _Rule("read and decide about", "dead letters", _SUPPORT)
     READ_STATE = _Rule("read", "the state of a service", {Role.ADMIN: Scope.EVERYWHERE})

@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import urlencode
 
 from starlette.exceptions import HTTPException
-from starlette.responses import Response
+from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
 
-from shared import read_log
+from shared import clock, read_log
 from shared.auth import Tokens
 from shared.database import Transaction
 from shared.events.index import BY_TYPE
@@ -32,7 +32,8 @@ from shared.messaging.mentions import agents_in
 from shared.permissions import Permission
 from shared.process import Process
 from shared.read_log import ReadKind, purpose_in
-from shared.web import labels
+from shared.security_log import SecurityEvent, SecurityOutcome
+from shared.web import labels, person_export
 from shared.web.forms import number_in
 from shared.web.links import OPERATIONS
 from shared.web.logins import Logins, StaffArea, StaffVisit, VisitHandler
@@ -150,7 +151,7 @@ def add_to(
     )
     problems = rendering.module("problems.html", reasons=Reason).problems
     titles = {code: problem[0] for code, problem in problems.items()}
-    pages = _OperationsPages(process, home, lines, titles)
+    pages = _OperationsPages(process, home, lines, titles, guard)
     routes: tuple[tuple[str, VisitHandler, list[str]], ...] = (
         (home, pages.status, ["GET"]),
         (f"{home}/incidents", pages.listing, ["GET", "POST"]),
@@ -159,16 +160,20 @@ def add_to(
     for route in (
         *logins.routes(),
         *(Route(path, logins.guarded(handler), methods=methods) for path, handler, methods in routes),
+        Route(f"{home}/personne", logins.guarded(pages.person, Permission.EXPORT_PERSON)),
     ):
         process.api.router.routes.append(route)
 
 
 class _OperationsPages:
-    def __init__(self, process: Process, home: str, lines: OwnLines, titles: Mapping[str, str]) -> None:
+    def __init__(
+        self, process: Process, home: str, lines: OwnLines, titles: Mapping[str, str], guard: Guard
+    ) -> None:
         self._process = process
         self._incidents = f"{home}/incidents"
         self._lines = lines
         self._titles = titles
+        self._guard = guard
         self._decisions = DeadLetterDecisions(process.database, process.router, process.consumer)
 
     async def status(self, visit: StaffVisit) -> Response:
@@ -196,6 +201,22 @@ class _OperationsPages:
             ServiceLine("held", refused, stands, behind=waiting),
             await parked_line(tx, self._incidents),
         ]
+
+    async def person(self, visit: StaffVisit) -> Response:
+        """Download all that this service keeps of the agent of a link."""
+        from shared.web import export_links  # noqa: PLC0415 it imports a library of encryption
+
+        asked = export_links.read(self._guard, visit.request.query_params.get("qui", ""))
+        if asked is None:
+            raise HTTPException(404)
+        agent, purpose = asked
+        part = await person_export.kept_by(self._process, agent, await visit.read_for(purpose))
+        who = visit.who.in_security_log
+        self._guard.record(visit.request, SecurityEvent.EXPORT, SecurityOutcome.OK, who)
+        return HTMLResponse(
+            person_export.page(agent, [part], clock.now()),
+            headers={"content-disposition": f'attachment; filename="donnees-{self._process.name}.html"'},
+        )
 
     # ------------------------------------------------------------------------------------ dead letters
 

@@ -29,7 +29,7 @@ _STARTS = {"li": "- ", "dt": "- ", "dd": "  ", "summary": "> ", "legend": "legen
 _STARTS |= _HEADINGS
 _NAMED = {"nav", "aside", "section", "table", "form", "ul", "ol", "search", "article"}
 _RANDOM = (
-    (re.compile(r"(?<=/)\.?[\w-]{30,}\.[\w-]{30,}"), "‹token›"),
+    (re.compile(r"(?<=/)\.?[\w-]{30,}\.[\w-]{30,}|(?<=qui=)[\w.-]{30,}"), "‹token›"),
     (re.compile(r"\b[0-9a-f]{16,64}\b"), "‹hash›"),
     (re.compile(r"(?<=numéro )[0-9a-f]{8}(?!-)|(?<=abonnement )[0-9a-f]{8}"), "‹number›"),
     (re.compile(r"\b[0-9A-Z]{4}-[0-9A-Z]{4}\b"), "‹reference›"),

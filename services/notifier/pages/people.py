@@ -134,6 +134,9 @@ class PeoplePages:
         is_requested: bool = False,
         is_lifted: bool = False,
     ) -> Response:
+        from shared.web import export_links  # noqa: PLC0415 it imports a library of encryption
+
+        agent, sites = story.person.agent, visit.rendering.sites
         return visit.page(
             "person.html",
             status=status,
@@ -150,6 +153,7 @@ class PeoplePages:
             correction=CORRECTION,
             written_again=WRITTEN_AGAIN,
             erasure=ERASURE,
+            exports=export_links.addresses(self.guard, agent, reading.purpose or "", sites),
             log=MAIL_LOG,
         )
 

@@ -5,13 +5,12 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
-from services import agent_export
 from services.enrolment.personal_data import REGISTER
 from services.notifier.personal_data import REGISTER as REGISTER_OF_MAILS
 from shared.events.vocabulary import AgentKey
 from shared.messaging.session_names import add_sessions
 from shared.personal_data import Register
-from shared.web import labels
+from shared.web import labels, person_export
 from tests.support.builders import a_session
 
 AGENT = AgentKey("iel", "IEL-1")
@@ -53,8 +52,8 @@ async def named(kept: dict[str, list[dict[str, Any]]]) -> dict[str, list[dict[st
 
 
 def page_of(kept: dict[str, list[dict[str, Any]]], register: Register = REGISTER) -> str:
-    parts = [agent_export.ServicePart("Inscriptions", register, kept)]
-    return agent_export.page(AGENT, parts, datetime(2025, 3, 20, tzinfo=UTC))
+    parts = [person_export.ServicePart("Inscriptions", register, kept)]
+    return person_export.page(AGENT, parts, datetime(2025, 3, 20, tzinfo=UTC))
 
 
 async def test_each_row_names_its_session_by_title_and_dates_in_the_json_too() -> None:

@@ -10,9 +10,12 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from shared import read_log
 from shared.events.vocabulary import AgentKey
 from shared.events.zones import PARIS
 from shared.personal_data import PersonalData, Register
+from shared.process import Process
+from shared.read_log import Reading, ReadKind
 from shared.web import french, labels
 
 ExportedRow = Mapping[str, Any]
@@ -278,6 +281,16 @@ _LABELS_ANYWHERE: Mapping[str, Mapping[Any, str]] = {
 }
 
 
+async def kept_by(process: Process, who: AgentKey | str, reading: Reading) -> ServicePart:
+    """The read is recorded if anything is kept."""
+    async with process.database.quiet_transaction() as tx:
+        kept = await process.eraser.export(tx, who)
+        if kept:
+            agents = [] if isinstance(who, str) else [who]
+            await read_log.record(tx, reading, ReadKind.EXPORT, agents=agents)
+    return ServicePart(labels.SERVICES[process.name], process.register, kept)
+
+
 def page(who: AgentKey | str, parts: Sequence[ServicePart], now: datetime) -> str:
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent / "templates"),
@@ -286,7 +299,7 @@ def page(who: AgentKey | str, parts: Sequence[ServicePart], now: datetime) -> st
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    template = environment.get_template("agent-export.html")
+    template = environment.get_template("person-export.html")
     return template.render(
         agent=who if isinstance(who, AgentKey) else None,
         address=None if isinstance(who, AgentKey) else who,
