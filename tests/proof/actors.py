@@ -22,6 +22,7 @@ from tests.proof.sink import MailSink
 
 LETTER_SECONDS = 30.0
 """An agent who has no letter after that does not use its link."""
+THEME = "enjeux-ia"
 OFFER_PAGE, WITHDRAW_PAGE = "/inscriptions/offre", "/inscriptions/desistement"
 GRANTED = 0.8
 """The share of employers who agree."""
@@ -153,6 +154,11 @@ class Actors:
                 return portal, requests.withdrawal(session_id, agents[0])
             case Act.MOVE:
                 return portal, requests.swap(session_id, agents[0], self._sessions[step.number])
+            case Act.SUBSCRIBE:
+                subscribed = step.number // 2 > 0
+                return portal, requests.subscription(agents[0], subscribed=subscribed, theme=THEME)
+            case Act.BESPOKE:
+                return portal, requests.bespoke(agents[0].employer, THEME, trainees=12)
             case Act.INVALID:  # by Kafka: HTTP refuses it at once
                 return portals[0], requests.seat(session_id, replace(agents[0], function="stagiaire"))
             case Act.REPEAT if step.agents[0] in self._sent:  # once more, with its id

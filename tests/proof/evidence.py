@@ -14,6 +14,7 @@ from aiokafka import AIOKafkaConsumer
 from tests.proof.history import ClientOperation, read_history
 
 REQUESTS = "portal.enrolments"
+ABOUT_AGENTS, BESPOKE = "portal.agents", "portal.bespoke"
 DECISIONS = "enrolment.decisions"
 SESSIONS = "catalogue.sessions"
 OCCUPANCY = "enrolment.occupancy"
@@ -98,6 +99,15 @@ class StoredMail:
 
 
 @dataclass(frozen=True)
+class StoredSubscription:
+    """What an agent of an issuer follows."""
+
+    issuer: str
+    agent_id: str
+    interest: str
+
+
+@dataclass(frozen=True)
 class DeliveredLetter:
     """A letter that the mail sink took. ``calendar`` has the number of each calendar entry in it, by UID."""
 
@@ -120,6 +130,9 @@ class Evidence:
     mails: Sequence[StoredMail] = ()
     letters: Sequence[DeliveredLetter] = ()
     issuers: Mapping[str, str] = field(default_factory=dict)
+    subscriptions: Sequence[StoredSubscription] = ()
+    bespoke: Sequence[str] = ()
+    """The ids of the requests for training that the catalogue has."""
 
     def of_topic(self, topic: str) -> list[TopicRecord]:
         """Return the first record of each event: a relay that is killed publishes some twice."""
@@ -164,7 +177,7 @@ async def collect_evidence(sources: Sources) -> Evidence:
     answers = [f"{ANSWERS}{portal}" for portal in sources.issuers]
     records = {
         topic: await read_topic(topic, sources.kafka)
-        for topic in (REQUESTS, DECISIONS, SESSIONS, OCCUPANCY, *answers)
+        for topic in (REQUESTS, ABOUT_AGENTS, BESPOKE, DECISIONS, SESSIONS, OCCUPANCY, *answers)
     }
     async with (
         _reading(sources.databases["enrolment"]) as enrolment,
@@ -188,6 +201,8 @@ async def collect_evidence(sources: Sources) -> Evidence:
             mails=[StoredMail(**row) for row in await notifier.fetch(_MAILS)],
             letters=list(_read_letters(sources.letters)),
             issuers=sources.issuers,
+            subscriptions=[StoredSubscription(**row) for row in await notifier.fetch(_SUBSCRIPTIONS)],
+            bespoke=[row["request_id"] for row in await catalogue.fetch(_BESPOKE)],
         )
 
 
@@ -270,6 +285,11 @@ _ENROLMENTS = "SELECT enrolment_id::text, version, session_id::text, agent_id, s
 _COUNTERS = "SELECT session_id::text, enrolled, offered, waiting FROM session"
 _OCCUPANCIES = "SELECT session_id::text, enrolled, offered, waiting FROM occupancy"
 _COPIES = "SELECT enrolment_id::text, version, session_id::text, agent_id, standing AS state FROM enrolment"
+_SUBSCRIPTIONS = (
+    "SELECT issuer, agent_id, interest FROM subscriber JOIN subscription USING (subscriber_id) "
+    "WHERE agent_id IS NOT NULL"
+)
+_BESPOKE = "SELECT request_id::text FROM bespoke_request"
 _MAILS = (
     "SELECT event_id::text, template, recipient, state, message_id, "
     "(SELECT count(*) FROM mail_audit WHERE mail_audit.mail_id = mail.mail_id) AS decisions FROM mail"

@@ -10,6 +10,8 @@ WAITING_LISTS = ("automatic", "offer", "automatic", "none")
 APPROVED = 8
 """In one session of so many an employer must agree to each seat."""
 REQUESTS_PER_SESSION = 100
+WISHES = 3
+"""One subscription of so many ends."""
 LATE_STEPS = 40
 """Requests for a late session come up to so many steps before it is published."""
 
@@ -21,6 +23,8 @@ class Act(StrEnum):
     MOVE = "move"
     INVALID = "invalid"
     REPEAT = "repeat"
+    SUBSCRIBE = "subscribe"
+    BESPOKE = "ask for training"
     PUBLISH = "publish"
     CAPACITY = "capacity"
     CANCEL = "cancel"
@@ -34,6 +38,8 @@ _WEIGHTS = {
     Act.MOVE: 6,
     Act.INVALID: 1,
     Act.REPEAT: 4,
+    Act.SUBSCRIBE: 4,
+    Act.BESPOKE: 1,
     Act.CAPACITY: 4,
 }
 
@@ -50,7 +56,7 @@ class SessionInPlan:
 
 @dataclass(frozen=True)
 class Step:
-    """``number`` is a capacity, the session to move to, or the way by which a portal sends."""
+    """``number`` is a capacity, the session to move to, or how a portal sends, and what it wishes."""
 
     act: Act
     session: int
@@ -127,6 +133,9 @@ class _Draft:
             case Act.WITHDRAW | Act.REPEAT:
                 session, agent = choices.choice(self._asked)
                 return Step(act, session, (agent,), way)
+            case Act.SUBSCRIBE | Act.BESPOKE:
+                agent = choices.randrange(len(self._issuers))
+                return Step(act, session, (agent,), choices.randrange(2 * WISHES))
             case Act.MOVE:
                 here, agent = choices.choice(self._asked)
                 return Step(act, here, (agent,), session)

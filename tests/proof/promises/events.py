@@ -3,9 +3,20 @@
 from collections import Counter
 from collections.abc import Iterator
 
-from tests.proof.evidence import OCCUPANCY, REQUESTS, SESSIONS, Evidence, SessionCounts, StoredEvent
+from tests.proof.evidence import (
+    ABOUT_AGENTS,
+    BESPOKE,
+    OCCUPANCY,
+    REQUESTS,
+    SESSIONS,
+    Evidence,
+    SessionCounts,
+    StoredEvent,
+    StoredSubscription,
+    TopicRecord,
+)
 from tests.proof.history import OK
-from tests.proof.promises.reading import Break, grouped
+from tests.proof.promises.reading import Break, grouped, requests_in
 
 _COPIED = {"session_cancelled": "withdrawn"}
 
@@ -23,7 +34,7 @@ def events_of_a_key_out_of_order(evidence: Evidence) -> Iterator[Break]:
     Requests by HTTP lock nothing, so their numbers have no order.
     """
     numbers = {(event.topic, event.id): event for event in evidence.events}
-    for topic in evidence.records.keys() - {REQUESTS}:
+    for topic in evidence.records.keys() - {REQUESTS, ABOUT_AGENTS, BESPOKE}:
         latest: dict[str, StoredEvent] = {}
         for record in evidence.of_topic(topic):
             event = numbers.get((topic, record.id))
@@ -86,6 +97,20 @@ def copies_that_differ(evidence: Evidence) -> Iterator[Break]:
         found = None if copy is None else (copy.version, copy.state)
         if found != (enrolment.version, _COPIED.get(enrolment.state, enrolment.state)):
             yield ["the notifier has", copy, "of", enrolment]
+
+
+def subscriptions_that_differ(evidence: Evidence) -> Iterator[Break]:
+    """Compare the notifier's subscriptions with what was received last of each agent and theme."""
+    followed = set(evidence.subscriptions)
+    last: dict[StoredSubscription, TopicRecord] = {}
+    for request in sorted(requests_in(evidence, ABOUT_AGENTS), key=lambda request: request.at):
+        issuer = evidence.issuers[request.source.removeprefix("/portals/")]
+        interest = f"theme:{request.data['theme']}"
+        last[StoredSubscription(issuer, request.data["agent_id"], interest)] = request
+    for subscription, request in last.items():
+        if (subscription in followed) != request.data["subscribed"]:
+            yield [request, "is not so in the notifier"]
+    yield from ([subscription, "was never asked for"] for subscription in followed - last.keys())
 
 
 def topics_that_end_with_an_old_state(evidence: Evidence) -> Iterator[Break]:

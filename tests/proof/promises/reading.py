@@ -4,7 +4,17 @@ from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
-from tests.proof.evidence import ANSWERS, DECISIONS, REQUESTS, SESSIONS, Evidence, StoredEvent, TopicRecord
+from tests.proof.evidence import (
+    ABOUT_AGENTS,
+    ANSWERS,
+    BESPOKE,
+    DECISIONS,
+    REQUESTS,
+    SESSIONS,
+    Evidence,
+    StoredEvent,
+    TopicRecord,
+)
 
 Break = Sequence[object]
 """The events that broke a promise, once."""
@@ -25,9 +35,14 @@ STATES = {
 }
 
 
-def requests_in(evidence: Evidence) -> list[TopicRecord]:
+def requests_in(evidence: Evidence, topic: str = REQUESTS) -> list[TopicRecord]:
     sources = {f"/portals/{portal}" for portal in evidence.issuers}
-    return [record for record in evidence.of_topic(REQUESTS) if record.source in sources]
+    return [record for record in evidence.of_topic(topic) if record.source in sources]
+
+
+def requests_to_accept(evidence: Evidence) -> list[TopicRecord]:
+    """Return the requests that no decision answers."""
+    return [*requests_in(evidence, ABOUT_AGENTS), *requests_in(evidence, BESPOKE)]
 
 
 def request_of(decision: StoredEvent) -> str:
@@ -42,18 +57,23 @@ def agents_of(request: Mapping[str, Any]) -> list[str]:
 def answers_in(evidence: Evidence) -> dict[tuple[str, str, str], list[TopicRecord]]:
     """Return the answers by source, request and agent.
 
-    A rejection is about a record instead: a rejected request that is sent again is a new request.
+    A rejection is about a record instead: a rejected request that is sent again is a new request. An
+    acceptance is about no agent.
     """
     answers: dict[tuple[str, str, str], list[TopicRecord]] = defaultdict(list)
     for record in evidence.of_topic(DECISIONS):
         if record.data.get("request_id"):
             source = record.data.get("request_source") or ""
             answers[source, record.data["request_id"], record.data["agent"]["agent_id"]].append(record)
+    to_accept = {(request.source, request.id) for request in requests_to_accept(evidence)}
     for portal in evidence.issuers:
         for record in evidence.of_topic(f"{ANSWERS}{portal}"):
             if record.name == "RequestRejected" and record.data["request_id"]:
                 place = f"{record.data['partition']}@{record.data['offset']}"
                 answers[f"/portals/{portal}", record.data["request_id"], place].append(record)
+            accepted = f"/portals/{portal}", record.data.get("request_id") or ""
+            if record.name == "RequestAccepted" and accepted in to_accept:
+                answers[*accepted, ""].append(record)
     return answers
 
 

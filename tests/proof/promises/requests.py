@@ -1,9 +1,10 @@
 """Requests and their answers, and what clients were told."""
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from itertools import chain, permutations
 
-from tests.proof.evidence import REQUESTS, SESSIONS, Evidence, StoredEvent, TopicRecord
+from tests.proof.evidence import BESPOKE, REQUESTS, SESSIONS, Evidence, StoredEvent, TopicRecord
 from tests.proof.history import OK, UNKNOWN, ClientOperation
 from tests.proof.promises.reading import (
     ENDS,
@@ -14,6 +15,7 @@ from tests.proof.promises.reading import (
     last_decisions,
     request_of,
     requests_in,
+    requests_to_accept,
 )
 
 
@@ -24,6 +26,9 @@ def requests_without_answer(evidence: Evidence) -> Iterator[Break]:
         for agent_id in [] if rejected else agents_of(request.data):
             if not answers.get((request.source, request.id, agent_id)):
                 yield [request, f"no answer about {agent_id}"]
+    for request in requests_to_accept(evidence):
+        if not answers.get((request.source, request.id, "")):
+            yield [request, "was not accepted"]
 
 
 def requests_answered_twice(evidence: Evidence) -> Iterator[Break]:
@@ -97,7 +102,8 @@ def requests_refused_by_slowness(evidence: Evidence) -> Iterator[Break]:
 
 def promises_to_clients_not_kept(evidence: Evidence) -> Iterator[Break]:
     """What a client was told is done must be so. What it was not told may be so."""
-    received = {(request.source, request.id) for request in requests_in(evidence)}
+    requests = [*requests_in(evidence), *requests_to_accept(evidence)]
+    received = {(request.source, request.id) for request in requests}
     sessions = {session.session_id: session for session in evidence.sessions}
     ended = {
         (decision.data["session_id"], decision.data["agent"]["agent_id"])
@@ -117,6 +123,14 @@ def promises_to_clients_not_kept(evidence: Evidence) -> Iterator[Break]:
         possible = _possible_after(changes)
         if (session.capacity, session.status) not in possible:
             yield [session, *changes[-3:]]
+
+
+def requests_for_training_not_kept(evidence: Evidence) -> Iterator[Break]:
+    """Compare the catalogue with the topic: each request is there once."""
+    kept = Counter(evidence.bespoke)
+    for request in requests_in(evidence, BESPOKE):
+        if kept[request.id] != 1:
+            yield [request, f"is {kept[request.id]} times in the catalogue"]
 
 
 def _changes(evidence: Evidence) -> list[ClientOperation]:
