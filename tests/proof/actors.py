@@ -61,7 +61,9 @@ class Actors:
         self._sent: dict[int, tuple[str, Request]] = {}
         self._readers: Sequence[AnswerReader] = ()
         self._heard: set[str] = set()
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._erased: set[int] = set()
+        self._tasks: dict[asyncio.Task[None], tuple[int, ...]] = {}
+        """With the agents for whom they send."""
         self._errors: list[BaseException] = []
         self._is_ending = False
 
@@ -84,7 +86,7 @@ class Actors:
     async def take_steps(self, rate: float) -> None:
         due = time.monotonic()
         for step in self.plan.steps:
-            self._begin(self._take(step))
+            self._begin(self._take(step), *step.agents)
             due += 1 / rate
             await asyncio.sleep(max(0, due - time.monotonic()))
 
@@ -111,23 +113,27 @@ class Actors:
             return
         self._heard.add(answer["id"])
         number = self._by_id[data["agent"]["agent_id"]]
+        if number in self._erased:
+            return
         choices = Random(f"{self._seed} {number} {name}")
         agent, issuer = self._agents[number], data["agent"]["issuer"]
         uses_link = len(self._places[number]) == 1 and not self._is_ending
         if name == "EnrolmentPending":
             granted = choices.random() < GRANTED
             request = requests.approval(data["session_id"], agent, granted=granted)
-            self._begin(self._senders[self._portals[issuer][0]].send(request))
+            self._begin(self._senders[self._portals[issuer][0]].send(request), number)
         elif name == "SeatOffered" and (self._is_ending or choices.random() >= LAPSES):
             accepted = choices.random() < ACCEPTS
             if uses_link and choices.random() < BY_LINK:
                 reply = "oui" if accepted else "non"
-                self._begin(self._by_link(number, data, OFFER_PAGE, "answer offer by link", reponse=reply))
+                reply_by_link = self._by_link(number, data, OFFER_PAGE, "answer offer by link", reponse=reply)
+                self._begin(reply_by_link, number)
             else:
                 request = requests.offer_answer(data["session_id"], agent, accepted=accepted)
-                self._begin(self._senders[self._portals[issuer][0]].send(request))
+                self._begin(self._senders[self._portals[issuer][0]].send(request), number)
         elif name == "AgentEnrolled" and uses_link and choices.random() < LEAVES:
-            self._begin(self._by_link(number, data, WITHDRAW_PAGE, "withdraw by link", confirmer="oui"))
+            leaving = self._by_link(number, data, WITHDRAW_PAGE, "withdraw by link", confirmer="oui")
+            self._begin(leaving, number)
 
     # ------------------------------------------------------------------------------------------- steps
 
@@ -137,6 +143,8 @@ class Actors:
         elif step.act in BY_ORGANISER:
             await self._organise(step)
         else:
+            if step.act is Act.ERASE:
+                await self._until_nothing_is_sent_for(step.agents[0])
             portal, request = self._request(step)
             for number in step.agents:
                 self._sent[number] = portal, request
@@ -159,11 +167,22 @@ class Actors:
                 return portal, requests.subscription(agents[0], subscribed=subscribed, theme=THEME)
             case Act.BESPOKE:
                 return portal, requests.bespoke(agents[0].employer, THEME, trainees=12)
+            case Act.ERASE:
+                return portal, requests.erasure(agents[0], datetime.now(UTC))
             case Act.INVALID:  # by Kafka: HTTP refuses it at once
                 return portals[0], requests.seat(session_id, replace(agents[0], function="stagiaire"))
             case Act.REPEAT if step.agents[0] in self._sent:  # once more, with its id
                 return self._sent[step.agents[0]]
         return portal, requests.seat(session_id, agents[0])
+
+    async def _until_nothing_is_sent_for(self, number: int) -> None:
+        """A request that is received after the erasure would bring the agent back."""
+        self._erased.add(number)
+        own = asyncio.current_task()
+        while sending := [
+            task for task, agents in self._tasks.items() if number in agents and task is not own
+        ]:
+            await asyncio.wait(sending)
 
     async def _publish(self, number: int) -> None:
         await self._organiser.publish(self._sessions[number], self.plan.sessions[number].capacity)
@@ -192,13 +211,13 @@ class Actors:
 
     # ------------------------------------------------------------------------------------------- tasks
 
-    def _begin(self, work: Coroutine[Any, Any, None]) -> None:
+    def _begin(self, work: Coroutine[Any, Any, None], *agents: int) -> None:
         task = asyncio.create_task(work)
-        self._tasks.add(task)
+        self._tasks[task] = agents
         task.add_done_callback(self._ended)
 
     def _ended(self, task: asyncio.Task[None]) -> None:
-        self._tasks.discard(task)
+        del self._tasks[task]
         if not task.cancelled() and (error := task.exception()) is not None:
             self._errors.append(error)
 

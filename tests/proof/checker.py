@@ -58,6 +58,7 @@ PROMISES = (
     Promise("What a client was told is done.", "lost", requests.promises_to_clients_not_kept),
     Promise("A request for training is kept once.", "lost", requests.requests_for_training_not_kept),
     Promise("An agent follows what was received last.", "stale", events.subscriptions_that_differ),
+    Promise("Nothing of an erased agent is left.", "unforgotten", events.traces_of_erased_agents),
     Promise("Each stored event is published.", "lost", events.events_not_published),
     Promise("The events of a key are published in order.", "reordered", events.events_of_a_key_out_of_order),
     Promise("A portal hears its answers in order, without gaps.", "gaps", events.feeds_with_gaps),

@@ -1,7 +1,7 @@
 """What a run leaves behind: topics, three databases, what clients and the mail sink wrote down."""
 
 import json
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -113,6 +113,7 @@ class DeliveredLetter:
 
     message_id: str
     calendar: Mapping[str, int] = field(default_factory=dict)
+    recipient: str = ""
 
 
 @dataclass(frozen=True)
@@ -133,6 +134,8 @@ class Evidence:
     subscriptions: Sequence[StoredSubscription] = ()
     bespoke: Sequence[str] = ()
     """The ids of the requests for training that the catalogue has."""
+    remains: Sequence[str] = ()
+    """What the databases still know of erased agents."""
 
     def of_topic(self, topic: str) -> list[TopicRecord]:
         """Return the first record of each event: a relay that is killed publishes some twice."""
@@ -175,7 +178,7 @@ class Sources:
 async def collect_evidence(sources: Sources) -> Evidence:
     """Read everything once. Nothing may happen meanwhile."""
     answers = [f"{ANSWERS}{portal}" for portal in sources.issuers]
-    records = {
+    records: dict[str, list[TopicRecord]] = {
         topic: await read_topic(topic, sources.kafka)
         for topic in (REQUESTS, ABOUT_AGENTS, BESPOKE, DECISIONS, SESSIONS, OCCUPANCY, *answers)
     }
@@ -184,10 +187,9 @@ async def collect_evidence(sources: Sources) -> Evidence:
         _reading(sources.databases["catalogue"]) as catalogue,
         _reading(sources.databases["notifier"]) as notifier,
     ):
+        databases = {"enrolment": enrolment, "catalogue": catalogue, "notifier": notifier}
         events = [
-            *await _outbox("enrolment", enrolment),
-            *await _outbox("catalogue", catalogue),
-            *await _outbox("notifier", notifier),
+            event for service, database in databases.items() for event in await _outbox(service, database)
         ]
         return Evidence(
             operations=read_history(sources.history),
@@ -203,7 +205,20 @@ async def collect_evidence(sources: Sources) -> Evidence:
             issuers=sources.issuers,
             subscriptions=[StoredSubscription(**row) for row in await notifier.fetch(_SUBSCRIPTIONS)],
             bespoke=[row["request_id"] for row in await catalogue.fetch(_BESPOKE)],
+            remains=[
+                f"{service}.{table} knows an erased agent in {rows} rows"
+                for service, database in databases.items()
+                for table, rows in (await _rows_about(database, erased_agents(records))).items()
+            ],
         )
+
+
+def erased_agents(records: Mapping[str, Sequence[TopicRecord]]) -> set[str]:
+    return {
+        record.data["agent_id"]
+        for record in records.get(ABOUT_AGENTS, ())
+        if record.name == "AgentErasureRequested"
+    }
 
 
 async def read_topic(topic: str, options: Mapping[str, Any]) -> list[TopicRecord]:
@@ -257,6 +272,19 @@ async def _reading(url: str) -> AsyncIterator[asyncpg.Connection]:
         await connection.close()
 
 
+async def _rows_about(database: asyncpg.Connection, agents: Collection[str]) -> dict[str, int]:
+    """Count the rows of each table that name one of these agents anywhere."""
+    patterns = [f"%{agent_id}%" for agent_id in agents]
+    counts = {
+        row["name"]: await database.fetchval(
+            f"SELECT count(*) FROM {row['name']} AS kept WHERE kept::text LIKE ANY ($1)",
+            patterns,
+        )
+        for row in await database.fetch(_TABLES)
+    }
+    return {table: count for table, count in counts.items() if count}
+
+
 async def _outbox(service: str, database: asyncpg.Connection) -> list[StoredEvent]:
     return [
         StoredEvent(
@@ -280,6 +308,10 @@ def _read_letters(path: Path) -> Iterator[DeliveredLetter]:
         yield DeliveredLetter(**json.loads(line))
 
 
+_TABLES = (
+    "SELECT format('%I.%I', table_schema, table_name) AS name FROM information_schema.tables "
+    "WHERE table_type = 'BASE TABLE' AND table_schema NOT IN ('pg_catalog', 'information_schema')"
+)
 _SESSIONS = "SELECT session_id::text, capacity, status FROM session"
 _ENROLMENTS = "SELECT enrolment_id::text, version, session_id::text, agent_id, state FROM enrolment"
 _COUNTERS = "SELECT session_id::text, enrolled, offered, waiting FROM session"

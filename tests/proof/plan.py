@@ -25,6 +25,7 @@ class Act(StrEnum):
     REPEAT = "repeat"
     SUBSCRIBE = "subscribe"
     BESPOKE = "ask for training"
+    ERASE = "erase"
     PUBLISH = "publish"
     CAPACITY = "capacity"
     CANCEL = "cancel"
@@ -40,6 +41,7 @@ _WEIGHTS = {
     Act.REPEAT: 4,
     Act.SUBSCRIBE: 4,
     Act.BESPOKE: 1,
+    Act.ERASE: 1,
     Act.CAPACITY: 4,
 }
 
@@ -84,6 +86,8 @@ class _Draft:
         self._requests = requests
         self._issuers: list[str] = []
         self._asked: list[tuple[int, int]] = []
+        self._present: list[int] = []
+        """Agents who are not erased: an erased agent asks for nothing more."""
         number = max(6, requests // REQUESTS_PER_SESSION)
         self._sessions = [self._session(place) for place in range(number)]
         self._cancelled = {
@@ -134,18 +138,22 @@ class _Draft:
                 session, agent = choices.choice(self._asked)
                 return Step(act, session, (agent,), way)
             case Act.SUBSCRIBE | Act.BESPOKE:
-                agent = choices.randrange(len(self._issuers))
+                agent = choices.choice(self._present)
                 return Step(act, session, (agent,), choices.randrange(2 * WISHES))
+            case Act.ERASE:
+                session, agent = choices.choice(self._asked)
+                self._present.remove(agent)
+                self._asked = [asked for asked in self._asked if asked[1] != agent]
+                return Step(act, session, (agent,), way)
             case Act.MOVE:
                 here, agent = choices.choice(self._asked)
                 return Step(act, here, (agent,), session)
-        is_known = bool(self._issuers) and choices.random() < 0.2
-        agent = (
-            choices.randrange(len(self._issuers)) if is_known else self._new_agent(choices.choice(ISSUERS))
-        )
+        is_known = bool(self._present) and choices.random() < 0.2
+        agent = choices.choice(self._present) if is_known else self._new_agent(choices.choice(ISSUERS))
         self._asked.append((session, agent))
         return Step(act, session, (agent,), way)
 
     def _new_agent(self, issuer: str) -> int:
         self._issuers.append(issuer)
-        return len(self._issuers) - 1
+        self._present.append(len(self._issuers) - 1)
+        return self._present[-1]

@@ -226,15 +226,18 @@ def _say(event: str) -> None:
     print(f"        {event}", flush=True)
 
 
-_UNSENT = {"events to publish": "SELECT count(*) FROM outbox WHERE sent_at IS NULL AND held IS NULL"}
+_OF_EACH = {
+    "events to publish": "SELECT count(*) FROM outbox WHERE sent_at IS NULL AND held IS NULL",
+    "agents to erase": "SELECT count(*) FROM erasure WHERE done_at IS NULL",
+}
 _ON_THE_WAY = {
-    "catalogue": _UNSENT,
-    "enrolment": _UNSENT
+    "catalogue": _OF_EACH,
+    "enrolment": _OF_EACH
     | {
         "requests to decide": "SELECT count(*) FROM request WHERE decided_at IS NULL",
         "offers without a reply": "SELECT count(*) FROM enrolment WHERE state = 'offered'",
     },
-    "notifier": _UNSENT
+    "notifier": _OF_EACH
     | {
         "letters to send": "SELECT count(*) FROM mail "
         "WHERE state IN ('claimed', 'data_started', 'retry') OR state = 'pending' AND due_at <= now()"

@@ -53,7 +53,11 @@ class MailSink:
     def _write(self, mail: Taken) -> None:
         message = mail.message
         self.taken += 1
-        line = {"message_id": mail.message_id, "calendar": dict(_calendar(message))}
+        line = {
+            "message_id": mail.message_id,
+            "recipient": mail.recipient,
+            "calendar": dict(_calendar(message)),
+        }
         self._file.write(json.dumps(line) + "\n")
         text = message.get_body(("plain",))
         for found in _LINK.finditer(text.get_content() if text is not None else ""):

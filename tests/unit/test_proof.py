@@ -94,7 +94,7 @@ class SmallWorld:
             "version": version,
             "session_id": SESSION,
             "session_version": 1,
-            "agent": {"agent_id": agent, "issuer": issuer},
+            "agent": {"agent_id": agent, "issuer": issuer, "email": agent},
             "request_id": request_id,
             "request_source": f"/portals/{PORTAL}" if request_id else None,
         } | more
@@ -107,7 +107,7 @@ class SmallWorld:
             self.events.append(stored)
         if more.get("asked", "enrolment") == "enrolment":
             self.mails.append(StoredMail(event_id, "letter", agent, "sent", f"<{event_id}>"))
-            self.letters.append(DeliveredLetter(f"<{event_id}>", {f"uid-{agent}": version}))
+            self.letters.append(DeliveredLetter(f"<{event_id}>", {f"uid-{agent}": version}, agent))
 
     def evidence(self) -> Evidence:
         states = [enrolment.state for enrolment in self.enrolments.values()]
@@ -250,6 +250,19 @@ def with_request_to_accept(topic: str, answers: int = 1) -> Evidence:
     return with_entries(world.evidence(), place, [done])
 
 
+def with_erased_agent() -> Evidence:
+    """A world in which Ada, who left the only seat, was erased. What was published and sent stays."""
+    world = a_world()
+    asked = {"id": "r5", "agent_id": "ada"}
+    world.publish(ABOUT_AGENTS, "ada", "AgentErasureRequested", asked, f"/portals/{PORTAL}")
+    world.publish(ANSWERS_OF_PORTAL, "key", "RequestAccepted", {"request_id": "r5"})
+    world.do("withdraw by link", session_id=SESSION, agent_id="ada")
+    del world.enrolments["ada"]
+    world.mails = [mail for mail in world.mails if mail.recipient != "ada"]
+    world.events = [replace(event, data={}) if event.key == "ada" else event for event in world.events]
+    return world.evidence()
+
+
 def with_rejections(records: int) -> Evidence:
     """A world in which a request came twice and was rejected, once for each of these records."""
     world = a_world()
@@ -296,6 +309,21 @@ BROKEN: list[tuple[str, str, Evidence]] = [
         "A request for training is kept once.",
         "it is there twice",
         arranged("bespoke", 0, 0)(with_request_to_accept(BESPOKE)),
+    ),
+    (
+        "Nothing of an erased agent is left.",
+        "a letter",
+        replace(with_erased_agent(), remains=["notifier.mail knows an erased agent in 1 rows"]),
+    ),
+    (
+        "A letter is handed over once.",
+        "twice to an agent who is erased",
+        arranged("letters", 0, 0, 1, 2, 3, 4)(with_erased_agent()),
+    ),
+    (
+        "An agent follows what was received last.",
+        "an erased one",
+        replace(with_erased_agent(), subscriptions=[StoredSubscription(ISSUER, "ada", "theme:ia")]),
     ),
     (
         "An agent follows what was received last.",
@@ -432,6 +460,7 @@ def test_each_promise_is_broken_by_a_world() -> None:
         pytest.param(with_requests_by_http("r5", "r6", again="r5"), id="a request keeps its place"),
         pytest.param(with_request_to_accept(ABOUT_AGENTS), id="a subscription"),
         pytest.param(with_request_to_accept(BESPOKE), id="a request for training"),
+        pytest.param(with_erased_agent(), id="an erasure"),
         pytest.param(with_rejections(2), id="each record is rejected"),
         pytest.param(with_group_that_waits(), id="a group waits for more seats than are free"),
         pytest.param(with_operation("change capacity", FAILED, capacity=3), id="a refused change"),

@@ -104,6 +104,9 @@ def subscriptions_that_differ(evidence: Evidence) -> Iterator[Break]:
     followed = set(evidence.subscriptions)
     last: dict[StoredSubscription, TopicRecord] = {}
     for request in sorted(requests_in(evidence, ABOUT_AGENTS), key=lambda request: request.at):
+        if request.name == "AgentErasureRequested":
+            last = {each: asked for each, asked in last.items() if each.agent_id != request.data["agent_id"]}
+            continue
         issuer = evidence.issuers[request.source.removeprefix("/portals/")]
         interest = f"theme:{request.data['theme']}"
         last[StoredSubscription(issuer, request.data["agent_id"], interest)] = request
@@ -111,6 +114,10 @@ def subscriptions_that_differ(evidence: Evidence) -> Iterator[Break]:
         if (subscription in followed) != request.data["subscribed"]:
             yield [request, "is not so in the notifier"]
     yield from ([subscription, "was never asked for"] for subscription in followed - last.keys())
+
+
+def traces_of_erased_agents(evidence: Evidence) -> Iterator[Break]:
+    yield from ([remains] for remains in evidence.remains)
 
 
 def topics_that_end_with_an_old_state(evidence: Evidence) -> Iterator[Break]:

@@ -1,16 +1,18 @@
 """Letters in the notifier's queue and at the mail sink."""
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from itertools import pairwise
 
-from tests.proof.evidence import DECISIONS, Evidence, TopicRecord
+from tests.proof.evidence import DECISIONS, Evidence, TopicRecord, erased_agents
 from tests.proof.promises.reading import STATES, Break, grouped
 
 
 def decisions_without_their_letter(evidence: Evidence) -> Iterator[Break]:
-    mails = Counter(mail.event_id for mail in evidence.mails)
+    mails, erased = Counter(mail.event_id for mail in evidence.mails), erased_agents(evidence.records)
     for record in evidence.of_topic(DECISIONS):
+        if record.data["agent"]["agent_id"] in erased:
+            continue  # the letter is erased too
         if _calls_for_letter(record) and not mails[record.id]:
             yield [record, "has no letter"]
 
@@ -31,10 +33,13 @@ def letters_lost(evidence: Evidence) -> Iterator[Break]:
 
 
 def letters_handed_over_twice(evidence: Evidence) -> Iterator[Break]:
-    allowed = {mail.message_id: 1 + mail.decisions for mail in evidence.mails}
+    allowed = {mail.message_id or "": 1 + mail.decisions for mail in evidence.mails}
+    erased = _addresses_of(evidence, erased_agents(evidence.records))
+    for letter in evidence.letters:
+        allowed.setdefault(letter.message_id, int(letter.recipient in erased))
     for message_id, times in Counter(letter.message_id for letter in evidence.letters).items():
-        if times > allowed.get(message_id, 0):
-            yield [f"{message_id} was handed over {times} times, {allowed.get(message_id, 0)} allowed"]
+        if times > allowed[message_id]:
+            yield [f"{message_id} was handed over {times} times, {allowed[message_id]} allowed"]
 
 
 def letters_in_doubt_not_shown(evidence: Evidence) -> Iterator[Break]:
@@ -58,6 +63,11 @@ def calendars_that_go_back(evidence: Evidence) -> Iterator[Break]:
         for before, after in pairwise(sorted(found)):
             if before[1] > after[1]:
                 yield [f"{uid} has {before[1]} in {before[2]}", f"then {after[1]} in {after[2]}"]
+
+
+def _addresses_of(evidence: Evidence, agents: Collection[str]) -> set[str]:
+    named = [decision.data["agent"] for decision in evidence.of_topic(DECISIONS)]
+    return {agent["email"] for agent in named if agent["agent_id"] in agents}
 
 
 def _calls_for_letter(decision: TopicRecord) -> bool:

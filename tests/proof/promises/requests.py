@@ -4,7 +4,15 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from itertools import chain, permutations
 
-from tests.proof.evidence import BESPOKE, REQUESTS, SESSIONS, Evidence, StoredEvent, TopicRecord
+from tests.proof.evidence import (
+    BESPOKE,
+    REQUESTS,
+    SESSIONS,
+    Evidence,
+    StoredEvent,
+    TopicRecord,
+    erased_agents,
+)
 from tests.proof.history import OK, UNKNOWN, ClientOperation
 from tests.proof.promises.reading import (
     ENDS,
@@ -102,7 +110,10 @@ def requests_refused_by_slowness(evidence: Evidence) -> Iterator[Break]:
 
 def promises_to_clients_not_kept(evidence: Evidence) -> Iterator[Break]:
     """What a client was told is done must be so. What it was not told may be so."""
-    requests = [*requests_in(evidence), *requests_to_accept(evidence)]
+    requests, erased = (
+        [*requests_in(evidence), *requests_to_accept(evidence)],
+        erased_agents(evidence.records),
+    )
     received = {(request.source, request.id) for request in requests}
     sessions = {session.session_id: session for session in evidence.sessions}
     ended = {
@@ -117,6 +128,8 @@ def promises_to_clients_not_kept(evidence: Evidence) -> Iterator[Break]:
         if "request_id" in asked and (asked["source"], asked["request_id"]) not in received:
             yield [operation, "its request is not on the topic"]
         if operation.action == "withdraw by link" and (asked["session_id"], asked["agent_id"]) not in ended:
+            if asked["agent_id"] in erased:
+                continue
             yield [operation, "no decision ended the enrolment"]
     for session_id, changes in grouped(_changes(evidence), lambda change: change.asked["session_id"]).items():
         session = sessions[session_id]
