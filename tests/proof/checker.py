@@ -68,6 +68,9 @@ PROMISES = (
     Promise("A letter is handed over once.", "doubled", letters.letters_handed_over_twice),
     Promise("A letter in doubt is shown.", "unshown", letters.letters_in_doubt_not_shown),
     Promise("A calendar entry never goes back.", "stale", letters.calendars_that_go_back),
+    Promise(
+        "A process that gets SIGTERM ends without an error.", "failed", events.processes_that_failed_to_end
+    ),
     Promise("Copies are like their source.", "stale", events.copies_that_differ),
     Promise("The last state on a topic is the newest.", "stale", events.topics_that_end_with_an_old_state),
 )

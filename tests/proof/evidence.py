@@ -117,6 +117,14 @@ class DeliveredLetter:
 
 
 @dataclass(frozen=True)
+class ProcessEnd:
+    """A process that got SIGTERM. ``exit_code`` is None while it runs; negative: the signal that ended it."""
+
+    process: str
+    exit_code: int | None
+
+
+@dataclass(frozen=True)
 class Evidence:
     """``issuers`` has the issuer of each portal. All sequences have the order of what they were read from."""
 
@@ -136,6 +144,7 @@ class Evidence:
     """The ids of the requests for training that the catalogue has."""
     remains: Sequence[str] = ()
     """What the databases still know of erased agents."""
+    ends: Sequence[ProcessEnd] = ()
 
     def of_topic(self, topic: str) -> list[TopicRecord]:
         """Return the first record of each event: a relay that is killed publishes some twice."""

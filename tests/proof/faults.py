@@ -8,9 +8,12 @@ from contextlib import suppress
 from dataclasses import dataclass
 from random import Random
 
+from local.children import Child
 from local.failures import LocalStackError
+from local.server import LocalServer
 from local.services import SERVICES
 from local.stack import Stack
+from tests.proof.evidence import ProcessEnd
 from tests.support.smtp import Drop, Reply, ScriptedRelay, SmtpAction
 
 SHORT_SECONDS, LONG_SECONDS = 1.0, 20.0
@@ -56,6 +59,7 @@ class FaultInjector:
         self._stack = stack
         self._relay = relay
         self._stopped: set[int] = set()
+        self._asked_to_end: list[tuple[str, Child]] = []
         self._waking: set[asyncio.Task[None]] = set()
 
     async def cause(self, fault: DrawnFault) -> bool:
@@ -75,6 +79,10 @@ class FaultInjector:
                 return self._signal(fault)
         return True
 
+    def ends(self) -> list[ProcessEnd]:
+        """Return how the processes ended that got SIGTERM."""
+        return [ProcessEnd(title, child.exit_code()) for title, child in self._asked_to_end]
+
     def heal(self) -> None:
         for task in self._waking:
             task.cancel()
@@ -85,20 +93,28 @@ class FaultInjector:
         self._relay.script(point, *actions)
 
     def _signal(self, fault: DrawnFault) -> bool:
-        pids = self._stack.pids()[fault.part]
-        if not pids:
+        servers = [server for server in self._servers(fault.part) if server.running()]
+        if not servers:
             return False
-        pid = pids[fault.which % len(pids)]
+        server = servers[fault.which % len(servers)]
+        child, pid = server.child, server.pid
         if pid in self._stopped:
             return False
         number, seconds = _SIGNALS[fault.kind]
         with suppress(ProcessLookupError):
             os.kill(pid, number)
+            if number == signal.SIGTERM:
+                self._asked_to_end.append((server.title, child))
             if seconds:
                 self._stopped.add(pid)
                 self._waking.add(asyncio.create_task(self._wake_after(pid, seconds)))
             return True
         return False
+
+    def _servers(self, part: str) -> Sequence[LocalServer]:
+        if part == "kafka":
+            return [self._stack.broker]
+        return [process for process in self._stack.services if process.service == part]
 
     async def _wake_after(self, pid: int, seconds: float) -> None:
         await asyncio.sleep(seconds)

@@ -7,7 +7,7 @@ import time
 from collections import Counter, defaultdict
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -87,8 +87,9 @@ async def _play(options: RunOptions, books: Path) -> RunResult:
         await asyncio.to_thread(stack.start)
         try:
             plan = draw_plan(options.seed, options.requests)
+            injector = FaultInjector(stack, sink.relay)
             async with _actors(stack, plan, history, sink, options.seed) as actors:
-                faults, quiet_after = await _run(options, stack, actors, sink)
+                faults, quiet_after = await _run(options, stack, actors, sink, injector)
             history.close()
             evidence = await collect_evidence(
                 Sources(
@@ -99,16 +100,16 @@ async def _play(options: RunOptions, books: Path) -> RunResult:
                     issuers=PORTALS,
                 )
             )
+            evidence = replace(evidence, ends=injector.ends())
             return RunResult(evidence, faults, time.monotonic() - began, quiet_after)
         finally:
             await asyncio.to_thread(stack.stop)
 
 
 async def _run(
-    options: RunOptions, stack: Stack, actors: Actors, sink: MailSink
+    options: RunOptions, stack: Stack, actors: Actors, sink: MailSink, injector: FaultInjector
 ) -> tuple[Counter[str], float]:
     await actors.draft_sessions()
-    injector = FaultInjector(stack, sink.relay)
     seconds = len(actors.plan.steps) / options.rate
     causing = asyncio.create_task(_cause_faults(options, injector, seconds))
     try:

@@ -19,6 +19,7 @@ from tests.proof.evidence import (
     SESSIONS,
     DeliveredLetter,
     Evidence,
+    ProcessEnd,
     SessionCounts,
     StoredEnrolment,
     StoredEvent,
@@ -311,6 +312,11 @@ BROKEN: list[tuple[str, str, Evidence]] = [
         arranged("bespoke", 0, 0)(with_request_to_accept(BESPOKE)),
     ),
     (
+        "A process that gets SIGTERM ends without an error.",
+        "it failed, and one still runs",
+        replace(a_world().evidence(), ends=[ProcessEnd("notifier 1", 1), ProcessEnd("notifier 2", None)]),
+    ),
+    (
         "Nothing of an erased agent is left.",
         "a letter",
         replace(with_erased_agent(), remains=["notifier.mail knows an erased agent in 1 rows"]),
@@ -461,6 +467,10 @@ def test_each_promise_is_broken_by_a_world() -> None:
         pytest.param(with_request_to_accept(ABOUT_AGENTS), id="a subscription"),
         pytest.param(with_request_to_accept(BESPOKE), id="a request for training"),
         pytest.param(with_erased_agent(), id="an erasure"),
+        pytest.param(
+            replace(a_world().evidence(), ends=[ProcessEnd("notifier 1", 0), ProcessEnd("notifier 2", -9)]),
+            id="a process that ends, and one that is killed meanwhile",
+        ),
         pytest.param(with_rejections(2), id="each record is rejected"),
         pytest.param(with_group_that_waits(), id="a group waits for more seats than are free"),
         pytest.param(with_operation("change capacity", FAILED, capacity=3), id="a refused change"),

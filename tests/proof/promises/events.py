@@ -116,6 +116,11 @@ def subscriptions_that_differ(evidence: Evidence) -> Iterator[Break]:
     yield from ([subscription, "was never asked for"] for subscription in followed - last.keys())
 
 
+def processes_that_failed_to_end(evidence: Evidence) -> Iterator[Break]:
+    """A process may be killed while it ends."""
+    yield from ([end] for end in evidence.ends if end.exit_code is None or end.exit_code > 0)
+
+
 def traces_of_erased_agents(evidence: Evidence) -> Iterator[Break]:
     yield from ([remains] for remains in evidence.remains)
 
