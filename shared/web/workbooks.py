@@ -10,6 +10,7 @@ import struct
 import zipfile
 import zlib
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from datetime import datetime
 from xml.parsers import expat
 
 from shared.web import spreadsheets
@@ -47,6 +48,8 @@ _UNREADABLE = (
 _ROW, _CELL, _SHARED_TEXT, _PROPERTIES = "row", "c", "si", "workbookPr"
 _WITH_TEXT = frozenset("tv")
 _NUMBER = re.compile("0|[1-9][0-9]{0,8}")
+_MOMENT = re.compile("(19[89]|20[0-9])[0-9]-[0-9]{2}-[0-9]{2} [0-9]{2}:[0-9]{2}")
+_NO_WORDS: Mapping[str, Mapping[str, str]] = {}
 _ESCAPED = re.compile("_x([0-9A-Fa-f]{4})_")
 """Excel writes a character that XML does not allow as, for example, ``_x000B_``."""
 
@@ -214,10 +217,11 @@ def _value(kind: str | None, text: str, texts: Sequence[str]) -> str:
     return _unescaped(text) if kind == "inlineStr" else text.removesuffix(".0")
 
 
-def of_csv(content: bytes) -> bytes:
+def of_csv(content: bytes, words: Mapping[str, Mapping[str, str]] = _NO_WORDS) -> bytes:
     """Write a workbook with one sheet from the CSV of :func:`shared.web.spreadsheets.write`.
 
-    A short whole number becomes a number; a SIRET or a code that begins with 0 stays a text.
+    A short whole number becomes a number, ``2027-03-30 09:30`` a date and time; a SIRET or a code that
+    begins with 0 stays a text. ``words`` has what stands for a code, by the title of the column.
     An Excel cell holds 32,767 characters; the rest of a longer text is left out.
     """
     # A library that cannot be loaded shows only here, so tests/unit/web/test_workbooks.py writes a workbook.
@@ -229,18 +233,32 @@ def of_csv(content: bytes) -> bytes:
     with xlsxwriter.Workbook(written, {"in_memory": True}) as workbook:
         sheet = workbook.add_worksheet("Parcours")
         sheet.freeze_panes(1, 0)
+        moment = workbook.add_format({"num_format": "dd/mm/yyyy hh:mm"})
+        titles: list[str] = []
         for line, row in enumerate(csv.reader(io.StringIO(content.decode("utf-8-sig")), delimiter=";")):
-            widths += [_NARROWEST] * (len(row) - len(widths))
-            widths[: len(row)] = map(max, widths, map(_width, row))
-            for column, text in enumerate(row):
+            titles = titles or row
+            texts = [words.get(title, {}).get(text, text) for title, text in zip(titles, row, strict=True)]
+            widths += [_NARROWEST] * (len(texts) - len(widths))
+            widths[: len(texts)] = map(max, widths, map(_width, texts))
+            for column, text in enumerate(texts):
                 if line and _NUMBER.fullmatch(text):
                     sheet.write_number(line, column, int(text))
+                    continue
+                if (at := _moment(text)) is not None:
+                    sheet.write_datetime(line, column, at, moment)
                     continue
                 # XlsxWriter writes a text between <r> and </r> unchanged, so a typed text could contain XML.
                 sheet.write_string(line, column, f" {text}" if text.startswith("<r>") else text)
         for column, width in enumerate(widths):
             sheet.set_column(column, column, width + 2)
     return written.getvalue()
+
+
+def _moment(text: str) -> datetime | None:
+    try:
+        return datetime.fromisoformat(text) if _MOMENT.fullmatch(text) else None
+    except ValueError:
+        return None
 
 
 def _width(text: str) -> int:

@@ -2,13 +2,14 @@ import re
 import unicodedata
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from services.catalogue.rules.lifecycle import instant
 from services.catalogue.service.session_fields import SESSION_FIELDS, FieldKind
-from services.catalogue.service.sheets import DATES, UNLIMITED, WRITTEN
+from services.catalogue.service.sheets import DATES, UNLIMITED, WORDS, WRITTEN
 from shared.web.spreadsheets import Fault
 
 _FIRST_DAY = datetime(1899, 12, 30)  # noqa: DTZ001 a wall clock's
@@ -34,6 +35,8 @@ def fields_of(
 
 
 def as_written(name: str, cell: str) -> str:
+    if name in _CODES:
+        return _code(name, cell)
     try:
         return _moment(cell).strftime(WRITTEN) if name in DATES else cell
     except ValueError:
@@ -76,15 +79,24 @@ def _experts(cell: str) -> list[str]:
     return [name.strip() for name in cell.split("|") if name.strip()]
 
 
+def _code(name: str, cell: str) -> str:
+    """Return the code of a word of a workbook, or what is written."""
+    return _CODES[name].get(_bare(cell), cell)
+
+
 def _bare(word: str) -> str:
     return "".join(c for c in unicodedata.normalize("NFKD", word.casefold()) if c.isalnum())
 
 
+_CODES: Mapping[str, Mapping[str, str]] = {
+    name: {_bare(word): code for code, word in words.items()} for name, words in WORDS.items()
+}
 _BY_KIND: dict[FieldKind, Callable[[str], Any]] = {
     FieldKind.MOMENT: _moment,
     FieldKind.NUMBER: _number,
     FieldKind.NAMES: _experts,
 }
 _READERS = {name: _BY_KIND.get(field.kind, _as_it_is) for name, field in SESSION_FIELDS.items()} | {
-    "capacity": _seats
+    "capacity": _seats,
+    **{name: partial(_code, name) for name in _CODES},
 }

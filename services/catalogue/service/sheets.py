@@ -4,8 +4,9 @@ Times are wall-clock times of the session's zone. Séances, reserved seats and t
 import ignores figures and states.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import datetime
+from typing import Any
 from zoneinfo import ZoneInfo
 
 from services.catalogue.rules.lifecycle import enrolment_at, phase_at
@@ -15,7 +16,8 @@ from services.catalogue.service.session_fields import SESSION_FIELDS, FieldKind,
 from services.catalogue.service.sessions import tag_of
 from services.catalogue.store import session_lists
 from shared.database import Transaction
-from shared.web import spreadsheets
+from shared.events.vocabulary import EnrolmentWindow, Phase
+from shared.web import labels, spreadsheets
 from shared.web.spreadsheets import Cell, Column
 
 _FIRST = (
@@ -46,11 +48,30 @@ SHOWN = (
     Column("waiting", "En attente"),
 )
 
+WORDS: Mapping[str, Mapping[Any, str]] = {
+    "waiting_list": labels.WAITING_LISTS,
+    "approval": labels.APPROVALS,
+}
+"""What a workbook says for a code. An import reads both."""
+_OF_SHOWN: Mapping[str, Mapping[Any, str]] = {
+    "status": labels.STATUSES,
+    "phase": {Phase.UPCOMING: "À venir", Phase.RUNNING: "En cours", Phase.OVER: "Terminée"},
+    "enrolment": {
+        EnrolmentWindow.NOT_YET_OPEN: "Pas encore ouvertes",
+        EnrolmentWindow.OPEN: "Ouvertes",
+        EnrolmentWindow.CLOSED: "Closes",
+    },
+}
 UNLIMITED = "illimité"
 EXPERTS = " | "
 DATES = of_kind(FieldKind.MOMENT)
 WRITTEN = "%Y-%m-%d %H:%M"
 _BATCH = 1_000
+
+
+def words_by_title() -> dict[str, Mapping[Any, str]]:
+    words = {**WORDS, **_OF_SHOWN}
+    return {column.title: words[column.name] for column in (*COLUMNS, *SHOWN) if column.name in words}
 
 
 async def write(

@@ -75,6 +75,21 @@ def test_a_short_whole_number_is_a_number_and_a_siret_or_a_code_a_text() -> None
     ] == texts
 
 
+def test_a_moment_is_a_date_and_time_and_a_code_its_word() -> None:
+    content = b"\n".join(
+        [b"Fin;Statut", b"2027-03-30 09:30;draft", b"2027-02-30 09:30;2027-03-30 09:30:00", b"draft;x"]
+    )
+    written = workbooks.of_csv(content, {"Statut": {"draft": "Brouillon"}})
+    rows = read(workbooks.as_csv(written), [Column("ends_at", "Fin"), Column("status", "Statut")]).rows
+    assert [list(row.cells.values()) for row in rows] == [
+        ["46476.39583333334", "Brouillon"],
+        ["2027-02-30 09:30", "2027-03-30 09:30:00"],
+        ["draft", "x"],
+    ]
+    with zipfile.ZipFile(io.BytesIO(written)) as opened:
+        assert 'formatCode="dd/mm/yyyy hh:mm"' in opened.read("xl/styles.xml").decode()
+
+
 def test_what_excel_writes_is_read_with_gaps_shared_texts_numbers_and_escapes() -> None:
     shared = "<si><t>Identifiant</t></si><si><r><t>Ra</t></r><r><t>ng</t></r></si><si><t>A-1</t></si>"
     sheet = (
