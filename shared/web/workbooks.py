@@ -49,7 +49,7 @@ _ROW, _CELL, _SHARED_TEXT, _PROPERTIES = "row", "c", "si", "workbookPr"
 _WITH_TEXT = frozenset("tv")
 _NUMBER = re.compile("0|[1-9][0-9]{0,8}")
 _MOMENT = re.compile("(19[89]|20[0-9])[0-9]-[0-9]{2}-[0-9]{2} [0-9]{2}:[0-9]{2}")
-_NO_WORDS: Mapping[str, Mapping[str, str]] = {}
+_NO_LABELS: Mapping[str, Mapping[str, str]] = {}
 _ESCAPED = re.compile("_x([0-9A-Fa-f]{4})_")
 """Excel writes a character that XML does not allow as, for example, ``_x000B_``."""
 
@@ -217,11 +217,11 @@ def _value(kind: str | None, text: str, texts: Sequence[str]) -> str:
     return _unescaped(text) if kind == "inlineStr" else text.removesuffix(".0")
 
 
-def of_csv(content: bytes, words: Mapping[str, Mapping[str, str]] = _NO_WORDS) -> bytes:
+def of_csv(content: bytes, labels: Mapping[str, Mapping[str, str]] = _NO_LABELS) -> bytes:
     """Write a workbook with one sheet from the CSV of :func:`shared.web.spreadsheets.write`.
 
     A short whole number becomes a number, ``2027-03-30 09:30`` a date and time; a SIRET or a code that
-    begins with 0 stays a text. ``words`` has what stands for a code, by the title of the column.
+    begins with 0 stays a text. ``labels`` has the label of each code, by the title of the column.
     An Excel cell holds 32,767 characters; the rest of a longer text is left out.
     """
     # A library that cannot be loaded shows only here, so tests/unit/web/test_workbooks.py writes a workbook.
@@ -237,7 +237,7 @@ def of_csv(content: bytes, words: Mapping[str, Mapping[str, str]] = _NO_WORDS) -
         titles: list[str] = []
         for line, row in enumerate(csv.reader(io.StringIO(content.decode("utf-8-sig")), delimiter=";")):
             titles = titles or row
-            texts = [words.get(title, {}).get(text, text) for title, text in zip(titles, row, strict=True)]
+            texts = [labels.get(title, {}).get(text, text) for title, text in zip(titles, row, strict=True)]
             widths += [_NARROWEST] * (len(texts) - len(widths))
             widths[: len(texts)] = map(max, widths, map(_width, texts))
             for column, text in enumerate(texts):

@@ -89,7 +89,7 @@ def _bare(word: str) -> str:
 
 
 _CODES: Mapping[str, Mapping[str, str]] = {
-    name: {_bare(word): code for code, word in words.items()} for name, words in WORDS.items()
+    name: {_bare(word): code for code, word in of_name.items()} for name, of_name in WORDS.items()
 }
 _BY_KIND: dict[FieldKind, Callable[[str], Any]] = {
     FieldKind.MOMENT: _moment,

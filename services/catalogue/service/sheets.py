@@ -69,9 +69,9 @@ WRITTEN = "%Y-%m-%d %H:%M"
 _BATCH = 1_000
 
 
-def words_by_title() -> dict[str, Mapping[Any, str]]:
-    words = {**WORDS, **_OF_SHOWN}
-    return {column.title: words[column.name] for column in (*COLUMNS, *SHOWN) if column.name in words}
+def labels_by_title() -> dict[str, Mapping[Any, str]]:
+    of_codes = {**WORDS, **_OF_SHOWN}
+    return {column.title: of_codes[column.name] for column in (*COLUMNS, *SHOWN) if column.name in of_codes}
 
 
 async def write(

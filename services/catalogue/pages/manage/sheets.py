@@ -40,7 +40,7 @@ async def export(visit: StaffVisit) -> Response:
 
 async def export_workbook(visit: StaffVisit) -> Response:
     parts = [part async for part in _parts(visit)]
-    content = await asyncio.to_thread(workbooks.of_csv, b"".join(parts), sheets.words_by_title())
+    content = await asyncio.to_thread(workbooks.of_csv, b"".join(parts), sheets.labels_by_title())
     return Response(content, media_type=workbooks.MEDIA_TYPE, headers=_download("sessions.xlsx"))
 
 
