@@ -26,7 +26,7 @@ from starlette.types import Receive, Scope, Send
 
 from services.notifier.letters import bounces
 from shared import http
-from shared.events import cloudevents_http
+from shared.events import cloudevents, cloudevents_http
 from shared.events.fields import is_address, is_valid
 from shared.http import new_api
 from shared.messaging import fetched, uncompressing
@@ -145,6 +145,14 @@ def is_batch_of_events() -> bool:
     return True
 
 
+def is_batch_of_values() -> bool:
+    try:
+        cloudevents_http.records_of_batch(b"[[" + b"0," * 1_100 + b"0]]", NOW)
+    except cloudevents.Unreadable:
+        return False
+    return True
+
+
 RECORDS = corpus_of("batch")[0][2:] * 600
 """The length of each is in itself, so they may follow each other."""
 LONG = a_fetch([(b"long" * 1_000, [])])[fetched._HEADER :]
@@ -187,6 +195,7 @@ BOUNDS: dict[str, tuple[int, IsRead]] = {
     ),
     "fields of a form": (1_002, fields_are_read),
     "events of a batch": (1_002, bounded_by(cloudevents_http, "MAX_IN_BATCH", is_batch_of_events)),
+    "values of a batch": (1_100, bounded_by(cloudevents, "MAX_VALUES", is_batch_of_values)),
     "value of a record": (len(VALUE), bounded_by(admission, "MAX_BYTES", is_admitted)),
     "values of a record": (VALUE.count(b","), bounded_by(admission, "MAX_VALUES", is_admitted)),
     "records of a batch": (1_200, bounded_by(fetched, "MAX_RECORDS", lambda: is_batch(0))),

@@ -169,6 +169,8 @@ class _Connection:
             except ConnectionError as error:
                 raise (error if length else _Closed(str(error))) from error
             length += len(part)
+            if not part and answer.status >= HTTPStatus.OK:
+                break  # the end of the connection may be that of the body, which says nothing
             if not part:
                 raise _Closed("no answer") if not length else ConnectionError("half an answer")
             if length > _LONGEST_ANSWER:

@@ -14,6 +14,7 @@ from uuid import UUID
 from stdnum.fr import siret
 
 from shared.events.cloudevents import (
+    MAX_VALUES,
     Envelope,
     Received,
     Record,
@@ -41,8 +42,6 @@ from shared.messaging.portals.signatures import SignedAttributes, is_signature_o
 
 MAX_BYTES = 2 * 1024 * 1024
 """Bytes of a record's value, uncompressed. A group of 500 with names of 100 characters fits."""
-MAX_VALUES = 250_000
-"""Counted by commas. Reading more takes a second; a group of 500 has 5,000."""
 WINDOW = timedelta(days=7)
 """The longest time between ``ce_time`` and receipt. The inbox remembers longer, so it recognises a replay."""
 ACCEPTED_WINDOW = timedelta(days=60)

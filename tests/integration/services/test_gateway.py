@@ -27,6 +27,11 @@ VISITOR = "127.0.0.2"
 """The address of the client. The gateway is 127.0.0.1, which the service believes."""
 ANSWER = re.compile(rb"^HTTP/1\.1 ([2-5]\d\d) ", re.MULTILINE)
 HIDDEN = b"GET /hidden HTTP/1.1\r\nhost: a\r\n\r\n"
+HTTP_2 = (
+    b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"  # RFC 9113, section 3.4
+    b"\0\0\0\4\0\0\0\0\0"  # SETTINGS
+    b"\0\0\x09\1\5\0\0\0\1\x82\x86\4\2/x\1\1a"  # GET http://a/x
+)
 LAST = b"GET /last HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n"
 
 
@@ -221,7 +226,7 @@ READ_IN_TWO_WAYS: dict[str, tuple[bytes, str | None]] = {
     "a method that is none": (b"FOO /x HTTP/1.1\r\nhost: a\r\n\r\n", None),
     "tabs": (b"GET\t/x\tHTTP/1.1\r\nhost: a\r\n\r\n", GET),
     "a version that is none": (b"GET /x HTTP/01.1\r\nhost: a\r\n\r\n", None),
-    "HTTP/2 at once": (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", None),
+    "HTTP/2 at once": (HTTP_2, None),
     "a long head": (get("/x", "x: " + "y" * 40_000), None),
     "many headers": (get("/x", *["x: y"] * 7_000), None),
     "a long path": (get("/" + "y" * 40_000), None),

@@ -123,6 +123,8 @@ EARLY = b"HTTP/1.1 103 x\r\nlink: <a>\r\n\r\n"
         ([EARLY + OK], 200, True),
         ([REFUSED + OK], 500, False),
         ([OK[:-2], OK[-2:] + REFUSED], 200, False),
+        ([b"HTTP/1.1 200 x\r\n\r\nits end is that of", b" the connection", b""], 200, False),
+        ([EARLY + b"HTTP/1.0 500 x\r\n\r\n", b""], 500, False),
     ],
 )
 async def test_an_answer_counts_for_its_own_event_alone(

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from shared.events.cloudevents import STRUCTURED, Received, Record
+from shared.events.cloudevents import MAX_VALUES, STRUCTURED, Received, Record
 from shared.events.outcomes import RejectionCode
 from shared.events.portal import (
     AgentCorrected,
@@ -23,7 +23,7 @@ from shared.events.portal import (
 )
 from shared.events.vocabulary import AgentKey, SendingPortal
 from shared.messaging import inbox
-from shared.messaging.portals.admission import ACCEPTED_WINDOW, MAX_BYTES, MAX_VALUES, Rejected, admit
+from shared.messaging.portals.admission import ACCEPTED_WINDOW, MAX_BYTES, Rejected, admit
 from shared.messaging.portals.registry import Portal, Portals
 from shared.messaging.portals.signatures import SignedAttributes, key_of, sign
 from tests.support.builders import an_agent, as_json, enrolment_request
