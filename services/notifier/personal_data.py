@@ -263,6 +263,7 @@ REGISTER = (
                     "person": "empreinte de l’identifiant chez le fournisseur d’identité",
                     "address": "empreinte du courriel",
                     "browser": "empreinte du témoin du navigateur",
+                    "sealed_tokens": "jetons du fournisseur d’identité, chiffrés par ce témoin",
                 },
                 purpose="Ouvrir « Mes inscriptions » à l’agent qui se connecte avec une adresse confirmée.",
                 ends=(LOG_INS_ASKED, LOG_INS),

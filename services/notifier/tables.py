@@ -480,15 +480,18 @@ class AgentLogInRow(_Base, table=True):
     """A person of an issuer who logged in with an address, and whether its mailbox has confirmed that.
 
     ``person`` is the digest of the issuer and subject, ``address`` that of the address, ``browser`` that of
-    the cookie with which the person logged in.
+    the cookie with which the person logged in last. For the log-out there, a confirmed one has the name of
+    the issuer and its tokens (:mod:`shared.oidc.sealing`).
     """
 
     __tablename__ = "agent_log_in"
     person: bytes = Field(primary_key=True)
     address: bytes = Field(primary_key=True)
-    request_id: UUID = Field(unique=True, description="Named by the link of the letter.")
+    request_id: UUID = Field(unique=True, description="In the link of the letter, then of the last log-in.")
     browser: str
     is_confirmed: bool = Field(default=False, sa_column_kwargs={"server_default": false()})
+    issuer: str | None = None
+    sealed_tokens: str | None = Field(default=None, repr=False)
     used_at: datetime = Field(sa_type=Timestamp)
 
 

@@ -144,14 +144,17 @@ class Links:
         *,
         until: datetime,
         back_until: int = 0,
+        log_in: int = 0,
     ) -> str:
         """``mark`` is that of the letter's address.
 
         Until ``back_until`` (seconds since 1970), the page links to all enrolments of the agent; 0 means
-        never.
+        never. ``log_in`` is the id of the log-in that leads here; 0 means a letter.
         """
         ids = [str(enrolment_id), str(mark), str(number)]
-        if back_until:
+        if log_in:
+            ids += [str(back_until), str(log_in)]
+        elif back_until:
             ids.append(str(back_until))
         return self.url(purpose, *ids, until=until)
 

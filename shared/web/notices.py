@@ -42,7 +42,7 @@ class OpenedLink(NamedTuple):
     A link to an agent has the mark of the address and a number (:meth:`Links.to_agent`). A link that
     confirms a correction has the new address's mark as its number. A link to a subscriber has the mark, a
     link to a trainer the session's id as its number. Otherwise both are 0.
-    ``back_until`` belongs to a page that another page led to.
+    ``back_until`` belongs to a page that another page led to, ``log_in`` to one that a log-in led to.
     """
 
     subject: UUID
@@ -50,6 +50,7 @@ class OpenedLink(NamedTuple):
     mark: int = 0
     number: int = 0
     back_until: int = 0
+    log_in: int = 0
 
 
 async def read_link(
@@ -64,7 +65,7 @@ async def read_link(
     token: str = request.path_params["token"]
     try:
         (subject, *numbers), until = links.read(purpose, token, clock.now())
-        found = OpenedLink(UUID(subject), until, *map(int, numbers[:3]))
+        found = OpenedLink(UUID(subject), until, *map(int, numbers[:4]))
     except Expired as error:
         raise Closed(expired) from error
     except (Forged, ValueError) as error:  # ValueError: we signed the link, but for another purpose

@@ -228,15 +228,16 @@ async def links_of(database: Database, links: Links, sessions: dict[str, UUID]) 
         found: UUID = await tx.scalar(query, {"agent": agent.agent_id, "session": sessions[situation]})
         return found
 
-    async def link(purpose: Purpose, agent: Agent, situation: str) -> str:
+    async def link(purpose: Purpose, agent: Agent, situation: str, log_in: int = 0) -> str:
         enrolment_id = await enrolment_of(agent, situation)
-        return links.to_agent(purpose, enrolment_id, links.mark(agent.email), until=until)
+        return links.to_agent(purpose, enrolment_id, links.mark(agent.email), until=until, log_in=log_in)
 
     async with database.quiet_transaction() as tx:
         return {
             "withdrawal": await link(Purpose.WITHDRAW, WHO_LEAVES, "online"),
             "enrolments at the new address": await link(Purpose.ENROLMENTS, AT_NEW_ADDRESS, "held"),
             "enrolments": await link(Purpose.ENROLMENTS, WHO_IS_OFFERED_A_SEAT, "held"),
+            "enrolments by a log-in": await link(Purpose.ENROLMENTS, WHO_IS_OFFERED_A_SEAT, "held", 1),
             "roster": links.to_trainer(TRAINER, sessions["full"], until),
             "list": links.to_officer(sessions["private"], AUTHORITY, until),
             "correction": links.confirm_correction(

@@ -40,6 +40,7 @@ from shared.permissions import Permission
 from shared.web.form_errors import FormError, sentences
 from shared.web.forms import Form, read_form
 from shared.web.links import Links, Purpose
+from shared.web.logins import store
 from shared.web.notices import Closed, Error, OpenedLink, read_link
 from shared.web.rendering import Rendering, Sites
 from shared.web.responses import BY_LINK, SECURITY, cacheable
@@ -104,7 +105,7 @@ def add_to(
         (Purpose.WITHDRAW, pages.withdrawal, ["GET", "POST"]),
         (Purpose.MOVE, pages.move, ["GET", "POST"]),
         (Purpose.CERTIFICATE, pages.certificate, ["GET"]),
-        (Purpose.ENROLMENTS, pages.enrolments, ["GET"]),
+        (Purpose.ENROLMENTS, pages.enrolments, ["GET", "POST"]),
         (Purpose.CALENDAR, pages.calendar, ["GET"]),
         (Purpose.ADDRESS, pages.address, ["GET", "POST"]),
         (Purpose.CONFIRM_ADDRESS, pages.confirm_address, ["GET", "POST"]),
@@ -251,6 +252,8 @@ class _Pages:
 
     async def enrolments(self, request: Request) -> Response:
         opened = await self._read(request, Purpose.ENROLMENTS, LinkNotice.ENROLMENTS_LINK_EXPIRED)
+        if request.method == "POST" and opened.log_in:
+            return await self._log_out(opened)
         async with self.database.quiet_transaction() as tx:
             found = await by_link.enrolments_of_agent(tx, self._link(opened), clock.now())
         if isinstance(found, LinkState):
@@ -263,7 +266,14 @@ class _Pages:
             calendar=self._onward(opened, Purpose.CALENDAR),
             address=self._onward(opened, Purpose.ADDRESS),
             subscriptions=self._onward(opened, Purpose.SUBSCRIPTIONS),
+            by_log_in=opened.log_in != 0,
         )
+
+    async def _log_out(self, opened: OpenedLink) -> Response:
+        """End the links of the log-in. The notifier ends the log-in at the issuer."""
+        async with self.database.transaction() as tx:
+            await store.use_logout_token(tx, store.digest_of_agent(opened.log_in), opened.until)
+        return self.rendering.page("logged-out.html", log_in=UUID(int=opened.log_in))
 
     async def calendar(self, request: Request) -> Response:
         opened = await self._read(request, Purpose.CALENDAR, LinkNotice.ENROLMENTS_LINK_EXPIRED)
@@ -337,37 +347,46 @@ class _Pages:
             number, until = enrolment.version, enrolment.hold_until or until
         back_until = int(page.until.timestamp())
         return self._to_agent(
-            wanted, enrolment.enrolment_id, page.mark, number, until=until, back_until=back_until
+            page, wanted, enrolment.enrolment_id, number, until=until, back_until=back_until
         )
 
     def _onward(self, page: OpenedLink, purpose: Purpose) -> str:
         until, back_until = clock.now() + A_VISIT, int(page.until.timestamp())
-        return self._to_agent(purpose, page.subject, page.mark, until=until, back_until=back_until)
+        return self._to_agent(page, purpose, page.subject, until=until, back_until=back_until)
 
     def _beside(self, opened: OpenedLink, purpose: Purpose) -> str:
         """Return the address of another page about the same enrolment."""
         until = clock.now() + A_VISIT
-        return self._to_agent(purpose, opened.subject, opened.mark, until=until, back_until=opened.back_until)
+        return self._to_agent(opened, purpose, opened.subject, until=until, back_until=opened.back_until)
 
     def _back(self, opened: OpenedLink) -> dict[str, Any]:
         if not opened.back_until:
             return {}
         until = min(datetime.fromtimestamp(opened.back_until, UTC), clock.now() + A_VISIT)
-        return {"enrolments": self._to_agent(Purpose.ENROLMENTS, opened.subject, opened.mark, until=until)}
+        return {"enrolments": self._to_agent(opened, Purpose.ENROLMENTS, opened.subject, until=until)}
 
     def _to_agent(
         self,
+        page: OpenedLink,
         purpose: Purpose,
         enrolment_id: UUID,
-        mark: int,
         number: int = 0,
         *,
         until: datetime,
         back_until: int = 0,
     ) -> str:
+        """All links of a log-in end with its first."""
         if self.links is None:
             raise Closed(Error.FORGED)
-        return self.links.to_agent(purpose, enrolment_id, mark, number, until=until, back_until=back_until)
+        return self.links.to_agent(
+            purpose,
+            enrolment_id,
+            page.mark,
+            number,
+            until=page.until if page.log_in else until,
+            back_until=back_until,
+            log_in=page.log_in,
+        )
 
     def _link(self, opened: OpenedLink) -> AgentLink:
         return AgentLink(opened.subject, partial(self._is_mark_of, opened.mark))
@@ -376,7 +395,12 @@ class _Pages:
         return self.links is not None and self.links.is_mark_of(mark, address)
 
     async def _read(self, request: Request, purpose: Purpose, expired: LinkNotice) -> OpenedLink:
-        return await read_link(request, self.guard, self.links, purpose, expired=expired)
+        opened = await read_link(request, self.guard, self.links, purpose, expired=expired)
+        if opened.log_in:
+            async with self.database.quiet_transaction() as tx:
+                if await store.was_used(tx, store.digest_of_agent(opened.log_in)):
+                    raise Closed(expired)
+        return opened
 
     def _notice(self, message: LinkNotice, found: EnrolmentInSession | None, **values: str) -> Response:
         if found is None:

@@ -19,6 +19,8 @@ def upgrade() -> None:
         sa.Column("request_id", sa.Uuid(), nullable=False),
         sa.Column("browser", sa.String(), nullable=False),
         sa.Column("is_confirmed", sa.Boolean(), server_default=sa.false(), nullable=False),
+        sa.Column("issuer", sa.String(), nullable=True),
+        sa.Column("sealed_tokens", sa.String(), nullable=True),
         sa.Column("used_at", sa.DateTime(timezone=True), nullable=False),
         sa.PrimaryKeyConstraint("person", "address", name=op.f("pk_agent_log_in")),
         sa.UniqueConstraint("request_id", name=op.f("uq_agent_log_in_request_id")),

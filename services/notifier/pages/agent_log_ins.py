@@ -2,14 +2,15 @@
 
 The first time, a letter to the address confirms the log-in, in the browser that began it. So who gets an
 issuer to say another's address gains nothing, even if the owner of the address follows the letter's link.
-No log-in is kept: it leads to a link that ends within an hour.
+A log-in leads to a link that ends within an hour, or at the log-out.
 """
 
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING
+from uuid import UUID, uuid4
 
 from fastapi import FastAPI
 from starlette.requests import Request
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
 
 BEGIN = f"{LOST_LINK}/compte"
 COME_BACK = f"{LOST_LINK}/retour"
+LOG_OUT = f"{LOST_LINK}/deconnexion"
 
 
 class AgentLogInMessage(StrEnum):
@@ -65,9 +67,12 @@ def add_to(
     if links is None or not providers:
         return ()
     attempts = Attempts(database, address, "inscriptions-avant", known_for=CONFIRM_LOG_IN_FOR)
-    pages = _AgentPages(database, guard, links, rendering, attempts)
+    pages = _AgentPages(database, guard, links, rendering, attempts, address, providers)
     for provider in providers:
         api.router.routes.extend(_AgentsIssuer(pages, provider, address).routes())
+    api.router.routes.append(
+        Route(f"{LOG_OUT}/{{log_in:uuid}}", rendering.guarded(pages.log_out, Permission.LOG_IN))
+    )
     api.router.routes.append(
         Route(
             f"{Purpose.CONFIRM_LOG_IN.value}/{{token}}",
@@ -85,24 +90,45 @@ class _AgentPages:
     links: Links
     rendering: Rendering
     attempts: Attempts
+    address: str
+    providers: "Sequence[Provider]"
 
     async def open(self, request: Request, who: LoggedInAgent, begin: str) -> Response:
+        log_in = uuid4()
         async with self.database.transaction() as tx:
-            agents = await agent_log_ins.agents_of(tx, who, clock.now())
+            agents = await agent_log_ins.agents_of(tx, who, log_in, clock.now())
         if not agents:
             with suppress(NoLetterSent):  # the page does not reveal it
                 async with self.database.transaction() as tx:
                     await agent_log_ins.write(tx, who, self.guard.digest, clock.now())
             return self.rendering.notice(AgentLogInMessage.SENT, lost_link=LOST_LINK, begin=begin)
         self.guard.record(request, SecurityEvent.LOG_IN, SecurityOutcome.OK, "agent")
-        opened = [(agent, self._link_to(agent)) for agent in agents]
+        opened = [(agent, self._link_to(agent, log_in)) for agent in agents]
         if len(opened) == 1:
             return see_other(opened[0][1])
         return self.rendering.page("agents.html", agents=opened)
 
-    def _link_to(self, agent: AgentOfAddress) -> str:
+    def _link_to(self, agent: AgentOfAddress, log_in: UUID) -> str:
         mark, until = self.links.mark(agent.address), clock.now() + A_LOG_IN_OPENS_FOR
-        return self.links.to_agent(Purpose.ENROLMENTS, agent.enrolment_id, mark, until=until)
+        return self.links.to_agent(
+            Purpose.ENROLMENTS, agent.enrolment_id, mark, until=until, log_in=log_in.int
+        )
+
+    async def log_out(self, request: Request) -> Response:
+        """The page of the enrolments, which leads here, has ended its link."""
+        async with self.database.transaction() as tx:
+            browser = self.attempts.browser_of(request)
+            ended = await agent_log_ins.end(tx, request.path_params["log_in"], browser)
+        if ended is None:
+            return see_other(LOST_LINK)
+        self.guard.record(request, SecurityEvent.LOG_OUT, SecurityOutcome.OK, "agent")
+        issuer, tokens = ended
+        for provider in self.providers:
+            if provider.client.name == issuer:
+                return_to, secret = f"{self.address}{LOST_LINK}", self.attempts.secret_in(request)
+                at_issuer = await provider.log_out_address(tokens, secret, return_to=return_to)
+                return see_other(at_issuer or LOST_LINK)
+        return see_other(LOST_LINK)
 
     async def confirmation(self, request: Request) -> Response:
         expired = AgentLogInMessage.EXPIRED
@@ -144,7 +170,11 @@ class _AgentsIssuer(WayByIssuer):
             await self._guard.refuse(request, SecurityEvent.LOG_IN)
             return self._failed(address, 403)
         person = digest_of(self._provider.issuer.address, identity.subject)
-        return await self._pages.open(request, LoggedInAgent(person, address, attempt.browser), self._begin)
+        sealed = self._provider.sealed(
+            replace(identity.tokens, refresh_token=None), self._attempts.secret_in(request)
+        )
+        who = LoggedInAgent(person, address, attempt.browser, self._provider.client.name, sealed)
+        return await self._pages.open(request, who, self._begin)
 
     def _failed(self, fault: LoginFault | NoRole, _status: int) -> Response:
         return self._pages.rendering.notice(fault, lost_link=LOST_LINK, begin=self._begin)

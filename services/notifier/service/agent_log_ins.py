@@ -15,9 +15,11 @@ from services.notifier.store.agent_log_ins import AgentOfAddress, LoggedInAgent
 from shared.database import Transaction
 
 
-async def agents_of(tx: Transaction, who: LoggedInAgent, now: datetime) -> Sequence[AgentOfAddress]:
+async def agents_of(
+    tx: Transaction, who: LoggedInAgent, log_in: UUID, now: datetime
+) -> Sequence[AgentOfAddress]:
     """Return the agents whose enrolments the log-in opens: none until it is confirmed."""
-    if not await agent_log_ins.use(tx, who, now):
+    if not await agent_log_ins.use(tx, who, log_in, now):
         return ()
     return await agent_log_ins.agents_with(tx, who.address, AGENTS_OF_A_MAILBOX)
 
@@ -33,4 +35,8 @@ async def confirm(tx: Transaction, request_id: UUID, browser: str, now: datetime
     return await agent_log_ins.confirm(tx, request_id, browser, now)
 
 
-__all__ = ["AgentOfAddress", "LoggedInAgent", "agents_of", "confirm", "write"]
+async def end(tx: Transaction, log_in: UUID, browser: str) -> tuple[str, str] | None:
+    return await agent_log_ins.end(tx, log_in, browser)
+
+
+__all__ = ["AgentOfAddress", "LoggedInAgent", "agents_of", "confirm", "end", "write"]

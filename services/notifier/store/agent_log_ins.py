@@ -5,7 +5,7 @@ from uuid import UUID
 
 from sqlalchemy import delete, text, update
 from sqlalchemy.dialects.postgresql import insert
-from sqlmodel import col
+from sqlmodel import col, select
 
 from services.notifier.store.bounces import digest_of
 from services.notifier.tables import AgentLogInRow
@@ -13,11 +13,16 @@ from shared.database import Transaction
 
 
 class LoggedInAgent(NamedTuple):
-    """``person`` is the digest of somebody's issuer and subject, ``browser`` that of its cookie."""
+    """``person`` is the digest of somebody's issuer and subject, ``browser`` that of its cookie.
+
+    ``issuer`` is our name of it, ``sealed_tokens`` are its tokens.
+    """
 
     person: str
     address: str
     browser: str
+    issuer: str
+    sealed_tokens: str
 
 
 class AgentOfAddress(NamedTuple):
@@ -30,8 +35,8 @@ class AgentOfAddress(NamedTuple):
     since: datetime
 
 
-async def use(tx: Transaction, who: LoggedInAgent, now: datetime) -> bool:
-    """Return whether the mailbox has confirmed the log-in, and note its use."""
+async def use(tx: Transaction, who: LoggedInAgent, log_in: UUID, now: datetime) -> bool:
+    """Return whether the mailbox has confirmed the log-in, and keep what its log-out needs."""
     digests = _digests(tx, who)
     used = await tx.execute(
         update(AgentLogInRow)
@@ -40,7 +45,13 @@ async def use(tx: Transaction, who: LoggedInAgent, now: datetime) -> bool:
             col(AgentLogInRow.address) == digests["address"],
             col(AgentLogInRow.is_confirmed),
         )
-        .values(used_at=now)
+        .values(
+            request_id=log_in,
+            browser=who.browser,
+            issuer=who.issuer,
+            sealed_tokens=who.sealed_tokens,
+            used_at=now,
+        )
     )
     return used.rowcount == 1
 
@@ -67,6 +78,23 @@ async def confirm(tx: Transaction, request_id: UUID, browser: str, now: datetime
         .values(is_confirmed=True, used_at=now)
     )
     return confirmed.rowcount == 1
+
+
+async def end(tx: Transaction, log_in: UUID, browser: str) -> tuple[str, str] | None:
+    """Forget the tokens. Returns them and the issuer's name, or None if this browser did not log in last."""
+    row = await tx.scalar(
+        select(AgentLogInRow)
+        .where(
+            col(AgentLogInRow.request_id) == log_in,
+            col(AgentLogInRow.browser) == browser,
+        )
+        .with_for_update()
+    )
+    if row is None or row.issuer is None or row.sealed_tokens is None:
+        return None
+    tokens, row.sealed_tokens = row.sealed_tokens, None
+    await tx.flush()
+    return row.issuer, tokens
 
 
 async def forget(tx: Transaction, addresses: Iterable[str]) -> None:

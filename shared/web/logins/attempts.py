@@ -51,6 +51,9 @@ class Attempts:
             begun = digest_of(provider.issuer.address, state)
             return await store.take_attempt(tx, begun, digest_of(browser), clock.now())
 
+    def secret_in(self, request: Request) -> str:
+        return self._cookie.read(request)
+
     def browser_of(self, request: Request) -> str:
         """Return the digest that stands for the browser in its attempts."""
-        return digest_of(self._cookie.read(request))
+        return digest_of(self.secret_in(request))

@@ -74,7 +74,10 @@ class LoginAttemptRow(LoginTable, table=True):
 
 
 class LogoutTokenRow(LoginTable, table=True):
-    """A logout token of the issuer that was used: each counts once. ``digest`` is that of its id."""
+    """A logout token of the issuer that was used: each counts once. ``digest`` is that of its id.
+
+    Or a log-in of an agent that has ended (:func:`digest_of_agent`), as long as its links would last.
+    """
 
     __tablename__ = "logout_token"
 
@@ -101,6 +104,10 @@ def add_to(metadata: MetaData) -> None:
 
 def digest_of(*parts: str) -> str:
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()
+
+
+def digest_of_agent(log_in: int) -> str:
+    return digest_of("agent", str(log_in))
 
 
 async def remember(tx: Transaction, row: LoginRow | LoginAttemptRow) -> None:
@@ -167,6 +174,10 @@ async def use_logout_token(tx: Transaction, digest: str, expires_at: datetime) -
     """Return False if the token was used before."""
     added = insert(LogoutTokenRow).values(digest=digest, expires_at=expires_at).on_conflict_do_nothing()
     return (await tx.execute(added)).rowcount == 1
+
+
+async def was_used(tx: Transaction, digest: str) -> bool:
+    return await tx.get(LogoutTokenRow, digest) is not None
 
 
 async def forget_at_issuer(tx: Transaction, owner: str | None, session: str | None) -> int:

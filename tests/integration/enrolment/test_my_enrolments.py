@@ -18,7 +18,7 @@ from shared import clock, qr_codes
 from shared.database import Database
 from shared.events.catalogue import SessionCancelled, SessionState
 from shared.events.vocabulary import Agent, Status
-from shared.web.links import ARRIVAL, Purpose
+from shared.web.links import ARRIVAL, LOST_LINK, Purpose
 from tests.conftest import Ask
 from tests.integration.enrolment.conftest import Front
 from tests.integration.enrolment.organising import BRETAGNE
@@ -288,6 +288,27 @@ async def test_coming_back_to_the_page_does_not_prolong_the_link_of_the_letter(
         link = onward(there.text, Purpose.ENROLMENTS)
     monkeypatch.setattr(clock, "now", lambda: end + timedelta(seconds=1))
     page(await ask("GET", link), 410, "Ce lien a expiré")
+
+
+async def test_a_log_out_ends_all_links_of_the_log_in(front: Front, ask: Ask) -> None:
+    session, agent, _ = await enrolled(front)
+    subject = (await front.of(session, agent)).enrolment_id, links().mark(agent.email), 0, 0
+    until = (clock.now() + timedelta(hours=1)).replace(microsecond=0)
+    link, of_other = (path(Purpose.ENROLMENTS, *subject, log_in, until=until) for log_in in (7, 8))
+    of_letter = await letter(front, Purpose.ENROLMENTS, session, agent)
+    shown = page(await ask("GET", link), 200, "Mes inscriptions")
+    further = {each: onward(shown, each) for each in (Purpose.WITHDRAW, Purpose.CALENDAR, Purpose.ADDRESS)}
+    further[Purpose.ENROLMENTS] = onward(
+        (await ask("GET", further[Purpose.WITHDRAW])).text, Purpose.ENROLMENTS
+    )
+    tokens = {purpose: address.rpartition("/")[2] for purpose, address in further.items()}
+    assert {links().read(*each, clock.now()).until for each in tokens.items()} == {until}
+    assert "Se déconnecter" not in page(await ask("POST", of_letter), 200, "Mes inscriptions")
+
+    ended = page(await ask("POST", link), 200, "Déconnexion réussie")
+    assert f'href="{PUBLIC}{LOST_LINK}/deconnexion/{UUID(int=7)}"' in ended
+    assert {(await ask("GET", address)).status_code for address in (link, *further.values())} == {410}
+    assert {(await ask("GET", address)).status_code for address in (of_other, of_letter)} == {200}
 
 
 async def test_the_page_leads_to_the_subscriptions_by_the_enrolment_and_the_mark_of_the_address(

@@ -4,14 +4,14 @@ import re
 from collections.abc import AsyncIterator
 from html import unescape
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlsplit
 from uuid import UUID, uuid4
 
 import httpx
 import pytest
 from sqlalchemy import text
 
-from services.notifier.pages.agent_log_ins import BEGIN
+from services.notifier.pages.agent_log_ins import BEGIN, LOG_OUT
 from services.notifier.service import corrections
 from shared import clock
 from shared.events.enrolment import AgentDetailsCorrected
@@ -197,6 +197,23 @@ async def test_agents_with_one_address_are_listed(
     links = [unescape(link) for link in re.findall(rf'href="({re.escape(OPENS)}[^"]+)"', answer.text)]
     tokens = [link.rpartition("/")[2] for link in links]
     assert {LINKS.read(Purpose.ENROLMENTS, token, clock.now()).ids[0] for token in tokens} == enrolments
+
+
+async def test_a_log_out_leads_to_that_of_the_issuer_in_the_same_browser_and_once(
+    process: Process, browser: Browser, issuer: OidcIssuer
+) -> None:
+    await enrol(process)
+    await confirmed(process, browser, issuer)
+    token = (await log_in(browser, issuer)).headers["location"].rpartition("/")[2]
+    log_out = f"{LOG_OUT}/{UUID(int=int(LINKS.read(Purpose.ENROLMENTS, token, clock.now()).ids[4]))}"
+    async with browser_on(process) as other:
+        led = [await each.get(log_out) for each in (other, browser, browser)]
+    there = urlsplit(led[1].headers["location"])
+    assert [answer.headers["location"] for answer in (led[0], led[2])] == [LOST_LINK, LOST_LINK]
+    assert there.path == "/oauth2/end_session"
+    asked = dict(parse_qsl(there.query))
+    assert asked["id_token_hint"] == issuer.given["id_token"]
+    assert asked["post_logout_redirect_uri"] == f"{SITE}{LOST_LINK}"
 
 
 async def test_a_former_address_opens_nothing(process: Process, browser: Browser, issuer: OidcIssuer) -> None:

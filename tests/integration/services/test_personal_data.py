@@ -60,6 +60,7 @@ NOT_SENT = {
     "/courriels/exploitation/incidents/{number}",
     "/inscriptions/exploitation/incidents/{number}",
     "/inscriptions/designation/{token}",
+    "/inscriptions/mes-inscriptions/{token}",
     "/inscriptions/nouvelle-adresse/{token}",
     "/inscriptions/changement/{token}",
     "/inscriptions/adresse-corrigee/{token}",
