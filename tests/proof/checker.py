@@ -64,6 +64,8 @@ PROMISES = (
     Promise("A portal hears its answers in order, without gaps.", "gaps", events.feeds_with_gaps),
     Promise("Each decision has its letter.", "lost", letters.decisions_without_their_letter),
     Promise("A decision has one letter at most.", "doubled", letters.decisions_with_a_letter_too_many),
+    Promise("Each participant gets an organiser's message.", "lost", letters.messages_without_their_letter),
+    Promise("An organiser's message is written once to each.", "doubled", letters.messages_written_twice),
     Promise("A letter that counts as sent was handed over.", "lost", letters.letters_lost),
     Promise("A letter is handed over once.", "doubled", letters.letters_handed_over_twice),
     Promise("A letter in doubt is shown.", "unshown", letters.letters_in_doubt_not_shown),

@@ -179,11 +179,12 @@ class AnswerReader:
 
 
 class Organiser:
-    """Uses pages, one after the other."""
+    """Uses pages of the catalogue, one after the other, and the API of ``enrolments``."""
 
-    def __init__(self, history: History, web: Web, token: str) -> None:
+    def __init__(self, history: History, web: Web, enrolments: Web, token: str) -> None:
         self._history = history
         self._web = web
+        self._enrolments = enrolments
         self._token = token
         self._at_work = asyncio.Lock()
 
@@ -219,6 +220,21 @@ class Organiser:
             visitor = await self._opened(f"/gestion/sessions/{session_id}/annuler")
             asked = {"session_id": session_id}
             await self._confirm(visitor, "Annuler la session", "annulee", "cancel session", asked)
+
+    async def write_to_participants(self, session_id: str, text: str) -> None:
+        with self._history.operation(
+            "organiser", "write to participants", session_id=session_id
+        ) as operation:
+            message = {"text": text, "audience": ["enrolled"]}
+            path = f"/api/v1/sessions/{session_id}/messages"
+            try:
+                answer = await self._enrolments.call("POST", path, json=message)
+            except httpx.TransportError as error:
+                operation.state, operation.result = UNKNOWN, type(error).__name__
+            else:
+                operation.state = _state_after(answer, operation)
+                if answer.is_success:
+                    operation.result = {"message_id": answer.json()["message_id"]}
 
     async def _opened(self, path: str) -> Visitor:
         base = self._web.choices.choice(self._web.urls() or [""])

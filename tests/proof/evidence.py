@@ -16,6 +16,7 @@ from tests.proof.history import ClientOperation, read_history
 REQUESTS = "portal.enrolments"
 ABOUT_AGENTS, BESPOKE = "portal.agents", "portal.bespoke"
 DECISIONS = "enrolment.decisions"
+NOTICES = "enrolment.notices"
 SESSIONS = "catalogue.sessions"
 OCCUPANCY = "enrolment.occupancy"
 ANSWERS = "portal.answers."
@@ -189,7 +190,7 @@ async def collect_evidence(sources: Sources) -> Evidence:
     answers = [f"{ANSWERS}{portal}" for portal in sources.issuers]
     records: dict[str, list[TopicRecord]] = {
         topic: await read_topic(topic, sources.kafka)
-        for topic in (REQUESTS, ABOUT_AGENTS, BESPOKE, DECISIONS, SESSIONS, OCCUPANCY, *answers)
+        for topic in (REQUESTS, ABOUT_AGENTS, BESPOKE, DECISIONS, NOTICES, SESSIONS, OCCUPANCY, *answers)
     }
     async with (
         _reading(sources.databases["enrolment"]) as enrolment,

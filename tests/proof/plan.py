@@ -29,9 +29,10 @@ class Act(StrEnum):
     PUBLISH = "publish"
     CAPACITY = "capacity"
     CANCEL = "cancel"
+    MESSAGE = "write to participants"
 
 
-BY_ORGANISER = (Act.PUBLISH, Act.CAPACITY, Act.CANCEL)
+BY_ORGANISER = (Act.PUBLISH, Act.CAPACITY, Act.CANCEL, Act.MESSAGE)
 _WEIGHTS = {
     Act.SEAT: 64,
     Act.GROUP: 3,
@@ -43,6 +44,7 @@ _WEIGHTS = {
     Act.BESPOKE: 1,
     Act.ERASE: 1,
     Act.CAPACITY: 4,
+    Act.MESSAGE: 1,
 }
 
 
@@ -58,7 +60,7 @@ class SessionInPlan:
 
 @dataclass(frozen=True)
 class Step:
-    """``number`` is a capacity, the session to move to, or how a portal sends, and what it wishes."""
+    """``number``: a capacity, a message, the session to move to, or how a portal sends and what it wishes."""
 
     act: Act
     session: int
@@ -129,6 +131,8 @@ class _Draft:
         match act:
             case Act.CAPACITY:
                 return Step(act, session, number=choices.randint(1, 70))
+            case Act.MESSAGE:
+                return Step(act, session, number=at)
             case Act.GROUP:
                 issuer = choices.choice(ISSUERS)
                 return Step(

@@ -195,7 +195,12 @@ async def _actors(
                 else KafkaSender(portal, history, producer)
                 for portal in PORTALS
             },
-            organiser=Organiser(history, await enter(web("catalogue", stack.token)), stack.token),
+            organiser=Organiser(
+                history,
+                await enter(web("catalogue", stack.token)),
+                await enter(web("enrolment", stack.token)),
+                stack.token,
+            ),
             links=webs["nord"].urls,
         )
         async with actors.listening(
@@ -236,11 +241,13 @@ _ON_THE_WAY = {
     "enrolment": _OF_EACH
     | {
         "requests to decide": "SELECT count(*) FROM request WHERE decided_at IS NULL",
+        "messages to send": "SELECT count(*) FROM message WHERE published_at IS NULL",
         "offers without a reply": "SELECT count(*) FROM enrolment WHERE state = 'offered'",
     },
     "notifier": _OF_EACH
     | {
+        "letters to many": "SELECT count(*) FROM fan_out WHERE begun_at IS NOT NULL AND done_at IS NULL",
         "letters to send": "SELECT count(*) FROM mail "
-        "WHERE state IN ('claimed', 'data_started', 'retry') OR state = 'pending' AND due_at <= now()"
+        "WHERE state IN ('claimed', 'data_started', 'retry') OR state = 'pending' AND due_at <= now()",
     },
 }

@@ -15,6 +15,7 @@ from tests.proof.evidence import (
     ABOUT_AGENTS,
     BESPOKE,
     DECISIONS,
+    NOTICES,
     REQUESTS,
     SESSIONS,
     DeliveredLetter,
@@ -264,6 +265,18 @@ def with_erased_agent() -> Evidence:
     return world.evidence()
 
 
+def with_message(*recipients: str, seconds: int = 70) -> Evidence:
+    """A world in which the organiser wrote to Bea, who has the seat, so long after she got it."""
+    world = a_world()
+    message = {"id": "m1", "message_id": "m1", "session_id": SESSION}
+    world.numbers = count(next(world.numbers) + seconds)
+    world.publish(NOTICES, "m1", "ParticipantsMessaged", message)
+    world.do("write to participants", result={"message_id": "m1"}, session_id=SESSION)
+    for recipient in recipients:
+        world.mails.append(StoredMail("m1", "organiser_message", recipient, "pending", None))
+    return world.evidence()
+
+
 def with_rejections(records: int) -> Evidence:
     """A world in which a request came twice and was rejected, once for each of these records."""
     world = a_world()
@@ -411,6 +424,9 @@ BROKEN: list[tuple[str, str, Evidence]] = [
             ],
         ),
     ),
+    ("Each participant gets an organiser's message.", "nobody", with_message()),
+    ("An organiser's message is written once to each.", "twice", with_message("bea", "bea")),
+    ("What a client was told is done.", "no message", arranged(NOTICES)(with_message("bea"))),
     (
         "A letter that counts as sent was handed over.",
         "it was not",
@@ -467,6 +483,8 @@ def test_each_promise_is_broken_by_a_world() -> None:
         pytest.param(with_request_to_accept(ABOUT_AGENTS), id="a subscription"),
         pytest.param(with_request_to_accept(BESPOKE), id="a request for training"),
         pytest.param(with_erased_agent(), id="an erasure"),
+        pytest.param(with_message("bea"), id="a message"),
+        pytest.param(with_message(seconds=10), id="a message to an agent who just got the seat"),
         pytest.param(
             replace(a_world().evidence(), ends=[ProcessEnd("notifier 1", 0), ProcessEnd("notifier 2", -9)]),
             id="a process that ends, and one that is killed meanwhile",

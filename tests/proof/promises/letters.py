@@ -2,10 +2,14 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterator
+from datetime import timedelta
 from itertools import pairwise
 
-from tests.proof.evidence import DECISIONS, Evidence, TopicRecord, erased_agents
-from tests.proof.promises.reading import STATES, Break, grouped
+from tests.proof.evidence import DECISIONS, NOTICES, Evidence, TopicRecord, erased_agents
+from tests.proof.promises.reading import STATES, Break, grouped, last_decisions
+
+_SETTLED = timedelta(minutes=1)
+"""The notifier has read a decision after that."""
 
 
 def decisions_without_their_letter(evidence: Evidence) -> Iterator[Break]:
@@ -23,6 +27,30 @@ def decisions_with_a_letter_too_many(evidence: Evidence) -> Iterator[Break]:
         found = mails.get(record.id, [])
         if len(found) > _calls_for_letter(record):
             yield [record, *found]
+
+
+def messages_without_their_letter(evidence: Evidence) -> Iterator[Break]:
+    """Whoever had a seat a minute before the message, and has it still, has the letter."""
+    written = {(mail.event_id, mail.recipient) for mail in evidence.mails}
+    seats = {
+        decision.id: decision
+        for decision in last_decisions(evidence).values()
+        if STATES[decision.name] == "enrolled"
+    }
+    seated = [record for record in evidence.of_topic(DECISIONS) if record.id in seats]
+    for message in _messages(evidence):
+        for record in seated:
+            is_addressed = record.data["session_id"] == message.data["session_id"]
+            is_settled = record.at + _SETTLED < message.at
+            letter = message.id, record.data["agent"]["agent_id"]
+            if is_addressed and is_settled and letter not in written:
+                yield [message, record, "has no letter"]
+
+
+def messages_written_twice(evidence: Evidence) -> Iterator[Break]:
+    messages = {message.id for message in _messages(evidence)}
+    written = Counter((mail.event_id, mail.recipient) for mail in evidence.mails if mail.event_id in messages)
+    yield from ([f"message {each}", f"{times} letters"] for each, times in written.items() if times > 1)
 
 
 def letters_lost(evidence: Evidence) -> Iterator[Break]:
@@ -63,6 +91,10 @@ def calendars_that_go_back(evidence: Evidence) -> Iterator[Break]:
         for before, after in pairwise(sorted(found)):
             if before[1] > after[1]:
                 yield [f"{uid} has {before[1]} in {before[2]}", f"then {after[1]} in {after[2]}"]
+
+
+def _messages(evidence: Evidence) -> list[TopicRecord]:
+    return [record for record in evidence.of_topic(NOTICES) if record.name == "ParticipantsMessaged"]
 
 
 def _addresses_of(evidence: Evidence, agents: Collection[str]) -> set[str]:

@@ -6,6 +6,7 @@ from itertools import chain, permutations
 
 from tests.proof.evidence import (
     BESPOKE,
+    NOTICES,
     REQUESTS,
     SESSIONS,
     Evidence,
@@ -115,6 +116,7 @@ def promises_to_clients_not_kept(evidence: Evidence) -> Iterator[Break]:
         erased_agents(evidence.records),
     )
     received = {(request.source, request.id) for request in requests}
+    messages = {record.data.get("message_id") for record in evidence.of_topic(NOTICES)}
     sessions = {session.session_id: session for session in evidence.sessions}
     ended = {
         (decision.data["session_id"], decision.data["agent"]["agent_id"])
@@ -131,6 +133,8 @@ def promises_to_clients_not_kept(evidence: Evidence) -> Iterator[Break]:
             if asked["agent_id"] in erased:
                 continue
             yield [operation, "no decision ended the enrolment"]
+        if operation.action == "write to participants" and operation.result["message_id"] not in messages:
+            yield [operation, "its message did not leave"]
     for session_id, changes in grouped(_changes(evidence), lambda change: change.asked["session_id"]).items():
         session = sessions[session_id]
         possible = _possible_after(changes)
