@@ -88,6 +88,7 @@ class _Draft:
         self._requests = requests
         self._issuers: list[str] = []
         self._asked: list[tuple[int, int]] = []
+        self._follow: list[int] = []
         self._present: list[int] = []
         """Agents who are not erased: an erased agent asks for nothing more."""
         number = max(6, requests // REQUESTS_PER_SESSION)
@@ -141,12 +142,17 @@ class _Draft:
             case Act.WITHDRAW | Act.REPEAT:
                 session, agent = choices.choice(self._asked)
                 return Step(act, session, (agent,), way)
-            case Act.SUBSCRIBE | Act.BESPOKE:
-                agent = choices.choice(self._present)
-                return Step(act, session, (agent,), choices.randrange(2 * WISHES))
+            case Act.SUBSCRIBE:
+                wish = choices.randrange(2 * WISHES)
+                agent = choices.choice(self._present if wish > 1 or not self._follow else self._follow)
+                self._follow.append(agent)
+                return Step(act, session, (agent,), wish)
+            case Act.BESPOKE:
+                return Step(act, session, (choices.choice(self._present),), way)
             case Act.ERASE:
                 session, agent = choices.choice(self._asked)
                 self._present.remove(agent)
+                self._follow = [follower for follower in self._follow if follower != agent]
                 self._asked = [asked for asked in self._asked if asked[1] != agent]
                 return Step(act, session, (agent,), way)
             case Act.MOVE:
