@@ -236,8 +236,7 @@ async def links_of(database: Database, links: Links, sessions: dict[str, UUID]) 
         return {
             "withdrawal": await link(Purpose.WITHDRAW, WHO_LEAVES, "online"),
             "enrolments at the new address": await link(Purpose.ENROLMENTS, AT_NEW_ADDRESS, "held"),
-            "enrolments": await link(Purpose.ENROLMENTS, WHO_IS_OFFERED_A_SEAT, "held"),
-            "enrolments by a log-in": await link(Purpose.ENROLMENTS, WHO_IS_OFFERED_A_SEAT, "held", 1),
+            "enrolments": await link(Purpose.ENROLMENTS, WHO_IS_OFFERED_A_SEAT, "held", log_in=1),
             "roster": links.to_trainer(TRAINER, sessions["full"], until),
             "list": links.to_officer(sessions["private"], AUTHORITY, until),
             "correction": links.confirm_correction(
