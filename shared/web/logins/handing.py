@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
+from typing import Any
 
 from itsdangerous import BadSignature, URLSafeSerializer
 from starlette.exceptions import HTTPException
@@ -30,11 +31,11 @@ class _Tickets:
         sha256 = {"digest_method": hashlib.sha256}
         self._serializer = URLSafeSerializer(guard.digest("tickets", ""), signer_kwargs=sha256)
 
-    def sign(self, purpose: str, *values: str) -> str:
+    def sign(self, purpose: str, *values: object) -> str:
         until = int((clock.now() + TICKET_LASTS).timestamp())
         return str(self._serializer.dumps([purpose, until, *values]))
 
-    def read(self, purpose: str, ticket: str) -> Sequence[str] | None:
+    def read(self, purpose: str, ticket: str) -> Sequence[Any] | None:
         """Return None if the ticket is forged, too old or for another purpose."""
         try:
             signed_for, until, *values = self._serializer.loads(ticket)
@@ -53,6 +54,7 @@ class HandedLogins:
         self._areas = rendering.sites.staff_areas
         self._services = [name for name in self._areas if name.startswith("exploitation-")]
         self._tickets = _Tickets(guard)
+        self._key = guard.digest("ways out", "")
 
     def cookies_in(self, request: Request) -> Mapping[str, str]:
         """The digests of the browser's cookies, by area."""
@@ -97,8 +99,8 @@ class HandedLogins:
     async def accept(self, request: Request) -> str | None:
         """Open the log-in of a ticket. Returns the secret of its cookie.
 
-        Returns None if the request lacks the cookie of the area that signed the ticket, or if the token does
-        not open this area.
+        Returns None if the request lacks the cookie of the area that signed the ticket, if the log-in has
+        ended since, or if the token does not open this area.
         """
         values = self._tickets.read(self._area.cookie, request.query_params.get("billet", ""))
         if values is None:
@@ -106,7 +108,10 @@ class HandedLogins:
         owner, opened_at, digest = values
         if digest not in self.cookies_in(request).values() or self._kept.owner_of_token(owner) is None:
             return None
-        _, secret = await self._kept.open_by_token(request, owner, datetime.fromisoformat(opened_at))
+        row, secret = await self._kept.open_by_token(request, owner, datetime.fromisoformat(opened_at))
+        if await self._kept.has_ended(row):  # asked after the opening, as the end may come at the same time
+            await self.end(request, EndedLogins(owner, row.opened_at))
+            return None
         return secret
 
     # ------------------------------------------------------------------------------------------- log-out
@@ -116,21 +121,33 @@ class HandedLogins:
         for who in await self._kept.end_all(ended):
             self._guard.record(request, SecurityEvent.LOG_OUT, SecurityOutcome.OK, who)
 
-    def way_out(self, ended: EndedLogins, onward: str) -> str:
-        """Return an address that ends these log-ins in each service, and then leads ``onward``."""
-        opened_at = "" if ended.opened_at is None else ended.opened_at.isoformat()
-        ticket = self._tickets.sign(_END, onward, ended.owner, opened_at, *ended.digests)
+    def way_out(self, ended: EndedLogins, onward: str, *, by_issuer: bool = False) -> str:
+        """Return an address that ends these log-ins in each service, and then leads ``onward``.
+
+        ``by_issuer``: ``onward`` has the ID token. Proxies log addresses, so it is encrypted.
+        """
+        if by_issuer:
+            from shared.oidc import sealing  # noqa: PLC0415 only who has an issuer loads its libraries
+
+            onward = sealing.encrypt(onward.encode(), self._key)
+        opened_at = None if ended.opened_at is None else ended.opened_at.isoformat()
+        about = (ended.owner, opened_at, ended.at_issuer, list(ended.digests))
+        ticket = self._tickets.sign(_END, onward, by_issuer, *about)
         return self._passage(self._services[0]) + query({"fin": ticket})
 
     async def _end_on_the_way(self, request: Request, ticket: str) -> Response:
         values = self._tickets.read(_END, ticket)
         if values is None:
             return see_other(self._area.log_in)
-        onward, owner, opened_at, *digests = values
-        moment = datetime.fromisoformat(opened_at) if opened_at else None
-        await self.end(request, EndedLogins(owner, moment, digests))
+        onward, by_issuer, owner, opened_at, at_issuer, digests = values
+        moment = None if opened_at is None else datetime.fromisoformat(opened_at)
+        await self.end(request, EndedLogins(owner, moment, at_issuer, digests))
         for name in self._after(self._services):
             return see_other(self._passage(name) + query({"fin": ticket}))
+        if by_issuer:
+            from shared.oidc import sealing  # noqa: PLC0415
+
+            onward = (sealing.decrypt(onward, self._key) or self._area.log_in.encode()).decode()
         return see_other(onward)
 
     # ----------------------------------------------------------------------------------------- addresses

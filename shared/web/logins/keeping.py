@@ -254,9 +254,15 @@ class KeptLogins:
     async def end_all(self, ended: EndedLogins) -> list[str]:
         """Return their owners, as the security log names them."""
         async with self._database.quiet_transaction() as tx:
+            await store.note_end(tx, ended, clock.now())
+        async with self._database.quiet_transaction() as tx:
             rows = await store.forget_all(tx, ended)
         owners = [self._principal(row) for row in rows]
         return ["" if who is None else who.in_security_log for who in owners]
+
+    async def has_ended(self, handed: LoginRow) -> bool:
+        async with self._database.quiet_transaction() as tx:
+            return await store.has_ended(tx, handed)
 
     async def end_by_issuer(self, issuer: str, ended: EndedAtIssuer) -> int | None:
         """Return the number of ended log-ins, or None if the issuer's token was used before."""

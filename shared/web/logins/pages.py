@@ -250,15 +250,13 @@ class Logins:
         The browser forgets all areas at once. ``opened_at`` None: all other log-ins of the person end too.
         """
         cookies = self._handed.cookies_in(visit.request)
-        ended = EndedLogins(visit.login.owner, opened_at, list(cookies.values()))
+        ended = EndedLogins(visit.login.owner, opened_at, digests=list(cookies.values()))
         await self._handed.end(visit.request, ended)
-        onward = at_issuer = await self._at_issuer(visit)
-        if opened_at is None or len(cookies) > 1:
-            onward = self._handed.way_out(ended, at_issuer or f"{self._address}{self._area.log_in}")
-        if onward is None:
-            response = see_other(self._area.log_in)
-        else:
-            response = self._lead_on(onward, by_issuer=at_issuer is not None)
+        at_issuer = await self._at_issuer(visit)
+        onward = at_issuer or f"{self._address}{self._area.log_in}"
+        if at_issuer is None or opened_at is None or len(cookies) > 1:
+            onward = self._handed.way_out(ended, onward, by_issuer=at_issuer is not None)
+        response = self._lead_on(onward, by_issuer=at_issuer is not None)
         for area in cookies:
             self._kept.take_cookie_back(response, area)
         return response
@@ -278,15 +276,15 @@ class Logins:
 
     async def _end_own(self, visit: StaffVisit, which: str) -> Response:
         rows = [] if which == ALL else await self._kept.same_owner(visit.login)
-        chosen = {row.opened_at for row in rows if row.digest == which}
-        if visit.login.opened_at in chosen:
+        chosen = [row for row in rows if row.digest == which]
+        if visit.login.opened_at in {row.opened_at for row in chosen}:
             return await self.log_out(visit)
         visit.require(Permission.END_LOG_INS)
         if which == ALL:
             return await self._log_out(visit, None)
         done = f"{self._area.own_logins}?fait=terminee"
-        for opened_at in chosen:
-            ended = EndedLogins(visit.login.owner, opened_at)
+        for row in chosen:
+            ended = EndedLogins.with_row(row)
             await self._handed.end(visit.request, ended)
             return self._lead_on(self._handed.way_out(ended, f"{self._address}{done}"))
         return see_other(done)

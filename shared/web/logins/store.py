@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from sqlalchemy import ColumnElement, MetaData, and_, delete, false, func, or_, true, update
 from sqlalchemy.dialects.postgresql import insert
@@ -76,7 +76,8 @@ class LoginAttemptRow(LoginTable, table=True):
 class LogoutTokenRow(LoginTable, table=True):
     """A logout token of the issuer that was used: each counts once. ``digest`` is that of its id.
 
-    Or a log-in of an agent that has ended (:func:`digest_of_agent`), as long as its links would last.
+    Or log-ins that have ended: by token, and no ticket opens them again; of an agent
+    (:func:`digest_of_agent`), as long as its links would last.
     """
 
     __tablename__ = "logout_token"
@@ -89,12 +90,19 @@ class LogoutTokenRow(LoginTable, table=True):
 class EndedLogins:
     """The log-ins of ``owner`` that began at ``opened_at``, in any area; None means all of the owner.
 
-    ``digests`` are those of further cookies of the browser.
+    Log-ins at the issuer begin at another time in each area: ``at_issuer`` are their browser and their
+    session there, if it is known. ``digests`` are those of further cookies of the browser.
     """
 
     owner: str
     opened_at: datetime | None
+    at_issuer: tuple[str, str | None] | None = None
     digests: Collection[str] = ()
+
+    @classmethod
+    def with_row(cls, row: LoginRow) -> "EndedLogins":
+        by_token = row.granted_by is None
+        return cls(row.owner, row.opened_at, None if by_token else (row.browser, row.issuer_session))
 
 
 def add_to(metadata: MetaData) -> None:
@@ -142,9 +150,33 @@ async def of_owner(tx: Transaction, owner: str, now: datetime) -> list[LoginRow]
 
 async def forget_all(tx: Transaction, ended: EndedLogins) -> list[LoginRow]:
     of_moment = true() if ended.opened_at is None else col(LoginRow.opened_at) == ended.opened_at
+    if ended.at_issuer is not None:
+        browser, session = ended.at_issuer
+        of_session = col(LoginRow.issuer_session).is_not_distinct_from(session)
+        of_moment = and_(col(LoginRow.granted_by).is_not(None), col(LoginRow.browser) == browser, of_session)
     of_owner = and_(col(LoginRow.owner) == ended.owner, of_moment)
     theirs = delete(LoginRow).where(or_(of_owner, col(LoginRow.digest).in_(ended.digests)))
     return list((await tx.execute(theirs.returning(LoginRow))).scalars())
+
+
+async def note_end(tx: Transaction, ended: EndedLogins, now: datetime) -> None:
+    digest, until = _name_of(ended.owner, ended.opened_at), now + LASTS
+    noted = insert(LogoutTokenRow).values(digest=digest, expires_at=until)
+    changes = {"expires_at": until}
+    await tx.execute(noted.on_conflict_do_update(index_elements=["digest"], set_=changes))
+
+
+async def has_ended(tx: Transaction, row: LoginRow) -> bool:
+    """Return whether the log-in of this beginning has ended, or all that its owner had begun."""
+    this = col(LogoutTokenRow.digest) == _name_of(row.owner, row.opened_at)
+    every = col(LogoutTokenRow.digest) == _name_of(row.owner, None)
+    begun_before = col(LogoutTokenRow.expires_at) >= row.opened_at + LASTS
+    ended = select(LogoutTokenRow.digest).where(or_(this, and_(every, begun_before)))
+    return await tx.scalar(ended.limit(1)) is not None
+
+
+def _name_of(owner: str, opened_at: datetime | None) -> str:
+    return digest_of("ended", owner, "" if opened_at is None else opened_at.astimezone(UTC).isoformat())
 
 
 async def forget_person(tx: Transaction, name: str, owners: Collection[str]) -> int:

@@ -1,6 +1,8 @@
 """One log-in by token opens all areas of the three services, and one log-out ends it in all (ADR 0074)."""
 
+import base64
 import re
+import zlib
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from urllib.parse import urlsplit
@@ -20,7 +22,7 @@ from tests.integration.services.composed import AREAS, SITE, gateway
 from tests.integration.services.conftest import Compose
 from tests.integration.services.test_logins import at_issuer, by_token, is_in, key_of, onward
 from tests.integration.services.test_provider import settings_for
-from tests.support.oidc import OidcIssuer
+from tests.support.oidc import Claims, OidcIssuer
 from tests.support.processes import SERVICES
 
 Browser = httpx.AsyncClient
@@ -134,6 +136,21 @@ async def test_a_log_in_that_ended_opens_no_other_area(browser: Browser) -> None
     assert (await follow(browser, SUPPORT.home)).url.path == SUPPORT.log_in
 
 
+@pytest.mark.parametrize("end", ["", "toutes"], ids=["log-out", "all"])
+async def test_a_ticket_from_before_the_log_out_opens_nothing_after_it(browser: Browser, end: str) -> None:
+    await by_token(browser, SESSIONS)
+    tickets = [await handed(browser, area) for area in (ENROLMENTS, SUPPORT, FIGURES_AREA)]
+    stolen = dict(browser.cookies)
+    await leave(browser, SESSIONS, SESSIONS.own_logins if end else "", fin=end)
+    browser.cookies.update(stolen)
+    for ticket in tickets:
+        assert (await browser.get(ticket)).status_code == 200
+    assert dict(browser.cookies) == stolen
+    browser.cookies.clear()
+    await by_token(browser, SESSIONS)
+    assert (await follow(browser, SUPPORT.own_logins)).url.path == SUPPORT.own_logins
+
+
 async def test_a_log_in_lasts_no_longer_where_it_is_handed_to(
     browser: Browser, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -195,6 +212,40 @@ async def test_a_log_in_at_the_issuer_goes_on_to_the_issuer(browser: Browser, is
     assert not browser.cookies.keys() & {"__Host-gestion", "__Host-inscriptions"}
     for area in (SESSIONS, ENROLMENTS):
         assert not await is_in(browser, area)
+
+
+async def test_no_address_of_ours_shows_the_token_of_the_issuer(browser: Browser, issuer: OidcIssuer) -> None:
+    await issuer.know("zoe", email="zoe@cnfpt.example", groups=["parcours-admin"], amr=["pwd", "mfa"])
+    for area in (SESSIONS, SUPPORT):
+        await at_issuer(browser, issuer, area.begin)
+    led = onward(await browser.post(SESSIONS.log_out, data={"cle": await key_of(browser, SESSIONS)}))
+    assert led.startswith(SITE)
+    ticket = urlsplit(led).query.removeprefix("fin=")
+    parts = [base64.urlsafe_b64decode(f"{part}===") for part in ticket.split(".")]
+    shown = b"".join(parts) + b"".join(zlib.decompress(part) for part in parts if part[:1] == b"x")
+    assert b"id_token_hint" not in shown
+    assert b"id_token_hint" in (await follow(browser, led)).url.query
+
+
+@pytest.mark.parametrize("claims", [{}, {"sid": "session 0"}], ids=["no session", "session"])
+async def test_one_ends_another_browser_at_the_issuer_in_every_area(
+    browser: Browser, processes: dict[str, Process], issuer: OidcIssuer, claims: Claims
+) -> None:
+    areas = (SESSIONS, ENROLMENTS, SUPPORT)
+    known = {"email": "zoe@cnfpt.example", "groups": ["parcours-admin"], "amr": ["pwd", "mfa"]}
+    async with browser_at(processes) as phone:
+        phone.headers["user-agent"] = "Firefox/1 Android"
+        await issuer.know("zoe", **known, **claims)
+        for area in areas:
+            await at_issuer(phone, issuer, area.begin)
+        await issuer.know("zoe", **known, **dict.fromkeys(claims, "session 1"))
+        for area in areas:
+            await at_issuer(browser, issuer, area.begin)
+        page = await browser.get(SUPPORT.own_logins)
+        [_, other] = re.findall(r'name="fin" value="([0-9a-f]{64})"', page.text)
+        await leave(browser, SUPPORT, SUPPORT.own_logins, fin=other)
+        for area in areas:
+            assert [await is_in(tab, area) for tab in (browser, phone)] == [True, False], area.home
 
 
 async def test_one_ends_another_browser_or_all_in_every_area(
