@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from services.enrolment.rules.eligibility import judge_withdrawal, takes_nominations
-from services.enrolment.rules.enrolments import Enrolment
+from services.enrolment.rules.enrolments import Enrolment, new_enrolment
 from services.enrolment.rules.promotion import promote
 from services.enrolment.rules.requests import (
     Nomination,
@@ -86,7 +86,11 @@ def acknowledge(roster: SessionRoster, request: Nomination, left: Sequence[Enrol
         return
     trainees = []
     for agent in agents_once(request):
-        enrolment = roster.latest[agent.key]
+        enrolment = roster.latest_for(request, agent.key)
+        if (
+            enrolment is None
+        ):  # the live one is not for the sender to know, so the request was refused beside it
+            enrolment = roster.changed[new_enrolment(request, agent, State.REFUSED).enrolment_id]
         outcome = _OUTCOME_OF_TRAINEE.get(enrolment.state, NominationOutcome.REFUSED)
         if enrolment.state.has_seat:
             outcome = NominationOutcome.ENROLLED

@@ -1,11 +1,12 @@
 """The sender of a list of trainees learns the outcome of each trainee, once per list (rule 14)."""
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from services.enrolment.rules.session_roster import SessionRoster
 from shared.events.enrolment import NominationAnswered
 from shared.events.reasons import Reason
-from shared.events.vocabulary import EARLIEST, Agent, Contact
+from shared.events.vocabulary import EARLIEST, Agent, Contact, Limits
 from tests.support.rosters import NANTES, RENNES, a_nomination, a_roster, agents, an_agent_of, decided
 
 OFFICER = Contact(name="Marie Le Bihan", email="formation@ville-exemple.fr")
@@ -62,6 +63,20 @@ def test_a_list_of_an_authority_for_which_the_session_is_not_never_counts_as_the
         notice = sent(roster, [an_agent_of(NANTES)], NANTES, received_at)
         assert outcomes(notice) == [("refused", Reason.NOT_ELIGIBLE)]
     assert roster.last_nominations == {}
+
+
+def test_of_an_agent_beyond_the_limits_of_its_portal_the_sender_hears_the_refusal_alone() -> None:
+    """The letter names the person of each enrolment in the notice."""
+    roster = a_roster(format="bespoke", audience={"sirets": [RENNES, NANTES]})
+    anothers = an_agent_of(siret=NANTES)
+    sent(roster, [anothers], NANTES)
+    claimed = anothers.model_copy(update={"employer": an_agent_of().employer})
+    nomination = a_nomination(roster, [claimed], nominated_by=OFFICER)
+    decided(roster, replace(nomination, limits=Limits(sirets=frozenset({RENNES}))))
+    notice = roster.notices[-1]
+    assert isinstance(notice, NominationAnswered)
+    assert outcomes(notice) == [("refused", Reason.ALREADY_ENROLLED)]
+    assert notice.trainees[0].enrolment_id != roster.latest[anothers.key].enrolment_id
 
 
 def test_the_notice_names_no_trainee() -> None:
