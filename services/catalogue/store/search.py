@@ -1,7 +1,7 @@
 from functools import reduce
 from typing import Any, cast
 
-from sqlalchemy import ColumnElement, func, inspect
+from sqlalchemy import ColumnElement, func, inspect, select
 from sqlmodel import SQLModel
 
 from services.catalogue.rules.synonyms import readings
@@ -13,5 +13,6 @@ def matches(row: type[SQLModel], query: str) -> ColumnElement[bool]:
     queries: list[ColumnElement[Any]] = [
         func.websearch_to_tsquery("french", func.french_words(reading)) for reading in readings(query)
     ]
-    found = vector.bool_op("@@")(reduce(lambda first, second: first.op("||")(second), queries))
-    return cast("ColumnElement[bool]", found)
+    # A subquery, because a generic plan would parse the search again for each row.
+    sought = select(reduce(lambda first, second: first.op("||")(second), queries)).scalar_subquery()
+    return cast("ColumnElement[bool]", vector.bool_op("@@")(sought))

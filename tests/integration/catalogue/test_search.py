@@ -7,10 +7,14 @@ from uuid import UUID, uuid4
 from zoneinfo import ZoneInfo
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import select, text
+from sqlalchemy.dialects import postgresql
+from sqlmodel import col
 
 from services.catalogue.pages import browse
 from services.catalogue.store import offers
+from services.catalogue.store.search import matches
+from services.catalogue.tables import SessionRow
 from shared.database import Database
 from shared.web.paging import read_position, written
 from tests.conftest import Ask
@@ -381,3 +385,17 @@ async def test_seats_are_counted_for_whoever_looks_near_a_place_and_on_the_page_
     assert "30 places pour vous" in (await read(visit, "/sessions?pour=bretagne")).text.replace(
         "\N{NO-BREAK SPACE}", " "
     )
+
+
+async def test_a_search_is_parsed_once_and_not_for_each_session(database: Database) -> None:
+    """A phrase of sixty words would take seconds with the plan that a connection keeps."""
+    query = select(col(SessionRow.session_id)).where(matches(SessionRow, "climat"))
+    asked = query.compile(dialect=postgresql.asyncpg.dialect())  # type: ignore[no-untyped-call]
+    nothing = ", ".join(["NULL"] * len(asked.params))
+    async with database.quiet_transaction() as tx:
+        await tx.driver.execute(f"SET LOCAL plan_cache_mode = force_generic_plan; PREPARE asked AS {asked}")
+        lines = await tx.driver.fetch(f"EXPLAIN EXECUTE asked ({nothing})")
+        await tx.driver.execute("DEALLOCATE asked")
+    plan = "\n".join(line for [line] in lines)
+    assert "search_vector" in plan
+    assert "websearch_to_tsquery" not in plan
