@@ -238,13 +238,17 @@ async def test_a_mailbox_that_refuses_is_logged_without_its_answer(
     assert ("cannot be read" in caplog.text, "secret" in caplog.text) == (True, False)
 
 
+@pytest.mark.parametrize("messages", [[b"x" * 60_000], [b"x"] * 30], ids=["bytes", "lines"])
 async def test_a_mailbox_that_sends_too_much_is_left(
-    notifier: Notifier, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+    notifier: Notifier,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+    messages: list[bytes],
 ) -> None:
-    monkeypatch.setattr(returns, "CONNECTION_BYTES", 1_000)
-    async with mailbox(b"x" * 2_000) as box:
-        mailbox_of_2_kb = ReturnMailbox(ImapServer("127.0.0.1", box.port, Tls.NONE, "u", "p", "INBOX"))
-        await jobs.read_returns(notifier.database, mailbox_of_2_kb, PATH)
+    monkeypatch.setattr(returns, "CONNECTION_BYTES", 50_000)
+    async with mailbox(*messages) as box:
+        large = ReturnMailbox(ImapServer("127.0.0.1", box.port, Tls.NONE, "u", "p", "INBOX"))
+        await jobs.read_returns(notifier.database, large, PATH)
     assert ("cannot be read" in caplog.text, box.seen) == (True, set())
 
 
