@@ -118,7 +118,8 @@ class Actors:
         choices = Random(f"{self._seed} {number} {name}")
         agent, issuer = self._agents[number], data["agent"]["issuer"]
         uses_link = len(self._places[number]) == 1 and not self._is_ending
-        if name == "EnrolmentPending":
+        asks_employer = self.plan.sessions[self._sessions.index(data["session_id"])].approval == "employer"
+        if name == "EnrolmentPending" and asks_employer:
             granted = choices.random() < GRANTED
             request = requests.approval(data["session_id"], agent, granted=granted)
             self._begin(self._senders[self._portals[issuer][0]].send(request), number)
@@ -194,7 +195,9 @@ class Actors:
             return
         for _ in range(3):
             with suppress(httpx.HTTPError, AssertionError):  # the page did not open: nothing is changed
-                if step.act is Act.CAPACITY:
+                if step.act is Act.SELECT:
+                    await self._organiser.select(session_id)
+                elif step.act is Act.CAPACITY:
                     await self._organiser.change_capacity(session_id, step.number)
                 else:
                     await self._organiser.cancel(session_id)

@@ -41,6 +41,7 @@ PROMISES = (
     ),
     Promise("A free seat goes to the first in line.", "reordered", seats.seats_given_out_of_turn),
     Promise("Nobody waits beside a free seat.", "unseated", seats.agents_who_wait_beside_a_free_seat),
+    Promise("A ranking is followed.", "reordered", seats.rankings_not_followed),
     Promise("The counters of a session are right.", "miscounted", seats.counters_that_differ),
     Promise("Each request gets an answer.", "lost", requests.requests_without_answer),
     Promise("No request gets a second answer.", "doubled", requests.requests_answered_twice),

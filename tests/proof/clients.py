@@ -236,6 +236,22 @@ class Organiser:
                 if answer.is_success:
                     operation.result = {"message_id": answer.json()["message_id"]}
 
+    async def select(self, session_id: str) -> None:
+        """The last candidate in the roster comes first. A candidate who comes meanwhile makes it fail."""
+        path = f"/api/v1/sessions/{session_id}"
+        query = {"state": "pending_selection", "limit": 200}
+        found = await self._enrolments.call("GET", f"{path}/roster", params=query)
+        agents = [entry["agent"] for entry in reversed(found.raise_for_status().json()["items"])]
+        ranked = [{"agent_id": agent["agent_id"], "issuer": agent["issuer"]} for agent in agents]
+        asked = {"session_id": session_id, "ranked": [agent["agent_id"] for agent in ranked]}
+        with self._history.operation("organiser", "select", **asked) as operation:
+            try:
+                answer = await self._enrolments.call("PUT", f"{path}/selection", json={"ranked": ranked})
+            except httpx.TransportError as error:
+                operation.state, operation.result = UNKNOWN, type(error).__name__
+            else:
+                operation.state = _state_after(answer, operation)
+
     async def _opened(self, path: str) -> Visitor:
         base = self._web.choices.choice(self._web.urls() or [""])
         visitor = Visitor(self._web.client)

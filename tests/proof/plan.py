@@ -8,7 +8,7 @@ from random import Random
 ISSUERS = ("nord", "sud")
 WAITING_LISTS = ("automatic", "offer", "automatic", "none")
 APPROVED = 8
-"""In one session of so many an employer must agree to each seat."""
+"""In one session of so many an employer must agree to each seat, and in one the organiser selects."""
 REQUESTS_PER_SESSION = 100
 WISHES = 3
 """One subscription of so many ends."""
@@ -30,9 +30,10 @@ class Act(StrEnum):
     CAPACITY = "capacity"
     CANCEL = "cancel"
     MESSAGE = "write to participants"
+    SELECT = "select"
 
 
-BY_ORGANISER = (Act.PUBLISH, Act.CAPACITY, Act.CANCEL, Act.MESSAGE)
+BY_ORGANISER = (Act.PUBLISH, Act.CAPACITY, Act.CANCEL, Act.MESSAGE, Act.SELECT)
 _WEIGHTS = {
     Act.SEAT: 64,
     Act.GROUP: 3,
@@ -109,13 +110,17 @@ class _Draft:
             choices.randint(2, 60),
             WAITING_LISTS[place % len(WAITING_LISTS)],
             late,
-            "employer" if place % APPROVED == 3 else "none",
+            {3: "employer", 4: "selection"}.get(place % APPROVED, "none"),
         )
 
     def _steps_at(self, at: int) -> Iterator[Step]:
         for place, session in enumerate(self._sessions):
             if session.published_at == at:
                 yield Step(Act.PUBLISH, place)
+        if at == self._requests * 8 // 10:
+            for place, session in enumerate(self._sessions):
+                if session.approval == "selection":
+                    yield Step(Act.SELECT, place)
         if at in self._cancelled:
             yield Step(Act.CANCEL, self._cancelled[at])
         yield self._draw(at)

@@ -126,7 +126,10 @@ class SmallWorld:
             enrolments=list(self.enrolments.values()),
             counters=[counts],
             occupancies=[counts],
-            copies=list(self.enrolments.values()),
+            copies=[
+                replace(enrolment, state=enrolment.state.replace("pending_selection", "pending"))
+                for enrolment in self.enrolments.values()
+            ],
             mails=self.mails,
             letters=self.letters,
             issuers={PORTAL: ISSUER},
@@ -277,6 +280,22 @@ def with_message(*recipients: str, seconds: int = 70) -> Evidence:
     return world.evidence()
 
 
+def with_ranking(*, waits: str, seated: str) -> Evidence:
+    """A world in which the organiser ranked Dora before Eve. One waits, the other has the seat.
+
+    Fay asked later.
+    """
+    world = SmallWorld()
+    world.say_session(1)
+    for agent in ("dora", "eve", "fay"):
+        world.ask(f"r-{agent}", agent)
+        world.decide("EnrolmentPending", agent, "pending_selection", f"r-{agent}")
+    world.do("select", client="organiser", session_id=SESSION, ranked=["dora", "eve"])
+    world.decide("AgentEnrolled", seated, "enrolled")
+    world.decide("AgentWaitlisted", waits, "waitlisted")
+    return world.evidence()
+
+
 def with_rejections(records: int) -> Evidence:
     """A world in which a request came twice and was rejected, once for each of these records."""
     world = a_world()
@@ -424,6 +443,7 @@ BROKEN: list[tuple[str, str, Evidence]] = [
             ],
         ),
     ),
+    ("A ranking is followed.", "the second has the seat", with_ranking(waits="dora", seated="eve")),
     ("Each participant gets an organiser's message.", "nobody", with_message()),
     ("An organiser's message is written once to each.", "twice", with_message("bea", "bea")),
     ("What a client was told is done.", "no message", arranged(NOTICES)(with_message("bea"))),
@@ -484,6 +504,7 @@ def test_each_promise_is_broken_by_a_world() -> None:
         pytest.param(with_request_to_accept(BESPOKE), id="a request for training"),
         pytest.param(with_erased_agent(), id="an erasure"),
         pytest.param(with_message("bea"), id="a message"),
+        pytest.param(with_ranking(waits="eve", seated="dora"), id="a ranking"),
         pytest.param(with_message(seconds=10), id="a message to an agent who just got the seat"),
         pytest.param(
             replace(a_world().evidence(), ends=[ProcessEnd("notifier 1", 0), ProcessEnd("notifier 2", -9)]),
@@ -536,7 +557,7 @@ def test_a_seed_draws_the_same_plan_and_faults_again() -> None:
     assert plan == draw_plan(7, 600)
     assert plan != draw_plan(8, 600)
     assert {step.act for step in plan.steps} >= set(Act) - {Act.CANCEL}
-    assert {session.approval for session in plan.sessions} == {"none", "employer"}
+    assert {session.approval for session in plan.sessions} == {"none", "employer", "selection"}
     assert draw_faults(7, 40) == draw_faults(7, 40)
     assert {(fault.kind, fault.part) for fault in draw_faults(7, len(KINDS))} == set(KINDS)
 

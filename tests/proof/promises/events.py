@@ -18,7 +18,11 @@ from tests.proof.evidence import (
 from tests.proof.history import OK
 from tests.proof.promises.reading import Break, grouped, requests_in
 
-_COPIED = {"session_cancelled": "withdrawn"}
+_COPIED = {
+    "session_cancelled": "withdrawn",
+    "pending_approval": "pending",
+    "pending_selection": "pending",
+}
 
 
 def events_not_published(evidence: Evidence) -> Iterator[Break]:

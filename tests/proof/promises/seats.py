@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 
 from tests.proof.evidence import Evidence, SessionCounts, StoredEvent
+from tests.proof.history import OK
 from tests.proof.promises.reading import (
     ENDS,
     GIVES_SEAT,
@@ -92,6 +93,30 @@ def counters_that_differ(evidence: Evidence) -> Iterator[Break]:
             )
             if found != counts:
                 yield ["the counters", counts, f"differ from {name}", found]
+
+
+def rankings_not_followed(evidence: Evidence) -> Iterator[Break]:
+    """Look at candidates who asked once. Nobody who is ranked stays pending, or waits behind the next."""
+    names = {"AgentEnrolled": "enrolled", "AgentWaitlisted": "waits", "EnrolmentPending": "pending"}
+    asked, last = Counter[tuple[str, str]](), dict[tuple[str, str], StoredEvent]()
+    for decision in evidence.decisions():
+        candidate = decision.data["session_id"], decision.data["agent"]["agent_id"]
+        asked[candidate] += decision.name == "EnrolmentPending"
+        last[candidate] = decision
+    for ranking in evidence.operations:
+        if ranking.action != "select" or ranking.state != OK:
+            continue
+        waiting: list[StoredEvent] = []
+        for agent_id in ranking.asked["ranked"]:
+            candidate = ranking.asked["session_id"], agent_id
+            if asked[candidate] != 1 or last[candidate].data.get("together"):
+                continue
+            decision = last[candidate]
+            stands = names.get(decision.name)
+            if stands == "pending" or (stands == "enrolled" and waiting):
+                yield [ranking, decision, *waiting[:1]]
+            elif stands == "waits":
+                waiting.append(decision)
 
 
 def _is_by_hand(decision: StoredEvent) -> bool:
