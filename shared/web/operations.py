@@ -39,7 +39,7 @@ from shared.web.links import OPERATIONS
 from shared.web.logins import Logins, StaffArea, StaffVisit, VisitHandler
 from shared.web.paging import part_around
 from shared.web.rendering import Rendering
-from shared.web.responses import see_other
+from shared.web.responses import PRIVATE, see_other
 
 if TYPE_CHECKING:
     from shared.oidc.provider import Provider
@@ -215,7 +215,10 @@ class _OperationsPages:
         self._guard.record(visit.request, SecurityEvent.EXPORT, SecurityOutcome.OK, who)
         return HTMLResponse(
             person_export.page(agent, [part], clock.now()),
-            headers={"content-disposition": f'attachment; filename="donnees-{self._process.name}.html"'},
+            headers={
+                **PRIVATE,
+                "Content-Disposition": f'attachment; filename="donnees-{self._process.name}.html"',
+            },
         )
 
     # ------------------------------------------------------------------------------------ dead letters

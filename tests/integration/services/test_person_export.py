@@ -58,6 +58,7 @@ async def test_support_downloads_what_each_service_keeps_and_each_remembers_the_
         assert AGENT.agent_id not in link
         page = await browser.get(link)
         assert page.headers["content-disposition"] == f'attachment; filename="donnees-{process.name}.html"'
+        assert page.headers["cache-control"] == "no-store"
         assert (AGENT.agent_id in page.text, "Consultations de données" in page.text) == (True, True)
         async with process.database.quiet_transaction() as tx:
             lines = await tx.execute(text("SELECT agent_id, purpose FROM read_log WHERE kind = 'export'"))
