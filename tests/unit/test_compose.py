@@ -28,6 +28,14 @@ def test_each_container_has_a_limit_of_memory_and_time_to_stop() -> None:
     assert {stay[name] for name in set(CONTAINERS) - ONCE} == {longest}
 
 
+def test_only_what_needs_the_broker_and_the_database_is_on_their_network() -> None:
+    outside = {"gateway", "grafana", "mailbox", "prometheus"}
+    by_socket = {name for name, container in CONTAINERS.items() if container.get("network_mode") == "none"}
+    networks = {name: set(container.get("networks", ["default"])) for name, container in CONTAINERS.items()}
+    assert {name for name, own in networks.items() if "data" not in own} - by_socket == outside
+    assert {name for name, own in networks.items() if own == {"data"}} == {"kafka", "postgres"}
+
+
 def test_each_image_of_others_is_pinned_at_its_tag() -> None:
     pinned = yaml.safe_load((ROOT / "deploy" / "pinned-images.yml").read_text())
     used = {name: container["image"] for name, container in CONTAINERS.items() if "image" in container}
