@@ -14,13 +14,13 @@ LONGEST_STOP_SECONDS = 65
 def expected(values: str, scaled_by: str) -> set[tuple[str, str]]:
     """Return the kind and name of every resource by a file of values; ``scaled_by``: the kind that scales."""
     of_services = ["ConfigMap", "Service", "PodDisruptionBudget", "Deployment"]
-    rest = {("Deployment", "parcours-console"), ("Ingress", "parcours"), ("Job", "parcours-topics")}
-    rest |= {("Job", f"parcours-{service}-migrate") for service in SERVICES}
+    jobs = {"parcours-topics", *(f"parcours-{service}-migrate" for service in SERVICES)}
+    rest = {("Deployment", "parcours-console"), ("Ingress", "parcours"), *(("Job", job) for job in jobs)}
     if scaled_by:
         of_services.append(scaled_by)
     if values == "values-production":
         of_services.append("NetworkPolicy")
-        rest |= {("NetworkPolicy", "parcours-console")}
+        rest |= {("NetworkPolicy", name) for name in ("parcours-console", *jobs)}
         rest |= {(kind, "parcours") for kind in ("ServiceMonitor", "PrometheusRule")}
     return rest | {(kind, f"parcours-{service}") for kind in of_services for service in SERVICES}
 
@@ -33,7 +33,7 @@ def faults(resources: list[Manifest], values: str, scaled_by: str) -> Iterator[s
     pods = [
         found[key]["spec"]["template"]
         for key in found
-        if key[0] == "Deployment" and key in expected(values, "")
+        if key[0] in ("Deployment", "Job") and key in expected(values, "")
     ]
     for (kind, name), resource in found.items():
         if kind in ("Deployment", "Job"):

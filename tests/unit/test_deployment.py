@@ -150,6 +150,7 @@ def test_the_network_policies_let_each_service_reach_what_its_settings_lead_to()
         for service, names in re.findall(r'"(\w+)" \(list (.+?)\)', text)
     }
     assert reached.pop("console") == {"kafka", "database", "relay"}  # what `parcours doctor` looks at
+    assert reached.pop("topics") == {"kafka"}
     assert reached == {
         service: {"database"}
         | {DESTINATIONS[name] for name in DESTINATIONS.keys() & fields_of(service).keys()}
