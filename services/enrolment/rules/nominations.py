@@ -87,9 +87,7 @@ def acknowledge(roster: SessionRoster, request: Nomination, left: Sequence[Enrol
     trainees = []
     for agent in agents_once(request):
         enrolment = roster.latest_for(request, agent.key)
-        if (
-            enrolment is None
-        ):  # the live one is not for the sender to know, so the request was refused beside it
+        if enrolment is None:  # the sender may not hear of the live one
             enrolment = roster.changed[new_enrolment(request, agent, State.REFUSED).enrolment_id]
         outcome = _OUTCOME_OF_TRAINEE.get(enrolment.state, NominationOutcome.REFUSED)
         if enrolment.state.has_seat:

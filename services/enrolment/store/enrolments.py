@@ -56,7 +56,7 @@ async def has_other_address(tx: Transaction, agent: Agent) -> bool:
 
 
 async def employers_of_organiser(tx: Transaction, organiser: str | None) -> list[Employer]:
-    """Return each SIRET once, from at most 200 enrolments of each of the 300 last sessions.
+    """Return each SIRET once, from at most 50 enrolments of each of the 100 last sessions.
 
     ``organiser`` None means any.
     """
@@ -255,8 +255,8 @@ async def read(tx: Transaction, statement: TextClause, **parameters: Any) -> Ite
 _EMPLOYERS_OF_ORGANISER = text(
     "SELECT DISTINCT ON (employer ->> 'siret') employer FROM (SELECT session_id FROM session "
     "WHERE CAST(:organiser AS text) IS NULL OR state ->> 'organiser' = :organiser "
-    "ORDER BY state ->> 'starts_at' DESC LIMIT 300) AS own, LATERAL (SELECT agent -> 'employer' AS employer "
-    "FROM enrolment WHERE enrolment.session_id = own.session_id LIMIT 200) AS of_session "
+    "ORDER BY state ->> 'starts_at' DESC LIMIT 100) AS own, LATERAL (SELECT agent -> 'employer' AS employer "
+    "FROM enrolment WHERE enrolment.session_id = own.session_id LIMIT 50) AS of_session "
     "ORDER BY employer ->> 'siret', employer ->> 'name'"
 )
 _NAMED = text(
