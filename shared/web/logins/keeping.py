@@ -194,8 +194,12 @@ class KeptLogins:
     async def open_by_token(
         self, request: Request, owner: str, opened_at: datetime | None = None
     ) -> tuple[LoginRow, str]:
-        """``owner`` is the digest of the token. ``opened_at`` is when another area was given the token."""
-        await self._guard.take(request, "log_in", self._guard.rates.log_in, owner)
+        """``owner`` is the digest of the token. ``opened_at`` is when another area was given the token.
+
+        Tickets count apart, so that a copy of a cookie does not lock out the owner of the token.
+        """
+        what = "log_in" if opened_at is None else "handed_log_in"
+        await self._guard.take(request, what, self._guard.rates.log_in, owner)
         secret = secrets.token_urlsafe(32)
         row = _new_row(request, secret, owner=owner)
         if opened_at is not None:

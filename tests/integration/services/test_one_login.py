@@ -4,6 +4,7 @@ import base64
 import re
 import zlib
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import timedelta
 from urllib.parse import urlsplit
 
@@ -13,7 +14,9 @@ from sqlalchemy import text
 
 from services.notifier.pages.staff_area import FIGURES_AREA
 from shared import clock
+from shared.guard import Guard
 from shared.process import Process
+from shared.rates import Rate
 from shared.web.logins.staff_area import StaffArea
 from shared.web.operations import area_of
 from tests.conftest import SecurityLines
@@ -115,6 +118,20 @@ async def test_a_ticket_ends_after_a_minute(
     async with time_is(monkeypatch, now + timedelta(seconds=seconds)):
         await browser.get(ticket)
         assert await is_in(browser, SUPPORT) is opens
+
+
+async def test_tickets_keep_nobody_from_logging_in_again(
+    browser: Browser, processes: dict[str, Process]
+) -> None:
+    guard: Guard = processes["notifier"].api.state.guard
+    guard.rates = replace(guard.rates, log_in=Rate(2, 60))
+    await by_token(browser, SESSIONS)
+    ticket = await handed(browser, SUPPORT)
+    statuses = [(await browser.get(ticket)).status_code for _ in range(3)]
+    assert statuses == [303, 303, 429]
+    browser.cookies.clear()
+    await by_token(browser, SUPPORT)
+    assert await is_in(browser, SUPPORT)
 
 
 async def test_a_ticket_opens_one_area_and_a_forged_one_none(browser: Browser) -> None:
