@@ -4,7 +4,6 @@ Operators have the settings of all three services: no service reads another's da
 """
 
 import getpass
-import json
 import os
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from pathlib import Path
@@ -23,7 +22,7 @@ from services.notifier.service.erasures import ErasureState
 from shared import clock, read_log, security_log
 from shared.cli.decisions import Actor
 from shared.cli.definition import Definition, in_process
-from shared.cli.running import run, stop
+from shared.cli.running import json_to_read, run, stop
 from shared.database import Transaction
 from shared.events.fields import is_address, is_agent_id, is_issuer
 from shared.events.portal import AgentCorrected
@@ -190,7 +189,7 @@ def print_export(who: AgentKey | str, named: Mapping[str, str], page: Path | Non
     parts = {definition.name: _kept_by(definition, who) for definition in SERVICES}
     kept = {name: part.rows for name, part in parts.items()}
     document = {**named, "exported_at": clock.now().isoformat(), "services": kept}
-    typer.echo(json.dumps(document, indent=2, ensure_ascii=False, default=str))
+    typer.echo(json_to_read(document))
     if page is not None:
         with open(page, "w", opener=lambda path, flags: os.open(path, flags, mode=0o600)) as file:
             os.fchmod(file.fileno(), 0o600)  # a file that was there keeps its mode

@@ -1,4 +1,3 @@
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -9,6 +8,8 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
+
+from shared.cli.running import json_to_read
 
 
 class Mark(StrEnum):
@@ -55,11 +56,7 @@ def report(findings: Sequence[Finding], *, as_json: bool) -> None:
             }
             for finding in findings
         ]
-        typer.echo(
-            json.dumps(
-                {"code": exit_code(findings), "findings": lines}, indent=2, ensure_ascii=False, default=str
-            )
-        )
+        typer.echo(json_to_read({"code": exit_code(findings), "findings": lines}))
     else:
         _print_table(findings)
     raise SystemExit(exit_code(findings))

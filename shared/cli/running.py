@@ -3,11 +3,12 @@
 A user's mistake shows one clear line and a code that is not zero, never a traceback.
 """
 
+import json
 import logging
 import os
 import sys
 from collections.abc import Callable
-from typing import NoReturn, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 import typer
 from pydantic import ValidationError
@@ -75,6 +76,12 @@ def _say(message: str) -> None:
         log.critical("%s", message)
     else:
         sys.stderr.write(f"parcours: {message}\n")
+
+
+def json_to_read(document: Any) -> str:
+    """Escape what could move the cursor of a terminal or turn its text round."""
+    text = json.dumps(document, indent=2, ensure_ascii=False, default=str)
+    return "".join(sign if sign.isprintable() or sign == "\n" else json.dumps(sign)[1:-1] for sign in text)
 
 
 def load(settings: Callable[[], S]) -> S:

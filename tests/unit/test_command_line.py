@@ -1,10 +1,12 @@
 """``parcours NAME …`` hands over to the service or the console that is named, or says what is missing."""
 
+import json
 import sys
 
 import pytest
 
 from services.__main__ import ACROSS, CONSOLE, FILES, SERVICES, main
+from services.console.findings import Finding, Mark, report
 
 NAMES = (*SERVICES, *FILES, *ACROSS, *CONSOLE)
 MODULES = {
@@ -40,3 +42,14 @@ def test_a_name_that_is_none_is_answered_with_all_there_are(
     assert ended.value.code == 2
     printed = capsys.readouterr().err
     assert all(name in printed for name in (*SERVICES, *FILES, *ACROSS, *CONSOLE))
+
+
+def test_json_for_a_terminal_moves_no_cursor_and_turns_no_text_round(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    hostile = "Zoé\x1b[2J \x9b2J \x7f \u202e\U000e0001"
+    with pytest.raises(SystemExit):
+        report([Finding("enrolment", "trace", Mark.OK, hostile)], as_json=True)
+    printed = capsys.readouterr().out
+    assert [sign for sign in printed if not (sign.isprintable() or sign == "\n")] == []
+    assert ("Zoé" in printed, json.loads(printed)["findings"][0]["found"]) == (True, hostile)
