@@ -541,12 +541,12 @@ def test_servers_that_the_environment_names_are_used_instead_of_started(
     assert not any(described["pids"].values())
 
 
-@pytest.mark.parametrize(("command", "name"), [("demo", "demonstration"), ("year", "year")])
+@pytest.mark.parametrize("command", ["demo", "rehearsal", "year"])
 def test_a_command_that_reads_its_own_mailbox_refuses_another_relay(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: str, name: str
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: str
 ) -> None:
     monkeypatch.setenv("SMTP_HOST", "smtp.example")
-    with pytest.raises(LocalStackError, match=f"the {name} reads its own mailbox: run it without SMTP_HOST"):
+    with pytest.raises(LocalStackError, match="own mailbox: run it without SMTP_HOST"):
         CliRunner().invoke(cli, [command, "--directory", str(tmp_path)], catch_exceptions=False)
 
 
