@@ -7,13 +7,10 @@ import json
 from collections.abc import Mapping
 from datetime import timedelta
 
-from joserfc import jwe
-from joserfc.errors import JoseError
-from joserfc.jwk import OctKey
-
 from shared import clock
 from shared.events.vocabulary import AgentKey
 from shared.guard import Guard
+from shared.oidc import sealing
 from shared.web.rendering import Sites, query
 
 LASTS = timedelta(minutes=30)
@@ -23,19 +20,18 @@ def addresses(guard: Guard, agent: AgentKey, purpose: str, sites: Sites) -> Mapp
     """Return the addresses by the names of the services."""
     until = int((clock.now() + LASTS).timestamp())
     content = json.dumps([*agent, purpose, until])
-    sealed = jwe.encrypt_compact({"alg": "dir", "enc": "A256GCM"}, content.encode(), _key(guard))
+    sealed = sealing.encrypt(content.encode(), _key(guard))
     return {name: f"{home}/personne" + query({"qui": sealed}) for name, home in sites.operations.items()}
 
 
 def read(guard: Guard, sealed: str) -> tuple[AgentKey, str] | None:
     """Return agent and purpose, or None if the text is forged or too old."""
-    try:
-        content = jwe.decrypt_compact(sealed, _key(guard)).plaintext
-    except (JoseError, ValueError):
+    content = sealing.decrypt(sealed, _key(guard))
+    if content is None:
         return None
-    issuer, agent_id, purpose, until = json.loads(content or b"")
+    issuer, agent_id, purpose, until = json.loads(content)
     return (AgentKey(issuer, agent_id), purpose) if clock.now().timestamp() < until else None
 
 
-def _key(guard: Guard) -> OctKey:
-    return OctKey.import_key(guard.digest("exports", ""))
+def _key(guard: Guard) -> bytes:
+    return guard.digest("exports", "")
