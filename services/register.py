@@ -67,11 +67,17 @@ def document() -> str:
 
 
 def page() -> str:
-    """The installation's settings give the periods."""
+    """By the persons, then by the service. The installation's settings give the periods."""
     lines = ["{# Written by make contracts from services/*/personal_data.py. #}", _DAYS]
+    entries: dict[str, dict[str, dict[str, None]]] = {Whose.AGENTS.value: {}}  # agents come first
     for title, held_here in _parts():
-        lines += ["<section>", f"<h3>{title}</h3>"]
-        lines += [*dict.fromkeys(map(_entry, held_here)), "</section>"]
+        for held in held_here:
+            entries.setdefault(held.whose.value, {}).setdefault(title, {})[_entry(held)] = None
+    for whose, of_whose in entries.items():
+        lines += ["<details>", f"<summary>{whose[0].upper()}{whose[1:]}</summary>"]
+        for title, of_part in of_whose.items():
+            lines += [f"<h3>{title}</h3>", *of_part]
+        lines.append("</details>")
     return typeset("\n".join(lines)) + "\n"
 
 
@@ -99,7 +105,6 @@ def _entry(held: PersonalData) -> str:
     return "\n".join(
         (
             '<dl class="facts">',
-            f"<div><dt>De qui</dt><dd>{_sentence(held.whose.value)}</dd></div>",
             f"<div><dt>Quoi</dt><dd>{_sentence(what)}</dd></div>",
             f"<div><dt>Pourquoi</dt><dd>{held.purpose}</dd></div>",
             f"<div><dt>Combien de temps</dt><dd>{_sentence(_duration(held, _kept))}</dd></div>",
