@@ -96,15 +96,15 @@ class Issuer:
                 return known
             if now >= self._retry_at:
                 try:
-                    self._published = await self._fetch(now)
+                    self._published = await self._fetch()
                     return self._published
                 except ProviderAway:
-                    self._retry_at = now + RETRY_AFTER
+                    self._retry_at = clock.now() + RETRY_AFTER  # a silent issuer took long to fail
             if known is None:
                 raise ProviderAway("the issuer does not answer")
             return known
 
-    async def _fetch(self, now: datetime) -> Published:
+    async def _fetch(self) -> Published:
         try:
             answer = await self.ask("GET", f"{self.address.rstrip('/')}/.well-known/openid-configuration")
             metadata = Metadata.model_validate_json(answer.content)
@@ -114,7 +114,7 @@ class Issuer:
             raise ProviderAway("the issuer's discovery document or keys cannot be read") from error
         if metadata.issuer != self.address:
             raise ProviderAway("the discovery document is of another issuer")
-        return Published(metadata, key_set, now)
+        return Published(metadata, key_set, clock.now())
 
     async def ask(self, method: str, address: str, **sent: Any) -> IssuerResponse:
         """Raises :class:`ProviderAway` after :data:`SECONDS`, or for more than :data:`MAX_BYTES`."""

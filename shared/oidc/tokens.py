@@ -97,7 +97,7 @@ class SignedTokens:
                 return self._decoded(token, await self._issuer.published())
             except InvalidKeyIdError:  # the issuer may have a new key
                 return self._decoded(token, await self._issuer.published(renew=True))
-        except (JoseError, ValueError) as error:
+        except (JoseError, ValueError, TypeError) as error:  # TypeError: a header that is no list of texts
             raise LogInRejected(f"the token: {_reason(error)}") from error
 
     def _decoded(self, token: str, published: Published) -> Token:

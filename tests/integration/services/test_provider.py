@@ -1,6 +1,7 @@
 """Whom an issuer knows is believed, and nothing else that comes in its name."""
 
 import asyncio
+import base64
 import gzip
 import math
 import socket
@@ -17,6 +18,7 @@ from shared import clock
 from shared.oidc import issuer as issuer_module
 from shared.oidc import providers_of, sealing
 from shared.oidc.identities import Identity, IssuerTokens, LogInRejected, NoRole, ProviderAway
+from shared.oidc.issuer import IssuerResponse
 from shared.oidc.provider import Provider
 from shared.oidc.settings import Grant, IssuerClient, OidcSettings, RoleRule
 from shared.permissions import Role
@@ -326,6 +328,24 @@ async def test_an_issuer_that_is_away_is_asked_again_after_seconds_and_holds_up_
     await address_at(provider)
 
 
+async def test_a_silent_issuer_holds_up_one_visitor_of_many(
+    provider: Provider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    moment, asked = clock.now(), 0
+
+    async def silent(*_: object) -> IssuerResponse:
+        nonlocal moment, asked
+        moment, asked = moment + timedelta(seconds=issuer_module.SECONDS), asked + 1
+        raise ProviderAway
+
+    monkeypatch.setattr(clock, "now", lambda: moment)
+    monkeypatch.setattr(issuer_module.Issuer, "ask", silent)
+    for _ in range(3):
+        with pytest.raises(ProviderAway):
+            await address_at(provider)
+    assert asked == 1
+
+
 async def test_an_issuer_that_says_nothing_is_given_up(
     issuer: OidcIssuer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -381,6 +401,16 @@ async def test_a_response_of_the_issuer_may_have_as_many_bytes_as_it_may_have(
 ) -> None:
     issuer.userinfo = {"x": "x" * (issuer_module.MAX_BYTES - 1_000)}
     assert (await identified(issuer, provider)).claims["x"] == issuer.userinfo["x"]
+
+
+async def test_a_header_of_other_types_is_refused_like_any_forged_text(provider: Provider) -> None:
+    signed, sealed = (
+        base64.urlsafe_b64encode(header).decode().rstrip("=")
+        for header in (b'{"alg":"RS256","crit":5}', b'{"alg":"dir","enc":"A256GCM","crit":5}')
+    )
+    with pytest.raises(LogInRejected):
+        await provider.signed.read_logout_token(f"{signed}.e30.AAAA")
+    assert sealing.decrypt(f"{sealed}..AAAA.AAAA.AAAA", b"k" * 32) is None
 
 
 async def test_a_log_out_at_the_issuer_names_whose_it_is(issuer: OidcIssuer, provider: Provider) -> None:
