@@ -16,7 +16,6 @@ from services.notifier.service import erasures, sessions
 from services.notifier.settings import Settings
 from shared.auth import Tokens
 from shared.database import Database
-from shared.events.topics import Topic
 from shared.guard import Guard
 from shared.http import explain_problems
 from shared.messaging.erasure import Eraser
@@ -110,7 +109,7 @@ def compose(settings: Settings) -> Process:
         eraser=eraser(database, registry, settings.address_key),
         portals=registry,
         tokens=tokens,
-        follows=(Topic.ENROLMENT_DECISIONS,),
+        follows=erasures.READS,
         follow_seconds=5,
         workers=[partial(_deliver, settings, database)],
     )

@@ -21,6 +21,7 @@ from shared.read_log import Reading, ReadKind
 
 ENROLMENT = "enrolment"
 """Its decisions call for letters, so it erases an agent first."""
+READS = (Topic.ENROLMENT_DECISIONS, Topic.ENROLMENT_NOTICES)
 SERVICES = frozenset(("catalogue", "enrolment", "notifier"))
 MOST_OTHERS = 20
 LETTERS_WAIT = timedelta(hours=1)
@@ -53,12 +54,13 @@ async def process(tx: Transaction, received: Sequence[Received[AgentErased]]) ->
 async def until(tx: Transaction, request: Erasure) -> datetime | None:
     """Return the moment up to which the agent is erased, or None if it is too early.
 
-    All decisions of enrolment must be read. Due letters may leave for an hour. No letter may be on its way.
+    All decisions and messages of enrolment must be read. Due letters may leave for an hour. No letter may be
+    on its way.
     """
     answer = await erasures.answer_of(tx, request.request_id, request.request_source, ENROLMENT)
     if answer is None:
         return None
-    read = await progress.read_until(tx, [Topic.ENROLMENT_DECISIONS])
+    read = await progress.read_until(tx, READS)
     if read is None or read < answer.erased_at:
         return None
     await fan_outs.hold(tx)

@@ -88,8 +88,13 @@ async def enrolment_has_erased(
     now = clock.now()
     answered = {"request_id": REQUEST, "request_source": "/tests", "service": "enrolment"}
     await notifier.take(AgentErased.model_validate(answered | {"erased_at": erased_at or now}))
+    for topic in (Topic.ENROLMENT_DECISIONS, Topic.ENROLMENT_NOTICES):
+        await is_read(notifier, topic, read_until or now)
+
+
+async def is_read(notifier: Notifier, topic: Topic, moment: datetime) -> None:
     async with notifier.database.transaction() as tx:
-        await progress.save(tx, Topic.ENROLMENT_DECISIONS, {0: read_until or now})
+        await progress.save(tx, topic, {0: moment})
 
 
 async def may_be_forgotten(notifier: Notifier) -> None:
@@ -241,8 +246,9 @@ async def test_letters_wait_for_the_enrolments_and_for_what_was_decided(
     assert not await forget()
     erased_at, second = clock.now(), timedelta(seconds=1)
     await enrolment_has_erased(seated, erased_at, read_until=erased_at - second)
-    assert not await forget()
-    await enrolment_has_erased(seated, erased_at, read_until=erased_at + second)
+    for topic in (Topic.ENROLMENT_DECISIONS, Topic.ENROLMENT_NOTICES):
+        assert not await forget(), "a message to chosen persons may still be read"
+        await is_read(seated, topic, erased_at + second)
     assert await forget()
     assert await seated.query("SELECT 1 FROM mail_attempt") == [], "nor what was sent"
 
