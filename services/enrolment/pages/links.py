@@ -39,7 +39,7 @@ from shared.guard import Guard
 from shared.permissions import Permission
 from shared.web.form_errors import FormError, sentences
 from shared.web.forms import Form, read_form
-from shared.web.links import Links, Purpose
+from shared.web.links import A_LOG_IN_OPENS_FOR, Links, Purpose
 from shared.web.logins import store
 from shared.web.notices import Closed, Error, OpenedLink, read_link
 from shared.web.rendering import Rendering, Sites
@@ -270,9 +270,10 @@ class _Pages:
         )
 
     async def _log_out(self, opened: OpenedLink) -> Response:
-        """End the links of the log-in. The notifier ends the log-in at the issuer."""
+        """End the links of the log-in in all tabs. The notifier ends the log-in at the issuer."""
+        until = max(opened.until, clock.now() + A_LOG_IN_OPENS_FOR)
         async with self.database.transaction() as tx:
-            await store.use_logout_token(tx, store.digest_of_agent(opened.log_in), opened.until)
+            await store.note_end_of_agent(tx, opened.log_in, until)
         return self.rendering.page("logged-out.html", log_in=UUID(int=opened.log_in))
 
     async def calendar(self, request: Request) -> Response:
@@ -398,7 +399,7 @@ class _Pages:
         opened = await read_link(request, self.guard, self.links, purpose, expired=expired)
         if opened.log_in:
             async with self.database.quiet_transaction() as tx:
-                if await store.was_used(tx, store.digest_of_agent(opened.log_in)):
+                if await store.agent_has_ended(tx, opened.log_in, opened.until):
                     raise Closed(expired)
         return opened
 

@@ -10,7 +10,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING
-from uuid import UUID, uuid4
+from uuid import UUID
 
 from fastapi import FastAPI
 from starlette.requests import Request
@@ -94,7 +94,7 @@ class _AgentPages:
     providers: "Sequence[Provider]"
 
     async def open(self, request: Request, who: LoggedInAgent, begin: str) -> Response:
-        log_in = uuid4()
+        log_in = UUID(digest_of(who.person, who.address, who.browser)[:32])  # of all tabs of the browser
         async with self.database.transaction() as tx:
             agents = await agent_log_ins.agents_of(tx, who, log_in, clock.now())
         if not agents:

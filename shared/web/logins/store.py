@@ -77,7 +77,7 @@ class LogoutTokenRow(LoginTable, table=True):
     """A logout token of the issuer that was used: each counts once. ``digest`` is that of its id.
 
     Or log-ins that have ended: by token, and no ticket opens them again; of an agent
-    (:func:`digest_of_agent`), as long as its links would last.
+    (:func:`note_end_of_agent`), as long as its links would last.
     """
 
     __tablename__ = "logout_token"
@@ -112,10 +112,6 @@ def add_to(metadata: MetaData) -> None:
 
 def digest_of(*parts: str) -> str:
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()
-
-
-def digest_of_agent(log_in: int) -> str:
-    return digest_of("agent", str(log_in))
 
 
 async def remember(tx: Transaction, row: LoginRow | LoginAttemptRow) -> None:
@@ -160,7 +156,15 @@ async def forget_all(tx: Transaction, ended: EndedLogins) -> list[LoginRow]:
 
 
 async def note_end(tx: Transaction, ended: EndedLogins, now: datetime) -> None:
-    digest, until = _name_of(ended.owner, ended.opened_at), now + LASTS
+    await _note(tx, _name_of(ended.owner, ended.opened_at), now + LASTS)
+
+
+async def note_end_of_agent(tx: Transaction, log_in: int, until: datetime) -> None:
+    """End the log-in's links that last until then or less."""
+    await _note(tx, _name_of_agent(log_in), until)
+
+
+async def _note(tx: Transaction, digest: str, until: datetime) -> None:
     noted = insert(LogoutTokenRow).values(digest=digest, expires_at=until)
     changes = {"expires_at": until}
     await tx.execute(noted.on_conflict_do_update(index_elements=["digest"], set_=changes))
@@ -177,6 +181,10 @@ async def has_ended(tx: Transaction, row: LoginRow) -> bool:
 
 def _name_of(owner: str, opened_at: datetime | None) -> str:
     return digest_of("ended", owner, "" if opened_at is None else opened_at.astimezone(UTC).isoformat())
+
+
+def _name_of_agent(log_in: int) -> str:
+    return digest_of("agent", str(log_in))
 
 
 async def forget_person(tx: Transaction, name: str, owners: Collection[str]) -> int:
@@ -208,8 +216,10 @@ async def use_logout_token(tx: Transaction, digest: str, expires_at: datetime) -
     return (await tx.execute(added)).rowcount == 1
 
 
-async def was_used(tx: Transaction, digest: str) -> bool:
-    return await tx.get(LogoutTokenRow, digest) is not None
+async def agent_has_ended(tx: Transaction, log_in: int, until: datetime) -> bool:
+    """Return whether the log-in has ended since it led to a link that lasts until then."""
+    ended = await tx.get(LogoutTokenRow, _name_of_agent(log_in))
+    return ended is not None and ended.expires_at >= until
 
 
 async def forget_at_issuer(tx: Transaction, owner: str | None, session: str | None) -> int:

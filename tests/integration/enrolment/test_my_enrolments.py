@@ -295,6 +295,9 @@ async def test_a_log_out_ends_all_links_of_the_log_in(front: Front, ask: Ask) ->
     subject = (await front.of(session, agent)).enrolment_id, links().mark(agent.email), 0, 0
     until = (clock.now() + timedelta(hours=1)).replace(microsecond=0)
     link, of_other = (path(Purpose.ENROLMENTS, *subject, log_in, until=until) for log_in in (7, 8))
+    of_tab, of_next = (
+        path(Purpose.ENROLMENTS, *subject, 7, until=until + timedelta(minutes=each)) for each in (-5, 5)
+    )
     of_letter = await letter(front, Purpose.ENROLMENTS, session, agent)
     shown = page(await ask("GET", link), 200, "Mes inscriptions")
     further = {each: onward(shown, each) for each in (Purpose.WITHDRAW, Purpose.CALENDAR, Purpose.ADDRESS)}
@@ -307,8 +310,8 @@ async def test_a_log_out_ends_all_links_of_the_log_in(front: Front, ask: Ask) ->
 
     ended = page(await ask("POST", link), 200, "Déconnexion réussie")
     assert f'href="{PUBLIC}{LOST_LINK}/deconnexion/{UUID(int=7)}"' in ended
-    assert {(await ask("GET", address)).status_code for address in (link, *further.values())} == {410}
-    assert {(await ask("GET", address)).status_code for address in (of_other, of_letter)} == {200}
+    assert {(await ask("GET", address)).status_code for address in (link, of_tab, *further.values())} == {410}
+    assert {(await ask("GET", address)).status_code for address in (of_next, of_other, of_letter)} == {200}
 
 
 async def test_the_page_leads_to_the_subscriptions_by_the_enrolment_and_the_mark_of_the_address(

@@ -205,6 +205,7 @@ async def test_a_log_out_leads_to_that_of_the_issuer_in_the_same_browser_and_onc
     await enrol(process)
     await confirmed(process, browser, issuer)
     token = (await log_in(browser, issuer)).headers["location"].rpartition("/")[2]
+    await log_in(browser, issuer)  # in another tab
     log_out = f"{LOG_OUT}/{UUID(int=int(LINKS.read(Purpose.ENROLMENTS, token, clock.now()).ids[4]))}"
     async with browser_on(process) as other:
         led = [await each.get(log_out) for each in (other, browser, browser)]
