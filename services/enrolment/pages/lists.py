@@ -15,6 +15,7 @@ from services.enrolment.service.enrolment_lists import ListedPerson, ListedResul
 from shared.database import Database, Transaction
 from shared.events.catalogue import Question
 from shared.guard import Guard, LimitMet
+from shared.rates import Rate
 from shared.web import sheet_queue, spreadsheets, workbooks
 from shared.web.form_errors import FormError, FormErrors
 from shared.web.forms import Form
@@ -85,7 +86,7 @@ class SentList:
 
     ``for_all`` has what a row without it takes, beside the fields of the form. ``known`` returns the
     session's questions and the employers known here. ``enrol`` enrols people in a transaction, and returns
-    the results.
+    the results. ``people`` is how many the sender may enrol; None means any number.
     """
 
     request: Request
@@ -97,6 +98,7 @@ class SentList:
     known: Callable[[Transaction], Awaitable[tuple[Sequence[Question], EmployerDirectory]]]
     enrol: Callable[[Transaction, Sequence[ListedPerson]], Awaitable[Sequence[ListedResult]]]
     page: Callable[[ListAnswer], Awaitable[Response]]
+    people: Rate | None = None
 
 
 async def answer(sent: SentList) -> Response:
@@ -143,6 +145,13 @@ async def _try(sent: SentList, content: bytes) -> ListAnswer:
     action = sent.form.typed("action")
     is_done = False
     if action == POSSIBLE or (action == ALL and not faults and not _refused(results)):
+        if sent.people is not None:
+            guard: Guard = sent.request.app.state.guard
+            number = sum(result.is_new and result.reason is None for result in results)
+            try:
+                await guard.take(sent.request, "listed", sent.people, sent.whose, number=number)
+            except LimitMet:
+                return ListAnswer(not_now="too_many_people", text=text)
         results = await _enrol(sent, results)
         is_done = True
     return ListAnswer(tried=TriedList(sheet, faults, results, is_done), text=text)

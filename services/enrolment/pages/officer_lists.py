@@ -24,12 +24,16 @@ from shared.database import Database, Transaction
 from shared.events.catalogue import Question, SessionState
 from shared.guard import Guard
 from shared.permissions import Permission
+from shared.rates import Rate
 from shared.web import labels
 from shared.web.form_errors import shown_errors
 from shared.web.forms import Form, read_form
 from shared.web.links import Links, Purpose
 from shared.web.notices import Closed, read_link
 from shared.web.rendering import Rendering, Sites
+
+A_DAY = Rate(1_000, 86_400)
+"""People whom a link enrols: each gets a letter [choice]."""
 
 
 class ListMessage(StrEnum):
@@ -72,6 +76,7 @@ class _ListPage:
             f"list {session_id} {siret}",
             for_all={enrolment_lists.SIRET.name: siret},
             approved=True,
+            people=A_DAY,
             known=partial(self._known, session.questions, employers),
             enrol=partial(self._enrol, session_id, siret),
             page=partial(

@@ -9,6 +9,7 @@ import pytest
 from shared import clock
 from shared.events.catalogue import SessionState
 from shared.events.vocabulary import Employer, Status
+from shared.rates import Rate
 from shared.web.links import Purpose
 from tests.conftest import Ask
 from tests.integration.enrolment.conftest import Front, SelectRows
@@ -155,3 +156,16 @@ async def test_one_authority_does_not_use_up_the_visits_of_another(front: Front,
     session, few = await private(front, RENNES, PORT), asking(link_signing_key=KEY, link_rate="1/hour")
     links_of = [link(session), link(session), link(session, PORT)]
     assert [(await few("GET", each)).status_code for each in links_of] == [200, 429, 200]
+
+
+async def test_a_link_enrols_few_people_a_day(
+    front: Front, ask: Ask, rows: SelectRows, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each gets a letter, at an address that nobody confirmed."""
+    monkeypatch.setattr("services.enrolment.pages.officer_lists.A_DAY", Rate(2, 86_400))
+    session = await private(front, RENNES, PORT, capacity=9)
+    assert "C’est enregistré." in text_of(await send(ask, session, listed("Anne", "Zoé")))
+    assert "sont inscrites par jour" in text_of(await send(ask, session, listed("Léa")), 429)
+    assert "C’est enregistré." in text_of(await send(ask, session, listed("Anne")))
+    assert "C’est enregistré." in text_of(await send(ask, session, listed("Eva"), employer=PORT))
+    assert [name for name, *_ in await people(rows)] == ["Anne", "Eva", "Zoé"]
