@@ -129,15 +129,17 @@ class Guard:
             share.ends = time.monotonic() + float(row.seconds)
             self._refuse_more(visit, share, what)
 
-    def take_here(self, visit: HTTPConnection, what: str, rate: Rate) -> None:
+    def take_here(self, visit: HTTPConnection, what: str, rate: Rate, *, number: int = 1) -> None:
         """Count an act of a network only in this process, without a statement. Raises :class:`LimitMet`.
 
-        For acts of each visit a count across processes would cost as much as the act.
+        For acts of each visit a count across processes would cost as much as the act. ``number`` is as in
+        :meth:`take`.
         """
+        number = min(number, rate.most)
         share = self._share(self.digest(what, network_of(visit)), rate)
-        if share.taken >= rate.most:
+        if share.taken + number > rate.most:
             self._refuse_more(visit, share, what)
-        share.taken += 1
+        share.taken += number
 
     def _share(self, counted: bytes, rate: Rate) -> _Share:
         now = time.monotonic()

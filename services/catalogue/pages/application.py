@@ -58,7 +58,7 @@ def build(site: Site) -> Starlette:
 def _limited(route: Route, guard: Guard) -> Route:
     @has_row(Permission.READ_OFFER)
     async def limited(request: Request) -> Response:
-        guard.take_here(request, "read", guard.rates.read)
+        guard.take_here(request, "read", guard.rates.read, number=feeds.COSTS.get(route.path, 1))
         response: Response = await route.endpoint(request)
         return response
 

@@ -1,6 +1,8 @@
 """The public pages, calendars and feeds: where they lead, what they never say, what caches keep of them."""
 
 import re
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -49,6 +51,7 @@ from tests.integration.catalogue.conftest import (
 )
 from tests.support.guards import a_guard
 
+Get = Callable[[str, str], Awaitable[httpx.Response]]
 ELSEWHERE = {"/docs", "/gestion"}
 
 
@@ -112,9 +115,11 @@ async def test_a_page_with_the_key_of_a_form_is_never_compressed(visitor: HttpBr
         assert "content-encoding" not in (await visitor.get(path)).headers
 
 
-async def test_a_network_reads_pages_and_api_up_to_a_limit(loaded_url: str, tokens_file: Path) -> None:
-    guard, tokens = a_guard(read="3/minute"), Tokens(tokens_file)
-    async with opened(loaded_url) as database:
+@asynccontextmanager
+async def limited(url: str, tokens_file: Path, read: str) -> AsyncIterator[Get]:
+    """Ask from an address of the network; each network may read so much."""
+    guard, tokens = a_guard(read=read), Tokens(tokens_file)
+    async with opened(url) as database:
         web = api.build(database, tokens, guard)
         site = pages.Site(database=database, tokens=tokens, guard=guard, address=PUBLIC_URL)
         pages.mount(web, pages.build(site))
@@ -124,6 +129,11 @@ async def test_a_network_reads_pages_and_api_up_to_a_limit(loaded_url: str, toke
             async with httpx.AsyncClient(transport=transport, base_url=PUBLIC_URL) as browser:
                 return await browser.get(path)
 
+        yield get
+
+
+async def test_a_network_reads_pages_and_api_up_to_a_limit(loaded_url: str, tokens_file: Path) -> None:
+    async with limited(loaded_url, tokens_file, "3/minute") as get:
         for address, path, status in (
             ("192.0.2.1", "/", 200),
             ("192.0.2.1", "/api/v1/offers", 200),
@@ -136,6 +146,18 @@ async def test_a_network_reads_pages_and_api_up_to_a_limit(loaded_url: str, toke
             answer = await get(address, path)
             assert answer.status_code == status, path
             assert (0 < int(answer.headers.get("retry-after", 0)) <= 60) is (status == 429)
+
+
+@pytest.mark.parametrize(
+    ("limit", "statuses"), [("39/minute", [200, 429, 429, 200]), ("3/minute", [200, 429, 429, 429])]
+)
+async def test_a_feed_of_all_sessions_counts_as_many_pages(
+    loaded_url: str, tokens_file: Path, limit: str, statuses: list[int]
+) -> None:
+    """One network could otherwise keep a process busy with a few requests a second."""
+    async with limited(loaded_url, tokens_file, limit) as get:
+        paths = ("/agenda.ics?format=webinar", "/agenda.ics", "/offre.lheo.xml", "/")
+        assert [(await get("192.0.2.1", path)).status_code for path in paths] == statuses
 
 
 # ---------------------------------------------------------------------------------------------------- caches
