@@ -4,6 +4,7 @@ from typing import NamedTuple
 from uuid import UUID, uuid4
 
 from services.enrolment.render.certificates import Certificate
+from services.enrolment.rules.eligibility import is_in_audience
 from services.enrolment.rules.enrolments import EnrolmentInSession
 from services.enrolment.rules.links import (
     AgentEnrolments,
@@ -189,10 +190,10 @@ async def move_choice(
     found = await _find(tx, link, now)
     if isinstance(found, LinkState) or move_state(found, now) is not LinkState.OPEN:
         return None
-    there = await sessions.find(tx, to_session_id)
-    if there is None or there.offer_id != found.session.offer_id:
+    there, agent = await sessions.find(tx, to_session_id), found.enrolment.agent
+    if there is None or there.offer_id != found.session.offer_id or not is_in_audience(there.audience, agent):
         return None
-    return MoveChoice(found.session, there, asked_of(there.questions, found.enrolment.agent.function))
+    return MoveChoice(found.session, there, asked_of(there.questions, agent.function))
 
 
 async def move_to(

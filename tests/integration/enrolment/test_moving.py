@@ -116,6 +116,15 @@ def visit(asking: Callable[..., Ask]) -> Ask:
     return asking(link_signing_key=KEY, public_base_url="https://parcours.example")
 
 
+async def test_the_page_shows_no_private_session_of_another_authority(front: Front, visit: Ask) -> None:
+    here = await front.open(agent := an_agent())
+    audience = {"sirets": ["26350999400012"]}
+    private = await front.open(format="bespoke", audience=audience, title="Pour la régie du port")
+    move = await letter(front, Purpose.MOVE, here, agent)
+    answer = await visit("POST", move, data={"session": str(private.session_id)})
+    assert (answer.status_code, private.title in answer.text) == (422, False)
+
+
 async def page_to_move(front: Front, visit: Ask, session: SessionState, agent: Agent) -> str:
     """The path to which "Mes inscriptions" leads from the seat in this session."""
     mine = await visit("GET", await letter(front, Purpose.ENROLMENTS, session, agent))
