@@ -2,7 +2,8 @@
 
 uvicorn has neither bound, so a few hundred clients that send half a request hold a process. uvicorn also adds
 the trailers of a chunked request to its headers, so a client could forge the headers that a proxy writes. It
-reads the body of a request with ``Upgrade`` as the next request.
+reads the body of a request with ``Upgrade`` as the next request. It keeps any number of requests that wait on
+one connection.
 """
 
 import asyncio
@@ -27,6 +28,8 @@ class Patience:
     bytes_per_second: int = 16 * 1024
     head_bytes: int = 32 * 1024
     answer_seconds: float = 60
+    waiting_requests: int = 20
+    """Requests that may follow on a connection before the first is answered."""
 
 
 PATIENCE = Patience()
@@ -34,6 +37,10 @@ PATIENCE = Patience()
 
 class BodyUnread(Exception):
     """The parser would read the body of this request as another request. The client hears 400."""
+
+
+class TooManyWait(Exception):
+    """The client hears 400, and its connection ends."""
 
 
 class ImpatientProtocol(HttpToolsProtocol):
@@ -90,6 +97,8 @@ class ImpatientProtocol(HttpToolsProtocol):
         self._since = self.loop.time()
         if self.parser.should_upgrade() and _has_body(self.headers):
             raise BodyUnread
+        if len(self.pipeline) == self.patience.waiting_requests:
+            raise TooManyWait
         self._wait(self.patience.body_seconds, self._body_is_late)
         super().on_headers_complete()
 

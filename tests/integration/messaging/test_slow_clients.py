@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import re
 import socket
 from collections.abc import AsyncIterator
 
@@ -225,3 +226,13 @@ async def test_a_request_that_can_be_read_in_two_ways_is_refused(port: int, leng
     answer = await sent(port, b"POST /body HTTP/1.1\r\nhost: x\r\n" + lengths + b"\r\n\r\n" + hidden)
     assert answer.startswith(b"HTTP/1.1 400 ")
     assert answer.count(b"HTTP/1.1 ") == 1
+
+
+@pytest.mark.parametrize(("waiting", "statuses"), [(20, [b"404"] * 21), (21, [b"400"])])
+async def test_a_connection_keeps_few_requests_that_wait(
+    port: int, waiting: int, statuses: list[bytes]
+) -> None:
+    """Each takes a hundred times the memory of its bytes."""
+    requests = b"GET /x HTTP/1.1\r\nhost: x\r\n\r\n" * (waiting + 1)
+    answer = await sent(port, requests)
+    assert re.findall(rb"HTTP/1.1 (\d+)", answer) == statuses
