@@ -222,6 +222,7 @@ REGISTER = (
                     "agent_id": "identifiant de l’agent",
                     "kind": "ce qui est arrivé à l’agent",
                     "reason": "code de la raison",
+                    "siret": "SIRET de l’employeur",
                 },
                 purpose="Répondre à un agent de ce qui est arrivé à ses demandes.",
                 ends=(TIMELINE,),

@@ -165,6 +165,7 @@ class TimelineRow(_Base, table=True):
     enrolment_id: UUID | None
     session_id: UUID | None
     request_id: UUID | None = Field(description="The request that it answers; null where time did it.")
+    siret: str | None = Field(default=None, description="The agent's employer, for the figures.")
 
 
 class ReplayRow(_Base, table=True):
@@ -450,6 +451,16 @@ class FigureRow(_Base, table=True):
     kind: str = Field(primary_key=True, description="A value of figures.FigureKind.")
     reason: str = Field(primary_key=True, description="Of a refusal; else empty.")
     number: int = Field(sa_type=BigInteger)
+
+
+class AuthorityReachedRow(_Base, table=True):
+    """An employer whose agents had a seat in a session, or were present."""
+
+    __tablename__ = "authority_reached"
+    session_id: UUID = Field(primary_key=True)
+    siret: str = Field(primary_key=True)
+    enrolled_at: datetime | None = Field(sa_type=Timestamp, description="When the first agent had a seat.")
+    attended_at: datetime | None = Field(sa_type=Timestamp, description="When the first was noted present.")
 
 
 class FigureProgressRow(_Base, table=True):

@@ -5,10 +5,12 @@ from datetime import date, datetime, time, timedelta
 from enum import StrEnum
 from functools import cached_property
 from typing import TypeVar
+from uuid import UUID
 from zoneinfo import ZoneInfo
 
+from services.notifier.letters import NumberedSession
 from services.notifier.store import figures, sessions
-from services.notifier.store.figures import CountedFigure, SeatsTaken
+from services.notifier.store.figures import AuthoritiesReached, CountedFigure, SeatsTaken
 from shared.database import Transaction
 
 SummedBy = TypeVar("SummedBy", bound=Hashable)
@@ -16,6 +18,7 @@ SummedBy = TypeVar("SummedBy", bound=Hashable)
 SETTLED = timedelta(minutes=10)
 """Longer than any transaction takes, so that older rows are complete."""
 MONTHS = 12
+MOST_SESSIONS = 50
 PARIS = ZoneInfo("Europe/Paris")
 
 
@@ -42,6 +45,9 @@ class OfferFigures:
     counted_until: datetime | None
     titles: Mapping[str, str]
     seats: SeatsTaken
+    reached: Sequence[AuthoritiesReached]
+    sessions: Mapping[UUID, NumberedSession]
+    """The latest whose agents are counted in ``reached``, at most :data:`MOST_SESSIONS`."""
 
     @cached_property
     def _by_month(self) -> Counter[tuple[date, str]]:
@@ -85,9 +91,33 @@ class OfferFigures:
         absent = self.total(FigureKind.ABSENT) + self.total(FigureKind.ABSENT_JUSTIFIED)
         return _percent(absent, absent + self.total(FigureKind.ATTENDED))
 
+    @cached_property
+    def _reached_by(self) -> Mapping[tuple[str | None, str | None], AuthoritiesReached]:
+        return {(line.offer_id, line.organiser): line for line in self.reached if line.session_id is None}
+
+    @property
+    def authorities(self) -> AuthoritiesReached:
+        return self._reached_by[None, None]
+
+    def authorities_by(self, offer_and_organiser: tuple[str, str]) -> AuthoritiesReached:
+        return self._reached_by.get(offer_and_organiser, AuthoritiesReached(None, *offer_and_organiser, 0, 0))
+
+    @property
+    def authorities_by_session(self) -> Sequence[AuthoritiesReached]:
+        """Return a line for each session of :attr:`sessions`, the latest first."""
+        return [line for line in self.reached if line.session_id in self.sessions]
+
+    @property
+    def sessions_are_cut(self) -> bool:
+        return len(_sessions_of(self.reached)) > MOST_SESSIONS
+
     @property
     def refusals(self) -> list[tuple[str, int]]:
         return self._by_reason.most_common()
+
+
+def _sessions_of(reached: Sequence[AuthoritiesReached]) -> list[UUID]:
+    return [line.session_id for line in reached if line.session_id is not None]
 
 
 def _percent(part: int, whole: int) -> int | None:
@@ -118,8 +148,10 @@ async def find(
     counted = await figures.counted(tx, own)
     known = periods(counted.since or today, today)
     months = known.get(period) or last_months(today)
+    first, end, by = months[0], _end_of(months[-1]), own or organiser
+    reached = await figures.authorities_reached(tx, first, end, offer_id, by)
     return OfferFigures(
-        await figures.find(tx, months[0], months[-1], offer_id, own or organiser),
+        await figures.find(tx, first, months[-1], offer_id, by),
         months,
         period if period in known else "",
         list(known),
@@ -127,7 +159,9 @@ async def find(
         counted.organisers,
         await figures.counted_until(tx),
         await sessions.offer_titles(tx, counted.offers),
-        await figures.seats_taken(tx, months[0], min(now, _end_of(months[-1])), offer_id, own or organiser),
+        await figures.seats_taken(tx, first, min(now, end), offer_id, by),
+        reached,
+        await sessions.find(tx, _sessions_of(reached)[:MOST_SESSIONS]),
     )
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from datetime import date, datetime, timedelta
 from typing import NamedTuple
+from uuid import UUID
 
 from sqlalchemy import func, inspect, select, text
 from sqlmodel import col
@@ -16,6 +17,7 @@ async def count(tx: Transaction, settled: timedelta) -> None:
     await tx.execute(_BEGIN)
     await tx.execute(_LOCK)
     await tx.execute(_COUNT, {"settled": settled})
+    await tx.execute(_REACH, {"settled": settled})
     await tx.execute(_END, {"settled": settled})
 
 
@@ -63,6 +65,27 @@ async def seats_taken(
     return SeatsTaken(*(await tx.execute(_SEATS, parameters)).one())
 
 
+class AuthoritiesReached(NamedTuple):
+    """Employers whose agents had a seat, and those whose agents were present.
+
+    They are those of a session, or of an offer and organiser, or all.
+    """
+
+    session_id: UUID | None
+    offer_id: str | None
+    organiser: str | None
+    enrolled: int
+    attended: int
+
+
+async def authorities_reached(
+    tx: Transaction, since: date, until: datetime, offer_id: str | None, organiser: str | None
+) -> Sequence[AuthoritiesReached]:
+    """Return one line for all, one for each offer and organiser, and one for each session, latest first."""
+    parameters = {"since": since, "until": until, "offer": offer_id, "organiser": organiser}
+    return [AuthoritiesReached(*row) for row in await tx.execute(_REACHED, parameters)]
+
+
 class CountedRange(NamedTuple):
     since: date | None
     offers: Sequence[str]
@@ -100,6 +123,24 @@ _SEATS = text(
                AND (CAST(:organiser AS text) IS NULL OR state ->> 'organiser' = :organiser)) AS began
      WHERE starts_at >= CAST(:since AS timestamp) AT TIME ZONE 'Europe/Paris' AND starts_at <= :until"""
 )
+_REACHED = text(
+    """
+    SELECT session_id, offer_id, organiser,
+           count(DISTINCT siret) FILTER (WHERE is_enrolled) AS enrolled,
+           count(DISTINCT siret) FILTER (WHERE is_attended) AS attended
+      FROM (SELECT session.session_id, siret, state ->> 'offer_id' AS offer_id,
+                   state ->> 'organiser' AS organiser,
+                   CAST(state ->> 'starts_at' AS timestamptz) AS starts_at,
+                   enrolled_at BETWEEN since AND :until AS is_enrolled,
+                   attended_at BETWEEN since AND :until AS is_attended
+              FROM authority_reached JOIN session USING (session_id),
+                   (SELECT CAST(:since AS timestamp) AT TIME ZONE 'Europe/Paris' AS since) AS period
+             WHERE (CAST(:offer AS text) IS NULL OR state ->> 'offer_id' = :offer)
+               AND (CAST(:organiser AS text) IS NULL OR state ->> 'organiser' = :organiser)) AS reached
+     WHERE is_enrolled OR is_attended
+     GROUP BY GROUPING SETS ((), (offer_id, organiser), (session_id, starts_at))
+     ORDER BY starts_at DESC NULLS FIRST, session_id"""
+)
 _BEGIN = text(
     "INSERT INTO figure_progress (id, counted_until) VALUES (1, '-infinity') ON CONFLICT DO NOTHING"
 )
@@ -136,6 +177,18 @@ _COUNT = text(
      GROUP BY 1, 2, 3, 4, 5
     ON CONFLICT (month, offer_id, organiser, kind, reason)
     DO UPDATE SET number = figure.number + excluded.number"""  # noqa: S608 our own words
+)
+_REACH = text(
+    f"""
+    INSERT INTO authority_reached (session_id, siret, enrolled_at, attended_at)
+    SELECT session_id, siret, min(at) FILTER (WHERE kind = 'enrolled'),
+           min(at) FILTER (WHERE kind = 'attended')
+      FROM timeline
+     WHERE {_OF_TIMELINE} AND kind IN ('enrolled', 'attended') AND siret IS NOT NULL
+     GROUP BY session_id, siret
+    ON CONFLICT (session_id, siret)
+    DO UPDATE SET enrolled_at = coalesce(authority_reached.enrolled_at, excluded.enrolled_at),
+                  attended_at = coalesce(authority_reached.attended_at, excluded.attended_at)"""  # noqa: S608 our own words
 )
 _END = text(
     "UPDATE figure_progress SET counted_until = greatest(counted_until, now() - CAST(:settled AS interval))"

@@ -50,6 +50,7 @@ def _row(record: Received[Event], kind: Happening, reason: str | None) -> dict[s
         "session_id": decision and decision.session_id,
         "version": decision and decision.version,
         "request_id": decision and decision.request_id,
+        "siret": decision and decision.agent.employer.siret,
     }
 
 

@@ -33,6 +33,7 @@ from tests.unit.notifier.builders import a_decision, an_agent
 __all__ = ["browser", "tokens"]
 FIGURES = f"{LOG}/chiffres"
 OFFER = "ia-et-territoires"
+BREST = {"siret": "21290019700012", "name": "Ville de Brest", "delegation": "bretagne"}
 
 
 @pytest.fixture(autouse=True)
@@ -213,6 +214,36 @@ async def test_seats_and_absences_are_rates_of_what_began_and_was_recorded(
     page = re.sub("<[^>]+>", " ", (await browser.get(FIGURES)).text).replace("\u00a0", " ")
     rates = re.findall(r"(Remplissage|Absences) +(\d+) %", page)
     assert rates == [("Remplissage", "40"), ("Absences", "75")]
+
+
+async def test_authorities_are_counted_once_by_session_by_offer_and_in_all_and_outlive_their_agents(
+    notifier: Notifier, browser: httpx.AsyncClient, portals: PortalsFile
+) -> None:
+    """Rennes seats two agents of Rennes and one of Brest, who withdraws. Vannes seats one of Rennes."""
+    vannes = uuid4()
+    await notifier.hear(scheduled(starts_at=clock.now()))
+    later = clock.now() + timedelta(days=1)
+    await notifier.hear(scheduled(session_id=vannes, starts_at=later, venue="Palais des arts, Vannes"))
+    brest = an_agent(agent_id="B", employer=BREST)
+    left = uuid4()
+    await notifier.hear(a_decision(AgentEnrolled))
+    await notifier.hear(a_decision(AgentEnrolled, enrolment_id=uuid4(), agent=an_agent(agent_id="A-2")))
+    await notifier.hear(a_decision(AgentEnrolled, enrolment_id=left, agent=brest))
+    await notifier.hear(a_decision(EnrolmentWithdrawn, enrolment_id=left, version=2, agent=brest))
+    await notifier.hear(a_decision(AgentEnrolled, enrolment_id=uuid4(), session_id=vannes))
+    await counted(notifier)
+    await notifier.hear(a_decision(AttendanceRecorded, version=2, attendance="attended"))
+    await counted(notifier)
+    async with notifier.database.transaction() as tx:
+        await eraser(notifier.database, portals, b"")._erase(tx, Subject(agent=ZOE, until=clock.now()))
+    await log_in(browser)
+    page = re.sub(r"(<[^>]+>|\s)+", " ", (await browser.get(FIGURES)).text)
+    assert "Collectivités 2 dont présentes : 1" in page
+    assert re.search(r"IA et territoires[^|]* Bretagne 4 4 0 0 1 0 0 0 0 2 1 ", page)
+    assert re.findall(r"(Vannes|Rennes), [^(]*\([^)]*\) Bretagne (\d) (\d)", page) == [
+        ("Vannes", "1", "0"),
+        ("Rennes", "2", "1"),
+    ]
 
 
 def test_the_months_are_the_last_twelve() -> None:
