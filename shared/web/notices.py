@@ -72,5 +72,7 @@ async def read_link(
         await guard.refuse(request, SecurityEvent.LINK)
         raise Closed(Error.FORGED) from error
     # Count by what the link names: marks may be added to a base64 token, and its signature still holds.
-    await guard.take(request, "link", guard.rates.link, f"{purpose.name} {subject} {found.number}")
+    # Whoever reads a former address counts apart from whoever reads the present one.
+    whose = f"{purpose.name} {subject} {found.mark} {found.number}"
+    await guard.take(request, "link", guard.rates.link, whose)
     return found

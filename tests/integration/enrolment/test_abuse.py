@@ -140,6 +140,21 @@ async def test_links_that_we_did_not_sign_and_links_opened_without_end_meet_a_li
     assert int(forged[-1].headers["retry-after"]) > 0
 
 
+async def test_the_reader_of_a_former_address_locks_nobody_out_of_the_links_to_the_new_one(
+    application: ToApplication,
+) -> None:
+    app, enrolment_id = application(link_signing_key=KEY, link_rate="2/hour"), uuid4()
+    links = Links([KEY], dict.fromkeys(Purpose, "http://enrolment"))
+    until = clock.now() + timedelta(hours=1)
+    former, present = (
+        links.to_agent(Purpose.ENROLMENTS, enrolment_id, links.mark(address), until=until)
+        for address in ("ancienne@ville.example", "nouvelle@ville.example")
+    )
+    async with visiting(app) as client:
+        assert [(await client.get(former)).status_code for _ in range(3)] == [410, 410, 429]
+        assert (await client.get(present)).status_code == 410
+
+
 async def test_a_large_limit_costs_a_statement_for_each_hundredth_of_it_and_lets_no_more_pass(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
