@@ -1,7 +1,9 @@
 """Finds, exports and erases the dead letters that mention a person."""
 
 import asyncio
+from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from dataclasses import replace
 from typing import Any
 
 from sqlalchemy import text
@@ -32,6 +34,15 @@ async def about(tx: Transaction, subject: Subject, issuer_of: IssuerOf) -> Async
     async for letters in _slices(tx):
         for letter in await asyncio.to_thread(mentioning, letters):
             yield letter
+
+
+async def newest(tx: Transaction, subject: Subject, issuer_of: IssuerOf, most: int) -> list[DeadLetter]:
+    """Return the newest dead letters that mention a person, newest first, without their content."""
+    found: deque[DeadLetter] = deque(maxlen=most)
+    async for letter in about(tx, subject, issuer_of):
+        place = replace(letter.record, key=None, value=None, headers=())
+        found.appendleft(replace(letter, record=place, traceback=None))
+    return list(found)
 
 
 async def with_address(tx: Transaction, address: str, issuer_of: IssuerOf) -> dict[int, list[AgentKey]]:

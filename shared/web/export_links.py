@@ -1,4 +1,4 @@
-"""Addresses that lead support to the export of an agent in each service.
+"""Addresses that lead support to the export and to the incidents of an agent in each service.
 
 Addresses stand in logs and histories, so agent and purpose are encrypted.
 """
@@ -16,12 +16,15 @@ from shared.web.rendering import Sites, query
 LASTS = timedelta(minutes=30)
 
 
-def addresses(guard: Guard, agent: AgentKey, purpose: str, sites: Sites) -> Mapping[str, str]:
-    """Return the addresses by the names of the services."""
+EXPORT, INCIDENTS = "/personne", "/personne/incidents"
+
+
+def addresses(guard: Guard, agent: AgentKey, purpose: str, sites: Sites, page: str) -> Mapping[str, str]:
+    """Return the addresses of a page by the names of the services."""
     until = int((clock.now() + LASTS).timestamp())
     content = json.dumps([*agent, purpose, until])
     sealed = sealing.encrypt(content.encode(), _key(guard))
-    return {name: f"{home}/personne" + query({"qui": sealed}) for name, home in sites.operations.items()}
+    return {name: f"{home}{page}" + query({"qui": sealed}) for name, home in sites.operations.items()}
 
 
 def read(guard: Guard, sealed: str) -> tuple[AgentKey, str] | None:

@@ -288,6 +288,19 @@ HAPPENINGS: Mapping[str, str] = {
     "subscribed": "Abonnement aux nouveautés",
     "unsubscribed": "Abonnement aux nouveautés arrêté",
 }
+PORTAL_REQUESTS: Mapping[str, str] = {
+    "EnrolmentRequested": "Demande de place",
+    "GroupEnrolmentRequested": "Demande de groupe",
+    "WithdrawalRequested": "Désistement",
+    "ApprovalDecided": "Avis de l’employeur",
+    "SeatOfferAnswered": "Réponse à une place proposée",
+    "SessionSwapRequested": "Changement de session",
+    "BespokeTrainingRequested": "Demande de formation sur mesure",
+    "TraineesNominated": "Liste de stagiaires",
+    "SubscriptionChanged": "Abonnement",
+    "AgentCorrected": "Correction des coordonnées",
+    "AgentErasureRequested": "Demande d’effacement",
+}
 REFUSALS: Mapping[str, str] = {reason.value: reason.refusal.label for reason in Reason}
 HAPPENED_BECAUSE: Mapping[str, str] = {
     "from_waiting_list": "depuis la liste d’attente",

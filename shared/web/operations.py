@@ -23,15 +23,16 @@ from shared.database import Transaction
 from shared.events.index import BY_TYPE
 from shared.events.outcomes import RejectionCode
 from shared.events.reasons import Reason
+from shared.events.vocabulary import AgentKey
 from shared.guard import Guard
-from shared.messaging import dead_letters, held, outbox
+from shared.messaging import dead_letters, dead_letters_of_people, held, outbox
 from shared.messaging.dead_letter_decisions import DeadLetterDecisions
 from shared.messaging.dead_letters import NEWER, DeadLetter
 from shared.messaging.lag import LATE
 from shared.messaging.mentions import agents_in
 from shared.permissions import Permission
 from shared.process import Process
-from shared.read_log import ReadKind, purpose_in
+from shared.read_log import Reading, ReadKind, purpose_in
 from shared.security_log import SecurityEvent, SecurityOutcome
 from shared.web import labels, person_export
 from shared.web.forms import number_in
@@ -161,6 +162,7 @@ def add_to(
         *logins.routes(),
         *(Route(path, logins.guarded(handler), methods=methods) for path, handler, methods in routes),
         Route(f"{home}/personne", logins.guarded(pages.person, Permission.EXPORT_PERSON)),
+        Route(f"{home}/personne/incidents", logins.guarded(pages.incidents_of_person)),
     ):
         process.api.router.routes.append(route)
 
@@ -204,13 +206,8 @@ class _OperationsPages:
 
     async def person(self, visit: StaffVisit) -> Response:
         """Download all that this service keeps of the agent of a link."""
-        from shared.web import export_links  # noqa: PLC0415 it imports a library of encryption
-
-        asked = export_links.read(self._guard, visit.request.query_params.get("qui", ""))
-        if asked is None:
-            raise HTTPException(404)
-        agent, purpose = asked
-        part = await person_export.kept_by(self._process, agent, await visit.read_for(purpose))
+        agent, reading = await self._asked(visit)
+        part = await person_export.kept_by(self._process, agent, reading)
         who = visit.who.in_security_log
         self._guard.record(visit.request, SecurityEvent.EXPORT, SecurityOutcome.OK, who)
         return HTMLResponse(
@@ -220,6 +217,34 @@ class _OperationsPages:
                 "Content-Disposition": f'attachment; filename="donnees-{self._process.name}.html"',
             },
         )
+
+    async def incidents_of_person(self, visit: StaffVisit) -> Response:
+        """List the dead letters that mention the agent of a link."""
+        agent, reading = await self._asked(visit)
+        eraser = self._process.eraser
+        async with visit.database.quiet_transaction() as tx:
+            subject = await eraser.subject(tx, agent, clock.now())
+            found = await dead_letters_of_people.newest(tx, subject, eraser.issuer_of, LISTED + 1)
+            await read_log.record(tx, reading, ReadKind.DEAD_LETTER, agents=[agent])
+        return visit.page(
+            "person-incidents.html",
+            agent=agent,
+            found=found[:LISTED],
+            is_cut=len(found) > LISTED,
+            why=why,
+            reason_of=reason_of,
+            titles=self._titles,
+            incidents=self._incidents,
+        )
+
+    async def _asked(self, visit: StaffVisit) -> tuple[AgentKey, Reading]:
+        from shared.web import export_links  # noqa: PLC0415 it imports a library of encryption
+
+        asked = export_links.read(self._guard, visit.request.query_params.get("qui", ""))
+        if asked is None:
+            raise HTTPException(404)
+        agent, purpose = asked
+        return agent, await visit.read_for(purpose)
 
     # ------------------------------------------------------------------------------------ dead letters
 

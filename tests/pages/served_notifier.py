@@ -20,9 +20,12 @@ from services.notifier.store import figures
 from shared import clock
 from shared.events.catalogue import ResourcePublished, SessionScheduled
 from shared.events.enrolment import AgentEnrolled, EnrolmentRefused, EnrolmentWithdrawn
+from shared.events.outcomes import RejectionCode
 from shared.events.portal import SubscriptionChanged
+from shared.events.vocabulary import FieldProblem
 from shared.messaging import dead_letters
 from shared.messaging.dead_letters import Parked
+from shared.messaging.portals.admission import Rejected
 from shared.web.links import Purpose
 from tests.conftest import settings_of
 from tests.integration.enrolment.conftest import INTAKE_KEY
@@ -127,6 +130,21 @@ async def fill(notifier: Notifier) -> None:
             await dead_letters.park(
                 tx, [Parked(record, AgentEnrolled.TYPE, "the database was upgraded", "Traceback", next(ids))]
             )
+        unsubscribing = SubscriptionChanged(agent_id="1002", email="yann@ville-exemple.fr", subscribed=False)
+        no_interest = FieldProblem(pointer="/theme", message="Field required")
+        await dead_letters.keep_rejected(
+            tx,
+            [
+                Rejected(
+                    a_record(unsubscribing),
+                    RejectionCode.INVALID,
+                    (no_interest,),
+                    "iel",
+                    next(ids),
+                    unsubscribing.TYPE,
+                )
+            ],
+        )
     await notifier.change(
         "INSERT INTO subscription_request (request_id, address, interests) "
         "VALUES (gen_random_uuid(), 'b@ville.example', '{delegation:bretagne}')"

@@ -69,6 +69,10 @@ SUPPORT: States = {
             press("Corriger l’adresse"),
         ],
     ),
+    "a person, requests rejected": (
+        f"{LOG}/personnes",
+        [*search("1002"), follow("Demandes rejetées, Courriels")],
+    ),
     "a long person": (f"{LOG}/personnes", search("maxence@ville.example")),
     "a letter that left": (None, [follow("Courriel : Votre inscription est confirmée")]),
     "mails": (LOG, []),

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 
 from starlette.responses import Response
 
@@ -136,7 +137,8 @@ class PeoplePages:
     ) -> Response:
         from shared.web import export_links  # noqa: PLC0415 it imports a library of encryption
 
-        agent, sites = story.person.agent, visit.rendering.sites
+        agent, asked = story.person.agent, reading.purpose or ""
+        links = partial(export_links.addresses, self.guard, agent, asked, visit.rendering.sites)
         return visit.page(
             "person.html",
             status=status,
@@ -153,7 +155,8 @@ class PeoplePages:
             correction=CORRECTION,
             written_again=WRITTEN_AGAIN,
             erasure=ERASURE,
-            exports=export_links.addresses(self.guard, agent, reading.purpose or "", sites),
+            exports=links(export_links.EXPORT),
+            incidents=links(export_links.INCIDENTS),
             log=MAIL_LOG,
         )
 
