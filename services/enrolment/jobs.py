@@ -58,21 +58,22 @@ def all_jobs(database: Database, settings: Settings, registry: PortalsFile) -> t
     )
 
 
-async def settle_pending(database: Database, policy: Policy, patience: timedelta) -> None:
+async def settle_pending(database: Database, policy: Policy, patience: timedelta) -> float | None:
     """Process requests whose session has come, and refuse requests that wait in vain.
 
     A request is refused once it has waited for ``patience`` and all sessions published before it are read. So
-    a service that was away refuses nobody for its delay.
+    a service that was away refuses nobody for its delay. Returns 0 if more may wait in vain.
     """
     now = clock.now()
     async with database.autocommit() as tx:
         if not await requests.any_undecided(tx):
-            return
+            return None
         read_until = await progress.read_until(tx, [Topic.CATALOGUE_SESSIONS]) or EARLIEST
     async with database.transaction() as tx:
         await requests.process_waiting(tx, policy, now)
     async with database.transaction() as tx:
-        await requests.refuse_unknown(tx, min(now - patience, read_until), now)
+        more = await requests.refuse_unknown(tx, min(now - patience, read_until), now)
+    return 0 if more else None
 
 
 async def measure(database: Database) -> None:

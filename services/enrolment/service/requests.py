@@ -82,14 +82,18 @@ async def process_waiting(tx: Transaction, policy: Policy, now: datetime) -> Non
     await rosters.save(tx, loaded.values())
 
 
-async def refuse_unknown(tx: Transaction, waiting_since: datetime, now: datetime) -> None:
+MOST_REFUSED = 10
+"""Requests refused in one transaction: groups of 500 agents each would otherwise stop the process."""
+
+
+async def refuse_unknown(tx: Transaction, waiting_since: datetime, now: datetime) -> bool:
     """Refuse requests that have waited since ``waiting_since`` for an unknown session.
 
     A refusal is published for each agent whom the request describes. If only an id is known, only the portal
-    is answered.
+    is answered. Returns whether more may be left.
     """
     reason = Reason.UNKNOWN_SESSION
-    requests = await store.undecided_since(tx, waiting_since)
+    requests = await store.undecided_since(tx, waiting_since, MOST_REFUSED)
     refused = [
         (refused_enrolment(request, agent, reason), request)
         for request in requests
@@ -108,6 +112,7 @@ async def refuse_unknown(tx: Transaction, waiting_since: datetime, now: datetime
         *outbox.insertions(tx, [*decisions, *outcomes]),
     ]
     await store.save_results(tx, results, now, statements)
+    return len(requests) == MOST_REFUSED
 
 
 @dataclass(frozen=True, slots=True)

@@ -114,8 +114,8 @@ async def undecided(tx: Transaction, session_ids: Collection[UUID]) -> list[Requ
     return await _as_corrected(tx, answerable)
 
 
-async def undecided_since(tx: Transaction, moment: datetime) -> list[Request]:
-    rows = await tx.execute(_UNDECIDED_SINCE, {"moment": moment})
+async def undecided_since(tx: Transaction, moment: datetime, most: int) -> list[Request]:
+    rows = await tx.execute(_UNDECIDED_SINCE, {"moment": moment, "most": most})
     return await _as_corrected(tx, [_KINDS[row.kind].validate_python(row.body) for row in rows])
 
 
@@ -239,5 +239,5 @@ _UNDECIDED_SINCE = text(
     "AND (NOT EXISTS (SELECT FROM session WHERE session.session_id = request.session_id) "
     "OR jsonb_exists(body, 'to_session_id') AND NOT EXISTS (SELECT FROM session "
     "WHERE session.session_id = CAST(body->>'to_session_id' AS uuid))) "
-    "ORDER BY number LIMIT 5000 FOR UPDATE SKIP LOCKED"
+    "ORDER BY number LIMIT :most FOR UPDATE SKIP LOCKED"
 )

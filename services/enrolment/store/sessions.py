@@ -263,9 +263,10 @@ _LIMITED = text(
     "SELECT session_id, state->>'capacity' IS NOT NULL AS limited FROM session "
     "WHERE session_id = ANY(CAST(:ids AS uuid[]))"
 )
+# Only a move has a second session: the bodies of groups are large.
 _WITH_UNDECIDED_REQUESTS = text(
     "SELECT DISTINCT session.session_id FROM request, LATERAL (VALUES (request.session_id), "
-    "(CAST(body->>'to_session_id' AS uuid))) AS of_request (session_id) "
+    "(CAST(CASE kind WHEN 'Swap' THEN body->>'to_session_id' END AS uuid))) AS of_request (session_id) "
     "JOIN session ON session.session_id = of_request.session_id WHERE decided_at IS NULL"
 )
 _DUE = text(

@@ -192,6 +192,23 @@ async def test_a_request_is_refused_only_once_all_sessions_published_before_it_a
     assert await outcome({}) == "unknown_session"
 
 
+async def test_a_transaction_refuses_ten_requests_and_the_job_goes_on_at_once_while_more_wait(
+    database: Database, consumer: Consumer, rows: SelectRows
+) -> None:
+    unknown = [open_now() for _ in range(service.MOST_REFUSED + 2)]
+    await consumer.take([requested(session, right(session)) for session in unknown])
+    read = {0: clock.now() + timedelta(hours=1)}
+    async with database.autocommit() as tx:
+        await progress.save(tx, Topic.CATALOGUE_SESSIONS, read, range(1))
+
+    async def settle() -> tuple[float | None, list[str | None]]:
+        again = await jobs.settle_pending(database, Policy(), timedelta(0))
+        return again, [reason for _, reason in await decided(rows)]
+
+    assert await settle() == (0, ["refused"] * 10 + [None] * 2)
+    assert await settle() == (None, ["refused"] * 12)
+
+
 async def test_an_offer_lapses_only_once_every_topic_with_requests_is_read(
     database: Database, front: Front, monkeypatch: pytest.MonkeyPatch
 ) -> None:
