@@ -21,7 +21,9 @@ from services.enrolment.service.commands import (
     WithdrawalByOrganiser,
 )
 from shared.auth import TokenFirst
+from shared.guard import Guard
 from shared.http import PROBLEMS, Problem
+from shared.security_log import SecurityEvent, SecurityOutcome
 from shared.web.paging import Cursor, Limit, Page, page_of, position
 
 router = APIRouter(prefix="/api/v1", tags=["organisers"], route_class=TokenFirst, responses=PROBLEMS)
@@ -154,7 +156,7 @@ async def move(enrolment_id: UUID, wanted: MoveByOrganiser, acting: ActingOrgani
 
 @router.patch("/enrolments/{enrolment_id}/agent", summary="Correct an agent's address or names")
 async def correct_agent(
-    enrolment_id: UUID, correction: AgentCorrection, acting: ActingOrganiser
+    request: Request, enrolment_id: UUID, correction: AgentCorrection, acting: ActingOrganiser
 ) -> RosterEntry:
     """Correct all enrolments of the agent, if all are in sessions of yours. The history is kept.
 
@@ -162,4 +164,7 @@ async def correct_agent(
     """
     if not correction.changes:
         raise Problem(422, "Nothing to correct", "Say what is wrong: email, given_name or family_name.")
-    return roster_entry(*await corrections.correct_by_organiser(acting, enrolment_id, correction))
+    corrected = await corrections.correct_by_organiser(acting, enrolment_id, correction)
+    guard: Guard = request.app.state.guard
+    guard.record(request, SecurityEvent.CORRECTION, SecurityOutcome.OK, acting.who.in_security_log)
+    return roster_entry(*corrected)

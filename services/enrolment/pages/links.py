@@ -37,6 +37,7 @@ from shared.events.reasons import Reason
 from shared.events.vocabulary import Format
 from shared.guard import Guard
 from shared.permissions import Permission
+from shared.security_log import SecurityEvent, SecurityOutcome
 from shared.web.form_errors import FormError, sentences
 from shared.web.forms import Form, read_form
 from shared.web.links import A_LOG_IN_OPENS_FOR, Links, Purpose
@@ -315,6 +316,8 @@ class _Pages:
         if request.method == "POST" and (await read_form(request, most=10)).typed("confirmer") == "oui":
             async with self.database.transaction() as tx:
                 state = await new_addresses.confirm(tx, link, clock.now())
+            if state is LinkState.ADDRESS_CORRECTED:
+                self.guard.record(request, SecurityEvent.CORRECTION, SecurityOutcome.OK, "agent")
         else:
             async with self.database.quiet_transaction() as tx:
                 state = await new_addresses.state(tx, link)

@@ -206,7 +206,6 @@ async def _moves(tx: Transaction, past: Sequence[EnrolmentChangeRow]) -> Mapping
 
 @dataclass(frozen=True, slots=True)
 class Destination:
-    agent: Agent
     left: SessionState
     session: SessionState
     questions: Sequence[Question]
@@ -222,11 +221,10 @@ async def destination(
         return None
     if judge_destination(found.session, there, organiser.delegation) is not None:
         return None
-    agent = found.enrolment.agent
-    return Destination(agent, found.session, there, asked_of(there.questions, agent.function))
+    return Destination(found.session, there, asked_of(there.questions, found.enrolment.agent.function))
 
 
-async def agent_before(
+async def read_agent(
     tx: Transaction, enrolment_id: UUID, organiser: Principal, reading: Reading
 ) -> Agent | None:
     found = await find_own(tx, enrolment_id, organiser)

@@ -18,7 +18,7 @@ from shared.database import Database, Row, Transaction
 from shared.events.catalogue import SessionState
 from shared.events.vocabulary import Agent
 from shared.permissions import Role
-from tests.conftest import Ask
+from tests.conftest import Ask, SecurityLines
 from tests.integration.enrolment.conftest import Front, SelectRows, ToApplication, problem
 from tests.integration.enrolment.manage import MANAGE, OrganiserClient, hidden, page_of
 from tests.integration.enrolment.organising import ADMIN, BRETAGNE, listed, published_events
@@ -406,6 +406,22 @@ async def test_a_form_corrects_what_it_changes_unless_a_colleague_was_faster(
     [kept] = await rows("SELECT after FROM correction")
     assert kept.after == {"given_name": "Zoë"}
     assert (await channels.send(form, "form", given_name="Zoe")).status_code == 409
+
+
+async def test_a_correction_is_a_line_of_the_security_log(
+    channels: Channels, security_lines: SecurityLines
+) -> None:
+    form = correction_of(channels.world.agents["seated"])
+    enrolment_id = (await channels.world.of("seated")).enrolment_id
+    assert (await channels.send(form, "form", given_name="Zoë")).status_code == 303
+    assert (await channels.send(form, "form", given_name="Zoe")).status_code == 409
+    path = f"/api/v1/enrolments/{enrolment_id}/agent"
+    assert (await channels.ask("PATCH", path, by=BRETAGNE, json={"given_name": "Zo"})).status_code == 200
+    lines = [line for line in security_lines() if line["event"] == "correction"]
+    assert [(line["outcome"], line["who"].partition(":")[0], line["where"]) for line in lines] == [
+        ("ok", "organiser", "/inscriptions/gestion/inscriptions/{enrolment_id}/correction"),
+        ("ok", "organiser", "/api/v1/enrolments/{enrolment_id}/agent"),
+    ]
 
 
 async def test_a_form_waits_for_a_colleague_who_corrects_at_the_same_moment_and_is_refused(

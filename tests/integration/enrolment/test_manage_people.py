@@ -60,7 +60,7 @@ async def test_a_person_with_a_seat_is_led_to_the_sessions_that_have_one_until_t
 
 
 async def test_a_move_to_a_session_that_asks_questions_asks_them_first(
-    front: Front, organiser: OrganiserClient
+    front: Front, organiser: OrganiserClient, rows: SelectRows
 ) -> None:
     session, (agent, *_) = await full(front)
     asked = [
@@ -74,6 +74,9 @@ async def test_a_move_to_a_session_that_asks_questions_asks_them_first(
     answers = [await send(organiser, path, f"{path}/deplacement", **fields, **more) for more in forms]
     assert [answer.status_code for answer in answers] == [200, 422, 303]
     assert ["question-repas" in answers[0].text, "question-maire" in answers[0].text] == [True, False]
+    assert agent.family_name in answers[0].text
+    [read] = await rows("SELECT count(*) AS lines FROM read_log WHERE agent_id = :id", id=agent.agent_id)
+    assert read.lines == 5, "of each page that names the person: three before the forms, two that ask"
     assert await front.states(session, agent) == ["withdrawn"]
     assert "végétarien" in text_of(await organiser.get(answers[2].headers["location"]))
 

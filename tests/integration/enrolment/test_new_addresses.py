@@ -16,7 +16,7 @@ from shared.events.catalogue import SessionState
 from shared.events.enrolment import NewAddressGiven
 from shared.personal_data import end_rows
 from shared.web.links import Purpose
-from tests.conftest import Ask
+from tests.conftest import Ask, SecurityLines
 from tests.integration.enrolment.conftest import Front, SelectRows
 from tests.integration.enrolment.test_my_enrolments import CONFIRM, correct
 from tests.integration.enrolment.visiting import KEY, LATER, PUBLIC, letter, links, onward, page, path
@@ -64,7 +64,7 @@ async def addresses(rows: SelectRows) -> list[str]:
 
 
 async def test_only_the_click_at_the_new_address_corrects_it_in_every_enrolment_and_once(
-    ask: Ask, rows: SelectRows, form: str
+    ask: Ask, rows: SelectRows, form: str, security_lines: SecurityLines
 ) -> None:
     assert (await ask("POST", form, data={"adresse": f" {NEW} "})).status_code == 200
     [event] = await given(rows)
@@ -80,6 +80,9 @@ async def test_only_the_click_at_the_new_address_corrects_it_in_every_enrolment_
     assert (await ask("GET", form)).status_code == 410
     [kept] = await rows("SELECT author, request_source, before, after FROM correction")
     assert tuple(kept) == ("agent", "", [{"email": AGENT.email}], {"email": NEW})
+    assert ("correction", "ok", "agent") in [
+        (line["event"], line["outcome"], line["who"]) for line in security_lines()
+    ]
 
 
 async def test_a_link_for_another_address_another_request_or_of_yesterday_confirms_nothing(

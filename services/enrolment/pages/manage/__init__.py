@@ -20,7 +20,6 @@ from services.enrolment.pages.manage import (
 from services.enrolment.pages.manage.person import (
     acting_by,
     approval_in,
-    correction_in,
     priority_in,
     reply_in,
     withdrawal_in,
@@ -99,7 +98,7 @@ def add_to(
         Route(f"{session}/liste", logins.guarded(lists.show, with_file=True), methods=["GET", "POST"]),
         Route(
             f"{enrolment}/correction",
-            logins.guarded(acting_by(correction_in, "corrigee"), Permission.CORRECT_PERSON),
+            logins.guarded(person.correct, Permission.CORRECT_PERSON),
             methods=["POST"],
         ),
         *(Route(path, logins.guarded(handler), methods=methods) for path, handler, methods in routes),

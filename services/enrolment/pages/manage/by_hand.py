@@ -120,7 +120,7 @@ async def _before(tx: Transaction, visit: StaffVisit) -> Agent | None:
     if AGAIN not in visit.request.query_params:
         return None
     enrolment_id = frame.id_in(visit.request.query_params[AGAIN])
-    before = await people.agent_before(tx, enrolment_id, visit.who, frame.reading(visit))
+    before = await people.read_agent(tx, enrolment_id, visit.who, frame.reading(visit))
     if before is None:
         raise HTTPException(404)
     return before

@@ -190,10 +190,14 @@ def need_for_export(visit: StaffVisit, people: int) -> None:
 
 
 def download(visit: StaffVisit, content: bytes, name: str, media_type: str) -> Response:
-    guard: Guard = visit.request.app.state.guard
-    guard.record(visit.request, SecurityEvent.EXPORT, SecurityOutcome.OK, visit.who.in_security_log)
+    record(visit, SecurityEvent.EXPORT)
     headers = {**PRIVATE, "Content-Disposition": f'attachment; filename="{name}"'}
     return Response(content, media_type=media_type, headers=headers)
+
+
+def record(visit: StaffVisit, event: SecurityEvent) -> None:
+    guard: Guard = visit.request.app.state.guard
+    guard.record(visit.request, event, SecurityOutcome.OK, visit.who.in_security_log)
 
 
 def policy_of(visit: StaffVisit) -> Policy:

@@ -5,6 +5,7 @@ If the enrolment has changed since the form was shown, nothing is done and the p
 
 from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
+from http import HTTPStatus
 from types import MappingProxyType
 from typing import Any, Protocol, TypeVar
 from uuid import UUID
@@ -35,6 +36,7 @@ from services.enrolment.service.failures import ChangedMeanwhile, EnrolmentFailu
 from services.enrolment.service.people import Destination, PersonInSession
 from shared import clock
 from shared.events.vocabulary import Paragraph
+from shared.security_log import SecurityEvent
 from shared.web.form_errors import FormError, FormErrors, sentence
 from shared.web.forms import Form
 from shared.web.logins import StaffVisit
@@ -149,6 +151,13 @@ async def _do(visit: StaffVisit, action_in: Callable[[Form], OrganiserAction], d
     return frame.to_person(line.enrolment.enrolment_id, done, frame.listed_by(visit) if stays else {})
 
 
+async def correct(visit: StaffVisit) -> Response:
+    response = await _do(visit, correction_in, "corrigee")
+    if response.status_code == HTTPStatus.SEE_OTHER:
+        frame.record(visit, SecurityEvent.CORRECTION)
+    return response
+
+
 async def move(visit: StaffVisit) -> Response:
     """Move the person. If the other session has questions, a page asks them first."""
     try:
@@ -196,15 +205,18 @@ async def _keep(visit: StaffVisit, act: Callable[..., Awaitable[None]], done: st
 
 
 async def _questions_page(visit: StaffVisit, there: Destination, faults: Mapping[str, str]) -> Response:
+    enrolment_id = frame.enrolment_id_of(visit)
     async with visit.database.quiet_transaction() as tx:
         numbers = await frame.own_session(tx, visit, there.left.session_id)
+        agent = await people.read_agent(tx, enrolment_id, visit.who, frame.reading(visit))
     return frame.page(
         visit,
         "move-questions.html",
         numbers,
         "participants",
         status=422 if faults else 200,
-        person=f"{ENROLMENTS}/{frame.enrolment_id_of(visit)}",
+        person=f"{ENROLMENTS}/{enrolment_id}",
+        agent=agent,
         there=there,
         faults=faults,
         form=visit.form,
