@@ -1,8 +1,10 @@
 from datetime import timedelta
+from typing import Annotated
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from services.enrolment.rules.policy import Policy
+from shared.oidc.settings import safe_address
 from shared.retention_settings import EnrolmentRetention, ReadLogRetention
 from shared.settings import ServiceSettings
 from shared.web.links import LinkSettings
@@ -39,6 +41,10 @@ class Settings(ServiceSettings, LinkSettings, ReadLogRetention, EnrolmentRetenti
         default="",
         max_length=200,
         description="Who signs certificates, with the function; empty: the delegation that organises.",
+    )
+    employer_search_url: Annotated[str, AfterValidator(safe_address)] | None = Field(
+        default=None,
+        description="The State's search of companies, for employers that are not known; unset: not asked.",
     )
     enrolment_intake_rate: str = Field(
         default="30000/minute",

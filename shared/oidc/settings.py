@@ -92,7 +92,7 @@ class SecondFactor:
         )
 
 
-def _safe(issuer: str) -> str:
+def safe_address(issuer: str) -> str:
     if not is_safe(issuer):
         raise ValueError("does not begin with https:// (http:// only on this machine)")
     return issuer
@@ -110,7 +110,7 @@ def _listed(sirets: str) -> str:
     return sirets
 
 
-IssuerAddress = Annotated[str, AfterValidator(_safe)]
+IssuerAddress = Annotated[str, AfterValidator(safe_address)]
 Scope = Annotated[str, AfterValidator(_with_openid)]
 Sirets = Annotated[str, AfterValidator(_listed)]
 

@@ -1,7 +1,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from services.console.doctor import brokers, databases, mails, webhooks
+from services.console.doctor import brokers, databases, employers, mails, webhooks
 from services.console.doctor.databases import DiskOptions
 from services.console.doctor.mails import DnsOptions
 from services.console.doctor.settings import load_all
@@ -32,6 +32,7 @@ async def look(services: Sequence[Definition], options: DoctorOptions) -> list[F
             findings += await databases.look(definition, its_own, cluster_id, options.disk)
             if isinstance(its_own, EnrolmentSettings):
                 findings += await webhooks.look(its_own, _portals(its_own))
+                findings += await employers.look(its_own)
             if isinstance(its_own, NotifierSettings):
                 findings += [*await mails.relay(its_own), *await mails.records(its_own, options.dns)]
     return findings

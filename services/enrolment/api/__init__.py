@@ -17,6 +17,7 @@ from services.enrolment.api import (
 )
 from services.enrolment.api.examples import EXAMPLES
 from services.enrolment.api.feed_watch import FeedWatch
+from services.enrolment.employer_search import EmployerSearch
 from services.enrolment.render.certificates import Signature
 from services.enrolment.settings import Settings
 from shared.auth import Tokens
@@ -56,6 +57,7 @@ def build(
     api.state.trial = settings.parcours_trial
     api.state.policy = settings.policy
     api.state.signature = signature
+    api.state.employer_search = EmployerSearch(settings.employer_search_url)
     api.state.intake_rate = Rate.parse(settings.enrolment_intake_rate)
     parts = (events, requests, enrolments, answers, roster, messages, selection, attendance, contracts)
     add_routers(api, *(part.router for part in parts))

@@ -1,6 +1,6 @@
 """A list of people, tried before it is enrolled: on the organiser's page, and behind an officer's link."""
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -14,6 +14,7 @@ from services.enrolment.service.employers import EmployerDirectory
 from services.enrolment.service.enrolment_lists import ListedPerson, ListedResult
 from shared.database import Database, Transaction
 from shared.events.catalogue import Question
+from shared.events.vocabulary import Employer
 from shared.guard import Guard, LimitMet
 from shared.rates import Rate
 from shared.web import sheet_queue, spreadsheets, workbooks
@@ -86,7 +87,8 @@ class SentList:
 
     ``for_all`` has what a row without it takes, beside the fields of the form. ``known`` returns the
     session's questions and the employers known here. ``enrol`` enrols people in a transaction, and returns
-    the results. ``people`` is how many the sender may enrol; None means any number.
+    the results. ``people`` is how many the sender may enrol; None means any number. ``find_each`` finds
+    employers that are not known here by their SIRETs.
     """
 
     request: Request
@@ -99,6 +101,7 @@ class SentList:
     enrol: Callable[[Transaction, Sequence[ListedPerson]], Awaitable[Sequence[ListedResult]]]
     page: Callable[[ListAnswer], Awaitable[Response]]
     people: Rate | None = None
+    find_each: Callable[[Iterable[str]], Awaitable[Sequence[Employer]]] | None = None
 
 
 async def answer(sent: SentList) -> Response:
@@ -133,6 +136,8 @@ async def _try(sent: SentList, content: bytes) -> ListAnswer:
     if len(sheet.rows) > enrolment_lists.MOST_PEOPLE or not text:
         many = {"liste": FormError("list_is_long", enrolment_lists.MOST_PEOPLE)}
         return ListAnswer(errors=many, text=text)
+    if sent.find_each is not None and (unknown := enrolment_lists.unknown_sirets(sheet.rows, employers)):
+        employers = employers.with_found(await sent.find_each(unknown))
     people, faults = enrolment_lists.people_in(
         sheet.rows,
         {**{name: sent.form.typed(name) for name in _FOR_ALL}, **sent.for_all},

@@ -30,16 +30,29 @@ def is_siret(typed: str) -> bool:
 
 
 class EmployerDirectory:
-    """The employers of one organiser's sessions, then those ``elsewhere``, then communes and EPCIs."""
+    """The employers of one organiser's sessions, then those ``elsewhere``, then communes and EPCIs.
 
-    def __init__(self, employers: Sequence[Employer], elsewhere: Sequence[Employer] = ()) -> None:
+    Last come the employers ``found`` in the State's register, whatever their names.
+    """
+
+    def __init__(
+        self,
+        employers: Sequence[Employer],
+        elsewhere: Sequence[Employer] = (),
+        found: Sequence[Employer] = (),
+    ) -> None:
         self._own = employers
-        self._by_siret = {employer.siret: employer for employer in (*elsewhere, *employers)}
+        self._elsewhere = elsewhere
+        self._found = found
+        self._by_siret = {employer.siret: employer for employer in (*found, *elsewhere, *employers)}
         self._by_siren: dict[str, list[Employer]] = defaultdict(list)
         self._by_name: dict[str, list[Employer]] = defaultdict(list)
         for employer in self._by_siret.values():
             self._by_siren[employer.siret[:_LENGTH_OF_SIREN]].append(employer)
             self._by_name[plain(employer.name)].append(employer)
+
+    def with_found(self, found: Sequence[Employer]) -> "EmployerDirectory":
+        return EmployerDirectory(self._own, self._elsewhere, found)
 
     def with_siret(self, number: str) -> Employer | None:
         known = self._by_siret.get(number)
@@ -77,7 +90,7 @@ class EmployerDirectory:
             if all(beginning in f" {known}" for beginning in beginnings)
             for employer in employers
         ]
-        by_siret = {employer.siret: employer for employer in (*self.public(name), *found)}
+        by_siret = {employer.siret: employer for employer in (*self.public(name), *found, *self._found)}
         return list(by_siret.values())[:SIMILAR] if beginnings else ()
 
     @property

@@ -29,6 +29,7 @@ from shared.web import labels
 from shared.web.spreadsheets import Column, Fault, SheetRow
 
 MOST_PEOPLE = 500
+MOST_SEARCHED = 20
 OFFICER = "service formation"
 """The author of what an officer enrols: a link names nobody."""
 FAMILY_NAME = Column("family_name", "Nom", aliases=("Nom de famille", "Nom d’usage"))
@@ -198,6 +199,14 @@ def _needed(cell: str) -> tuple[Adjustment, ...]:
             cell = cell.replace(name, "")
             needed[adjustment] = None
     return () if cell.strip(" ,;/\n") else tuple(needed)
+
+
+def unknown_sirets(rows: Sequence[SheetRow], employers: EmployerDirectory) -> Sequence[str]:
+    """Return at most :data:`MOST_SEARCHED` SIRETs that nobody here knows, in the order of the list."""
+    cells = (row.cells for row in rows)
+    numbers = ("".join((cell[SIRET.name] or cell[EMPLOYER.name]).split()) for cell in cells)
+    valid = (number for number in numbers if is_siret(number) and siret.is_valid(number))
+    return list(dict.fromkeys(each for each in valid if employers.with_siret(each) is None))[:MOST_SEARCHED]
 
 
 def _employer(line: int, cells: Mapping[str, str], employers: EmployerDirectory) -> Employer | Fault:

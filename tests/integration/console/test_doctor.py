@@ -3,7 +3,7 @@
 import asyncio
 import json
 import ssl
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable
 from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -16,7 +16,7 @@ from sqlalchemy import make_url, text
 
 from local.postgres import PostgresServer
 from local.tansu import TansuBroker
-from services.console.doctor import brokers, certificates, databases, dns, mails, webhooks
+from services.console.doctor import brokers, certificates, databases, dns, employers, mails, webhooks
 from services.console.doctor.databases import DiskOptions
 from services.console.doctor.mails import DnsOptions
 from services.console.findings import Finding, Mark, exit_code
@@ -34,6 +34,7 @@ from tests.support.dns import name_server
 from tests.support.metrics import metric
 from tests.support.secured_kafka import ADMIN, SecuredKafka, a_portal_by_kafka
 from tests.support.smtp import Reply, ScriptedRelay, scripted_relay
+from tests.support.state_register import state_register
 from tests.unit.notifier.test_sender_dns import settings as of_notifier
 
 ENOUGH = DiskOptions(percent=0, gib=0)
@@ -76,6 +77,19 @@ async def test_where_nothing_is_wrong_the_doctor_ends_with_0_and_sends_no_mail(
     assert {line["mark"] for line in done.findings} == {"ok", "skipped"}
     assert done.code == 0
     assert relay.taken == []
+
+
+async def test_a_search_of_employers_that_fails_is_named() -> None:
+    def search(**settings: str) -> Awaitable[list[Finding]]:
+        return employers.look(of_enrolment("127.0.0.1:1", **settings))
+
+    assert await search() == []
+    with state_register() as register:
+        [finding] = await search(employer_search_url=register.url)
+        assert finding.mark is Mark.OK
+        register.status = 503
+        [finding] = await search(employer_search_url=register.url)
+        assert (finding.mark, finding.found) == (Mark.ACT, "fails: status 503")
 
 
 async def test_a_webhook_that_fails_is_named_with_its_reason(database: Database, enrolment_url: str) -> None:

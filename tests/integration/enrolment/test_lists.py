@@ -1,15 +1,18 @@
 """Lists that an organiser enrols at once: tried, then enrolled by the rules of requests by hand (rule 25)."""
 
+from collections.abc import AsyncIterator
+
 import httpx
 import pytest
 
 from shared.events.catalogue import SessionState
 from shared.events.vocabulary import Employer
 from shared.web import workbooks
-from tests.integration.enrolment.conftest import Front, SelectRows
-from tests.integration.enrolment.manage import OrganiserClient, hidden, page_of, send, text_of
+from tests.integration.enrolment.conftest import Front, SelectRows, ToApplication
+from tests.integration.enrolment.manage import OrganiserClient, hidden, log_in, page_of, send, text_of
 from tests.integration.enrolment.organising import published_events
 from tests.support.builders import a_question, an_agent
+from tests.support.state_register import StateRegister, state_register
 
 HEADING = "Courriel\tPrénom\tNom\tFonction\tEmployeur\tSIRET\tDélégation"
 
@@ -183,3 +186,38 @@ async def test_a_commune_is_an_employer_of_which_nobody_spoke(
     text = "Nom\tPrénom\tMail\tFonction\tCollectivité\nRiou\tAnne\ta@x.fr\tagent\tmairie de quimper"
     shown = text_of(await send_list(organiser, session, text))
     assert "Commune de Quimper SIRET 21290232400012 Agente ou agent Une place" in shown
+
+
+@pytest.fixture
+async def searching(application: ToApplication) -> AsyncIterator[tuple[OrganiserClient, StateRegister]]:
+    """An organiser where operators allow the State's search, and the search."""
+    with state_register() as register:
+        transport = httpx.ASGITransport(app=application(employer_search_url=register.url))
+        async with httpx.AsyncClient(transport=transport, base_url="http://localhost:8001") as browser:
+            await log_in(browser)
+            yield browser, register
+
+
+async def test_an_employer_that_only_the_state_knows_is_found_by_siret_in_a_list(
+    front: Front, searching: tuple[OrganiserClient, StateRegister]
+) -> None:
+    (organiser, register), session = searching, await front.open()
+    rows = [f"Riou\t{name}\t{name}@x.fr\tagent\t26350999400012" for name in ("Anne", "Zoé")]
+    text = "\n".join(["Nom\tPrénom\tMail\tFonction\tCollectivité", *rows])
+    shown = text_of(await send_list(organiser, session, text))
+    assert shown.count("REGIE DU PORT DE SAINT-MALO SIRET 26350999400012 Agente ou agent Une place") == 2
+    assert [asked["q"] for asked in register.asked] == ["26350999400012"]
+
+
+async def test_an_employer_that_only_the_state_knows_is_chosen_from_those_with_the_name(
+    front: Front, searching: tuple[OrganiserClient, StateRegister], rows: SelectRows
+) -> None:
+    (organiser, register), session = searching, await front.open()
+    anne = {"given_name": "Anne", "family_name": "Riou", "email": "a@x.fr", "function": "agent"}
+    typed = {**anne, "employer": "régie du port"}
+    asked = await send(organiser, page_of(session, "/ajout"), **typed)
+    assert "REGIE DU PORT DE SAINT-MALO (26350999400012)" in text_of(asked, 422)
+    done = await send(organiser, page_of(session, "/ajout"), **typed, known="26350999400012")
+    assert done.status_code == 303
+    assert await rows("SELECT agent -> 'employer' ->> 'siret' FROM enrolment") == [("26350999400012",)]
+    assert len(register.asked) == 1

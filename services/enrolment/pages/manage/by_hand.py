@@ -19,7 +19,7 @@ from services.enrolment.service.failures import EnrolmentFailure
 from shared.database import Transaction
 from shared.events.catalogue import Question, SessionState
 from shared.events.portal import QuestionAnswers
-from shared.events.vocabulary import Agent, Function
+from shared.events.vocabulary import Agent, Employer, Function
 from shared.web.form_errors import FormError, FormErrors
 from shared.web.forms import Form
 from shared.web.logins import StaffVisit
@@ -102,18 +102,27 @@ async def show(visit: StaffVisit) -> Response:
         session = (await frame.own_session(tx, visit)).session
         employers = await employers_for(tx, visit.who, everywhere=True)
         before = await _before(tx, visit)
+    found = await _searched(visit, employers)
     answers, faults = answers_in(visit.form, session.questions)
-    command, errors = enrolment_in(visit.form, employers, answers)
+    command, errors = enrolment_in(visit.form, employers.with_found(found), answers)
     if command is None or errors or faults:
-        return await _page(visit, errors=errors, faults=faults)
+        return await _page(visit, errors=errors, faults=faults, found=found)
     try:
         async with frame.acting(visit) as acting:
             line, session = await enrolments.enrol_by_hand(acting, session.session_id, command, before=before)
             if _at_door(visit):
                 return await _note_arrival(acting, visit, session, line)
     except EnrolmentFailure as failure:
-        return await _page(visit, errors={"": frame.why_not(failure)})
+        return await _page(visit, errors={"": frame.why_not(failure)}, found=found)
     return frame.to_person(line.enrolment.enrolment_id, _ADDED.get(line.enrolment.state, "ajoutee"))
+
+
+async def _searched(visit: StaffVisit, employers: EmployerDirectory) -> Sequence[Employer]:
+    """Search the State's register for an employer that nobody here knows by that name or SIRET."""
+    name, number = visit.form.typed("employer"), "".join(visit.form.typed("siret").split())
+    if employers.called(name, number) or (not number and employers.similar(name)):
+        return ()
+    return await frame.employer_search_of(visit).find(number or name)
 
 
 async def _before(tx: Transaction, visit: StaffVisit) -> Agent | None:
@@ -156,11 +165,14 @@ async def _note_arrival(
 
 
 async def _page(
-    visit: StaffVisit, errors: FormErrors | None = None, faults: Mapping[str, str] | None = None
+    visit: StaffVisit,
+    errors: FormErrors | None = None,
+    faults: Mapping[str, str] | None = None,
+    found: Sequence[Employer] = (),
 ) -> Response:
     async with visit.database.quiet_transaction() as tx:
         numbers = await frame.own_session(tx, visit)
-        employers = await employers_for(tx, visit.who, everywhere=bool(errors))
+        employers = (await employers_for(tx, visit.who, everywhere=bool(errors))).with_found(found)
         before = await _before(tx, visit)
     wrong_answers = {field: FormError(code) for field, code in (faults or {}).items()}
     return frame.page(

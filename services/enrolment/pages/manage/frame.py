@@ -11,6 +11,7 @@ from pydantic import TypeAdapter
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
+from services.enrolment.employer_search import EmployerSearch
 from services.enrolment.pages.manage.staff_area import ENROLMENTS, SESSIONS
 from services.enrolment.rules.eligibility import judge_by_hand
 from services.enrolment.rules.organising import OrganisingFault
@@ -203,6 +204,11 @@ def record(visit: StaffVisit, event: SecurityEvent) -> None:
 def policy_of(visit: StaffVisit) -> Policy:
     policy: Policy = visit.request.app.state.policy
     return policy
+
+
+def employer_search_of(visit: StaffVisit) -> EmployerSearch:
+    search: EmployerSearch = visit.request.app.state.employer_search
+    return search
 
 
 @asynccontextmanager

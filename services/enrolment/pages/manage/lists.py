@@ -31,6 +31,7 @@ async def show(visit: StaffVisit) -> Response:
         known=partial(_known, visit),
         enrol=partial(_enrol, visit),
         page=partial(_page, visit),
+        find_each=frame.employer_search_of(visit).find_each,
     )
     try:
         return await lists.answer(sent)
