@@ -104,5 +104,6 @@ def eraser(database: Database, registry: PortalsFile, policy: Policy) -> Eraser:
         reads=jobs.READS,
         ready=partial(erasure.give_up, policy=policy),
         keep=erasure.keep_numbers,
+        writes=erasure.answers,
         sessions=sessions.states,
     )

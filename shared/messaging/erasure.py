@@ -86,7 +86,7 @@ class Eraser:
     - ``reads``: topics to be read up to the request, because they may still bring events about the agent.
     - ``ready``: called next. ``keep``: called last before the rows end; it may keep a number.
     - ``digest`` makes the digest that is kept where addresses are not.
-    - ``writes`` returns whether a letter to a person who is no agent is just being sent.
+    - ``writes`` returns whether a letter to a person who is no agent is just being sent, or will be.
     - ``leave`` closes the open requests of a person who is no agent.
     - ``sessions`` finds the sessions to name in an export.
     """

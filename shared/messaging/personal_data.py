@@ -48,9 +48,13 @@ _AGENT_IN_OUTBOX = (
 """If neither the event nor its sender names the issuer, every agent with the identifier is meant."""
 
 _ADDRESS_IN_OUTBOX = (
-    "strpos(data, '\"agent_id\"') = 0 AND EXISTS (SELECT FROM unnest(CAST(:addresses AS text[])) AS address "
-    "WHERE strpos(lower(data), CAST(to_json(address) AS text)) > 0)"
+    "EXISTS (SELECT FROM unnest(CAST(:addresses AS text[])) AS address "
+    "WHERE strpos(lower(data), CAST(to_json(address) AS text)) > 0 "
+    "AND jsonb_path_exists(CAST(lower(data) AS jsonb), "
+    "'$.** ? (@.type() == \"object\" && !exists(@.agent_id)).* ? (@ == $address)', "
+    "jsonb_build_object('address', address)))"
 )
+"""In an object with an identifier the address is that agent's."""
 EVENTS = PersonalData(
     table=OutboxRow,
     whose=Whose.NAMED,

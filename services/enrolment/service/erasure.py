@@ -17,6 +17,7 @@ from shared.events.cloudevents import Received
 from shared.events.vocabulary import AgentKey, Event
 from shared.messaging import erasure
 from shared.messaging.erasure import Erasure
+from shared.personal_data import Subject
 
 log = logging.getLogger(__name__)
 
@@ -71,6 +72,11 @@ async def give_up(tx: Transaction, request: Erasure, policy: Policy) -> datetime
             await requests.process(tx, [withdrawal], policy, clock.now())
             return None  # one session for each transaction, and its event must be published first
     return request.received_at
+
+
+async def answers(tx: Transaction, subject: Subject) -> bool:
+    """Return whether a person who is no agent still gets the answer to a list."""
+    return await store.waits_of_sender(tx, subject.addresses)
 
 
 async def keep_numbers(tx: Transaction, agent: AgentKey, until: datetime) -> None:

@@ -123,6 +123,11 @@ async def waits(tx: Transaction, agent: AgentKey, moment: datetime) -> bool:
     return bool(await tx.scalar(_WAITS, {**agent._asdict(), "moment": moment}))
 
 
+async def waits_of_sender(tx: Transaction, addresses: Collection[str]) -> bool:
+    """Return whether a list of an officer with one of these lower-case addresses is not decided yet."""
+    return bool(await tx.scalar(_WAITS_OF_SENDER, {"addresses": sorted(addresses)}))
+
+
 async def save_results(
     tx: Transaction, results: Sequence[RequestResult], now: datetime, beside: Sequence[Statement]
 ) -> None:
@@ -233,6 +238,10 @@ _WAITS = text(
     "SELECT EXISTS (SELECT FROM request WHERE decided_at IS NULL AND received_at <= :moment "
     "AND ((issuer = :issuer AND agent_id = :agent_id) OR (agent_id IS NULL AND body @> jsonb_build_object("
     "'agents', jsonb_build_array(jsonb_build_object('agent_id', CAST(:agent_id AS text)))))))"
+)
+_WAITS_OF_SENDER = text(
+    "SELECT EXISTS (SELECT FROM request WHERE decided_at IS NULL "
+    "AND lower(body -> 'nominated_by' ->> 'email') = ANY(CAST(:addresses AS text[])))"
 )
 _UNDECIDED_SINCE = text(
     "SELECT kind, body FROM request WHERE decided_at IS NULL AND created_at < :moment "

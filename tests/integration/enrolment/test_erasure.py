@@ -21,6 +21,7 @@ from services.enrolment.rules.policy import Policy
 from services.enrolment.rules.requests import request_of
 from services.enrolment.service import messages, requests
 from services.enrolment.store import messages as message_store
+from services.enrolment.store.outbox import OUTBOX
 from services.enrolment.tables import metadata
 from shared import clock, read_log
 from shared.database import Database, Transaction
@@ -35,6 +36,7 @@ from shared.events.portal import (
     GroupEnrolmentRequested,
     QuestionAnswer,
     SubscriptionChanged,
+    TraineesNominated,
     WithdrawalRequested,
 )
 from shared.events.vocabulary import AgentKey, Contact, Event
@@ -298,6 +300,55 @@ async def write_to(database: Database, session: SessionState, text: str, *ids: U
     message = OrganiserMessage(text, "https://exemple.fr", (MessageAudience.ENROLLED,), ids)
     async with database.transaction() as tx:
         await message_store.add(tx, session.session_id, message, author="x", send_at=at, now=at)
+
+
+@pytest.mark.parametrize("role", ["requested_by", "nominated_by"])
+async def test_the_sender_of_a_list_is_forgotten_once_it_is_published_and_an_agent_with_their_address_stays(
+    service: Service, role: str
+) -> None:
+    sender = Contact(name=MARK, email=f"{MARK}@exemple.fr")
+    agents = (COLLEAGUE, an_agent("B-2", email=sender.email))
+    sent = {
+        "requested_by": GroupEnrolmentRequested(session_id=uuid4(), agents=agents, requested_by=sender),
+        "nominated_by": TraineesNominated(
+            session_id=uuid4(), agents=agents, nominated_by=sender, siret=COLLEAGUE.employer.siret
+        ),
+    }
+    alone = EnrolmentRequested(session_id=uuid4(), agent=agents[1])
+    async with service.database.transaction() as tx:
+        await OUTBOX.publish(tx, [sent[role], alone])
+    assert not await service.erasing.forget(sender.email, uuid4()), "the list is not published yet"
+    await service.read_all()
+    async with service.database.quiet_transaction() as tx:
+        [kept] = (await service.erasing.export(tx, sender.email))["outbox"]
+    assert (json.loads(kept["data"])[role], json.loads(kept["data"])["agents"]) == (
+        sender.model_dump(),
+        [{}, {}],
+    )
+
+    assert await service.erasing.forget(sender.email, uuid4())
+
+    async with service.database.quiet_transaction() as tx:
+        left = list(
+            await tx.scalars(text("SELECT data FROM outbox WHERE type NOT LIKE '%Erased%' ORDER BY id"))
+        )
+    assert left == ["{}", alone.model_dump_json()]
+
+
+async def test_the_sender_of_a_list_that_waits_for_its_session_is_forgotten_after_the_answer(
+    service: Service,
+) -> None:
+    nominated = TraineesNominated(
+        session_id=uuid4(), agents=(COLLEAGUE,), nominated_by=OFFICER, siret=COLLEAGUE.employer.siret
+    )
+    await service.take(nominated)
+    await service.read_all()
+    assert not await service.erasing.forget(OFFICER.email.upper(), uuid4())
+    async with service.database.transaction() as tx:
+        await requests.refuse_unknown(tx, clock.now() + timedelta(seconds=1), clock.now())
+    await service.read_all()
+    assert await service.erasing.forget(OFFICER.email.upper(), uuid4())
+    assert await service.traces("ida@") == set()
 
 
 async def test_a_message_to_chosen_persons_is_given_to_each_and_ends_with_the_last(
