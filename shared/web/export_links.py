@@ -16,7 +16,7 @@ from shared.web.rendering import Sites, query
 LASTS = timedelta(minutes=30)
 
 
-EXPORT, INCIDENTS = "/personne", "/personne/incidents"
+EXPORT, INCIDENTS = "/personne", "/incidents/personne"
 
 
 def addresses(guard: Guard, agent: AgentKey, purpose: str, sites: Sites, page: str) -> Mapping[str, str]:

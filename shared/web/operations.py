@@ -156,13 +156,13 @@ def add_to(
     routes: tuple[tuple[str, VisitHandler, list[str]], ...] = (
         (home, pages.status, ["GET"]),
         (f"{home}/incidents", pages.listing, ["GET", "POST"]),
+        (f"{home}/incidents/personne", pages.incidents_of_person, ["GET"]),
         (f"{home}/incidents/{{number}}", pages.incident, ["GET", "POST"]),
     )
     for route in (
         *logins.routes(),
         *(Route(path, logins.guarded(handler), methods=methods) for path, handler, methods in routes),
         Route(f"{home}/personne", logins.guarded(pages.person, Permission.EXPORT_PERSON)),
-        Route(f"{home}/personne/incidents", logins.guarded(pages.incidents_of_person)),
     ):
         process.api.router.routes.append(route)
 

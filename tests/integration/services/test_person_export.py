@@ -50,7 +50,7 @@ async def browser(processes: dict[str, Process]) -> AsyncIterator[httpx.AsyncCli
         yield browser
 
 
-async def links_on_page(browser: httpx.AsyncClient, page_name: str = "personne") -> list[str]:
+async def links_on_page(browser: httpx.AsyncClient, page_name: str = "exploitation/personne") -> list[str]:
     chosen = {"emetteur": AGENT.issuer, "agent": AGENT.agent_id, "motif": "ticket 12"}
     page = await browser.post(PEOPLE, data=chosen | {"cle": await key_of(browser, SUPPORT)})
     return [unescape(link) for link in re.findall(f'href="([^"]+/{page_name}[?][^"]+)"', page.text)]
@@ -99,7 +99,7 @@ async def test_support_sees_what_each_service_rejected_about_a_person_and_why(
     """A request about another person is not shown."""
     async with processes[service].database.transaction() as tx:
         await dead_letters.keep_rejected(tx, [a_rejected(AGENT.agent_id), a_rejected("IEL-0000002")])
-    links = dict(zip(SERVICES, await links_on_page(browser, "personne/incidents"), strict=True))
+    links = dict(zip(SERVICES, await links_on_page(browser, "incidents/personne"), strict=True))
     assert AGENT.agent_id not in links[service]
     page = await browser.get(links[service])
     shown = re.sub(r"(<[^>]+>|\s)+", " ", page.text).replace("\u00a0", " ")
