@@ -215,6 +215,21 @@ REGISTER = (
                 identifier="recipient",
             ),
             PersonalData(
+                table=MailRow,
+                whose=Whose.STAFF,
+                columns={"details": "nom et courriel de qui répond à une demande sur mesure, et sa réponse"},
+                purpose="Dire à qui demande une formation sur mesure qui lui répond.",
+                ends=(MAILS,),
+                of_address=f"template = '{LetterType.BESPOKE_ANSWERED}' AND "
+                + BY_ADDRESS.format("details ->> 'advisor_address'"),
+                # A letter that has not left keeps its text for its reader.
+                emptied={
+                    "details": "details || jsonb_build_object('advisor', NULL, 'advisor_address', NULL) "
+                    "|| CASE WHEN settled_at IS NULL THEN '{}' ELSE jsonb_build_object('message', NULL) END"
+                },
+                of_others=("address", "given_name", "family_name", "recipient", "smtp_answer"),
+            ),
+            PersonalData(
                 table=TimelineRow,
                 whose=Whose.AGENTS,
                 columns={

@@ -25,9 +25,11 @@ from shared.events.vocabulary import AgentKey
 from shared.messaging import progress
 from shared.messaging.erasure import Eraser
 from shared.messaging.portals.registry import PortalsFile
+from shared.permissions import Role
+from shared.read_log import Reading
 from tests.conftest import SecurityLines
 from tests.integration.notifier.conftest import Notifier
-from tests.integration.notifier.events import a_session_replay, corrected
+from tests.integration.notifier.events import a_session_replay, bespoke_answered, corrected
 from tests.integration.notifier.subscribing import a_replay
 from tests.integration.notifier.test_messages import messaged
 from tests.support.builders import an_agent
@@ -36,7 +38,7 @@ from tests.support.guards import a_guard
 from tests.support.locks import locks_awaited
 from tests.support.marking import ADDRESS
 from tests.support.searching import MARK, columns_with
-from tests.unit.notifier.builders import SESSION_ID, a_decision
+from tests.unit.notifier.builders import SESSION_ID, a_decision, a_renderer
 
 REQUEST = UUID("5f0c1f5e-2f0e-4d0e-9d0c-0d6d1f9f2a11")
 AGENT = f"{MARK}-1"
@@ -413,3 +415,32 @@ async def test_the_letters_to_addresses_that_the_agent_gave_end_with_the_agent(
     assert await seated.query("SELECT 1 FROM mail_audit") == []
     kept = [("autre", "autre@exemple.fr"), (f"adresse-{by_another.request_id}", NEW)]
     assert [(row.recipient, row.address) for row in rows] == kept
+
+
+@pytest.mark.parametrize("has_left", [True, False])
+async def test_an_advisor_is_forgotten_in_the_letter_to_an_officer_which_still_reads(
+    notifier: Notifier, erasing: Eraser, *, has_left: bool
+) -> None:
+    answered = bespoke_answered().model_copy(update={"message": f"De {MARK}"})
+    await notifier.hear(answered)
+    if has_left:
+        await notifier.deliver()
+    async with notifier.database.quiet_transaction() as tx:
+        [kept] = (await erasing.export(tx, answered.advisor.email))["mail"]
+    assert answered.requested_by.email not in str(kept)
+    assert kept["details"]["advisor"] == answered.advisor.name
+
+    assert await erasing.forget(answered.advisor.email, uuid4())
+
+    row = await notifier.row()
+    assert answered.advisor.name not in str(row.details)
+    assert answered.advisor.email not in str(row.details)
+    assert (MARK in str(row.details)) is not has_left, "what an officer has not read yet stays"
+    reading = Reading("ali", Role.SUPPORT, "ticket 12")
+    async with notifier.database.quiet_transaction() as tx:
+        shown = await mails.show(tx, row.mail_id, reading)
+    assert shown is not None
+    assert shown.context is not None
+    written = a_renderer().text(shown.letter, shown.context)
+    assert "None" not in written
+    assert "délégation" in written
