@@ -250,10 +250,10 @@ class KeptLogins:
         self._cookie_of(area).take_back(response)
 
     async def same_owner(self, login: LoginRow) -> list[LoginRow]:
-        """A log-in that was handed to several areas of this service counts once."""
+        """A log-in that was handed to several areas of this service counts once; ``login`` as itself."""
         async with self._database.quiet_transaction() as tx:
             rows = await store.of_owner(tx, login.owner, clock.now())
-        return list({row.opened_at: row for row in rows}.values())
+        return list({row.opened_at: row for row in (*rows, login)}.values())
 
     async def end_all(self, ended: EndedLogins) -> list[str]:
         """Return their owners, as the security log names them."""

@@ -85,6 +85,7 @@ async def test_one_log_in_opens_all_areas_and_one_log_out_ends_it_in_all(
         page = await follow(browser, f"{area.own_logins}?fait=x")
         assert (page.status_code, page.url.path) == (200, area.own_logins)
         assert page.text.count('data-label="Navigateur"') == 1, "the log-in counts once"
+        assert "(cette connexion)" in page.text
     cookies = dict(browser.cookies)
     assert len(cookies) == len(ALL_AREAS)
     assert await leave(browser, SUPPORT) == SUPPORT.log_in
