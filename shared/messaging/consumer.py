@@ -10,7 +10,7 @@ import logging
 import time
 import traceback
 from collections import Counter as Count
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -38,6 +38,11 @@ from shared.security_log import SecurityOutcome
 log = logging.getLogger(__name__)
 
 BATCH = 500
+PART_BYTES = 1024 * 1024
+"""Bytes of the records in one transaction; one record may have more.
+
+Requests of 500 agents have the size of 200 others: a batch of them took minutes and 2 GB.
+"""
 MAX_BACKOFF_SECONDS = 30.0
 
 HANDLED = Counter("parcours_events_handled_total", "Events that had their effect.", ["topic"])
@@ -144,21 +149,31 @@ class Consumer:
         except Exception as error:  # noqa: BLE001 it would fail at each delivery
             return Parked(record, None, _describe(error), _traceback(error))
 
-    async def take(self, deliveries: Sequence[Delivery], handler: Call | None = None) -> None:
-        """Take a batch in. Raises ``NackMessage`` if it must be delivered again.
+    async def take_records(self, records: Sequence[Record], handler: Call | None = None) -> None:
+        """Read and take a batch in, part by part. Raises ``NackMessage`` if it must be delivered again.
 
         ``handler`` calls the handler through FastStream, if FastStream delivers the batch.
         """
+        parts = ([self.read(record) for record in part] for part in in_parts(records))
+        await self._take(parts, handler or self._handler)
+
+    async def take(self, deliveries: Sequence[Delivery], handler: Call | None = None) -> None:
+        """Take a batch in. Raises ``NackMessage`` if it must be delivered again."""
+        await self._take([deliveries], handler or self._handler)
+
+    async def _take(self, parts: Iterable[Sequence[Delivery]], handler: Call) -> None:
         topic = self.subscription.topic
         self.since = time.monotonic()
         self.busy = True
-        RECORDS.labels(topic).observe(len(deliveries))
         try:
-            with SECONDS.labels(topic).time(), traces.batch(topic, deliveries) as traced:
-                await self._take_batch(traced, handler or self._handler)
+            for part in parts:
+                RECORDS.labels(topic).observe(len(part))
+                with SECONDS.labels(topic).time(), traces.batch(topic, part) as traced:
+                    await self._take_batch(traced, handler)
+                self._log(traced, time.monotonic() - self.since)
+                self.since = time.monotonic()
             self._failures = 0
             self.batches += 1
-            self._log(traced, time.monotonic() - self.since)
         except Exception as error:
             # Pause after every failure, even of parking: otherwise the batch would come again at once, for
             # ever.
@@ -327,6 +342,20 @@ class Consumer:
             delay,
         )
         await clock.pause(self.stopping, delay)
+
+
+def in_parts(records: Iterable[Record]) -> Iterator[list[Record]]:
+    """Yield the records in their order, so that each part has :data:`PART_BYTES` at most, or one record."""
+    part: list[Record] = []
+    size = 0
+    for record in records:
+        length = len(record.value or b"")
+        if part and size + length > PART_BYTES:
+            yield part
+            part, size = [], 0
+        part.append(record)
+        size += length
+    yield part
 
 
 def record_refusals(where: str, rejections: Iterable[Rejected]) -> None:

@@ -203,7 +203,7 @@ class _ConsumerMiddleware(BaseMiddleware[Any, Any]):
         records = cast("list[Record]", await msg.decode())
         self._consumer.in_hand = Counter(record.partition for record in records)
         try:
-            await self._consumer.take([self._consumer.read(record) for record in records], handler)
+            await self._consumer.take_records(records, handler)
         finally:  # after a failure the client seeks back to the begin of the batch
             self._consumer.in_hand = Counter()
         self._consumer.taken_until |= {record.partition: record.received_at for record in records}

@@ -26,6 +26,7 @@ from tests.integration.messaging.consumers import (
     ConsumerHandler,
     ReceivedRequest,
     Sent,
+    a_record,
     deliveries,
     effects,
     parked,
@@ -101,6 +102,29 @@ async def test_what_cannot_be_taken_is_parked_whole_and_the_good_records_around_
     [bomb] = [letter for letter in await parked(database) if f"more than {MAX_BYTES} bytes" in letter.error]
     assert bomb.record.offset == held.record.offset + 2
     assert (bomb.record.key, bomb.record.value, bomb.record.headers) == (None, None, ())
+
+
+async def test_each_part_of_a_large_batch_has_its_transaction_and_together_they_are_one_batch(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    handler = ConsumerHandler()
+    sent = [handler.request(f"agent-{number}") for number in range(5)]
+    monkeypatch.setattr("shared.messaging.consumer.PART_BYTES", 2 * len(sent[0][2] or b""))
+    seen: list[tuple[list[str], int, bool, int]] = []
+
+    async def take(tx: Tx, received: list[ReceivedRequest]) -> None:
+        agents = [request.event.agent.agent_id for request in received]
+        seen.append((agents, len(await effects(database)), consumer.busy, consumer.batches))
+        await handler.take(tx, received)
+
+    consumer = Consumer(router_with(take).subscriptions[Topic.PORTAL_ENROLMENTS], database)
+    await consumer.take_records([a_record(*record, offset=offset) for offset, record in enumerate(sent)])
+    assert seen == [
+        (["agent-0", "agent-1"], 0, True, 0),
+        (["agent-2", "agent-3"], 2, True, 0),
+        (["agent-4"], 4, True, 0),
+    ]
+    assert (consumer.busy, consumer.batches) == (False, 1)
 
 
 async def are_taken(database: Database, number: int) -> bool:
