@@ -47,6 +47,17 @@ class TriedList:
         return sum(result.is_new and result.state == state for result in self.results)
 
     @property
+    def mistakes(self) -> Mapping[tuple[str, str, str], Sequence[int]]:
+        """Return the lines of each mistake: column, what it says and the fault's code."""
+        typed = {row.line: row.cells for row in self.sheet.rows}
+        lines: dict[tuple[str, str, str], list[int]] = {}
+        for fault in self.faults:
+            column = fault.column or ""
+            cell = typed.get(fault.line, {}).get(column, "")
+            lines.setdefault((column, cell, fault.code), []).append(fault.line)
+        return lines
+
+    @property
     def known(self) -> int:
         return sum(not result.is_new for result in self.results)
 

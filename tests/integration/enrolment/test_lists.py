@@ -130,7 +130,7 @@ async def test_a_row_to_correct_is_named_and_the_others_can_be_enrolled(
     session = await front.open()
     text = listed("Zoé", "Anne").replace("Anne@ville-exemple.fr", "nowhere")
     shown = text_of(await send_list(organiser, session, text, "tout"))
-    assert "Ligne 3, Courriel : Ce contenu n’est pas accepté." in shown
+    assert "Ligne 3, Courriel « nowhere » : Ce contenu n’est pas accepté." in shown
     assert "Inscrire 1 personne Revenir sans inscrire Les autres lignes ne changent rien." in shown
     assert await people(rows) == []
 
@@ -159,7 +159,7 @@ async def test_answers_of_a_list_are_kept_as_those_of_a_request(
     text = f"{heading}\t{session.questions[0].label}\n{row}\t"
     assert "(oui ou non, obligatoire)" in text_of(await organiser.get(page_of(session, "/liste")))
     shown = text_of(await send_list(organiser, session, f"{text}plus tard", "tout"))
-    assert f"Ligne 2, {session.questions[0].label} : Choisissez oui ou non." in shown
+    assert f"Ligne 2, {session.questions[0].label} « plus tard » : Choisissez oui ou non." in shown
     await send_list(organiser, session, f"{text}oui", "tout")
     assert await rows("SELECT question, value FROM question_answer") == [(session.questions[0].label, True)]
 
@@ -169,8 +169,9 @@ async def test_an_employer_is_known_from_any_session_and_called_as_in_the_own_on
 ) -> None:
     session, siret = await front.open(), "26350999400012"
     text = "Nom\tPrénom\tMail\tFonction\tCollectivité\nRiou\tAnne\ta@x.fr\tagent\t"
-    unknown = text_of(await send_list(organiser, session, f"{text}régie du port"))
-    assert "Cet employeur n’est pas connu ici" in unknown
+    twice = f"{text}régie du port\nRiou\tZoé\tz@x.fr\tagent\trégie du port"
+    unknown = text_of(await send_list(organiser, session, twice))
+    assert "Lignes 2 et 3, Employeur « régie du port » : Cet employeur n’est pas connu ici" in unknown
     for by, name in (("normandie", "Régie du port"), ("bretagne", "Port, régie")):
         employer = Employer(siret=siret, name=name, delegation="bretagne")
         await front.open(an_agent(employer=employer), organiser=by)
