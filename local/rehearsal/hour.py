@@ -38,10 +38,13 @@ _NATIONAL_SHARE = 0.03
 
 @dataclass(frozen=True)
 class OpenSessions:
-    """`demand` has the sessions of the crowd, `desks` a session of each delegation for its organiser."""
+    """`demand` has the sessions of the crowd.
+
+    `by_hand` has one session of each delegation; its organiser enrols people on the page.
+    """
 
     demand: Mapping[CatalogueSession, float]
-    desks: Sequence[CatalogueSession]
+    by_hand: Sequence[CatalogueSession]
     to_cancel: CatalogueSession
 
 
@@ -101,20 +104,20 @@ class Hour(Day):
                 for name, token in rehearsal.tokens.items()
             }
             rehearsal.opened_at = utc_now()
-            desks = [
+            working = [
                 asyncio.create_task(
-                    self._work(desk, organisers[desk.organiser], offer, people, over=over, forms=forms)
+                    self._work(session, organisers[session.organiser], offer, people, over=over, forms=forms)
                 )
-                for desk in offer.desks
+                for session in offer.by_hand
             ]
             await asyncio.gather(
                 self._arrive(rehearsal, offer.demand, people, random),
                 self._cancel_on_page(rehearsal, offer.to_cancel, organisers, people),
-                self._rotate_key(rehearsal, self._portals[1], offer.desks[1], people),
+                self._rotate_key(rehearsal, self._portals[1], offer.by_hand[1], people),
                 self._replace_service(rehearsal, forms, meter),
             )
             over.set()
-            await asyncio.gather(*desks)
+            await asyncio.gather(*working)
 
     async def _open(self, rehearsal: Rehearsal, random: Random) -> OpenSessions:
         each = max(3, round(SESSIONS * rehearsal.size / len(TOWNS)))
@@ -187,7 +190,7 @@ class Hour(Day):
 
     async def _work(
         self,
-        desk: CatalogueSession,
+        session: CatalogueSession,
         organiser: Organiser,
         offer: OpenSessions,
         people: Population,
@@ -195,27 +198,29 @@ class Hour(Day):
         over: asyncio.Event,
         forms: asyncio.Lock,
     ) -> None:
-        random = Random(desk.organiser)
-        own = [session for session in offer.demand if session.organiser == desk.organiser]
+        random = Random(session.organiser)
+        own = [each for each in offer.demand if each.organiser == session.organiser]
         while not over.is_set():
             await organiser.read(ENROLMENT)
             await organiser.read(f"{ENROLMENT}/sessions/{random.choice(own).session_id}")
             await organiser.read(CATALOGUE)
             async with forms:
-                await self._enrol_on_page(desk, organiser, people)
+                await self._enrol_on_page(session, organiser, people)
             with contextlib.suppress(TimeoutError):
                 pause = random.uniform(0.5, 1.5) * _BETWEEN_TASKS_SECONDS
                 await asyncio.wait_for(over.wait(), pause)
 
-    async def _enrol_on_page(self, desk: CatalogueSession, organiser: Organiser, people: Population) -> None:
-        agent = people.agent(desk.organiser)
-        await organiser.submit(f"{ENROLMENT}/sessions/{desk.session_id}/ajout", **form_of(agent))
-        roster = await self._enrolment.items(f"/api/v1/sessions/{desk.session_id}/roster")
+    async def _enrol_on_page(
+        self, session: CatalogueSession, organiser: Organiser, people: Population
+    ) -> None:
+        agent = people.agent(session.organiser)
+        await organiser.submit(f"{ENROLMENT}/sessions/{session.session_id}/ajout", **form_of(agent))
+        roster = await self._enrolment.items(f"/api/v1/sessions/{session.session_id}/roster")
         (agent_id,) = (
             entry["agent"]["agent_id"] for entry in roster if entry["agent"]["email"] == agent.email
         )
         enrolled = dataclasses.replace(agent, agent_id=agent_id)
-        self.model.enrol_by_hand(desk.session_id, enrolled, above_capacity=False)
+        self.model.enrol_by_hand(session.session_id, enrolled, above_capacity=False)
 
     async def _cancel_on_page(
         self,
