@@ -17,6 +17,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from types import SimpleNamespace
 
 import asyncpg
 import psutil
@@ -27,10 +28,18 @@ from local.folder import remove_data
 from local.postgres import PostgresServer
 from local.services import SERVICES
 from local.stack import Stack, StackOptions
+from services.enrolment import personal_data as enrolment
+from services.enrolment.settings import Settings as EnrolmentSettings
+from services.notifier import personal_data as notifier
+from services.notifier.settings import Settings as NotifierSettings
+from shared.database import Database
 from shared.events.catalogue import SessionScheduled, SessionState
 from shared.events.portal import EnrolmentRequested
 from shared.events.topics import TOPICS, Topic
 from shared.events.vocabulary import Agent
+from shared.personal_data import Register
+from shared.process.jobs import end_old_rows
+from shared.settings import ServiceSettings
 from tests.benchmarks import growth
 from tests.benchmarks.servers import LoadMessage, NotMeasured
 from tests.support.builders import an_agent, as_json, enrolment_request, headers, open_now
@@ -49,6 +58,8 @@ STATEMENTS = 0
 """How many of the dearest statements and of the largest relations of each database are printed."""
 COPIES = 0
 """How often the rows of a first backlog are copied before the rest is measured."""
+OLD_COPIES = 0
+"""How often they are copied at last, ten years older: answers are measured while retention deletes them."""
 
 Parts = Mapping[str, float]
 """CPU seconds by part of the stack."""
@@ -119,11 +130,12 @@ class StackLoad:
         await self._at_rate(50, 3, sessions)
         if COPIES:
             await self._backlog(sessions)
-            await self._multiply()
+            await self._multiply(COPIES)
         figures = await self._at_rest()
         for rate in RATES:
             figures |= await self._at_rate(rate, SECONDS, sessions)
-        return figures | await self._backlog(sessions) | await self._beside_mails(sessions)
+        figures |= await self._backlog(sessions) | await self._beside_mails(sessions)
+        return figures | await self._beside_retention(sessions) if OLD_COPIES else figures
 
     async def _at_rest(self) -> dict[str, float]:
         await self._sessions_are_announced()
@@ -215,6 +227,31 @@ class StackLoad:
             raise NotMeasured("the mails were sent before the last answer: raise REQUESTS")
         return _percentiles(f"answered_at_{RATES[-1]}_beside_mails", answered)
 
+    async def _beside_retention(self, sessions: Sequence[SessionState]) -> dict[str, float]:
+        """Milliseconds to an answer beside the deletion of old rows in both databases, and autovacuum."""
+        await self._until(lambda: self._published.mails >= self._requests)
+        await self._multiply(OLD_COPIES, years_older=10)
+        deleting = asyncio.gather(
+            self._delete_old(DATABASES[0], enrolment.REGISTER, EnrolmentSettings),
+            self._delete_old(DATABASES[1], notifier.REGISTER, NotifierSettings),
+        )
+        answered = await self._milliseconds_to_answers(RATES[-1], SECONDS, sessions)
+        if deleting.done():
+            raise NotMeasured("retention ended before the last answer: raise OLD_COPIES")
+        await deleting
+        return _percentiles(f"answered_at_{RATES[-1]}_beside_retention", answered)
+
+    async def _delete_old(self, name: str, register: Register, settings: type[ServiceSettings]) -> None:
+        """What the job does each hour."""
+        defaults = {field: info.default for field, info in settings.model_fields.items()}
+        database = Database(self._stack.postgres.url(name), application_name="retention")
+        try:
+            more: float | None = 0.0
+            while more is not None:
+                more = await end_old_rows(database, register, SimpleNamespace(**defaults))
+        finally:
+            await database.close()
+
     async def _send(self, number: int, sessions: Sequence[SessionState]) -> None:
         agents = [self._new_agent() for _ in range(number)]
         requests = [_request(sessions[at % len(sessions)], agent) for at, agent in enumerate(agents)]
@@ -259,10 +296,10 @@ class StackLoad:
         finally:
             await connection.close()
 
-    async def _multiply(self) -> None:
+    async def _multiply(self, copies: int, *, years_older: int = 0) -> None:
         for name in DATABASES:
             async with self._database(name) as database:
-                await growth.multiply(database, COPIES)
+                await growth.multiply(database, copies, years_older=years_older)
 
     async def _forget_statements(self) -> None:
         if STATEMENTS:
