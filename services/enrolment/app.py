@@ -21,7 +21,7 @@ from shared.messaging.erasure import Eraser
 from shared.messaging.partitions import number_of_partitions
 from shared.messaging.portals.admission import Admission
 from shared.messaging.portals.registry import PortalsFile
-from shared.oidc import providers_of
+from shared.oidc import providers_of, providers_of_agents
 from shared.process import Process
 from shared.web import operations
 from shared.web.rendering import Rendering, Sites
@@ -50,6 +50,7 @@ def compose(settings: Settings) -> Process:
         signature=signature,
         sites=sites,
     )
+    pages.agent_log_ins.add_to(http, database, guard, providers=providers_of_agents(settings), sites=sites)
     pages.officer_lists.add_to(http, database, guard, settings.links, policy=settings.policy, sites=sites)
     pages.trainer_roster.add_to(http, database, guard, settings.links, sites=sites)
     pages.verification.add_to(http, database, guard, sites=sites)

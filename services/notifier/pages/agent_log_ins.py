@@ -30,7 +30,7 @@ from shared.web.forms import read_form
 from shared.web.links import A_LOG_IN_OPENS_FOR, CONFIRM_LOG_IN_FOR, LOST_LINK, Links, Purpose
 from shared.web.logins.attempts import Attempts
 from shared.web.logins.by_issuer import LoginFault, WayByIssuer, of_issuer
-from shared.web.logins.store import LoginAttemptRow, digest_of
+from shared.web.logins.store import LoginAttemptRow, digest_of, log_in_of_agent
 from shared.web.notices import read_link
 from shared.web.rendering import Rendering
 from shared.web.responses import see_other
@@ -94,7 +94,7 @@ class _AgentPages:
     providers: "Sequence[Provider]"
 
     async def open(self, request: Request, who: LoggedInAgent, begin: str) -> Response:
-        log_in = UUID(digest_of(who.person, who.address, who.browser)[:32])  # of all tabs of the browser
+        log_in = log_in_of_agent(who.person, who.address, who.browser)
         async with self.database.transaction() as tx:
             agents = await agent_log_ins.agents_of(tx, who, log_in, clock.now())
         if not agents:

@@ -7,7 +7,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 from starlette.routing import Route
 
 from shared import clock
@@ -17,15 +17,15 @@ from shared.http import is_from_here
 from shared.oidc.identities import Identity, LogInRejected, NoRole, ProviderAway
 from shared.permissions import Permission
 from shared.rates import Rate
-from shared.security_log import SecurityEvent, SecurityOutcome
-from shared.web.forms import read_form
+from shared.security_log import SecurityEvent
 from shared.web.logins.attempts import Attempts
+from shared.web.logins.back_channel import BackChannel
 from shared.web.logins.keeping import KeptLogins
 from shared.web.logins.staff_area import StaffArea
 from shared.web.logins.store import ATTEMPT_LASTS, LoginAttemptRow
 from shared.web.networks import visitor_of
 from shared.web.rendering import Rendering
-from shared.web.responses import PRIVATE, see_other
+from shared.web.responses import see_other
 
 if TYPE_CHECKING:
     from shared.oidc.provider import Provider
@@ -161,14 +161,14 @@ class IssuerPages(WayByIssuer):
         )
         self._area = area
         self._kept = kept
-        self._end = of_issuer(area.end_by_issuer, provider)
+        self._back_channel = BackChannel(provider, guard, database)
         self._rendering = rendering
 
     def routes(self) -> list[Route]:
         return [
             Route(self._begin, self._rendering.guarded(self.begin, Permission.LOG_IN)),
             Route(self._come_back, self._rendering.guarded(self.come_back, Permission.LOG_IN)),
-            Route(self._end, self._rendering.guarded(self.end, Permission.LOG_IN), methods=["POST"]),
+            self._back_channel.route(of_issuer(self._area.end_by_issuer, self._provider), self._rendering),
         ]
 
     @property
@@ -192,26 +192,6 @@ class IssuerPages(WayByIssuer):
         )
         self._kept.give_cookie(response, secret)
         return response
-
-    async def end(self, request: Request) -> Response:
-        """The issuer says that a log-in ended there (OpenID Connect Back-Channel Logout 1.0)."""
-        form = await read_form(request, None)
-        try:
-            ended = await self._provider.signed.read_logout_token(form.get("logout_token", ""))
-        except ProviderAway as error:
-            log.warning("A log-out of the issuer could not be checked: %s", error)
-            return JSONResponse({"error": "temporarily_unavailable"}, 503, headers=PRIVATE)
-        except LogInRejected as error:
-            return await self._refuse_log_out(request, str(error))
-        if await self._kept.end_by_issuer(self._provider.issuer.address, ended) is None:
-            return await self._refuse_log_out(request, "the logout token was used before")
-        self._guard.record(request, SecurityEvent.LOG_OUT, SecurityOutcome.OK, "issuer")
-        return Response(headers=PRIVATE)
-
-    async def _refuse_log_out(self, request: Request, reason: str) -> Response:
-        log.warning("A log-out of the issuer was rejected: %s", reason)
-        await self._guard.refuse(request, SecurityEvent.LOG_OUT)
-        return JSONResponse({"error": "invalid_request"}, 400, headers=PRIVATE)
 
     def _failed(self, fault: LoginFault | NoRole, status: int, name: str = "") -> Response:
         return self._rendering.page(

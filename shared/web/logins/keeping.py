@@ -13,7 +13,6 @@ from shared.auth import ID, Principal, Tokens
 from shared.database import Database
 from shared.guard import Guard
 from shared.oidc.identities import (
-    EndedAtIssuer,
     Identity,
     LogInRejected,
     NoRole,
@@ -267,16 +266,6 @@ class KeptLogins:
     async def has_ended(self, handed: LoginRow) -> bool:
         async with self._database.quiet_transaction() as tx:
             return await store.has_ended(tx, handed)
-
-    async def end_by_issuer(self, issuer: str, ended: EndedAtIssuer) -> int | None:
-        """Return the number of ended log-ins, or None if the issuer's token was used before."""
-        owner = None if ended.subject is None else digest_of(issuer, ended.subject)
-        session = None if ended.session is None else digest_of(issuer, ended.session)
-        async with self._database.quiet_transaction() as tx:
-            token = digest_of(issuer, ended.token_id)
-            if not await store.use_logout_token(tx, token, ended.expires_at):
-                return None
-            return await store.forget_at_issuer(tx, owner, session)
 
 
 def _columns_of(identity: Identity, grant: Grant) -> dict[str, str | None]:

@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from uuid import UUID
 
 from sqlalchemy import ColumnElement, MetaData, and_, delete, false, func, or_, true, update
 from sqlalchemy.dialects.postgresql import insert
@@ -159,8 +160,13 @@ async def note_end(tx: Transaction, ended: EndedLogins, now: datetime) -> None:
     await _note(tx, _name_of(ended.owner, ended.opened_at), now + LASTS)
 
 
+def log_in_of_agent(person: str, *browser: str) -> UUID:
+    """The first half names the person, the second the browser. Without a browser, it means all of them."""
+    return UUID(person[:16] + (digest_of(*browser)[:16] if browser else "0" * 16))
+
+
 async def note_end_of_agent(tx: Transaction, log_in: int, until: datetime) -> None:
-    """End the log-in's links that last until then or less."""
+    """End the links of a log-in, or of all of a person, that last until then or less."""
     await _note(tx, _name_of_agent(log_in), until)
 
 
@@ -218,8 +224,12 @@ async def use_logout_token(tx: Transaction, digest: str, expires_at: datetime) -
 
 async def agent_has_ended(tx: Transaction, log_in: int, until: datetime) -> bool:
     """Return whether the log-in has ended since it led to a link that lasts until then."""
-    ended = await tx.get(LogoutTokenRow, _name_of_agent(log_in))
-    return ended is not None and ended.expires_at >= until
+    of_person = log_in >> 64 << 64
+    ended = select(LogoutTokenRow.digest).where(
+        col(LogoutTokenRow.digest).in_([_name_of_agent(log_in), _name_of_agent(of_person)]),
+        col(LogoutTokenRow.expires_at) >= until,
+    )
+    return await tx.scalar(ended.limit(1)) is not None
 
 
 async def forget_at_issuer(tx: Transaction, owner: str | None, session: str | None) -> int:

@@ -11,6 +11,7 @@ import httpx
 import pytest
 from sqlalchemy import text
 
+from services.enrolment.pages.agent_log_ins import END_BY_ISSUER
 from services.notifier.pages.agent_log_ins import BEGIN, LOG_OUT
 from services.notifier.service import corrections
 from shared import clock
@@ -22,6 +23,7 @@ from shared.web.links import CONFIRM_LOG_IN_FOR, LOST_LINK, Links, Purpose
 from tests.integration.services.composed import SITE, browser_on
 from tests.integration.services.conftest import Compose
 from tests.integration.services.test_provider import settings_for
+from tests.integration.services.test_strong_logins import logout_token
 from tests.support.oidc import OidcIssuer
 
 Browser = httpx.AsyncClient
@@ -215,6 +217,28 @@ async def test_a_log_out_leads_to_that_of_the_issuer_in_the_same_browser_and_onc
     asked = dict(parse_qsl(there.query))
     assert asked["id_token_hint"] == issuer.given["id_token"]
     assert asked["post_logout_redirect_uri"] == f"{SITE}{LOST_LINK}"
+
+
+async def test_the_issuer_ends_the_links_of_a_person_in_all_browsers_and_of_nobody_else(
+    process: Process, browser: Browser, issuer: OidcIssuer, compose_service: Compose
+) -> None:
+    await enrol(process)
+    await confirmed(process, browser, issuer)
+    links = [(await log_in(browser, issuer)).headers["location"]]
+    async with browser_on(process) as other:
+        links.append((await log_in(other, issuer)).headers["location"])
+    settings = settings_for(issuer).model_dump() | {"oidc_agents": True}
+    async with browser_on(compose_service("enrolment", link_signing_key=KEY, **settings)) as visitor:
+
+        async def are_open(ended: str) -> list[bool]:
+            token = issuer.signed(logout_token(issuer, str(uuid4()), sub=ended), typ="logout+jwt")
+            assert (await visitor.post(END_BY_ISSUER, data={"logout_token": token})).status_code == 200
+            return ["Ce lien a expiré" not in (await visitor.get(link)).text for link in links]
+
+        assert await are_open("eve") == [True, True]
+        assert await are_open("zoe") == [False, False]
+        links.append((await log_in(browser, issuer)).headers["location"])
+        assert await are_open("eve") == [False, False, True], "a later log-in opens them again"
 
 
 async def test_a_former_address_opens_nothing(process: Process, browser: Browser, issuer: OidcIssuer) -> None:
