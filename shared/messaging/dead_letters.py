@@ -15,7 +15,7 @@ from sqlmodel import col, select
 from shared.database import Row, Transaction
 from shared.events.cloudevents import Received, Record
 from shared.events.vocabulary import Event
-from shared.messaging.portals.admission import MAX_BYTES, Rejected
+from shared.messaging.portals.admission import Rejected
 from shared.messaging.tables import REJECTED_WITH_CONTENT, DeadLetterAuditRow, DeadLetterRow
 from shared.statements import in_order, insert_many, next_to
 
@@ -28,8 +28,10 @@ KEPT = timedelta(days=30)
 """Records stay this long after they were rejected or decided."""
 
 
-_MAX_HEADERS = 200
-_MAX_HEADER_BYTES = 64 * 1024
+REJECTED_BYTES = 64 * 1024
+"""A rejected record keeps so much of its value: each erasure searches all that is kept."""
+_MAX_HEADERS = 50
+_MAX_HEADER_BYTES = 1024
 _MAX_ATTRIBUTE = 300
 _BETWEEN_WORDS = b' \t\n\r\v\f\0"<>()[],;:\\?&=|{}'
 _OF_WORDS = bytes(set(range(256)).difference(_BETWEEN_WORDS))
@@ -94,7 +96,7 @@ async def park(tx: Transaction, parked: Sequence[Parked]) -> int:
 async def keep_rejected(tx: Transaction, rejected: Sequence[Rejected]) -> list[Rejected]:
     """Store rejected records as evidence, each once. Returns the new ones.
 
-    Nobody redrives a rejected record, so a huge record is cut. Of each portal, the newest
+    Nobody redrives a rejected record, so a large record is cut. Of each portal, the newest
     :data:`MAX_REJECTED` keep their content.
     """
     if not rejected:
@@ -130,8 +132,8 @@ def _rejected_row(rejection: Rejected) -> dict[str, Any]:
     ]
     # The digest is that of the whole record.
     return _row(rejection, rejection.request_id, rejection.explanation) | {
-        "key": _cut(record.key, MAX_BYTES),
-        "value": _cut(record.value, MAX_BYTES),
+        "key": _cut(record.key, REJECTED_BYTES),
+        "value": _cut(record.value, REJECTED_BYTES),
         "headers": _headers_to_json(headers),
         "state": "rejected",
         "code": rejection.code.value,

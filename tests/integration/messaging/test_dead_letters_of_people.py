@@ -11,7 +11,7 @@ from shared.events.outcomes import RejectionCode
 from shared.events.vocabulary import AgentKey
 from shared.messaging import dead_letters, dead_letters_of_people
 from shared.messaging.dead_letters import DeadLetter, Parked
-from shared.messaging.portals.admission import MAX_BYTES, Rejected
+from shared.messaging.portals.admission import Rejected
 from shared.personal_data import Subject
 from tests.integration.messaging.test_dead_letters import a_record, all_of
 
@@ -69,9 +69,9 @@ async def test_dead_letters_that_mention_a_person_are_found_whatever_they_hold_a
 
 async def test_a_rejected_record_that_is_too_large_is_cut_behind_a_whole_word(database: Database) -> None:
     address = b"zoe@exemple.fr"
-    value = b"\xff".ljust(MAX_BYTES - 9) + address
-    header = b" ".ljust(64 * 1024 - 9) + address
-    record = a_record(value, (("x", header), ("y" * 65_537, b"")))
+    value = b"\xff".ljust(dead_letters.REJECTED_BYTES - 9) + address
+    header = b" ".ljust(1024 - 9) + address
+    record = a_record(value, (("x", header), ("y" * 1025, b"")))
     async with database.transaction() as tx:
         await dead_letters.keep_rejected(tx, [Rejected(record, RejectionCode.INVALID, (), portal="iel")])
 
