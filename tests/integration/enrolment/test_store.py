@@ -299,6 +299,22 @@ def test_a_group_that_waits_is_loaded_neither_for_a_request_nor_for_one_seat_onc
     assert loaded == [seated[1].agent_id, behind.agent_id]
 
 
+def test_no_group_is_loaded_behind_one_that_keeps_the_free_seats(
+    a_session_on_postgres: New, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session = a_session_on_postgres(capacity=3, **FAR)
+    seated, first, second = agents(3), agents(3), agents(2)
+    session.enrol(*seated)
+    for group in (first, second):
+        a_group_that_waits(session, *group)
+    loaded = count_enrolments_loaded(monkeypatch)
+    assert session.withdraw(seated[0])[1:] == []
+    assert sorted(loaded) == sorted(agent.agent_id for agent in (seated[0], *first))
+    assert session.withdraw(seated[1])[1:] == [], "two seats are free, and they are kept"
+    assert sorted(session.withdraw(seated[2])[1:]) == sorted(enrolled(*first))
+    assert sorted(session.change(capacity=5)) == sorted(enrolled(*second))
+
+
 def test_in_a_session_whose_row_was_lost_groups_still_wait_as_one(a_session_on_postgres: New) -> None:
     session = a_session_on_postgres(capacity=2, **FAR)
     seated, group = agents(2), agents(2)

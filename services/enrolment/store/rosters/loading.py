@@ -1,11 +1,11 @@
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from types import MappingProxyType
 from typing import Any
 from uuid import UUID
 
-from services.enrolment.rules.enrolments import Enrolment
+from services.enrolment.rules.enrolments import Enrolment, Place
 from services.enrolment.rules.holds import line_ends_at
 from services.enrolment.rules.policy import Policy
 from services.enrolment.rules.requests import ByHand, Nomination, Request, SeatRequest
@@ -13,7 +13,7 @@ from services.enrolment.rules.seats import Seats, counts_by_employer
 from services.enrolment.rules.session_changes import ends_line
 from services.enrolment.rules.session_roster import SessionRoster
 from services.enrolment.rules.states import State
-from services.enrolment.rules.waiting_list import END_OF_LIST, SessionWaitingList
+from services.enrolment.rules.waiting_list import END_OF_LIST, SessionWaitingList, WaitingGroup
 from services.enrolment.store import attendance, last_nominations, roster_enrolments, sessions, waiting_lists
 from services.enrolment.store.load_plans import (
     LoadPlan,
@@ -293,22 +293,38 @@ async def _load_waiting_lists(
 async def _load_groups(
     tx: Transaction, rows: Mapping[UUID, LockedSession], plans: Mapping[UUID, LoadPlan]
 ) -> dict[UUID, list[Enrolment]]:
-    """Load groups that may be seated or keep seats. Large groups that were passed over are left out."""
     wanted = [
         (session_id, ticket)
         for session_id, plan in plans.items()
-        for ticket, group in rows[session_id].waiting_groups.items()
-        if plan.groups
-        or (
-            plan.waiting
-            and not plan.line_is_over
-            and not (group.is_passed and group.members - plan.named > plan.waiting)
-        )
+        for ticket in _groups_that_matter(rows[session_id], plan)
     ]
     together: dict[UUID, list[Enrolment]] = {}
     for enrolment in await waiting_lists.waiting_together(tx, wanted):
         together.setdefault(enrolment.session_id, []).append(enrolment)
     return together
+
+
+def _groups_that_matter(row: LockedSession, plan: LoadPlan) -> Iterator[int]:
+    """Yield the tickets of groups that may be seated or keep seats, in order.
+
+    A large group that was passed over is left out. So are the groups behind one that keeps all free seats.
+    """
+    if plan.groups:
+        yield from row.waiting_groups
+    elif plan.waiting and not plan.line_is_over:
+        nothing_else_changes = plan.offers_until is None and not plan.by_employer
+        for ticket, group in sorted(row.waiting_groups.items(), key=_place_of_group):
+            is_large = group.members - plan.named > plan.waiting
+            if is_large and group.is_passed:
+                continue
+            yield ticket
+            if is_large and nothing_else_changes and group.members <= (row.state.capacity or 0):
+                return
+
+
+def _place_of_group(item: tuple[int, WaitingGroup]) -> Place:
+    ticket, group = item
+    return -group.priority, ticket
 
 
 async def _load_waiting(
