@@ -246,9 +246,8 @@ class StackLoad:
         defaults = {field: info.default for field, info in settings.model_fields.items()}
         database = Database(self._stack.postgres.url(name), application_name="retention")
         try:
-            more: float | None = 0.0
-            while more is not None:
-                more = await end_old_rows(database, register, SimpleNamespace(**defaults))
+            while (rest := await end_old_rows(database, register, SimpleNamespace(**defaults))) is not None:  # noqa: ASYNC110 it is the rest
+                await asyncio.sleep(rest)
         finally:
             await database.close()
 
