@@ -211,7 +211,7 @@ class Rendering:
         ]
 
     def guarded(self, endpoint: Endpoint, permission: Permission) -> Endpoint:
-        """Show pages for HTTP errors, closed forms and a database that is away.
+        """Limit how often a network asks. Show pages for HTTP errors, closed forms, a database that is away.
 
         ``permission`` is the row of the page. The endpoint checks it.
         """
@@ -221,6 +221,8 @@ class Rendering:
             try:
                 if any("\0" in value for value in (request.scope["path"], *request.query_params.values())):
                     raise HTTPException(400)  # no page links to a NUL, and Postgres refuses it
+                guard = request.app.state.guard
+                guard.take_here(request, "read", guard.rates.read)
                 return await endpoint(request)
             except Closed as closed:
                 return self.notice(closed.name, **closed.values)

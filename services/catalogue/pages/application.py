@@ -48,6 +48,7 @@ def build(site: Site) -> Starlette:
         },
     )
     pages.state.site = site
+    pages.state.guard = site.guard
     pages.state.rendering = rendering
     pages.state.known_words = browse.KnownWords()
     # Its redirects would name the proxy's host. Our own redirects below do not.
