@@ -38,6 +38,8 @@ log = logging.getLogger(__name__)
 
 MAX_BODY_BYTES = 2 * 1024 * 1024
 MAX_HEAD_BYTES = 32 * 1024
+MAX_CONTENT_TYPE = 1_000
+"""Bytes. The time to parse it grows with its square."""
 MAX_BATCH_BYTES = 4 * 1024 * 1024
 MAX_FILE_BYTES = 11 * 1024 * 1024
 """A batch of events may have more bytes than other requests, a file more than any request."""
@@ -255,7 +257,11 @@ class _BoundedBodies:
         if len(headers.getlist("host")) > 1:
             await _TWO_HOSTS.response(Request(scope))(scope, receive, send)
             return
-        kind, options = parse_options_header(headers.get("content-type"))
+        content_type = headers.get("content-type", "")
+        if len(content_type) > MAX_CONTENT_TYPE:
+            await _LONG_TYPE.response(Request(scope))(scope, receive, send)
+            return
+        kind, options = parse_options_header(content_type)
         if options.get(b"charset", b"utf-8").lower() not in _CHARSETS:
             await _OTHER_CHARSET.response(Request(scope))(scope, receive, send)
             return
@@ -296,6 +302,7 @@ def _most_bytes(kind: bytes) -> int:
 _CHARSETS = {b"utf-8", b"utf8", b"us-ascii"}
 _OTHER_CHARSET = Problem(415, HTTPStatus(415).phrase, "Send the body in UTF-8.")
 _LONG_HEAD = Problem(431, HTTPStatus(431).phrase, f"Its headers have more than {MAX_HEAD_BYTES // 1024} KiB.")
+_LONG_TYPE = Problem(431, HTTPStatus(431).phrase, f"Its Content-Type has more than {MAX_CONTENT_TYPE} bytes.")
 _TWO_HOSTS = Problem(400, HTTPStatus(400).phrase, "Send one Host header.")
 _CUT_SHORT = "The body did not come to its end."
 _TOO_LARGE = "The body is larger than {} KiB. Send it in parts."

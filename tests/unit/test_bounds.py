@@ -179,6 +179,7 @@ def is_report() -> bool:
 
 BOUNDS: dict[str, tuple[int, IsRead]] = {
     "head": (1_101, bounded_by(http, "MAX_HEAD_BYTES", lambda: is_answered(b"", query=b"x" * 1_100))),
+    "content type": (9, bounded_by(http, "MAX_CONTENT_TYPE", lambda: is_answered(b"", b"text/html"))),
     "body": (1_100, bounded_by(http, "MAX_BODY_BYTES", lambda: is_answered(b"x" * 1_100))),
     "body of a batch": (
         1_100,
