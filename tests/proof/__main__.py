@@ -44,8 +44,8 @@ from tests.proof.trials import outages, restarts, restored, sleeping_relay, stal
 from tests.support.databases import MigratedDatabases, migrated_databases
 
 LOCAL = ROOT / ".local"
-PIECE = 20_000
-"""Requests of a piece, and of the run without options."""
+REQUESTS_OF_PIECE, IN_BULK = 5_000, 45_000
+"""Of a piece, and of the run without options."""
 TRIALS = {
     "outages": outages.play,
     "stalls": stalls.play,
@@ -168,9 +168,14 @@ class Proof:
     def run(self) -> bool:
         arguments = self._arguments
         options = RunOptions(
-            self._seed, arguments.requests, arguments.faults, arguments.rate, LOCAL / "proof"
+            self._seed,
+            arguments.requests,
+            arguments.bulk,
+            arguments.faults,
+            arguments.rate,
+            LOCAL / "proof",
         )
-        print(f"{options.requests} requests, {options.faults} faults, seed {options.seed}", flush=True)
+        print(options, flush=True)
         self._pieces.append(_piece(options, play(options)))
         counted = {promise.figure for promise in PROMISES} | {"requests", "letters", "letters_in_doubt"}
         self._report.put(
@@ -182,16 +187,20 @@ class Proof:
 
 
 def _piece(options: RunOptions, result: RunResult) -> dict[str, Any]:
+    before = time.process_time()
     broken = broken_promises(result.evidence)
+    cpu = {**result.cpu, "checker": time.process_time() - before}
+    counts = _counts(result.evidence)
     for promise in broken:
         print(promise, flush=True)
     piece = {
         "seed": options.seed,
         "faults": dict(result.faults),
-        **_counts(result.evidence),
+        **counts,
         **figures(broken),
         "broken": [str(promise) for promise in broken],
         "seconds": round(result.seconds),
+        "cpu_ms": {part: round(1_000 * spent / counts["requests"], 2) for part, spent in cpu.items()},
         "quiet_after": round(result.quiet_after),
     }
     held = len(PROMISES) - len(broken)
@@ -222,9 +231,10 @@ def _arguments() -> argparse.Namespace:
         "--seed", type=int, default=1, help="draws schedules, plan and faults; the next piece has the next"
     )
     parser.add_argument("--schedules", type=int, default=1_000, help="schedules of a piece")
-    parser.add_argument("--requests", type=int, default=PIECE, help="steps of a piece")
+    parser.add_argument("--requests", type=int, default=REQUESTS_OF_PIECE, help="steps of a piece")
+    parser.add_argument("--bulk", type=int, default=IN_BULK, help="seats asked for in bulk beside them")
     parser.add_argument("--faults", type=int, default=40, help="faults of a piece")
-    parser.add_argument("--rate", type=float, default=40, help="steps per second")
+    parser.add_argument("--rate", type=float, default=25, help="steps per second")
     parser.add_argument("--hours", type=float, default=0, help="begin no other piece after this time")
     return parser.parse_args()
 

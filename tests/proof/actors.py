@@ -56,7 +56,8 @@ class Actors:
         people = Population(f"{seed:x}", Random(seed))
         self._agents = [people.agent() for _ in plan.issuers]
         self._by_id = {agent.agent_id: number for number, agent in enumerate(self._agents)}
-        self._places = _sessions_of_agents(plan)
+        self._use_links = _agents_who_use_links(plan)
+        sink.readers = {self._agents[number].email for number in self._use_links}
         self._sessions: list[str] = []
         self._sent: dict[int, tuple[str, Request]] = {}
         self._readers: Sequence[AnswerReader] = ()
@@ -117,7 +118,7 @@ class Actors:
             return
         choices = Random(f"{self._seed} {number} {name}")
         agent, issuer = self._agents[number], data["agent"]["issuer"]
-        uses_link = len(self._places[number]) == 1 and not self._is_ending
+        uses_link = number in self._use_links and not self._is_ending
         asks_employer = self.plan.sessions[self._sessions.index(data["session_id"])].approval == "employer"
         if name == "EnrolmentPending" and asks_employer:
             granted = choices.random() < GRANTED
@@ -143,6 +144,11 @@ class Actors:
             await self._publish(step.session)
         elif step.act in BY_ORGANISER:
             await self._organise(step)
+        elif step.act is Act.BULK:
+            portal = self._portals[self.plan.issuers[step.agents[0]]][0]
+            session_id = self._sessions[step.session]
+            seats = [requests.seat(session_id, self._agents[agent]) for agent in step.agents]
+            await self._senders[portal].send_in_bulk(seats)
         else:
             if step.act is Act.ERASE:
                 await self._until_nothing_is_sent_for(step.agents[0])
@@ -242,13 +248,16 @@ def _grouped(issuers: Mapping[str, str]) -> dict[str, list[str]]:
     return portals
 
 
-def _sessions_of_agents(plan: RunPlan) -> Mapping[int, set[int]]:
-    """Return the sessions of each agent. A letter does not tell a program which session it is about."""
+def _agents_who_use_links(plan: RunPlan) -> set[int]:
+    """Return the agents of one session. A letter does not tell a program which session it is about."""
     sessions: dict[int, set[int]] = defaultdict(set)
+    in_bulk: set[int] = set()
     for step in plan.steps:
+        if step.act is Act.BULK:
+            in_bulk |= set(step.agents)
         for agent in step.agents:
             sessions[agent] |= {step.session, *([step.number] if step.act is Act.MOVE else [])}
-    return sessions
+    return {agent for agent, places in sessions.items() if len(places) == 1} - in_bulk
 
 
 def _draft(number: int, session: SessionInPlan) -> dict[str, Any]:

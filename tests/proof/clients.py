@@ -25,6 +25,8 @@ from tests.proof.history import FAILED, UNKNOWN, ClientOperation, History
 PATIENCE_SECONDS = 5.0
 """A client that has no answer after that asks another process."""
 PAUSE_SECONDS = 0.5
+PAGE = 500
+"""Answers that a portal reads at once."""
 SECRET = "whsec_cGFyY291cnMtZXhhbXBsZS1zZWNyZXQtMzItYnl0ZXM="
 KEY = SigningKey.of("proof", SECRET)
 
@@ -100,6 +102,10 @@ class RequestSender:
                 return
             await asyncio.sleep(PAUSE_SECONDS)
 
+    async def send_in_bulk(self, requests: Sequence[Request]) -> None:
+        """Send the requests without waiting for the answer to each. Send again those that may be lost."""
+        raise NotImplementedError
+
     async def try_to_send(self, request: Request, operation: ClientOperation) -> None:
         raise NotImplementedError
 
@@ -110,13 +116,29 @@ class KafkaSender(RequestSender):
         self._producer = producer
 
     async def try_to_send(self, request: Request, operation: ClientOperation) -> None:
+        if error := await self._error_of(request):
+            operation.state, operation.result = UNKNOWN, error
+
+    async def send_in_bulk(self, requests: Sequence[Request]) -> None:
+        waiting = list(requests)
+        while waiting:
+            ids = [request.id for request in waiting]
+            with self._history.operation(
+                self.portal, "requests in bulk", source=self.source, request_ids=ids
+            ) as operation:
+                errors = await asyncio.gather(*map(self._error_of, waiting))
+                waiting = [request for request, error in zip(waiting, errors, strict=True) if error]
+                operation.result = {"unknown": [request.id for request in waiting]}
+            await asyncio.sleep(PAUSE_SECONDS if waiting else 0)
+
+    async def _error_of(self, request: Request) -> str | None:
+        """Return None if Kafka has the request, or why this is unknown."""
         key, value, headers = record_of(request, self.source, KEY, datetime.now(UTC))
         try:
-            sent = await self._producer.send_and_wait(request.topic, value, key, headers=headers)
+            await self._producer.send_and_wait(request.topic, value, key, headers=headers)
         except KafkaError as error:
-            operation.state, operation.result = UNKNOWN, type(error).__name__
-        else:
-            operation.result = {"partition": sent.partition, "offset": sent.offset}
+            return type(error).__name__
+        return None
 
 
 class HttpSender(RequestSender):
@@ -155,12 +177,12 @@ class AnswerReader:
 
     async def run(self) -> None:
         while True:
-            if not await self.read(wait=2):
+            if await self.read(wait=2) < PAGE:  # a page for each answer would cost the service more than it
                 await asyncio.sleep(PAUSE_SECONDS)
 
     async def read(self, wait: int = 0) -> int:
         """Return how many answers came."""
-        query = {"after": self.after, "wait": wait}
+        query = {"after": self.after, "wait": wait, "limit": PAGE}
         items: list[dict[str, Any]] = []
         with self._history.operation(self.portal, "read answers", after=self.after) as operation:
             try:

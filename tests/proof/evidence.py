@@ -1,10 +1,12 @@
 """What a run leaves behind: topics, three databases, what clients and the mail sink wrote down."""
 
 import json
+import re
 from collections.abc import AsyncIterator, Collection, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -147,14 +149,22 @@ class Evidence:
     """What the databases still know of erased agents."""
     ends: Sequence[ProcessEnd] = ()
 
-    def of_topic(self, topic: str) -> list[TopicRecord]:
+    def of_topic(self, topic: str) -> Sequence[TopicRecord]:
         """Return the first record of each event: a relay that is killed publishes some twice."""
-        first: dict[tuple[str, str], TopicRecord] = {}
-        for record in self.records.get(topic, ()):
-            first.setdefault((record.source, record.id), record)
-        return list(first.values())
+        return self._first_records.get(topic, ())
 
-    def decisions(self) -> list[StoredEvent]:
+    @cached_property
+    def _first_records(self) -> Mapping[str, Sequence[TopicRecord]]:
+        found: dict[str, Sequence[TopicRecord]] = {}
+        for topic, records in self.records.items():
+            first: dict[tuple[str, str], TopicRecord] = {}
+            for record in records:
+                first.setdefault((record.source, record.id), record)
+            found[topic] = list(first.values())
+        return found
+
+    @cached_property
+    def decisions(self) -> Sequence[StoredEvent]:
         return [event for event in self.events if event.topic == DECISIONS and "enrolment_id" in event.data]
 
 
@@ -185,11 +195,26 @@ class Sources:
     issuers: Mapping[str, str]
 
 
+class _EventData:
+    """Reads the data of events. An event is on several topics and in an outbox, and kept here once."""
+
+    def __init__(self) -> None:
+        self._read: dict[bytes, Mapping[str, Any]] = {}
+
+    def read(self, text: bytes) -> Mapping[str, Any]:
+        if (data := self._read.get(text)) is None:
+            data = self._read[text] = json.loads(text)
+            if isinstance(agent := data.get("agent"), dict):  # most of the data, and nothing is checked of it
+                data["agent"] = {name: agent[name] for name in _OF_AGENT if name in agent}
+        return data
+
+
 async def collect_evidence(sources: Sources) -> Evidence:
     """Read everything once. Nothing may happen meanwhile."""
     answers = [f"{ANSWERS}{portal}" for portal in sources.issuers]
+    data = _EventData()
     records: dict[str, list[TopicRecord]] = {
-        topic: await read_topic(topic, sources.kafka)
+        topic: await read_topic(topic, sources.kafka, data)
         for topic in (REQUESTS, ABOUT_AGENTS, BESPOKE, DECISIONS, NOTICES, SESSIONS, OCCUPANCY, *answers)
     }
     async with (
@@ -198,23 +223,24 @@ async def collect_evidence(sources: Sources) -> Evidence:
         _reading(sources.databases["notifier"]) as notifier,
     ):
         databases = {"enrolment": enrolment, "catalogue": catalogue, "notifier": notifier}
-        events = [
-            event for service, database in databases.items() for event in await _outbox(service, database)
-        ]
         return Evidence(
             operations=read_history(sources.history),
             records=records,
-            events=events,
-            sessions=[StoredSession(**row) for row in await catalogue.fetch(_SESSIONS)],
-            enrolments=[StoredEnrolment(**row) for row in await enrolment.fetch(_ENROLMENTS)],
-            counters=[SessionCounts(**row) for row in await enrolment.fetch(_COUNTERS)],
-            occupancies=[SessionCounts(**row) for row in await catalogue.fetch(_OCCUPANCIES)],
-            copies=[StoredEnrolment(**row) for row in await notifier.fetch(_COPIES)],
-            mails=[StoredMail(**row) for row in await notifier.fetch(_MAILS)],
+            events=[
+                _stored_event(service, row, data)
+                for service, database in databases.items()
+                async for row in _rows(database, _OUTBOX)
+            ],
+            sessions=[StoredSession(**row) async for row in _rows(catalogue, _SESSIONS)],
+            enrolments=[StoredEnrolment(**row) async for row in _rows(enrolment, _ENROLMENTS)],
+            counters=[SessionCounts(**row) async for row in _rows(enrolment, _COUNTERS)],
+            occupancies=[SessionCounts(**row) async for row in _rows(catalogue, _OCCUPANCIES)],
+            copies=[StoredEnrolment(**row) async for row in _rows(notifier, _COPIES)],
+            mails=[StoredMail(**row) async for row in _rows(notifier, _MAILS)],
             letters=list(_read_letters(sources.letters)),
             issuers=sources.issuers,
-            subscriptions=[StoredSubscription(**row) for row in await notifier.fetch(_SUBSCRIPTIONS)],
-            bespoke=[row["request_id"] for row in await catalogue.fetch(_BESPOKE)],
+            subscriptions=[StoredSubscription(**row) async for row in _rows(notifier, _SUBSCRIPTIONS)],
+            bespoke=[row["request_id"] async for row in _rows(catalogue, _BESPOKE)],
             remains=[
                 f"{service}.{table} knows an erased agent in {rows} rows"
                 for service, database in databases.items()
@@ -231,7 +257,7 @@ def erased_agents(records: Mapping[str, Sequence[TopicRecord]]) -> set[str]:
     }
 
 
-async def read_topic(topic: str, options: Mapping[str, Any]) -> list[TopicRecord]:
+async def read_topic(topic: str, options: Mapping[str, Any], data: _EventData) -> list[TopicRecord]:
     """Return all records that a service or a portal wrote, partition by partition."""
     consumer = AIOKafkaConsumer(
         topic, **options, auto_offset_reset="earliest", isolation_level="read_committed"
@@ -243,13 +269,13 @@ async def read_topic(topic: str, options: Mapping[str, Any]) -> list[TopicRecord
         found: list[TopicRecord] = []
         while any([await consumer.position(each) < ends[each] for each in partitions]):
             for records in (await consumer.getmany(timeout_ms=500)).values():
-                found += [_topic_record(record) for record in records if _attribute(record, "source")]
+                found += [_topic_record(record, data) for record in records if _attribute(record, "source")]
         return sorted(found, key=lambda record: (record.partition, record.offset))
     finally:
         await consumer.stop()
 
 
-def _topic_record(record: Any) -> TopicRecord:
+def _topic_record(record: Any, data: _EventData) -> TopicRecord:
     came_by_http = _attribute(record, "keyid") == "intake"
     return TopicRecord(
         record.topic,
@@ -262,12 +288,13 @@ def _topic_record(record: Any) -> TopicRecord:
         _attribute(record, "source"),
         _attribute(record, "id"),
         _attribute(record, "type").split(".")[-2],
-        json.loads(record.value),
+        data.read(record.value),
     )
 
 
 def _attribute(record: Any, name: str) -> str:
-    return (dict(record.headers).get(f"ce_{name}") or b"").decode()
+    header = f"ce_{name}"
+    return next((value or b"" for key, value in record.headers if key == header), b"").decode()
 
 
 @asynccontextmanager
@@ -282,35 +309,39 @@ async def _reading(url: str) -> AsyncIterator[asyncpg.Connection]:
         await connection.close()
 
 
+async def _rows(database: asyncpg.Connection, statement: str) -> AsyncIterator[asyncpg.Record]:
+    async with database.transaction():
+        async for row in database.cursor(statement, prefetch=1_000):
+            yield row
+
+
 async def _rows_about(database: asyncpg.Connection, agents: Collection[str]) -> dict[str, int]:
     """Count the rows of each table that name one of these agents anywhere."""
-    patterns = [f"%{agent_id}%" for agent_id in agents]
+    if not agents:
+        return {}
+    anywhere = rf"({'|'.join(map(re.escape, agents))})\M"
     counts = {
         row["name"]: await database.fetchval(
-            f"SELECT count(*) FROM {row['name']} AS kept WHERE kept::text LIKE ANY ($1)",
-            patterns,
+            f"SELECT count(*) FROM {row['name']} AS kept WHERE kept::text ~ $1", anywhere
         )
         for row in await database.fetch(_TABLES)
     }
     return {table: count for table, count in counts.items() if count}
 
 
-async def _outbox(service: str, database: asyncpg.Connection) -> list[StoredEvent]:
-    return [
-        StoredEvent(
-            service=service,
-            number=row["id"],
-            topic=row["topic"],
-            key=row["key"],
-            id=str(row["event_id"]),
-            name=row["type"].split(".")[-2],
-            data=json.loads(row["data"]),
-            portal=row["portal"],
-            cursor=row["cursor"],
-            is_sent=row["sent_at"] is not None,
-        )
-        for row in await database.fetch("SELECT * FROM outbox ORDER BY id")
-    ]
+def _stored_event(service: str, row: asyncpg.Record, data: _EventData) -> StoredEvent:
+    return StoredEvent(
+        service=service,
+        number=row["id"],
+        topic=row["topic"],
+        key=row["key"],
+        id=row["event_id"],
+        name=row["type"].split(".")[-2],
+        data=data.read(row["data"].encode()),
+        portal=row["portal"],
+        cursor=row["cursor"],
+        is_sent=row["is_sent"],
+    )
 
 
 def _read_letters(path: Path) -> Iterator[DeliveredLetter]:
@@ -318,6 +349,11 @@ def _read_letters(path: Path) -> Iterator[DeliveredLetter]:
         yield DeliveredLetter(**json.loads(line))
 
 
+_OF_AGENT = ("agent_id", "issuer", "email")
+_OUTBOX = (
+    "SELECT id, topic, key, event_id::text, type, data, portal, cursor, sent_at IS NOT NULL AS is_sent "
+    "FROM outbox ORDER BY id"
+)
 _TABLES = (
     "SELECT format('%I.%I', table_schema, table_name) AS name FROM information_schema.tables "
     "WHERE table_type = 'BASE TABLE' AND table_schema NOT IN ('pg_catalog', 'information_schema')"

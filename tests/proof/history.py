@@ -31,7 +31,7 @@ class ClientOperation:
     result: Any = None
 
     def __str__(self) -> str:
-        named = " ".join(f"{name}={value}" for name, value in self.asked.items())
+        named = " ".join(f"{name}={str(value)[:100]}" for name, value in self.asked.items())
         return f"{self.invoked_at:%H:%M:%S.%f} {self.client}: {self.action} {named} is {self.state}"
 
 

@@ -12,12 +12,15 @@ APPROVED = 8
 REQUESTS_PER_SESSION = 100
 WISHES = 3
 """One subscription of so many ends."""
+BULK = 100
+"""Agents for whom a portal sends a request each, without waiting for answers."""
 LATE_STEPS = 40
 """Requests for a late session come up to so many steps before it is published."""
 
 
 class Act(StrEnum):
     SEAT = "seat"
+    BULK = "seats in bulk"
     GROUP = "group"
     WITHDRAW = "withdraw"
     MOVE = "move"
@@ -78,15 +81,19 @@ class RunPlan:
     steps: Sequence[Step]
 
 
-def draw_plan(seed: int, requests: int) -> RunPlan:
-    """Return a plan with this many steps, and a few more for sessions that are late or cancelled."""
-    return _Draft(Random(seed), requests).plan()
+def draw_plan(seed: int, requests: int, in_bulk: int = 0) -> RunPlan:
+    """Return a plan with this many steps, and a few more for sessions that are late or cancelled.
+
+    ``in_bulk``: seats that portals ask for in bulk beside them.
+    """
+    return _Draft(Random(seed), requests, in_bulk).plan()
 
 
 class _Draft:
-    def __init__(self, choices: Random, requests: int) -> None:
+    def __init__(self, choices: Random, requests: int, in_bulk: int) -> None:
         self._choices = choices
         self._requests = requests
+        self._bulks = in_bulk // BULK
         self._issuers: list[str] = []
         self._asked: list[tuple[int, int]] = []
         self._follow: list[int] = []
@@ -107,7 +114,7 @@ class _Draft:
         choices, requests = self._choices, self._requests
         late = choices.randrange(requests // 10, requests // 2 + 1) if place % 6 == 5 else None
         return SessionInPlan(
-            choices.randint(2, 60),
+            choices.randint(2, 60) if place % 5 else choices.randint(100, 1_000),
             WAITING_LISTS[place % len(WAITING_LISTS)],
             late,
             {3: "employer", 4: "selection"}.get(place % APPROVED, "none"),
@@ -123,17 +130,14 @@ class _Draft:
                     yield Step(Act.SELECT, place)
         if at in self._cancelled:
             yield Step(Act.CANCEL, self._cancelled[at])
+        for _ in range(self._bulks * at // self._requests, self._bulks * (at + 1) // self._requests):
+            yield self._bulk(at)
         yield self._draw(at)
 
     def _draw(self, at: int) -> Step:
         choices = self._choices
         act = choices.choices([*_WEIGHTS], [*_WEIGHTS.values()])[0] if self._asked else Act.SEAT
-        open_now = [
-            place
-            for place, session in enumerate(self._sessions)
-            if session.published_at is None or session.published_at - LATE_STEPS <= at
-        ]
-        session, way = choices.choice(open_now), choices.randrange(2)
+        session, way = choices.choice(self._open_at(at)), choices.randrange(2)
         match act:
             case Act.CAPACITY:
                 return Step(act, session, number=choices.randint(1, 70))
@@ -167,6 +171,19 @@ class _Draft:
         agent = choices.choice(self._present) if is_known else self._new_agent(choices.choice(ISSUERS))
         self._asked.append((session, agent))
         return Step(act, session, (agent,), way)
+
+    def _bulk(self, at: int) -> Step:
+        issuer, session = self._choices.choice(ISSUERS), self._choices.choice(self._open_at(at))
+        agents = tuple(self._new_agent(issuer) for _ in range(BULK))
+        self._asked += [(session, agent) for agent in agents]
+        return Step(Act.BULK, session, agents)
+
+    def _open_at(self, at: int) -> list[int]:
+        return [
+            place
+            for place, session in enumerate(self._sessions)
+            if session.published_at is None or session.published_at - LATE_STEPS <= at
+        ]
 
     def _new_agent(self, issuer: str) -> int:
         self._issuers.append(issuer)

@@ -2,10 +2,11 @@
 
 import asyncio
 import os
+import resource
 import shutil
 import time
 from collections import Counter, defaultdict
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -51,10 +52,11 @@ SETTINGS = {
 
 @dataclass(frozen=True)
 class RunOptions:
-    """``rate``: steps per second."""
+    """``requests``: steps of the plan, ``rate`` of them per second. ``in_bulk``: requests beside them."""
 
     seed: int
     requests: int
+    in_bulk: int
     faults: int
     rate: float
     directory: Path
@@ -62,12 +64,17 @@ class RunOptions:
 
 @dataclass(frozen=True)
 class RunResult:
-    """``quiet_after``: seconds from the last step until everything was at rest."""
+    """``quiet_after``: seconds from the last step until everything was at rest.
+
+    ``cpu``: seconds of the processor for clients and mail sink, for the reading of the evidence, and for the
+    stack.
+    """
 
     evidence: Evidence
     faults: Counter[str]
     seconds: float
     quiet_after: float
+    cpu: Mapping[str, float]
 
 
 def play(options: RunOptions) -> RunResult:
@@ -75,22 +82,31 @@ def play(options: RunOptions) -> RunResult:
     books = options.directory / "books"
     shutil.rmtree(books, ignore_errors=True)
     books.mkdir(parents=True)
-    return asyncio.run(_play(options, books))
+    before = _cpu_of_children()
+    result = asyncio.run(_play(options, books))
+    return replace(result, cpu={**result.cpu, "stack": _cpu_of_children() - before})
+
+
+def _cpu_of_children() -> float:
+    """Return the seconds of those that have ended."""
+    spent = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return spent.ru_utime + spent.ru_stime
 
 
 async def _play(options: RunOptions, books: Path) -> RunResult:
-    began = time.monotonic()
+    began, cpu_before = time.monotonic(), time.process_time()
     registry = write_registry(books / "portals.json", PORTALS)
     history = History(books / "history.jsonl")
     async with MailSink.listen(books / "letters.jsonl") as sink:
         stack = Stack(_stack_options(options.directory / "stack", registry, sink), say=_say)
         await asyncio.to_thread(stack.start)
         try:
-            plan = draw_plan(options.seed, options.requests)
+            plan = draw_plan(options.seed, options.requests, options.in_bulk)
             injector = FaultInjector(stack, sink.relay)
             async with _actors(stack, plan, history, sink, options.seed) as actors:
                 faults, quiet_after = await _run(options, stack, actors, sink, injector)
             history.close()
+            cpu_played = time.process_time()
             evidence = await collect_evidence(
                 Sources(
                     history=books / "history.jsonl",
@@ -101,7 +117,8 @@ async def _play(options: RunOptions, books: Path) -> RunResult:
                 )
             )
             evidence = replace(evidence, ends=injector.ends())
-            return RunResult(evidence, faults, time.monotonic() - began, quiet_after)
+            cpu = {"clients": cpu_played - cpu_before, "evidence": time.process_time() - cpu_played}
+            return RunResult(evidence, faults, time.monotonic() - began, quiet_after, cpu)
         finally:
             await asyncio.to_thread(stack.stop)
 

@@ -13,6 +13,9 @@ from email import message_from_bytes, policy
 from email.message import EmailMessage
 from email.parser import BytesHeaderParser
 
+_DOT = b".\r\n"
+_LONGEST = 2**24
+
 
 @dataclass(frozen=True)
 class Reply:
@@ -94,7 +97,9 @@ class ScriptedRelay:
         await asyncio.gather(*(writer.wait_closed() for writer in writers), return_exceptions=True)
 
     async def start(self, port: int = 0) -> None:
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", port, ssl=self._tls)
+        self._server = await asyncio.start_server(
+            self._serve, "127.0.0.1", port, ssl=self._tls, limit=_LONGEST
+        )
         self.port = self._server.sockets[0].getsockname()[1]
 
     async def stop(self) -> None:
@@ -145,14 +150,13 @@ class ScriptedRelay:
                     await line.say("502 not known")
 
     async def _take(self, line: "_Line", sender: str, recipient: str) -> None:
-        content = bytearray()
-        while (raw := await line.reader.readline()) != b".\r\n":
-            if not raw:
-                raise _Dropped
-            if not content:
-                await self._act(line, "BODY")
-            content += raw[1:] if raw.startswith(b".") else raw
-        taken = Taken(sender, recipient, bytes(content), line.number)
+        content = await line.reader.readuntil(b"\r\n")
+        if content != _DOT:
+            await self._act(line, "BODY")
+        while not (b"\r\n" + content).endswith(b"\r\n" + _DOT):
+            content += await line.reader.readuntil(_DOT)
+        content = (b"\r\n" + content[: -len(_DOT)]).replace(b"\r\n.", b"\r\n")[2:]
+        taken = Taken(sender, recipient, content, line.number)
         action = self._next("DOT")
         if not isinstance(action, Reply) or action.line.startswith("2"):
             self.taken.append(taken)

@@ -1,6 +1,7 @@
 """The checker of `make proof` on small worlds: each breaks one promise, and no other."""
 
 import json
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -10,6 +11,8 @@ from typing import Any
 
 import pytest
 
+from tests.letters.samples import samples
+from tests.letters.showing import letter_of, renderer_of, show
 from tests.proof.checker import LINES, PROMISES, BrokenPromise, broken_promises, figures
 from tests.proof.evidence import (
     ABOUT_AGENTS,
@@ -32,6 +35,8 @@ from tests.proof.evidence import (
 from tests.proof.faults import KINDS, draw_faults
 from tests.proof.history import FAILED, OK, UNKNOWN, ClientOperation, History, read_history
 from tests.proof.plan import Act, draw_plan
+from tests.proof.sink import delivered_letter, text_of
+from tests.support.smtp import Taken
 
 NOON = datetime(2026, 12, 2, 12, tzinfo=UTC)
 PORTAL, ISSUER, SESSION = "nord", "nord", "session-1"
@@ -213,10 +218,10 @@ def with_second_answer() -> Evidence:
     return world.evidence()
 
 
-def with_operation(action: str, state: str = OK, **asked: Any) -> Evidence:
+def with_operation(action: str, state: str = OK, result: Any = None, **asked: Any) -> Evidence:
     world = a_world()
     evidence = world.evidence()
-    world.do(action, state, "somebody", session_id=SESSION, **asked)
+    world.do(action, state, "somebody", result, session_id=SESSION, **asked)
     return evidence
 
 
@@ -391,6 +396,16 @@ BROKEN: list[tuple[str, str, Evidence]] = [
     ),
     (
         "What a client was told is done.",
+        "one of a bulk is gone",
+        with_operation(
+            "requests in bulk",
+            source="/portals/nord",
+            request_ids=["r1", "r8", "r9"],
+            result={"unknown": ["r8"]},
+        ),
+    ),
+    (
+        "What a client was told is done.",
         "a withdrawal is gone",
         with_operation("withdraw by link", agent_id="bea"),
     ),
@@ -514,6 +529,12 @@ def test_each_promise_is_broken_by_a_world() -> None:
         pytest.param(with_group_that_waits(), id="a group waits for more seats than are free"),
         pytest.param(with_operation("change capacity", FAILED, capacity=3), id="a refused change"),
         pytest.param(
+            with_operation(
+                "requests in bulk", source="/portals/nord", request_ids=["r9"], result={"unknown": ["r9"]}
+            ),
+            id="one of a bulk may be lost",
+        ),
+        pytest.param(
             changed("mails", 1, state="ambiguous")(a_world().evidence()), id="a letter in doubt that is shown"
         ),
         pytest.param(
@@ -553,13 +574,26 @@ def test_a_broken_promise_is_printed_in_ten_lines() -> None:
 
 
 def test_a_seed_draws_the_same_plan_and_faults_again() -> None:
-    plan = draw_plan(7, 600)
-    assert plan == draw_plan(7, 600)
-    assert plan != draw_plan(8, 600)
+    plan = draw_plan(7, 600, 1_200)
+    assert plan == draw_plan(7, 600, 1_200)
+    assert plan != draw_plan(8, 600, 1_200)
+    assert sum(len(step.agents) for step in plan.steps if step.act is Act.BULK) == 1_200
     assert {step.act for step in plan.steps} >= set(Act) - {Act.CANCEL}
     assert {session.approval for session in plan.sessions} == {"none", "employer", "selection"}
     assert draw_faults(7, 40) == draw_faults(7, 40)
     assert {(fault.kind, fault.part) for fault in draw_faults(7, len(KINDS))} == set(KINDS)
+
+
+@pytest.mark.parametrize("name", ["place-attribuee-convocation", "annulation", "refus-session-full"])
+def test_the_mail_sink_reads_a_letter_as_the_library_does(name: str) -> None:
+    sample = next(sample for sample in samples() if sample.name == name)
+    content = renderer_of(sample).render(*letter_of(sample)).content
+    mail = Taken("", "zoe@example.org", content, 1)
+    calendars = "".join(show(sample).calendars)
+    letter = delivered_letter(mail)
+    assert letter.message_id == mail.message["Message-ID"]
+    assert sorted(map(str, letter.calendar.values())) == re.findall(r"SEQUENCE:(\d+)", calendars)
+    assert text_of(content).replace("\r\n", "\n") == show(sample).text
 
 
 def test_a_history_keeps_what_a_client_did_and_was_told(tmp_path: Path) -> None:

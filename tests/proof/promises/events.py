@@ -67,7 +67,7 @@ def feeds_with_gaps(evidence: Evidence) -> Iterator[Break]:
                 f"{portal} heard {len(heard)} of {len(rows)} answers; the first difference:",
                 *rows[at:][:2],
             ]
-        decided = [each for each in evidence.decisions() if each.data["agent"].get("issuer") == issuer]
+        decided = [each for each in evidence.decisions if each.data["agent"].get("issuer") == issuer]
         answered = Counter(row.id for row in rows)
         yield from (
             [decision, f"is not an answer to {portal}"] for decision in decided if not answered[decision.id]

@@ -37,13 +37,15 @@ def messages_without_their_letter(evidence: Evidence) -> Iterator[Break]:
         for decision in last_decisions(evidence).values()
         if STATES[decision.name] == "enrolled"
     }
-    seated = [record for record in evidence.of_topic(DECISIONS) if record.id in seats]
+    seated = grouped(
+        (record for record in evidence.of_topic(DECISIONS) if record.id in seats),
+        lambda record: record.data["session_id"],
+    )
     for message in _messages(evidence):
-        for record in seated:
-            is_addressed = record.data["session_id"] == message.data["session_id"]
+        for record in seated.get(message.data["session_id"], ()):
             is_settled = record.at + _SETTLED < message.at
             letter = message.id, record.data["agent"]["agent_id"]
-            if is_addressed and is_settled and letter not in written:
+            if is_settled and letter not in written:
                 yield [message, record, "has no letter"]
 
 
@@ -80,7 +82,7 @@ def letters_in_doubt_not_shown(evidence: Evidence) -> Iterator[Break]:
 
 def calendars_that_go_back(evidence: Evidence) -> Iterator[Break]:
     """Compare the numbers of a calendar entry with the order of the decisions that called for its letters."""
-    decided = {decision.id: decision.number for decision in evidence.decisions()}
+    decided = {decision.id: decision.number for decision in evidence.decisions}
     decision_of = {mail.message_id: decided.get(mail.event_id) for mail in evidence.mails}
     entries: dict[str, list[tuple[int, int, str]]] = defaultdict(list)
     for letter in evidence.letters:

@@ -81,7 +81,7 @@ def last_decisions(evidence: Evidence) -> dict[str, StoredEvent]:
     """Return the last decision on each enrolment. The refusal of another wish changes nothing."""
     return {
         decision.data["enrolment_id"]: decision
-        for decision in evidence.decisions()
+        for decision in evidence.decisions
         if decision.name in STATES
         and decision.data.get("asked", "enrolment") == "enrolment"
         and decision.data.get("reason") != "already_enrolled"

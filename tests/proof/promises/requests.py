@@ -1,7 +1,7 @@
 """Requests and their answers, and what clients were told."""
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain, permutations
 
 from tests.proof.evidence import (
@@ -52,7 +52,7 @@ def requests_judged_out_of_order(evidence: Evidence) -> Iterator[Break]:
     A move also waits for the other session, so it may be judged later.
     """
     judged: dict[tuple[str, str], StoredEvent] = {}
-    for decision in evidence.decisions():
+    for decision in evidence.decisions:
         judged.setdefault((decision.data.get("request_source") or "", request_of(decision)), decision)
     latest: dict[tuple[str, int], tuple[TopicRecord, StoredEvent]] = {}
     for request in requests_in(evidence):
@@ -100,7 +100,7 @@ def requests_refused_by_slowness(evidence: Evidence) -> Iterator[Break]:
     for state in evidence.of_topic(SESSIONS):
         published.setdefault(state.data["session_id"], state)
     requests = {(request.source, request.id): request for request in requests_in(evidence)}
-    for decision in evidence.decisions():
+    for decision in evidence.decisions:
         request = requests.get((decision.data.get("request_source") or "", request_of(decision)))
         if request is None or decision.data.get("reason") != "unknown_session":
             continue
@@ -127,8 +127,9 @@ def promises_to_clients_not_kept(evidence: Evidence) -> Iterator[Break]:
         asked = operation.asked
         if operation.state != OK:
             continue
-        if "request_id" in asked and (asked["source"], asked["request_id"]) not in received:
-            yield [operation, "its request is not on the topic"]
+        for request_id in _requests_taken(operation):
+            if (asked["source"], request_id) not in received:
+                yield [operation, "its request is not on the topic", request_id]
         if operation.action == "withdraw by link" and (asked["session_id"], asked["agent_id"]) not in ended:
             if asked["agent_id"] in erased:
                 continue
@@ -140,6 +141,13 @@ def promises_to_clients_not_kept(evidence: Evidence) -> Iterator[Break]:
         possible = _possible_after(changes)
         if (session.capacity, session.status) not in possible:
             yield [session, *changes[-3:]]
+
+
+def _requests_taken(operation: ClientOperation) -> Iterable[str]:
+    """Return the requests that the client was told were taken."""
+    if "request_ids" in operation.asked:
+        return set(operation.asked["request_ids"]) - set(operation.result["unknown"])
+    return [operation.asked["request_id"]] if "request_id" in operation.asked else []
 
 
 def requests_for_training_not_kept(evidence: Evidence) -> Iterator[Break]:

@@ -29,7 +29,7 @@ _BY_HAND = "cnfpt"
 def seats_given_above_capacity(evidence: Evidence) -> Iterator[Break]:
     """Replay the decisions of each session. A seat that an organiser gave by hand may be one too many."""
     states = session_states(evidence)
-    for session_id, decisions in by_session(evidence.decisions()).items():
+    for session_id, decisions in by_session(evidence.decisions).items():
         holders: dict[str, StoredEvent] = {}
         for decision in decisions:
             enrolment_id = decision.data["enrolment_id"]
@@ -46,7 +46,7 @@ def seats_given_out_of_turn(evidence: Evidence) -> Iterator[Break]:
     """Replay the line of each session in which places depend on the time of receipt alone."""
     states = session_states(evidence)
     received = {(request.source, request.id): request.at for request in requests_in(evidence)}
-    for decisions in by_session(evidence.decisions()).values():
+    for decisions in by_session(evidence.decisions).values():
         if any(not is_first_come(terms_of(states, each)) or each.data.get("together") for each in decisions):
             continue
         line: dict[str, tuple[datetime, int, StoredEvent]] = {}
@@ -64,7 +64,7 @@ def seats_given_out_of_turn(evidence: Evidence) -> Iterator[Break]:
 def agents_who_wait_beside_a_free_seat(evidence: Evidence) -> Iterator[Break]:
     counters = {counts.session_id: counts for counts in evidence.counters}
     states = session_states(evidence)
-    with_groups = {each.data["session_id"] for each in evidence.decisions() if each.data.get("together")}
+    with_groups = {each.data["session_id"] for each in evidence.decisions if each.data.get("together")}
     for session in evidence.sessions:
         if session.session_id in with_groups:
             continue
@@ -99,7 +99,7 @@ def rankings_not_followed(evidence: Evidence) -> Iterator[Break]:
     """Look at candidates who asked once. Nobody who is ranked stays pending, or waits behind the next."""
     names = {"AgentEnrolled": "enrolled", "AgentWaitlisted": "waits", "EnrolmentPending": "pending"}
     asked, last = Counter[tuple[str, str]](), dict[tuple[str, str], StoredEvent]()
-    for decision in evidence.decisions():
+    for decision in evidence.decisions:
         candidate = decision.data["session_id"], decision.data["agent"]["agent_id"]
         asked[candidate] += decision.name == "EnrolmentPending"
         last[candidate] = decision
