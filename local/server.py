@@ -45,6 +45,7 @@ class LocalServer(ABC):
         if (child := self._child) is not None:  # another thread may stop it too
             child.stop(self.grace_seconds)
             self._child = None
+        self._begins_again_at = None
 
     def kill(self) -> None:
         if self._child is not None:

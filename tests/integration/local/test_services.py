@@ -60,3 +60,13 @@ def test_a_server_that_cannot_be_started_again_is_tried_again_after_a_pause(
     assert server.revive() == "it is started again"
     server.stop()
     assert server.revive() is None
+
+
+def test_a_server_that_is_stopped_while_it_pauses_is_not_started_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server, now = EndingServer(tmp_path / "log"), time.monotonic()
+    server.end(1)
+    server.stop()
+    monkeypatch.setattr("local.server.time.monotonic", lambda: now + 20)
+    assert server.revive() is None
