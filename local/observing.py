@@ -18,7 +18,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 
 from local.mailbox.reading import ReadMail, first_fields, open_mail
 
-_GROUPS = {
+READ_TOPICS = {
     "catalogue": ("portal.bespoke", "portal.agents", "enrolment.occupancy"),
     "enrolment": (
         *("portal.enrolments", "portal.bespoke", "portal.agents", "catalogue.sessions"),
@@ -29,6 +29,7 @@ _GROUPS = {
         *("catalogue.sessions", "catalogue.resources", "catalogue.bespoke", "catalogue.trainers"),
     ),
 }
+"""By service. Its consumer groups are `<service>.<topic>`."""
 
 Take = Callable[[str, datetime, Any], None]
 """Called with an event's type without owner and version, its time, and its data."""
@@ -141,7 +142,7 @@ async def all_is_read(connection: Mapping[str, Any]) -> bool:
         connections.push_async_callback(admin.close)
         await admin.start()
         consumer = await connections.enter_async_context(AIOKafkaConsumer(**connection))
-        topics = sorted({topic for topics in _GROUPS.values() for topic in topics})
+        topics = sorted({topic for topics in READ_TOPICS.values() for topic in topics})
         partitions = {
             described["topic"]: [
                 TopicPartition(described["topic"], partition["partition"])
@@ -150,7 +151,7 @@ async def all_is_read(connection: Mapping[str, Any]) -> bool:
             for described in await admin.describe_topics(topics)
         }
         ends = await consumer.end_offsets([each for of_topic in partitions.values() for each in of_topic])
-        for group, topic in [(service, topic) for service, read in _GROUPS.items() for topic in read]:
+        for group, topic in [(service, topic) for service, read in READ_TOPICS.items() for topic in read]:
             of_topic = partitions[topic]
             read = await admin.list_consumer_group_offsets(f"{group}.{topic}", partitions=of_topic)
             committed = {partition: max(read[partition].offset, 0) for partition in of_topic}

@@ -279,14 +279,14 @@ class Stack:
             self.postgres.create_database(f"parcours_{service}")
 
     def _start_broker(self) -> None:
+        self.broker = self._start_on_a_port("kafka", KAFKA_PORT, self.new_broker)
+
+    def new_broker(self, port: int) -> TansuBroker | KafkaBroker:
+        """Return a broker that is not started yet."""
         log = self._folder.log("kafka")
-
-        def broker(port: int) -> TansuBroker | KafkaBroker:
-            if self.options.broker == "kafka":
-                return KafkaBroker(self._folder.data / "kafka", port, log)
-            return TansuBroker(port, log)
-
-        self.broker = self._start_on_a_port("kafka", KAFKA_PORT, broker)
+        if self.options.broker == "kafka":
+            return KafkaBroker(self._folder.data / "kafka", port, log)
+        return TansuBroker(port, log)
 
     def _start_mailbox(self) -> None:
         def mailbox(port: int) -> MailboxServer:

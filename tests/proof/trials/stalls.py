@@ -5,101 +5,24 @@ afterwards, is as in :mod:`tests.proof.trials.outages`.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager, suppress
-from pathlib import Path
-from tempfile import TemporaryDirectory
-from typing import Self
 
 from sqlalchemy import make_url
 
-from local.kafka import KafkaBroker
 from local.ports import LOOPBACK, free_port
+from tests.proof.proxy import TcpProxy, proxied_kafka
 from tests.proof.trials.installation import Installation, TrialResult, an_installation
 from tests.proof.trials.outages import Trial
 
-_LISTENERS = """
-listeners=PLAINTEXT://{host}:{port},CONTROLLER://{host}:{controller_port},PROXIED://{host}:{proxied}
-advertised.listeners=PLAINTEXT://{host}:{port},CONTROLLER://{host}:{controller_port},PROXIED://{host}:{proxy}
-listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,PROXIED:PLAINTEXT
-"""
-
-
-class StallingProxy:
-    """Hands on what comes to its port, unless it stalls."""
-
-    def __init__(self, target: int) -> None:
-        self.port = free_port()
-        self.target = target
-        self._flows = asyncio.Event()
-        self._flows.set()
-
-    async def __aenter__(self) -> Self:
-        self._server = await asyncio.start_server(self._serve, LOOPBACK, self.port)
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        self._server.close()
-
-    @asynccontextmanager
-    async def stalled(self) -> AsyncIterator[None]:
-        """Keep all connections, and hand nothing on."""
-        self._flows.clear()
-        try:
-            yield
-        finally:
-            self._flows.set()
-
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await self._flows.wait()
-        try:
-            there, to_there = await asyncio.open_connection(LOOPBACK, self.target)
-        except OSError:
-            writer.close()
-            return
-        await asyncio.gather(self._copy(reader, to_there), self._copy(there, writer))
-
-    async def _copy(self, source: asyncio.StreamReader, target: asyncio.StreamWriter) -> None:
-        with suppress(OSError):
-            while content := await source.read(65_536):
-                await self._flows.wait()
-                target.write(content)
-                await target.drain()
-        target.close()
-
-
-class _ProxiedKafka(KafkaBroker):
-    """A broker that tells who comes by the port ``proxied`` to come by that of the proxy."""
-
-    proxied, proxy = 0, 0
-
-    def properties(self) -> str:
-        return super().properties() + _LISTENERS.format(
-            host=LOOPBACK,
-            port=self.port,
-            controller_port=self._controller_port,
-            proxied=self.proxied,
-            proxy=self.proxy,
-        )
-
 
 def play() -> TrialResult:
-    to_kafka = StallingProxy(free_port())
-    with an_installation("enrolment", broker=_proxied(to_kafka)) as installation:
+    behind_proxy = free_port()
+    to_kafka = TcpProxy(lambda: behind_proxy)
+    with an_installation("enrolment", broker=proxied_kafka(to_kafka.port, behind_proxy)) as installation:
         return asyncio.run(_play(installation, to_kafka))
 
 
-@contextmanager
-def _proxied(proxy: StallingProxy) -> Iterator[KafkaBroker]:
-    with TemporaryDirectory(prefix="parcours-stalls-") as folder:
-        kafka = _ProxiedKafka(Path(folder))
-        kafka.proxied, kafka.proxy = proxy.target, proxy.port
-        with kafka.start():
-            yield kafka
-
-
-async def _play(installation: Installation, to_kafka: StallingProxy) -> TrialResult:
-    async with to_kafka, StallingProxy(installation.postgres.port) as to_postgres:
+async def _play(installation: Installation, to_kafka: TcpProxy) -> TrialResult:
+    async with to_kafka, TcpProxy(lambda: installation.postgres.port) as to_postgres:
         url = make_url(installation.urls["enrolment"]).set(port=to_postgres.port)
         service = installation.service(
             "enrolment",
