@@ -55,10 +55,16 @@ class Actors:
         self._links = links
         people = Population(f"{seed:x}", Random(seed))
         self._agents = [people.agent() for _ in plan.issuers]
+        for step in plan.steps:
+            if step.act is Act.NOMINATE:  # all of one authority
+                employer = self._agents[step.agents[0]].employer
+                for number in step.agents:
+                    self._agents[number] = replace(self._agents[number], employer=employer)
         self._by_id = {agent.agent_id: number for number, agent in enumerate(self._agents)}
         self._use_links = _agents_who_use_links(plan)
         sink.readers = {self._agents[number].email for number in self._use_links}
         self._sessions: list[str] = []
+        self._by_session: dict[str, SessionInPlan] = {}
         self._sent: dict[int, tuple[str, Request]] = {}
         self._readers: Sequence[AnswerReader] = ()
         self._heard: set[str] = set()
@@ -81,6 +87,7 @@ class Actors:
     async def draft_sessions(self) -> None:
         for number, session in enumerate(self.plan.sessions):
             self._sessions.append(await self._organiser.draft(_draft(number, session)))
+            self._by_session[self._sessions[-1]] = session
             if session.published_at is None:
                 await self._publish(number)
 
@@ -106,6 +113,9 @@ class Actors:
             while await reader.read():
                 pass
 
+    def some_session(self) -> str:
+        return self._sessions[0]
+
     def hear(self, answer: Mapping[str, Any]) -> None:
         """Have an agent or employer react once to an answer, though each portal of the issuer hears it."""
         name, data = answer["type"].split(".")[-2], answer["data"]
@@ -119,7 +129,8 @@ class Actors:
         choices = Random(f"{self._seed} {number} {name}")
         agent, issuer = self._agents[number], data["agent"]["issuer"]
         uses_link = number in self._use_links and not self._is_ending
-        asks_employer = self.plan.sessions[self._sessions.index(data["session_id"])].approval == "employer"
+        session = self._by_session.get(data["session_id"])
+        asks_employer = session is not None and session.approval == "employer"
         if name == "EnrolmentPending" and asks_employer:
             granted = choices.random() < GRANTED
             request = requests.approval(data["session_id"], agent, granted=granted)
@@ -149,6 +160,8 @@ class Actors:
             session_id = self._sessions[step.session]
             seats = [requests.seat(session_id, self._agents[agent]) for agent in step.agents]
             await self._senders[portal].send_in_bulk(seats)
+        elif step.act is Act.NOMINATE:
+            await self._nominate(step)
         else:
             if step.act is Act.ERASE:
                 await self._until_nothing_is_sent_for(step.agents[0])
@@ -156,6 +169,16 @@ class Actors:
             for number in step.agents:
                 self._sent[number] = portal, request
             await self._senders[portal].send(request)
+
+    async def _nominate(self, step: Step) -> None:
+        """An authority asks for training, the organiser agrees, and the authority names its trainees."""
+        agents = [self._agents[number] for number in step.agents]
+        sender = self._senders[self._portals[self.plan.issuers[step.agents[0]]][step.number % 2]]
+        employer = agents[0].employer
+        asked = requests.bespoke(employer, THEME, trainees=len(agents))
+        await sender.send(asked)
+        session_id = await self._organiser.agree_on_training(asked.id, _private_session())
+        await sender.send(requests.nomination(session_id, agents, employer))
 
     def _request(self, step: Step) -> tuple[str, Request]:
         agents = [self._agents[number] for number in step.agents]
@@ -203,6 +226,8 @@ class Actors:
             with suppress(httpx.HTTPError, AssertionError):  # the page did not open: nothing is changed
                 if step.act is Act.SELECT:
                     await self._organiser.select(session_id)
+                elif step.act is Act.ATTENDANCE:
+                    await self._organiser.record_attendance(session_id, Random(step.number))
                 elif step.act is Act.CAPACITY:
                     await self._organiser.change_capacity(session_id, step.number)
                 else:
@@ -249,30 +274,52 @@ def _grouped(issuers: Mapping[str, str]) -> dict[str, list[str]]:
 
 
 def _agents_who_use_links(plan: RunPlan) -> set[int]:
-    """Return the agents of one session. A letter does not tell a program which session it is about."""
+    """Return the agents of one session. A letter does not tell a program which session it is about.
+
+    No link withdraws from a session that has begun.
+    """
     sessions: dict[int, set[int]] = defaultdict(set)
-    in_bulk: set[int] = set()
+    others: set[int] = set()
     for step in plan.steps:
-        if step.act is Act.BULK:
-            in_bulk |= set(step.agents)
+        if step.act in (Act.BULK, Act.NOMINATE) or plan.sessions[step.session].has_begun:
+            others |= set(step.agents)
         for agent in step.agents:
             sessions[agent] |= {step.session, *([step.number] if step.act is Act.MOVE else [])}
-    return {agent for agent, places in sessions.items() if len(places) == 1} - in_bulk
+    return {agent for agent, places in sessions.items() if len(places) == 1} - others
 
 
 def _draft(number: int, session: SessionInPlan) -> dict[str, Any]:
-    now = datetime.now(UTC).replace(microsecond=0)
+    now = datetime.now(UTC)
+    starts_at = now - timedelta(hours=1) if session.has_begun else now + timedelta(days=40)
     return {
         "offer_id": "ia-et-territoires",
         "title": f"Session {number}",
         "organiser": "bretagne",
-        "enrolment_opens_at": (now - timedelta(days=1)).isoformat(),
-        "enrolment_closes_at": (now + timedelta(days=20)).isoformat(),
-        "starts_at": (now + timedelta(days=40)).isoformat(),
-        "ends_at": (now + timedelta(days=40, hours=3)).isoformat(),
+        "enrolment_opens_at": _moment(now - timedelta(days=1)),
+        "enrolment_closes_at": _moment(now + timedelta(hours=10 if session.has_begun else 480)),
+        "starts_at": _moment(starts_at),
+        "ends_at": _moment(starts_at + timedelta(hours=12)),
         "timezone": "Europe/Paris",
         "venue": "Rennes",
         "capacity": session.capacity,
         "waiting_list": session.waiting_list,
         "approval": session.approval,
     }
+
+
+def _private_session() -> dict[str, Any]:
+    """Return a session with fewer seats than some authorities name trainees."""
+    starts_at = datetime.now(UTC) + timedelta(days=60)
+    return {
+        "offer_id": "sur-mesure-enjeux-ia",
+        "title": "Les enjeux de l’IA",
+        "starts_at": _moment(starts_at),
+        "ends_at": _moment(starts_at + timedelta(hours=7)),
+        "timezone": "Europe/Paris",
+        "capacity": 4,
+        "venue": "Hôtel de ville",
+    }
+
+
+def _moment(moment: datetime) -> str:
+    return moment.replace(microsecond=0).isoformat()

@@ -57,6 +57,7 @@ PROMISES = (
     ),
     Promise("Slowness refuses no request.", "hasty", requests.requests_refused_by_slowness),
     Promise("What a client was told is done.", "lost", requests.promises_to_clients_not_kept),
+    Promise("Recorded attendance is published.", "lost", seats.attendance_not_recorded),
     Promise("A request for training is kept once.", "lost", requests.requests_for_training_not_kept),
     Promise("An agent follows what was received last.", "stale", events.subscriptions_that_differ),
     Promise("Nothing of an erased agent is left.", "unforgotten", events.traces_of_erased_agents),

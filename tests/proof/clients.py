@@ -20,7 +20,7 @@ from local.demo.portal import record_of
 from local.portal.envelope import SigningKey
 from local.portal.requests import Request
 from tests.pages.visitor import Visitor
-from tests.proof.history import FAILED, UNKNOWN, ClientOperation, History
+from tests.proof.history import FAILED, OK, UNKNOWN, ClientOperation, History
 
 PATIENCE_SECONDS = 5.0
 """A client that has no answer after that asks another process."""
@@ -29,6 +29,7 @@ PAGE = 500
 """Answers that a portal reads at once."""
 SECRET = "whsec_cGFyY291cnMtZXhhbXBsZS1zZWNyZXQtMzItYnl0ZXM="
 KEY = SigningKey.of("proof", SECRET)
+_ADVISOR = {"name": "Claire Hébrard", "email": "conseil@cnfpt.example"}
 
 Urls = Callable[[], Sequence[str]]
 """The addresses of the processes of a service that run now."""
@@ -216,17 +217,11 @@ class Organiser:
         return str(answer.raise_for_status().json()["session_id"])
 
     async def publish(self, session_id: str, capacity: int) -> None:
+        asked = {"session_id": session_id, "capacity": capacity}
+        path = f"/api/v1/sessions/{session_id}/publish"
         state = UNKNOWN
         while state == UNKNOWN:
-            asked = {"session_id": session_id, "capacity": capacity}
-            with self._history.operation("organiser", "publish session", **asked) as operation:
-                try:
-                    answer = await self._web.call("POST", f"/api/v1/sessions/{session_id}/publish")
-                except httpx.TransportError as error:
-                    operation.state, operation.result = UNKNOWN, type(error).__name__
-                else:
-                    operation.state = _state_after(answer, operation)
-            state = operation.state
+            state, _ = await self._ask(self._web, "publish session", asked, "POST", path)
             await asyncio.sleep(PAUSE_SECONDS if state == UNKNOWN else 0)
 
     async def change_capacity(self, session_id: str, capacity: int) -> None:
@@ -244,35 +239,78 @@ class Organiser:
             await self._confirm(visitor, "Annuler la session", "annulee", "cancel session", asked)
 
     async def write_to_participants(self, session_id: str, text: str) -> None:
-        with self._history.operation(
-            "organiser", "write to participants", session_id=session_id
-        ) as operation:
-            message = {"text": text, "audience": ["enrolled"]}
-            path = f"/api/v1/sessions/{session_id}/messages"
-            try:
-                answer = await self._enrolments.call("POST", path, json=message)
-            except httpx.TransportError as error:
-                operation.state, operation.result = UNKNOWN, type(error).__name__
-            else:
-                operation.state = _state_after(answer, operation)
-                if answer.is_success:
-                    operation.result = {"message_id": answer.json()["message_id"]}
+        path = f"/api/v1/sessions/{session_id}/messages"
+        message = {"text": text, "audience": ["enrolled"]}
+        asked = {"session_id": session_id}
+        await self._ask(
+            self._enrolments, "write to participants", asked, "POST", path, message, keep="message_id"
+        )
 
     async def select(self, session_id: str) -> None:
         """The last candidate in the roster comes first. A candidate who comes meanwhile makes it fail."""
-        path = f"/api/v1/sessions/{session_id}"
-        query = {"state": "pending_selection", "limit": 200}
-        found = await self._enrolments.call("GET", f"{path}/roster", params=query)
-        agents = [entry["agent"] for entry in reversed(found.raise_for_status().json()["items"])]
-        ranked = [{"agent_id": agent["agent_id"], "issuer": agent["issuer"]} for agent in agents]
+        agents = await self._agents_in(session_id, "pending_selection")
+        ranked = [{"agent_id": agent["agent_id"], "issuer": agent["issuer"]} for agent in reversed(agents)]
         asked = {"session_id": session_id, "ranked": [agent["agent_id"] for agent in ranked]}
-        with self._history.operation("organiser", "select", **asked) as operation:
+        path = f"/api/v1/sessions/{session_id}/selection"
+        await self._ask(self._enrolments, "select", asked, "PUT", path, {"ranked": ranked})
+
+    async def record_attendance(self, session_id: str, choices: Random) -> None:
+        """Note each participant present or absent, whatever was noted before."""
+        async with self._at_work:
+            agents = await self._agents_in(session_id, "enrolled", "certified", "absent")
+            marks = {agent["agent_id"]: choices.choice(("attended", "absent")) for agent in agents}
+            records = [{"agent_id": agent_id, "attendance": mark} for agent_id, mark in marks.items()]
+            if records:
+                asked = {"session_id": session_id, "marks": marks}
+                path = f"/api/v1/sessions/{session_id}/attendance"
+                sent = {"records": records}
+                await self._ask(self._enrolments, "record attendance", asked, "POST", path, sent)
+
+    async def agree_on_training(self, bespoke_id: str, session: Mapping[str, Any]) -> str:
+        """Propose and agree once the request is there. Return the id of the private session."""
+        path, asked = f"/api/v1/bespoke-requests/{bespoke_id}", {"bespoke_id": bespoke_id}
+        while True:
+            state, known = await self._ask(
+                self._web, "look at training", asked, "GET", path, keep="session_id"
+            )
+            if state == OK and known["session_id"]:
+                return str(known["session_id"])
+            if state == OK:
+                answer: dict[str, Any] = {"answer": "agreed", "session": session}
+                if known["state"] == "received":
+                    answer = {"answer": "proposed"}
+                sent = {"advisor": _ADVISOR, **answer}
+                await self._ask(self._web, "answer training", asked, "POST", f"{path}/answers", sent)
+            await asyncio.sleep(PAUSE_SECONDS)
+
+    async def _agents_in(self, session_id: str, *states: str) -> list[dict[str, Any]]:
+        """Raises ``httpx.HTTPError``."""
+        query = {"state": list(states), "limit": 200}
+        found = await self._enrolments.call("GET", f"/api/v1/sessions/{session_id}/roster", params=query)
+        return [entry["agent"] for entry in found.raise_for_status().json()["items"]]
+
+    async def _ask(  # noqa: PLR0917 the request, and what is written of it
+        self,
+        web: Web,
+        action: str,
+        asked: Mapping[str, Any],
+        method: str,
+        path: str,
+        sent: Any = None,
+        keep: str = "",
+    ) -> tuple[str, dict[str, Any]]:
+        """Return what is known of the operation, and the answer. The history keeps this part of it."""
+        with self._history.operation("organiser", action, **asked) as operation:
             try:
-                answer = await self._enrolments.call("PUT", f"{path}/selection", json={"ranked": ranked})
+                answer = await web.call(method, path, json=sent)
             except httpx.TransportError as error:
                 operation.state, operation.result = UNKNOWN, type(error).__name__
-            else:
-                operation.state = _state_after(answer, operation)
+                return UNKNOWN, {}
+            operation.state = _state_after(answer, operation)
+            document: dict[str, Any] = answer.json() if answer.is_success else {}
+            if keep in document:
+                operation.result = {keep: document[keep]}
+            return operation.state, document
 
     async def _opened(self, path: str) -> Visitor:
         base = self._web.choices.choice(self._web.urls() or [""])

@@ -22,6 +22,8 @@ NOTICES = "enrolment.notices"
 SESSIONS = "catalogue.sessions"
 OCCUPANCY = "enrolment.occupancy"
 ANSWERS = "portal.answers."
+BAD = "x-bad"
+"""A record with this header is none that a service or a portal should have written."""
 
 
 @dataclass(frozen=True)
@@ -38,8 +40,12 @@ class TopicRecord:
     name: str
     data: Mapping[str, Any]
 
+    @property
+    def place(self) -> str:
+        return f"{self.topic}/{self.partition}@{self.offset}"
+
     def __str__(self) -> str:
-        return f"{self.topic}/{self.partition}@{self.offset} {described(self.name, self.id, self.data)}"
+        return f"{self.place} {described(self.name, self.id, self.data)}"
 
 
 @dataclass(frozen=True)
@@ -269,7 +275,7 @@ async def read_topic(topic: str, options: Mapping[str, Any], data: _EventData) -
         found: list[TopicRecord] = []
         while any([await consumer.position(each) < ends[each] for each in partitions]):
             for records in (await consumer.getmany(timeout_ms=500)).values():
-                found += [_topic_record(record, data) for record in records if _attribute(record, "source")]
+                found += [_topic_record(record, data) for record in records if _is_event(record)]
         return sorted(found, key=lambda record: (record.partition, record.offset))
     finally:
         await consumer.stop()
@@ -290,6 +296,10 @@ def _topic_record(record: Any, data: _EventData) -> TopicRecord:
         _attribute(record, "type").split(".")[-2],
         data.read(record.value),
     )
+
+
+def _is_event(record: Any) -> bool:
+    return bool(_attribute(record, "source")) and all(name != BAD for name, _ in record.headers)
 
 
 def _attribute(record: Any, name: str) -> str:

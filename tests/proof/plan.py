@@ -34,9 +34,11 @@ class Act(StrEnum):
     CANCEL = "cancel"
     MESSAGE = "write to participants"
     SELECT = "select"
+    ATTENDANCE = "record attendance"
+    NOMINATE = "agree on training and nominate"
 
 
-BY_ORGANISER = (Act.PUBLISH, Act.CAPACITY, Act.CANCEL, Act.MESSAGE, Act.SELECT)
+BY_ORGANISER = (Act.PUBLISH, Act.CAPACITY, Act.CANCEL, Act.MESSAGE, Act.SELECT, Act.ATTENDANCE)
 _WEIGHTS = {
     Act.SEAT: 64,
     Act.GROUP: 3,
@@ -49,17 +51,20 @@ _WEIGHTS = {
     Act.ERASE: 1,
     Act.CAPACITY: 4,
     Act.MESSAGE: 1,
+    Act.ATTENDANCE: 2,
+    Act.NOMINATE: 1,
 }
 
 
 @dataclass(frozen=True)
 class SessionInPlan:
-    """``published_at``: before that step, or from the start."""
+    """``published_at``: before that step, or from the start. ``has_begun``: attendance can be recorded."""
 
     capacity: int
     waiting_list: str
     published_at: int | None = None
     approval: str = "none"
+    has_begun: bool = False
 
 
 @dataclass(frozen=True)
@@ -99,7 +104,7 @@ class _Draft:
         self._follow: list[int] = []
         self._present: list[int] = []
         """Agents who are not erased: an erased agent asks for nothing more."""
-        number = max(6, requests // REQUESTS_PER_SESSION)
+        number = max(8, requests // REQUESTS_PER_SESSION)
         self._sessions = [self._session(place) for place in range(number)]
         self._cancelled = {
             requests * 7 // 10 + at * requests // (4 * number): session
@@ -113,11 +118,14 @@ class _Draft:
     def _session(self, place: int) -> SessionInPlan:
         choices, requests = self._choices, self._requests
         late = choices.randrange(requests // 10, requests // 2 + 1) if place % 6 == 5 else None
+        waiting_list = WAITING_LISTS[place % len(WAITING_LISTS)]
+        approval = {3: "employer", 4: "selection"}.get(place % APPROVED, "none")
         return SessionInPlan(
             choices.randint(2, 60) if place % 5 else choices.randint(100, 1_000),
-            WAITING_LISTS[place % len(WAITING_LISTS)],
+            waiting_list,
             late,
-            {3: "employer", 4: "selection"}.get(place % APPROVED, "none"),
+            approval,
+            has_begun=waiting_list == approval == "none" and late is None,
         )
 
     def _steps_at(self, at: int) -> Iterator[Step]:
@@ -143,7 +151,10 @@ class _Draft:
                 return Step(act, session, number=choices.randint(1, 70))
             case Act.MESSAGE:
                 return Step(act, session, number=at)
-            case Act.GROUP:
+            case Act.ATTENDANCE:
+                begun = [place for place, session in enumerate(self._sessions) if session.has_begun]
+                return Step(act, choices.choice(begun), number=at)
+            case Act.GROUP | Act.NOMINATE:
                 issuer = choices.choice(ISSUERS)
                 return Step(
                     act, session, tuple(self._new_agent(issuer) for _ in range(choices.randint(2, 5))), way

@@ -22,6 +22,7 @@ from local.running import OFFER_DAY
 from local.services import SERVICES
 from local.stack import Stack, StackOptions
 from tests.proof.actors import Actors
+from tests.proof.bad_records import BadRecords
 from tests.proof.clients import (
     AnswerReader,
     HttpSender,
@@ -34,7 +35,8 @@ from tests.proof.clients import (
 from tests.proof.evidence import Evidence, Sources, collect_evidence
 from tests.proof.faults import FaultInjector, draw_faults
 from tests.proof.history import History
-from tests.proof.plan import RunPlan, draw_plan
+from tests.proof.plan import draw_plan
+from tests.proof.proxied_stack import ProxiedStack, say
 from tests.proof.sink import MailSink
 
 PORTALS = {"nord": "nord", "nord-web": "nord", "sud": "sud", "sud-web": "sud"}
@@ -97,13 +99,21 @@ async def _play(options: RunOptions, books: Path) -> RunResult:
     began, cpu_before = time.monotonic(), time.process_time()
     registry = write_registry(books / "portals.json", PORTALS)
     history = History(books / "history.jsonl")
-    async with MailSink.listen(books / "letters.jsonl") as sink:
-        stack = Stack(_stack_options(options.directory / "stack", registry, sink), say=_say)
+    stack_options = _stack_options(options.directory / "stack", registry)
+    async with (
+        MailSink.listen(books / "letters.jsonl") as sink,
+        ProxiedStack.prepare(stack_options, sink.relay.port) as stack,
+    ):
         await asyncio.to_thread(stack.start)
         try:
-            plan = draw_plan(options.seed, options.requests, options.in_bulk)
-            injector = FaultInjector(stack, sink.relay)
-            async with _actors(stack, plan, history, sink, options.seed) as actors:
+            async with (
+                AIOKafkaProducer(
+                    **stack.kafka_client("proof-portal"), acks="all", enable_idempotence=True, linger_ms=5
+                ) as producer,
+                _actors(stack, options, history, sink, producer) as actors,
+            ):
+                bad_records = BadRecords(producer, history, actors.some_session)
+                injector = FaultInjector(stack, sink.relay, bad_records)
                 faults, quiet_after = await _run(options, stack, actors, sink, injector)
             history.close()
             cpu_played = time.process_time()
@@ -134,7 +144,7 @@ async def _run(
         faults = await causing
     finally:
         causing.cancel()
-        injector.heal()
+        await injector.heal()
     ended = time.monotonic()
     await actors.end()
     await _until_quiet(stack)
@@ -151,7 +161,7 @@ async def _cause_faults(options: RunOptions, injector: FaultInjector, seconds: f
         await asyncio.sleep(seconds / (len(faults) + 1))
         if await injector.cause(fault):
             caused[str(fault)] += 1
-            _say(f"fault {caused.total()} of {len(faults)}: {fault}")
+            say(f"fault {caused.total()} of {len(faults)}: {fault}")
     return caused
 
 
@@ -183,7 +193,11 @@ async def _on_the_way(stack: Stack) -> str:
 
 @asynccontextmanager
 async def _actors(
-    stack: Stack, plan: RunPlan, history: History, sink: MailSink, seed: int
+    stack: Stack,
+    options: RunOptions,
+    history: History,
+    sink: MailSink,
+    producer: AIOKafkaProducer,
 ) -> AsyncIterator[Actors]:
     def web(service: str, token: str) -> Any:
         def urls() -> list[str]:
@@ -191,20 +205,16 @@ async def _actors(
                 process.url for process in stack.services if process.service == service and process.running()
             ]
 
-        return Web.connect(urls, token, Random(f"{service} {token} {seed}"))
+        return Web.connect(urls, token, Random(f"{service} {token} {options.seed}"))
 
     async with AsyncExitStack() as connections:
         enter = connections.enter_async_context
-        producer = AIOKafkaProducer(
-            **stack.kafka_client("proof-portal"), acks="all", enable_idempotence=True, linger_ms=5
-        )
-        await enter(producer)
         webs = {portal: await enter(web("enrolment", token_of(portal))) for portal in PORTALS}
         actors = Actors(
-            plan,
+            draw_plan(options.seed, options.requests, options.in_bulk),
             history,
             sink,
-            seed,
+            options.seed,
             issuers=PORTALS,
             senders={
                 portal: HttpSender(portal, history, webs[portal])
@@ -226,14 +236,9 @@ async def _actors(
             yield actors
 
 
-def _stack_options(directory: Path, registry: Path, sink: MailSink) -> StackOptions:
+def _stack_options(directory: Path, registry: Path) -> StackOptions:
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("KAFKA_", "SMTP_"))}
-    smtp = {
-        "SMTP_HOST": "127.0.0.1",
-        "SMTP_PORT": str(sink.relay.port),
-        "SMTP_TLS": "none",
-        "SMTP_SENDER": "Parcours <formations@cnfpt.example>",
-    }
+    own = {"SMTP_SENDER": "Parcours <formations@cnfpt.example>", "PORTALS_FILE": str(registry.absolute())}
     return StackOptions(
         broker="kafka",
         scale=SCALE,
@@ -241,12 +246,8 @@ def _stack_options(directory: Path, registry: Path, sink: MailSink) -> StackOpti
         data=directory / "data",
         fresh=True,
         offer_day=lambda _: OFFER_DAY,
-        environment={**kept, **SETTINGS, **smtp, "PORTALS_FILE": str(registry.absolute())},
+        environment={**kept, **SETTINGS, **own},
     )
-
-
-def _say(event: str) -> None:
-    print(f"        {event}", flush=True)
 
 
 _OF_EACH = {

@@ -301,13 +301,44 @@ def with_ranking(*, waits: str, seated: str) -> Evidence:
     return world.evidence()
 
 
+def with_nomination(*, answered: bool = True) -> Evidence:
+    """A world in which an authority names Dora as a trainee."""
+    world = a_world()
+    data = {"id": "r5", "session_id": SESSION, "agents": [{"agent_id": "dora"}]}
+    world.publish(BESPOKE, "siret", "TraineesNominated", data, f"/portals/{PORTAL}")
+    if answered:
+        world.decide("EnrolmentRefused", "dora", "refused", "r5", asked="enrolment", reason="session_full")
+    return world.evidence()
+
+
 def with_rejections(records: int) -> Evidence:
     """A world in which a request came twice and was rejected, once for each of these records."""
     world = a_world()
     for _ in range(2):
         world.ask("r5", "dora")
     for record in [each for each in world.records if each.id == "r5"][:records]:
-        place = {"request_id": "r5", "partition": record.partition, "offset": record.offset}
+        place = {"topic": record.topic, "partition": record.partition, "offset": record.offset}
+        world.publish(ANSWERS_OF_PORTAL, "key", "RequestRejected", place | {"request_id": "r5"})
+    return world.evidence()
+
+
+def with_attendance(*marks: str, published: str, state: str = OK) -> Evidence:
+    """A world in which the organiser noted Bea so, one after the other. The last was answered so."""
+    world = a_world()
+    for mark in marks:
+        last = state if mark == marks[-1] else OK
+        world.do("record attendance", last, session_id=SESSION, marks={"bea": mark})
+    world.decide("AttendanceRecorded", "bea", "enrolled", attendance=published, asked="attendance")
+    return world.evidence()
+
+
+def with_bad_record(rejections: int) -> Evidence:
+    """A world in which a portal sent a record that nobody can read."""
+    world = a_world()
+    place = {"topic": REQUESTS, "partition": 0, "offset": 70, "request_id": None}
+    world.do("send bad record", result={"place": f"{REQUESTS}/0@70"}, source=f"/portals/{PORTAL}")
+    world.do("send bad record", result={"place": f"{REQUESTS}/0@71"}, source="/portals/unknown")
+    for _ in range(rejections):
         world.publish(ANSWERS_OF_PORTAL, "key", "RequestRejected", place)
     return world.evidence()
 
@@ -336,6 +367,9 @@ BROKEN: list[tuple[str, str, Evidence]] = [
     ),
     ("Each request gets an answer.", "none", with_request("r5")),
     ("Each request gets an answer.", "a subscription", with_request_to_accept(ABOUT_AGENTS, answers=0)),
+    ("Each request gets an answer.", "a trainee", with_nomination(answered=False)),
+    ("Each request gets an answer.", "a bad record", with_bad_record(0)),
+    ("No request gets a second answer.", "a bad record", with_bad_record(2)),
     ("No request gets a second answer.", "two", with_second_answer()),
     ("No request gets a second answer.", "a subscription", with_request_to_accept(ABOUT_AGENTS, answers=2)),
     (
@@ -406,6 +440,11 @@ BROKEN: list[tuple[str, str, Evidence]] = [
     ),
     (
         "What a client was told is done.",
+        "a private session is gone",
+        with_operation("look at training", result={"session_id": "session-2"}),
+    ),
+    (
+        "What a client was told is done.",
         "a withdrawal is gone",
         with_operation("withdraw by link", agent_id="bea"),
     ),
@@ -457,6 +496,16 @@ BROKEN: list[tuple[str, str, Evidence]] = [
                 StoredMail(a_world().mails[0].event_id, "other", "ada", "pending", None),
             ],
         ),
+    ),
+    (
+        "Recorded attendance is published.",
+        "the first mark came last",
+        with_attendance("absent", "attended", published="absent"),
+    ),
+    (
+        "Recorded attendance is published.",
+        "none",
+        with_operation("record attendance", marks={"bea": "absent"}),
     ),
     ("A ranking is followed.", "the second has the seat", with_ranking(waits="dora", seated="eve")),
     ("Each participant gets an organiser's message.", "nobody", with_message()),
@@ -526,6 +575,13 @@ def test_each_promise_is_broken_by_a_world() -> None:
             id="a process that ends, and one that is killed meanwhile",
         ),
         pytest.param(with_rejections(2), id="each record is rejected"),
+        pytest.param(with_nomination(), id="a nomination"),
+        pytest.param(with_bad_record(1), id="a bad record is rejected"),
+        pytest.param(with_attendance("absent", "attended", published="attended"), id="a corrected mark"),
+        pytest.param(
+            with_attendance("absent", "attended", published="absent", state=UNKNOWN),
+            id="a mark without an answer",
+        ),
         pytest.param(with_group_that_waits(), id="a group waits for more seats than are free"),
         pytest.param(with_operation("change capacity", FAILED, capacity=3), id="a refused change"),
         pytest.param(

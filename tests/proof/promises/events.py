@@ -19,6 +19,7 @@ from tests.proof.history import OK
 from tests.proof.promises.reading import Break, grouped, requests_in
 
 _COPIED = {
+    **dict.fromkeys(("attended", "certified", "absent", "absent_justified"), "enrolled"),
     "session_cancelled": "withdrawn",
     "pending_approval": "pending",
     "pending_selection": "pending",

@@ -25,7 +25,7 @@ def decisions_with_a_letter_too_many(evidence: Evidence) -> Iterator[Break]:
     mails = grouped(evidence.mails, lambda mail: mail.event_id)
     for record in evidence.of_topic(DECISIONS):
         found = mails.get(record.id, [])
-        if len(found) > _calls_for_letter(record):
+        if len(found) > (_calls_for_letter(record) or record.name == "AttendanceRecorded"):
             yield [record, *found]
 
 

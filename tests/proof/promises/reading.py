@@ -22,6 +22,7 @@ Break = Sequence[object]
 K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
 GIVES_SEAT = ("AgentEnrolled", "SeatOffered")
+NOMINATED = "TraineesNominated"
 ENDS = ("EnrolmentWithdrawn", "SeatOfferLapsed", "SeatNotObtained")
 STATES = {
     "AgentEnrolled": "enrolled",
@@ -42,7 +43,17 @@ def requests_in(evidence: Evidence, topic: str = REQUESTS) -> list[TopicRecord]:
 
 def requests_to_accept(evidence: Evidence) -> list[TopicRecord]:
     """Return the requests that no decision answers."""
-    return [*requests_in(evidence, ABOUT_AGENTS), *requests_in(evidence, BESPOKE)]
+    return [*requests_in(evidence, ABOUT_AGENTS), *requests_for_training(evidence)]
+
+
+def requests_for_training(evidence: Evidence) -> list[TopicRecord]:
+    return [request for request in requests_in(evidence, BESPOKE) if request.name != NOMINATED]
+
+
+def requests_to_decide(evidence: Evidence) -> list[TopicRecord]:
+    """Return the requests for seats. Decisions answer them, one for each agent."""
+    nominations = [request for request in requests_in(evidence, BESPOKE) if request.name == NOMINATED]
+    return [*requests_in(evidence), *nominations]
 
 
 def request_of(decision: StoredEvent) -> str:
@@ -57,8 +68,8 @@ def agents_of(request: Mapping[str, Any]) -> list[str]:
 def answers_in(evidence: Evidence) -> dict[tuple[str, str, str], list[TopicRecord]]:
     """Return the answers by source, request and agent.
 
-    A rejection is about a record instead: a rejected request that is sent again is a new request. An
-    acceptance is about no agent.
+    A rejection is about a record instead: a rejected request that is sent again is a new request, and the
+    request of an unreadable record is not known. An acceptance is about no agent.
     """
     answers: dict[tuple[str, str, str], list[TopicRecord]] = defaultdict(list)
     for record in evidence.of_topic(DECISIONS):
@@ -68,9 +79,9 @@ def answers_in(evidence: Evidence) -> dict[tuple[str, str, str], list[TopicRecor
     to_accept = {(request.source, request.id) for request in requests_to_accept(evidence)}
     for portal in evidence.issuers:
         for record in evidence.of_topic(f"{ANSWERS}{portal}"):
-            if record.name == "RequestRejected" and record.data["request_id"]:
-                place = f"{record.data['partition']}@{record.data['offset']}"
-                answers[f"/portals/{portal}", record.data["request_id"], place].append(record)
+            if record.name == "RequestRejected":
+                place = "{topic}/{partition}@{offset}".format(**record.data)
+                answers[f"/portals/{portal}", record.data["request_id"] or "", place].append(record)
             accepted = f"/portals/{portal}", record.data.get("request_id") or ""
             if record.name == "RequestAccepted" and accepted in to_accept:
                 answers[*accepted, ""].append(record)

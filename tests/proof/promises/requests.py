@@ -5,7 +5,6 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain, permutations
 
 from tests.proof.evidence import (
-    BESPOKE,
     NOTICES,
     REQUESTS,
     SESSIONS,
@@ -23,21 +22,30 @@ from tests.proof.promises.reading import (
     grouped,
     last_decisions,
     request_of,
+    requests_for_training,
     requests_in,
     requests_to_accept,
+    requests_to_decide,
 )
 
 
 def requests_without_answer(evidence: Evidence) -> Iterator[Break]:
     answers = answers_in(evidence)
-    for request in requests_in(evidence):
-        rejected = answers.get((request.source, request.id, f"{request.partition}@{request.offset}"))
+    for request in requests_to_decide(evidence):
+        rejected = answers.get((request.source, request.id, request.place))
         for agent_id in [] if rejected else agents_of(request.data):
             if not answers.get((request.source, request.id, agent_id)):
                 yield [request, f"no answer about {agent_id}"]
     for request in requests_to_accept(evidence):
         if not answers.get((request.source, request.id, "")):
             yield [request, "was not accepted"]
+    rejected_records = {(source, place) for source, _, place in answers}
+    portals = {f"/portals/{portal}" for portal in evidence.issuers}
+    for operation in evidence.operations:
+        if operation.action == "send bad record" and operation.state == OK:
+            source = operation.asked["source"]
+            if source in portals and (source, operation.result["place"]) not in rejected_records:
+                yield [operation, operation.result["place"], "was not rejected"]
 
 
 def requests_answered_twice(evidence: Evidence) -> Iterator[Break]:
@@ -112,7 +120,7 @@ def requests_refused_by_slowness(evidence: Evidence) -> Iterator[Break]:
 def promises_to_clients_not_kept(evidence: Evidence) -> Iterator[Break]:
     """What a client was told is done must be so. What it was not told may be so."""
     requests, erased = (
-        [*requests_in(evidence), *requests_to_accept(evidence)],
+        [*requests_to_decide(evidence), *requests_to_accept(evidence)],
         erased_agents(evidence.records),
     )
     received = {(request.source, request.id) for request in requests}
@@ -136,6 +144,9 @@ def promises_to_clients_not_kept(evidence: Evidence) -> Iterator[Break]:
             yield [operation, "no decision ended the enrolment"]
         if operation.action == "write to participants" and operation.result["message_id"] not in messages:
             yield [operation, "its message did not leave"]
+        trained = operation.result["session_id"] if operation.action == "look at training" else None
+        if trained and trained not in sessions:
+            yield [operation, "its session is gone"]
     for session_id, changes in grouped(_changes(evidence), lambda change: change.asked["session_id"]).items():
         session = sessions[session_id]
         possible = _possible_after(changes)
@@ -153,7 +164,7 @@ def _requests_taken(operation: ClientOperation) -> Iterable[str]:
 def requests_for_training_not_kept(evidence: Evidence) -> Iterator[Break]:
     """Compare the catalogue with the topic: each request is there once."""
     kept = Counter(evidence.bespoke)
-    for request in requests_in(evidence, BESPOKE):
+    for request in requests_for_training(evidence):
         if kept[request.id] != 1:
             yield [request, f"is {kept[request.id]} times in the catalogue"]
 

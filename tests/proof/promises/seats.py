@@ -1,11 +1,11 @@
 """Seats, line and counters of each session, replayed from its decisions."""
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 
-from tests.proof.evidence import Evidence, SessionCounts, StoredEvent
-from tests.proof.history import OK
+from tests.proof.evidence import Evidence, SessionCounts, StoredEvent, erased_agents
+from tests.proof.history import FAILED, OK, ClientOperation
 from tests.proof.promises.reading import (
     ENDS,
     GIVES_SEAT,
@@ -20,7 +20,11 @@ from tests.proof.promises.reading import (
     terms_of,
 )
 
-_COUNTED = {"enrolled": "enrolled", "offered": "offered", "waitlisted": "waiting"}
+_COUNTED = {
+    **dict.fromkeys(("enrolled", "attended", "certified", "absent", "absent_justified"), "enrolled"),
+    "offered": "offered",
+    "waitlisted": "waiting",
+}
 _NEVER = datetime.max.replace(tzinfo=UTC)
 _BY_HAND = "cnfpt"
 """The issuer of the agents whom organisers enrol."""
@@ -125,3 +129,28 @@ def _is_by_hand(decision: StoredEvent) -> bool:
 
 def _last(events: Mapping[str, StoredEvent]) -> list[StoredEvent]:
     return list(events.values())[-5:]
+
+
+def attendance_not_recorded(evidence: Evidence) -> Iterator[Break]:
+    """Compare the last mark that an organiser was told is recorded with the last one that was published."""
+    published = {
+        (decision.data["session_id"], decision.data["agent"]["agent_id"]): decision
+        for decision in evidence.decisions
+        if decision.name == "AttendanceRecorded"
+    }
+    told: dict[tuple[str, str], tuple[ClientOperation, str]] = {}
+    unsure: dict[tuple[str, str], set[str]] = defaultdict(set)
+    for operation in evidence.operations:
+        if operation.action == "record attendance" and operation.state != FAILED:
+            for agent_id, mark in operation.asked["marks"].items():
+                place = operation.asked["session_id"], agent_id
+                if operation.state == OK:
+                    told[place] = operation, mark
+                else:
+                    unsure[place].add(mark)
+    erased = erased_agents(evidence.records)
+    for place, (operation, mark) in told.items():
+        decision = published.get(place)
+        possible = {mark, *unsure[place]}
+        if place[1] not in erased and (decision is None or decision.data["attendance"] not in possible):
+            yield [operation, f"{place[1]} was noted {mark}", decision]
