@@ -174,6 +174,7 @@ class Proof:
             arguments.faults,
             arguments.rate,
             LOCAL / "proof",
+            arguments.clock,
         )
         print(options, flush=True)
         self._pieces.append(_piece(options, play(options)))
@@ -235,6 +236,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--bulk", type=int, default=IN_BULK, help="seats asked for in bulk beside them")
     parser.add_argument("--faults", type=int, default=40, help="faults of a piece")
     parser.add_argument("--rate", type=float, default=25, help="steps per second")
+    parser.add_argument("--clock", action="store_true", help="the stack's clock jumps too (needs faketime)")
     parser.add_argument("--hours", type=float, default=0, help="begin no other piece after this time")
     return parser.parse_args()
 

@@ -6,6 +6,7 @@ import signal
 from collections.abc import Callable, Coroutine, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import timedelta
 from functools import partial
 from random import Random
 from typing import Any
@@ -14,6 +15,7 @@ import asyncpg
 from aiokafka.errors import KafkaError
 
 from local.children import Child
+from local.clock import MovedClock
 from local.failures import LocalStackError
 from local.observing import READ_TOPICS
 from local.ports import free_port
@@ -65,6 +67,7 @@ KINDS = (
     *[(kind, "postgres") for kind in ("killed", "restarted", "connections ended")],
     *[(kind, "postgres") for kind in ("has a transaction left open", "has a session locked")],
     *[(kind, "kafka") for kind in ("killed", "restarted", "stopped", "gets bad records")],
+    ("jumps an hour ahead", "clock"),
     *[(kind, "mail relay") for kind in ("refuses", "drops after DATA", "is slow", "answers twice")],
 )
 
@@ -77,12 +80,18 @@ def draw_faults(seed: int, number: int) -> list[DrawnFault]:
 
 
 class FaultInjector:
-    """Causes faults in a stack, which starts again by itself what has died. ``heal`` ends those that last."""
+    """Causes faults in a stack, which starts again by itself what has died. ``heal`` ends those that last.
 
-    def __init__(self, stack: ProxiedStack, relay: ScriptedRelay, bad_records: BadRecords) -> None:
+    ``clock`` is that of the whole stack, or None if it is the machine's.
+    """
+
+    def __init__(
+        self, stack: ProxiedStack, relay: ScriptedRelay, bad_records: BadRecords, clock: MovedClock | None
+    ) -> None:
         self._stack = stack
         self._relay = relay
         self._bad_records = bad_records
+        self._clock = clock
         self._stopped: set[int] = set()
         self._asked_to_end: list[tuple[str, Child]] = []
         self._open: list[asyncpg.Connection] = []
@@ -90,9 +99,13 @@ class FaultInjector:
         self._healing = asyncio.Event()
 
     async def cause(self, fault: DrawnFault) -> bool:
-        """Return False if there was nothing to harm: the process is just being started again."""
+        """Return False if there was nothing to harm: the process is just being started again, say."""
         if fault.part.startswith("way to "):
             self._harm_way(fault)
+        elif fault.part == "clock":
+            if self._clock is None:
+                return False
+            self._clock.set(self._clock.now() + timedelta(hours=1))
         elif fault.part == "mail relay":
             self._harm_mail_relay(fault.kind)
         elif fault.part == "postgres":

@@ -7,8 +7,9 @@ import shutil
 import time
 from collections import Counter, defaultdict
 from collections.abc import AsyncIterator, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, nullcontext
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -17,6 +18,7 @@ import asyncpg
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 
+from local.clock import MovedClock
 from local.observing import all_is_read, reading
 from local.running import OFFER_DAY
 from local.services import SERVICES
@@ -54,7 +56,10 @@ SETTINGS = {
 
 @dataclass(frozen=True)
 class RunOptions:
-    """``requests``: steps of the plan, ``rate`` of them per second. ``in_bulk``: requests beside them."""
+    """``requests``: steps of the plan, ``rate`` of them per second. ``in_bulk``: requests beside them.
+
+    ``moves_clock``: the clock of the stack jumps ahead, which takes libfaketime.
+    """
 
     seed: int
     requests: int
@@ -62,6 +67,7 @@ class RunOptions:
     faults: int
     rate: float
     directory: Path
+    moves_clock: bool = False
 
 
 @dataclass(frozen=True)
@@ -85,7 +91,8 @@ def play(options: RunOptions) -> RunResult:
     shutil.rmtree(books, ignore_errors=True)
     books.mkdir(parents=True)
     before = _cpu_of_children()
-    result = asyncio.run(_play(options, books))
+    with MovedClock.lend(datetime.now(UTC)) if options.moves_clock else nullcontext() as clock:
+        result = asyncio.run(_play(options, books, clock))
     return replace(result, cpu={**result.cpu, "stack": _cpu_of_children() - before})
 
 
@@ -95,7 +102,7 @@ def _cpu_of_children() -> float:
     return spent.ru_utime + spent.ru_stime
 
 
-async def _play(options: RunOptions, books: Path) -> RunResult:
+async def _play(options: RunOptions, books: Path, clock: MovedClock | None) -> RunResult:
     began, cpu_before = time.monotonic(), time.process_time()
     registry = write_registry(books / "portals.json", PORTALS)
     history = History(books / "history.jsonl")
@@ -113,7 +120,7 @@ async def _play(options: RunOptions, books: Path) -> RunResult:
                 _actors(stack, options, history, sink, producer) as actors,
             ):
                 bad_records = BadRecords(producer, history, actors.some_session)
-                injector = FaultInjector(stack, sink.relay, bad_records)
+                injector = FaultInjector(stack, sink.relay, bad_records, clock)
                 faults, quiet_after = await _run(options, stack, actors, sink, injector)
             history.close()
             cpu_played = time.process_time()
