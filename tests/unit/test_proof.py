@@ -577,6 +577,10 @@ def test_each_promise_is_broken_by_a_world() -> None:
         pytest.param(with_rejections(2), id="each record is rejected"),
         pytest.param(with_nomination(), id="a nomination"),
         pytest.param(with_bad_record(1), id="a bad record is rejected"),
+        pytest.param(
+            changed("enrolments", 1, version=9, state="absent")(a_world().evidence()),
+            id="attendance is not copied",
+        ),
         pytest.param(with_attendance("absent", "attended", published="attended"), id="a corrected mark"),
         pytest.param(
             with_attendance("absent", "attended", published="absent", state=UNKNOWN),

@@ -18,8 +18,10 @@ from tests.proof.evidence import (
 from tests.proof.history import OK
 from tests.proof.promises.reading import Break, grouped, requests_in
 
+_ATTENDANCE = ("attended", "certified", "absent", "absent_justified")
+"""The notifier's copy leaves attendance out: it keeps the state and the version of before."""
 _COPIED = {
-    **dict.fromkeys(("attended", "certified", "absent", "absent_justified"), "enrolled"),
+    **dict.fromkeys(_ATTENDANCE, "enrolled"),
     "session_cancelled": "withdrawn",
     "pending_approval": "pending",
     "pending_selection": "pending",
@@ -100,7 +102,8 @@ def copies_that_differ(evidence: Evidence) -> Iterator[Break]:
         if copy is None and enrolment.state == "refused":
             continue  # a refusal that changes nothing for the agent has no copy
         found = None if copy is None else (copy.version, copy.state)
-        if found != (enrolment.version, _COPIED.get(enrolment.state, enrolment.state)):
+        version = enrolment.version if copy is None or enrolment.state not in _ATTENDANCE else copy.version
+        if found != (version, _COPIED.get(enrolment.state, enrolment.state)):
             yield ["the notifier has", copy, "of", enrolment]
 
 
