@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
-from aiokafka.errors import KafkaError
+from aiokafka.errors import KafkaError, LeaderNotAvailableError
 
 _GONE_SECONDS = 40.0
 """A process that was killed is a member of its group for so long at most."""
@@ -32,6 +32,8 @@ async def _commit_beginning(kafka: Mapping[str, Any], group: str, topic: str) ->
         await consumer.start()
         await consumer.topics()
         partitions = [TopicPartition(topic, number) for number in consumer.partitions_for_topic(topic) or ()]
+        if not partitions:
+            raise LeaderNotAvailableError(topic)
         consumer.assign(partitions)
         await consumer.commit(await consumer.beginning_offsets(partitions))
     finally:
