@@ -302,7 +302,7 @@ def _most_bytes(kind: bytes) -> int:
 _CHARSETS = {b"utf-8", b"utf8", b"us-ascii"}
 _OTHER_CHARSET = Problem(415, HTTPStatus(415).phrase, "Send the body in UTF-8.")
 _LONG_HEAD = Problem(431, HTTPStatus(431).phrase, f"Its headers have more than {MAX_HEAD_BYTES // 1024} KiB.")
-_LONG_TYPE = Problem(431, HTTPStatus(431).phrase, f"Its Content-Type has more than {MAX_CONTENT_TYPE} bytes.")
+_LONG_TYPE = Problem(415, HTTPStatus(415).phrase, f"Its Content-Type has more than {MAX_CONTENT_TYPE} bytes.")
 _TWO_HOSTS = Problem(400, HTTPStatus(400).phrase, "Send one Host header.")
 _CUT_SHORT = "The body did not come to its end."
 _TOO_LARGE = "The body is larger than {} KiB. Send it in parts."

@@ -105,10 +105,11 @@ def ticked(page: str) -> list[str]:
 def a_process(notifier: Notifier, *, of_a_network: str = "100/hour", of_all: str = "100/hour") -> FastAPI:
     """The pages as a process serves them, with what it counts."""
     api = FastAPI()
+    api.state.guard = a_guard(notifier.database)
     pages.subscribing.add_to(
         api,
         notifier.database,
-        a_guard(notifier.database),
+        api.state.guard,
         LINKS,
         pages.rendering(Sites(catalogue="http://catalogue")),
         rates=pages.subscribing.SubscriptionRates(Rate.parse(of_a_network), Rate.parse(of_all)),

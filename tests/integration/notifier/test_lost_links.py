@@ -22,6 +22,7 @@ from tests.unit.notifier.builders import a_decision, an_agent
 def application(notifier: Notifier, *, rate: str = "100/hour", signs: bool = True) -> FastAPI:
     api = FastAPI()
     guard, rendering = a_guard(notifier.database), pages.rendering(Sites(catalogue="http://catalogue"))
+    api.state.guard = guard
     pages.lost_link.add_to(api, notifier.database, guard, rendering, rate=Rate.parse(rate), signs=signs)
     return api
 

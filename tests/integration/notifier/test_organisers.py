@@ -266,6 +266,7 @@ async def client(notifier: Notifier) -> AsyncIterator[httpx.AsyncClient]:
     api = FastAPI()
     wanted = {organiser: found.digest for organiser, found in DIGEST.items()}
     guard, shown = a_guard(notifier.database), pages.rendering(Sites(catalogue="http://catalogue"))
+    api.state.guard = guard
     pages.digests.add_to(api, notifier.database, guard, LINKS, shown, wanted=wanted)
     async with browsing(api) as client:
         yield client

@@ -138,18 +138,18 @@ def attendance_not_recorded(evidence: Evidence) -> Iterator[Break]:
         for decision in evidence.decisions
         if decision.name == "AttendanceRecorded"
     }
-    told: dict[tuple[str, str], tuple[ClientOperation, str]] = {}
+    recorded: dict[tuple[str, str], tuple[ClientOperation, str]] = {}
     unsure: dict[tuple[str, str], set[str]] = defaultdict(set)
     for operation in evidence.operations:
         if operation.action == "record attendance" and operation.state != FAILED:
             for agent_id, mark in operation.asked["marks"].items():
                 place = operation.asked["session_id"], agent_id
                 if operation.state == OK:
-                    told[place] = operation, mark
+                    recorded[place] = operation, mark
                 else:
                     unsure[place].add(mark)
     erased = erased_agents(evidence.records)
-    for place, (operation, mark) in told.items():
+    for place, (operation, mark) in recorded.items():
         decision = published.get(place)
         possible = {mark, *unsure[place]}
         if place[1] not in erased and (decision is None or decision.data["attendance"] not in possible):

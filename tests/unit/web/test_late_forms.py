@@ -20,6 +20,7 @@ from services.notifier import app as notifier
 from services.notifier.pages.staff_area import FIGURES_AREA, SUPPORT_AREA
 from services.notifier.settings import Settings as NotifierSettings
 from shared.auth import Tokens
+from shared.http import new_api
 from shared.web import operations
 from shared.web.forms import Form
 from shared.web.logins import Logins, StaffArea, StaffVisit, late_forms
@@ -126,6 +127,7 @@ async def test_nobody_reads_a_file_that_comes_without_a_log_in() -> None:
 
     headers = [(b"content-type", b"multipart/form-data; boundary=x")]
     scope = {"type": "http", "method": "POST", "path": f"{CATALOGUE.home}/sessions/importer"}
-    request = Request({**scope, "query_string": b"", "headers": headers}, receive)
+    app = new_api("test", "Tests.", a_guard())
+    request = Request({**scope, "query_string": b"", "headers": headers, "app": app}, receive)
     answer = await catalogue_logins().guarded(imported, with_file=True)(request)
     assert (answer.status_code, b"connexion" in answer.body) == (403, True)
