@@ -82,8 +82,9 @@ async def process_waiting(tx: Transaction, policy: Policy, now: datetime) -> Non
     await rosters.save(tx, loaded.values())
 
 
-MOST_REFUSED = 10
-"""Requests refused in one transaction: groups of 500 agents each would otherwise stop the process."""
+MOST_REFUSED = 500
+MOST_GROUPS_REFUSED = 10
+"""Requests refused in one transaction. Many groups of 500 agents would stop the process."""
 
 
 async def refuse_unknown(tx: Transaction, waiting_since: datetime, now: datetime) -> bool:
@@ -93,7 +94,9 @@ async def refuse_unknown(tx: Transaction, waiting_since: datetime, now: datetime
     is answered. Returns whether more may be left.
     """
     reason = Reason.UNKNOWN_SESSION
-    requests = await store.undecided_since(tx, waiting_since, MOST_REFUSED)
+    alone = await store.undecided_since(tx, waiting_since, MOST_REFUSED, about_several=False)
+    groups = await store.undecided_since(tx, waiting_since, MOST_GROUPS_REFUSED, about_several=True)
+    requests = [*alone, *groups]
     refused = [
         (refused_enrolment(request, agent, reason), request)
         for request in requests
@@ -112,7 +115,7 @@ async def refuse_unknown(tx: Transaction, waiting_since: datetime, now: datetime
         *outbox.insertions(tx, [*decisions, *outcomes]),
     ]
     await store.save_results(tx, results, now, statements)
-    return len(requests) == MOST_REFUSED
+    return len(alone) == MOST_REFUSED or len(groups) == MOST_GROUPS_REFUSED
 
 
 @dataclass(frozen=True, slots=True)

@@ -109,13 +109,15 @@ async def undecided(tx: Transaction, session_ids: Collection[UUID]) -> list[Requ
     if not session_ids:
         return []
     rows = await tx.execute(_UNDECIDED, {"ids": list(session_ids)})
-    requests = [_KINDS[row.kind].validate_python(row.body) for row in rows]
-    answerable = [request for request in requests if all(key in session_ids for key in request.session_ids)]
-    return await _as_corrected(tx, answerable)
+    return await _as_corrected(tx, [_KINDS[row.kind].validate_python(row.body) for row in rows])
 
 
-async def undecided_since(tx: Transaction, moment: datetime, most: int) -> list[Request]:
-    rows = await tx.execute(_UNDECIDED_SINCE, {"moment": moment, "most": most})
+async def undecided_since(
+    tx: Transaction, moment: datetime, most: int, *, about_several: bool
+) -> list[Request]:
+    """``about_several``: return the requests that name several agents, else those that name one."""
+    parameters = {"moment": moment, "most": most, "about_several": about_several}
+    rows = await tx.execute(_UNDECIDED_SINCE, parameters)
     return await _as_corrected(tx, [_KINDS[row.kind].validate_python(row.body) for row in rows])
 
 
@@ -232,7 +234,10 @@ _KNOWN = text("SELECT request_id, source FROM request WHERE request_id = ANY(CAS
 _ANY_UNDECIDED = text("SELECT true FROM request WHERE decided_at IS NULL ORDER BY session_id, number LIMIT 1")
 _UNDECIDED = text(
     "SELECT kind, body FROM request "
-    "WHERE session_id = ANY(CAST(:ids AS uuid[])) AND decided_at IS NULL ORDER BY number FOR UPDATE"
+    "WHERE session_id = ANY(CAST(:ids AS uuid[])) AND decided_at IS NULL "
+    # Moves to unknown sessions may be many: to read them with each request would stop the session.
+    "AND (kind <> 'Swap' OR CAST(body->>'to_session_id' AS uuid) = ANY(CAST(:ids AS uuid[]))) "
+    "ORDER BY number FOR UPDATE"
 )
 _WAITS = text(
     "SELECT EXISTS (SELECT FROM request WHERE decided_at IS NULL AND received_at <= :moment "
@@ -245,6 +250,7 @@ _WAITS_OF_SENDER = text(
 )
 _UNDECIDED_SINCE = text(
     "SELECT kind, body FROM request WHERE decided_at IS NULL AND created_at < :moment "
+    "AND (agent_id IS NULL) = :about_several "
     "AND (NOT EXISTS (SELECT FROM session WHERE session.session_id = request.session_id) "
     "OR jsonb_exists(body, 'to_session_id') AND NOT EXISTS (SELECT FROM session "
     "WHERE session.session_id = CAST(body->>'to_session_id' AS uuid))) "

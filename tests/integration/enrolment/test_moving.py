@@ -10,6 +10,7 @@ from uuid import UUID, uuid4
 
 import httpx
 import pytest
+from sqlalchemy import text
 
 from services.enrolment.rules.policy import Policy
 from services.enrolment.rules.requests import Position, Swap
@@ -86,6 +87,17 @@ async def test_a_move_to_a_session_that_nobody_knows_yet_waits_for_it_and_happen
     await front.answer(a_swap(there, here, agent))
     await front.answer(swap)
     assert await front.states(here, agent) == ["enrolled"]
+
+
+async def test_requests_for_a_session_do_not_read_the_moves_that_wait_for_another_session(
+    front: Front, database: Database
+) -> None:
+    here, [agent, other] = await front.open(), agents(2)
+    await front.answer(a_swap(here, open_now(), agent))
+    async with database.transaction() as tx:
+        await tx.execute(text("UPDATE request SET body = body - 'agent_key'"))  # reading it would raise
+    await front.enrol(here, other)
+    assert await front.states(here, other) == ["enrolled"]
 
 
 async def test_a_move_to_a_session_that_never_comes_is_refused_and_changes_nothing(

@@ -12,6 +12,7 @@ from faststream.exceptions import NackMessage
 from services.enrolment import jobs
 from services.enrolment.handlers import router
 from services.enrolment.rules.policy import Policy
+from services.enrolment.rules.requests import GroupRequest, SeatRequest
 from services.enrolment.service import requests as service
 from services.enrolment.service.order import PartitionCheck
 from shared import clock
@@ -192,11 +193,22 @@ async def test_a_request_is_refused_only_once_all_sessions_published_before_it_a
     assert await outcome({}) == "unknown_session"
 
 
-async def test_a_transaction_refuses_ten_requests_and_the_job_goes_on_at_once_while_more_wait(
-    database: Database, consumer: Consumer, rows: SelectRows
+@pytest.mark.parametrize(("most", "group"), [("MOST_REFUSED", False), ("MOST_GROUPS_REFUSED", True)])
+async def test_a_transaction_refuses_some_requests_and_the_job_goes_on_at_once_while_more_wait(
+    database: Database,
+    front: Front,
+    rows: SelectRows,
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    most: str,
+    group: bool,
 ) -> None:
-    unknown = [open_now() for _ in range(service.MOST_REFUSED + 2)]
-    await consumer.take([requested(session, right(session)) for session in unknown])
+    monkeypatch.setattr(service, most, 10)
+    for _ in range(12):
+        unknown, agent = (uuid4(), clock.now(), uuid4()), an_agent()
+        await front.answer(
+            GroupRequest(*unknown, (agent,), False) if group else SeatRequest(*unknown, agent, False)
+        )
     read = {0: clock.now() + timedelta(hours=1)}
     async with database.autocommit() as tx:
         await progress.save(tx, Topic.CATALOGUE_SESSIONS, read, range(1))
