@@ -241,6 +241,9 @@ REGISTER = (
                 purpose="Savoir qui a enregistré le dernier brouillon d’un classement.",
                 ends=(RANKING_DRAFTS,),
                 of_address=BY_ADDRESS.format("author"),
+                proof=True,
+                at="saved_at",
+                actor="author",
             ),
             PersonalData(
                 table=ArrivalRow,
@@ -257,6 +260,8 @@ REGISTER = (
                 purpose="Savoir qui a pointé une arrivée.",
                 ends=(ENDED, ATTENDANCE),
                 of_address=BY_ADDRESS.format("author"),
+                proof=True,
+                actor="author",
             ),
             PersonalData(
                 table=NoteRow,
@@ -273,6 +278,9 @@ REGISTER = (
                 purpose="Savoir qui a écrit une note sur une inscription.",
                 ends=(ENDED, ATTENDANCE),
                 of_address=BY_ADDRESS.format("author"),
+                proof=True,
+                at="written_at",
+                actor="author",
             ),
             PersonalData(
                 table=NoteRow,

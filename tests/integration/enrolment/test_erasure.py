@@ -18,8 +18,10 @@ from services.enrolment.handlers import router
 from services.enrolment.jobs import READS
 from services.enrolment.rules.messages import OrganiserMessage
 from services.enrolment.rules.policy import Policy
+from services.enrolment.rules.ranking import RankingDraft
 from services.enrolment.rules.requests import request_of
 from services.enrolment.service import messages, requests
+from services.enrolment.store import arrivals, notes, ranking_drafts
 from services.enrolment.store import messages as message_store
 from services.enrolment.store.outbox import OUTBOX
 from services.enrolment.tables import metadata
@@ -349,6 +351,27 @@ async def test_the_sender_of_a_list_that_waits_for_its_session_is_forgotten_afte
     await service.read_all()
     assert await service.erasing.forget(OFFICER.email.upper(), uuid4())
     assert await service.traces("ida@") == set()
+
+
+async def test_what_staff_noted_of_agents_stays_when_who_noted_it_is_forgotten(
+    database: Database, front: Front, service: Service, rows: SelectRows
+) -> None:
+    session, now, author = await front.open(AGENT), clock.now(), "ana@cnfpt.fr"
+    enrolment_id = (await front.of(session, AGENT)).enrolment_id
+    draft = RankingDraft(1, {enrolment_id: 1}, frozenset())
+    async with database.transaction() as tx:
+        await arrivals.note(tx, enrolment_id, 0, author, now)
+        await notes.add(tx, enrolment_id, f"{MARK} arrive en retard", author, now)
+        await ranking_drafts.save(tx, session.session_id, draft, author, now)
+    async with database.quiet_transaction() as tx:
+        given = await service.erasing.export(tx, author)
+
+    assert await service.erasing.forget(author, uuid4())
+
+    for table in ("arrival", "note", "ranking_draft"):
+        assert len(await rows(f"SELECT 1 FROM {table}")) == 1, table  # noqa: S608 our own words
+        assert [row["actor"] for row in given[table]] == [author], table
+    assert MARK not in str(given), "what is said of agents is not given to who said it"
 
 
 async def test_a_message_to_chosen_persons_is_given_to_each_and_ends_with_the_last(
