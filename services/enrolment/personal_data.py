@@ -411,6 +411,15 @@ REGISTER = (
                 address="present",
             ),
             PersonalData(
+                table=NewAddressRow,
+                whose=Whose.ADDRESSEES,
+                columns={"address": "courriel qu’un agent a saisi comme le sien"},
+                purpose="Demander à qui lit cette adresse si elle est celle de l’agent.",
+                ends=(NEW_ADDRESSES,),
+                of_address=BY_ADDRESS.format("address"),
+                of_others=("request_id", "enrolment_id", *_AGENT, "present"),
+            ),
+            PersonalData(
                 table=AddressHoldRow,
                 whose=Whose.AGENTS,
                 columns={**_AGENT, "address": "courriel de l’agent avant une correction"},

@@ -7,13 +7,16 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
+from sqlalchemy import text
 
 from services.enrolment.personal_data import NEW_ADDRESSES
 from services.enrolment.service.new_addresses import A_DAY
+from services.enrolment.tables import metadata
 from shared import clock
 from shared.database import Database
 from shared.events.catalogue import SessionState
 from shared.events.enrolment import NewAddressGiven
+from shared.messaging.erasure import Eraser
 from shared.personal_data import end_rows
 from shared.web.links import Purpose
 from tests.conftest import Ask, SecurityLines
@@ -21,6 +24,7 @@ from tests.integration.enrolment.conftest import Front, SelectRows
 from tests.integration.enrolment.test_my_enrolments import CONFIRM, correct
 from tests.integration.enrolment.visiting import KEY, LATER, PUBLIC, letter, links, onward, page, path
 from tests.support.builders import an_agent
+from tests.support.searching import columns_with
 
 NEW = "zoe@nouvelle.fr"
 AGENT = an_agent(email="zoe@ancienne.fr")
@@ -158,3 +162,19 @@ async def test_an_address_that_nobody_confirmed_ends_with_its_link(
         async with database.transaction() as tx:
             await end_rows(tx, NEW_ADDRESSES, int(NEW_ADDRESSES.days), clock.now() + timedelta(hours=hours))
         assert len(await rows("SELECT 1 FROM new_address")) == left
+
+
+async def test_a_stranger_whose_address_was_given_is_forgotten_and_told_nothing_of_the_agent(
+    ask: Ask, rows: SelectRows, form: str, database: Database, erasing: Eraser
+) -> None:
+    await ask("POST", form, data={"adresse": NEW})
+    async with database.transaction() as tx:
+        await tx.execute(text("UPDATE outbox SET sent_at = now() WHERE sent_at IS NULL"))
+        given_out = (await erasing.export(tx, NEW))["new_address"]
+    assert [sorted(row) for row in given_out] == [["address", "given_at"]]
+
+    assert await erasing.forget(NEW, uuid4())
+
+    assert await columns_with(database, metadata, NEW) == set()
+    [event] = await rows("SELECT data FROM outbox WHERE type = :type", type=NewAddressGiven.TYPE)
+    assert event.data == "{}"
