@@ -116,7 +116,10 @@ async def _correct(
     newer = (await corrections.newer_than(tx, {agent: requested.at})).since(agent, requested.at)
     described = await corrections.described_since(tx, agent, requested.at)
     still_right = {name: described.get(name, value) for name, value in after.items() if name not in newer}
-    is_unreachable = await address_holds.is_unreachable(tx, agent, since=now - RECENT_CORRECTION)
+    # The agent's link came to the address, so its reports of failure may be forged.
+    is_unreachable = requested.author != THE_AGENT and await address_holds.is_unreachable(
+        tx, agent, since=now - RECENT_CORRECTION
+    )
     before = await corrections.apply(tx, agent, still_right) if still_right else []
     await corrections.keep(tx, agent, requested, before=before, after=after)
     if not before:

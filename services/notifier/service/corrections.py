@@ -9,7 +9,7 @@ from services.notifier.store.queue import Addressee
 from shared import read_log
 from shared.database import Transaction
 from shared.events.corrections import Corrections
-from shared.events.enrolment import AgentDetailsCorrected
+from shared.events.enrolment import AgentDetailsCorrected, CorrectedBy
 from shared.events.portal import AgentCorrected
 from shared.events.vocabulary import AgentKey
 from shared.rates import Rate
@@ -56,6 +56,8 @@ async def apply(tx: Transaction, event_id: UUID, corrected: AgentDetailsCorrecte
     if corrected.email is not None:
         await bounces.lift(tx, corrected.email)
     for number, (address, addressee) in enumerate(readers):
+        if corrected.corrected_by is CorrectedBy.AGENT:  # whose link came to the address
+            await bounces.lift(tx, address)
         # Mails to a suppressed address come back unread.
         if await bounces.suppressed_since(tx, address) is None:
             details: dict[str, str | None] = {

@@ -376,6 +376,15 @@ async def test_an_address_from_which_mails_come_back_needs_no_day_to_object(
     assert await is_too_new(front, ask, session, NEWEST)
 
 
+async def test_who_has_a_link_cannot_make_its_address_unreachable_by_a_forged_report(
+    front: Front, ask: Ask, hear: Hear, rows: SelectRows
+) -> None:
+    session = await front.open(AGENT)
+    await bounce(rows)
+    await _by_link(front, ask, hear, rows, session)
+    assert await is_too_new(front, ask, session, NEW)
+
+
 async def test_mails_that_come_back_from_a_second_address_say_nothing_of_the_first(
     front: Front, ask: Ask, hear: Hear, rows: SelectRows
 ) -> None:

@@ -449,6 +449,17 @@ async def test_no_notice_goes_to_an_address_from_which_mails_come_back(enrolled:
     assert await notices(enrolled) == []
 
 
+async def test_a_correction_by_a_link_is_told_to_its_address_whatever_came_back_from_there(
+    enrolled: Notifier,
+) -> None:
+    await enrolled.deliver()
+    await enrolled.suppress(WRONG)
+    await enrolled.hear(corrected(RIGHT, corrected_by=CorrectedBy.AGENT))
+    await enrolled.deliver()
+    [notice] = await enrolled.rows(where="template = 'address-corrected'")
+    assert (notice.address, notice.state) == (WRONG, "sent")
+
+
 @pytest.mark.parametrize("email", [None, WRONG.upper()])
 async def test_where_the_address_stays_nobody_is_notified(enrolled: Notifier, email: str | None) -> None:
     await enrolled.hear(corrected(email, family_name="Martin"))
