@@ -369,7 +369,7 @@ async def test_what_staff_noted_of_agents_stays_when_who_noted_it_is_forgotten(
     assert await service.erasing.forget(author, uuid4())
 
     for table in ("arrival", "note", "ranking_draft"):
-        assert len(await rows(f"SELECT 1 FROM {table}")) == 1, table  # noqa: S608 our own words
+        assert len(await rows(f"SELECT 1 FROM {table}")) == 1, table
         assert [row["actor"] for row in given[table]] == [author], table
     assert MARK not in str(given), "what is said of agents is not given to who said it"
 
