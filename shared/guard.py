@@ -6,11 +6,12 @@ from dataclasses import dataclass
 from typing import Any, NoReturn
 
 from starlette.exceptions import HTTPException
-from starlette.requests import HTTPConnection
+from starlette.requests import HTTPConnection, Request
 
 from shared import security_log
 from shared.database import Database, Transaction
 from shared.limits import TAKE, parameters
+from shared.permissions import Permission, has_row
 from shared.rates import Rate, Rates
 from shared.security_log import SecurityEvent, SecurityOutcome
 from shared.web.networks import network_of, visitor_of
@@ -169,6 +170,18 @@ class Guard:
             self.record(visit, SecurityEvent.LIMIT, SecurityOutcome.REFUSED, f"limit:{what}")
         share.is_recorded = True
         raise LimitMet(max(1, math.ceil(share.ends - time.monotonic())))
+
+
+@has_row(Permission.READ_OFFER)
+async def limit_reading(request: Request) -> None:
+    """Count a list of 200 sessions as ten pages: it costs as much.
+
+    Raises :class:`LimitMet`.
+    """
+    limit = request.query_params.get("limit", "")
+    number = int(limit) // 20 if len(limit) < 4 and limit.isdecimal() else 1
+    guard: Guard = request.app.state.guard
+    guard.take_here(request, "read", guard.rates.read, number=max(1, number))
 
 
 def route_of(scope: MutableMapping[str, Any]) -> str:

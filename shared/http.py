@@ -9,7 +9,7 @@ from http import HTTPStatus
 from typing import Any
 from urllib.parse import urlsplit
 
-from fastapi import APIRouter, FastAPI, Request, Response
+from fastapi import APIRouter, Depends, FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
@@ -25,7 +25,7 @@ from shared.database import FAILURES, is_temporary
 from shared.events.cloudevents_http import BATCH
 from shared.events.faults import sentence_of
 from shared.events.vocabulary import FieldProblem
-from shared.guard import Guard, LimitMet
+from shared.guard import Guard, LimitMet, limit_reading
 from shared.middleware import Counted, HeadIsGet, NoPageUnlessItSays, RefusedRights
 from shared.openapi import PROBLEM_JSON
 from shared.permissions import Permission, has_row
@@ -178,6 +178,7 @@ def new_api(
         title=f"Parcours – {service}",
         description=description,
         version="1",
+        openapi_url=None,
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,  # a redirect would lead to any host that the client names, without TLS
@@ -349,15 +350,21 @@ def add_asyncapi(api: FastAPI, document: Callable[[], dict[str, Any]]) -> None:
 
     An annotation that FastStream cannot describe fails only then: the contract tests find it.
     """
-    document = functools.cache(document)
+    made = functools.cache(lambda: JSONResponse(document()).body)
     being_made = threading.Lock()
 
-    @api.get("/asyncapi", tags=["operations"], summary="The events of this service (AsyncAPI 3.0)")
+    @api.get(
+        "/asyncapi",
+        tags=["operations"],
+        summary="The events of this service (AsyncAPI 3.0)",
+        response_model=dict[str, Any],
+        dependencies=[Depends(limit_reading)],
+    )
     @has_row(Permission.READ_OFFER)
-    def asyncapi() -> JSONResponse:
+    def asyncapi() -> Response:
         with being_made:  # without it, two first readers at once would build two brokers
-            made = document()
-        return JSONResponse(made)
+            body = made()
+        return Response(body, media_type="application/json")
 
 
 def _health(reason: str | None) -> Response:

@@ -13,9 +13,10 @@ from typing import Any
 from fastapi import FastAPI
 from markupsafe import Markup, escape
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from shared.guard import limit_reading
 from shared.permissions import Permission, has_row
 from shared.web.rendering import TEMPLATES, Rendering
 from shared.web.responses import cacheable
@@ -72,16 +73,21 @@ class DocumentedSchema:
 
 
 def add_to(api: FastAPI, service: str) -> None:
+    """Serve ``/docs`` and ``/openapi.json``. FastAPI's own route would write the document for each reader."""
     made = functools.cache(lambda: page(api.openapi(), service))
+    document = functools.cache(lambda: JSONResponse(api.openapi()).body)
 
     @has_row(Permission.READ_OFFER)
     async def docs(request: Request) -> Response:
+        await limit_reading(request)
         return cacheable(request, made())
 
-    for route in api.routes:  # FastAPI's own, of the document
-        if isinstance(route, Route):
-            has_row(Permission.READ_OFFER)(route.endpoint)
-    api.router.routes.append(Route("/docs", docs))
+    @has_row(Permission.READ_OFFER)
+    async def openapi(request: Request) -> Response:
+        await limit_reading(request)
+        return Response(document(), media_type="application/json")
+
+    api.router.routes += [Route("/docs", docs), Route("/openapi.json", openapi)]
 
 
 def page(whole: ApiDocument, service: str) -> str:

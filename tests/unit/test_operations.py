@@ -14,6 +14,7 @@ from services.catalogue import app as catalogue
 from services.catalogue.settings import Settings
 from shared.http import Probes, add_asyncapi, add_operations
 from tests.conftest import settings_of
+from tests.support.guards import a_guard
 
 SETTINGS = settings_of("catalogue", "postgresql://x@localhost/x", "x:1")
 PATHS = ("/health/live", "/health/ready", "/health/consuming", "/metrics")
@@ -53,6 +54,7 @@ async def test_without_it_operations_are_on_the_port_of_all() -> None:
 
 async def test_two_first_readers_of_the_asyncapi_document_make_it_once() -> None:
     api = FastAPI()
+    api.state.guard = a_guard()
     made: list[bool] = []
     second_began = threading.Event()
 

@@ -11,9 +11,8 @@ from services.catalogue.service.acting import Acting
 from shared.auth import Principal, owner_of_token, requires
 from shared.database import Database as SharedDatabase
 from shared.database import Transaction
-from shared.guard import Guard
 from shared.openapi import bearer
-from shared.permissions import Permission, has_row
+from shared.permissions import Permission
 from shared.read_log import PurposeHeader, Reading, reading_of
 
 _STAFF = "API_TOKENS_FILE: organiser or admin"
@@ -101,12 +100,6 @@ def _organiser_reading(organiser: Organiser, purpose: PurposeHeader = None) -> R
 
 
 OrganiserReading = Annotated[Reading, Depends(_organiser_reading)]
-
-
-@has_row(Permission.READ_OFFER)
-def limit_reading(request: Request) -> None:
-    guard: Guard = request.app.state.guard
-    guard.take_here(request, "read", guard.rates.read)
 
 
 AnyViewer = Annotated[Viewer, Depends(_viewer)]

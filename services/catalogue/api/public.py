@@ -5,7 +5,7 @@ from fastapi import APIRouter, Depends, Query, Response
 from pydantic import BaseModel, ConfigDict, TypeAdapter
 
 from services.catalogue.api import tags
-from services.catalogue.api.access import NOT_MODIFIED, AnyViewer, IfNoneMatch, ReadOnly, limit_reading
+from services.catalogue.api.access import NOT_MODIFIED, AnyViewer, IfNoneMatch, ReadOnly
 from services.catalogue.api.bodies import (
     OfferBody,
     ResourceBody,
@@ -19,6 +19,7 @@ from services.catalogue.rules.searching import SessionSearch, Viewer
 from services.catalogue.service import offers, resources, session_lists
 from shared import clock
 from shared.events.vocabulary import Delegation, EnrolmentWindow, Format, Instant, Slug, Status
+from shared.guard import limit_reading
 from shared.http import PROBLEMS
 from shared.openapi import PUBLIC_TOO
 from shared.web.paging import Cursor, Limit, Page, page_of, position

@@ -29,7 +29,7 @@ MAX_IN_A_PART = 500
 MAX_IN_A_MAP = 50_000
 """sitemaps.org's own limit."""
 KEPT_IN_A_CALENDAR = timedelta(days=90)
-COSTS = {"/agenda.ics": 20, "/offre.lheo.xml": 20}
+COSTS = dict.fromkeys(("/agenda.ics", "/offre.lheo.xml", "/sitemap.xml"), 20)
 """A feed of thousands of sessions costs as much as this many pages, and counts as many."""
 
 

@@ -3,17 +3,18 @@
 import functools
 from typing import Any
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Depends, Response
 
 from services.enrolment.api.access import not_found
 from shared.events import portal
 from shared.events.documents import schema
 from shared.events.index import ANSWERS, BY_TYPE
+from shared.guard import limit_reading
 from shared.http import PROBLEMS
 from shared.messaging.asyncapi import portal_document
 from shared.permissions import Permission, has_row
 
-router = APIRouter(tags=["contracts"], responses=PROBLEMS)
+router = APIRouter(tags=["contracts"], dependencies=[Depends(limit_reading)], responses=PROBLEMS)
 
 _OF_PORTALS = {event.TYPE for event in (*portal.EVENTS, *ANSWERS)}
 _MAX_QUOTED = 80

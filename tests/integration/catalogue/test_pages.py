@@ -160,6 +160,17 @@ async def test_a_feed_of_all_sessions_counts_as_many_pages(
         assert [(await get("192.0.2.1", path)).status_code for path in paths] == statuses
 
 
+@pytest.mark.parametrize(
+    ("path", "then"),
+    [("/sitemap.xml", 429), ("/api/v1/sessions?limit=200", 429), ("/api/v1/sessions?limit=20", 200)],
+)
+async def test_a_long_list_counts_as_many_pages(
+    loaded_url: str, tokens_file: Path, path: str, then: int
+) -> None:
+    async with limited(loaded_url, tokens_file, "10/minute") as get:
+        assert [(await get("192.0.2.1", at)).status_code for at in (path, "/")] == [200, then]
+
+
 # ---------------------------------------------------------------------------------------------------- caches
 
 
