@@ -117,6 +117,8 @@ async def test_a_search_finds_experts_and_leaves_out_excluded_words(visitor: Htt
         {"recherche": "a" * 10_000},
         {"recherche": '"" & | ! ( <-> :*'},
         {"recherche": "\0\x1f\u2028"},
+        {"recherche": "-" * 40 + "a"},
+        {"recherche": "- ! -(" * 30 + "a"},
         {"recherche": "\U0001f600 \ufffe%"},
         {"format": "cours", "delegation": "atlantide", "theme": "É"},
         {"du": "9999-12-31", "au": "0001-01-01"},
