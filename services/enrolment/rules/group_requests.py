@@ -18,6 +18,9 @@ from shared.events.enrolment import (
 from shared.events.reasons import Reason
 from shared.events.vocabulary import Agent, WaitingList
 
+MOST_WAIT_TOGETHER = 2_000
+"""Agents in all waiting groups of a session. If seats count by employer, each request judges them all."""
+
 
 def decide_group(roster: SessionRoster, request: GroupRequest) -> list[StateAndReason]:
     """Decide for each agent in the given order, or for all together (rule 6).
@@ -84,6 +87,7 @@ def _may_wait(roster: SessionRoster, agents: Sequence[Agent], verdicts: Sequence
     """Return whether the new agents of a group may wait as one place (rule 17).
 
     Each must get a seat or place alone, apart from the present quota, and all must fit in the empty session.
+    With the groups before them they are ``MOST_WAIT_TOGETHER`` at most.
     """
     session = roster.session
     if session.waiting_list is not WaitingList.AUTOMATIC or roster.line_is_over():
@@ -93,6 +97,8 @@ def _may_wait(roster: SessionRoster, agents: Sequence[Agent], verdicts: Sequence
         for agent, verdict in zip(agents, verdicts, strict=True)
         if verdict != _ALREADY_ENROLLED
     ]
+    if sum(group.members for group in roster.waiting_list.groups.values()) + len(new) > MOST_WAIT_TOGETHER:
+        return False
     waits = Granted.SEAT, Granted.PLACE_IN_LINE, Refused(Reason.QUOTA_REACHED)
     return all(verdict in waits for _, verdict in new) and could_seat(
         roster, [agent.employer for agent, _ in new]

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from services.enrolment.rules import group_requests
 from services.enrolment.rules.organising import RankingFault, prioritise
 from services.enrolment.rules.policy import Policy
 from services.enrolment.rules.requests import Request
@@ -290,6 +291,12 @@ def test_members_of_a_group_hear_of_their_common_place_and_number() -> None:
 def test_the_only_new_member_of_a_group_waits_alone() -> None:
     played = play("seats=2 | ask ab | wait ac > EEW already_enrolled")
     assert played.roster.waiting_list.groups == {}
+
+
+def test_a_session_has_a_bound_of_agents_who_wait_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(group_requests, "MOST_WAIT_TOGETHER", 5)
+    played = play("seats=3 | ask abc | wait def | wait ghi > EEEWWWRRR group_does_not_fit | wait jk")
+    assert sum(group.members for group in played.roster.waiting_list.groups.values()) == 5
 
 
 def test_members_with_a_seat_for_each_do_not_wait_for_a_member_who_waits_alone() -> None:
