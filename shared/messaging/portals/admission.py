@@ -42,6 +42,8 @@ from shared.messaging.portals.signatures import SignedAttributes, is_signature_o
 
 MAX_BYTES = 2 * 1024 * 1024
 """Bytes of a record's value, uncompressed. A group of 500 with names of 100 characters fits."""
+MOST_PROBLEMS = 20
+"""Mistakes that a rejection names: those of 500 agents would be a hundred times as large as their request."""
 WINDOW = timedelta(days=7)
 """The longest time between ``ce_time`` and receipt. The inbox remembers longer, so it recognises a replay."""
 ACCEPTED_WINDOW = timedelta(days=60)
@@ -95,7 +97,7 @@ class _Rejection(Exception):
     def __init__(self, code: RejectionCode, *problems: FieldProblem) -> None:
         super().__init__(code)
         self.code = code
-        self.problems = problems
+        self.problems = problems[:MOST_PROBLEMS]
 
 
 def admit(record: Record, portals: Portals, intake_keys: Sequence[bytes]) -> Received[Event] | Rejected:

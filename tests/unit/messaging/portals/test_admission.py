@@ -23,7 +23,7 @@ from shared.events.portal import (
 )
 from shared.events.vocabulary import AgentKey, SendingPortal
 from shared.messaging import inbox
-from shared.messaging.portals.admission import ACCEPTED_WINDOW, MAX_BYTES, Rejected, admit
+from shared.messaging.portals.admission import ACCEPTED_WINDOW, MAX_BYTES, MOST_PROBLEMS, Rejected, admit
 from shared.messaging.portals.registry import Portal, Portals
 from shared.messaging.portals.signatures import SignedAttributes, key_of, sign
 from tests.support.builders import an_agent, as_json, enrolment_request
@@ -318,6 +318,18 @@ def test_a_structured_event_whose_data_cannot_be_read_is_told_to_its_sender() ->
     event = {"specversion": "1.0", "id": str(uuid.uuid4()), "source": "/portals/iel", "type": "x"}
     outcome = rejected(a_record(as_json(event | {"data_base64": "e3"}), {"content-type": STRUCTURED}))
     assert (outcome.code, outcome.portal) == (RejectionCode.UNREADABLE, "iel")
+
+
+def test_a_rejection_names_some_of_many_mistakes() -> None:
+    agent = json.loads(an_agent().model_dump_json())
+    agent["employer"] |= {"siret": "1", "delegation": "nowhere"}
+    group = {
+        "session_id": SESSION,
+        "agents": [agent] * MOST_PROBLEMS,
+        "requested_by": {"name": "Anne Martin", "email": "a@b.fr"},
+    }
+    problems = problems_of(signed(group, event=GroupEnrolmentRequested.TYPE))
+    assert len(problems) == MOST_PROBLEMS
 
 
 def test_the_fields_that_are_wrong_are_named_by_json_pointers() -> None:
