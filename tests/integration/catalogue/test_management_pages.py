@@ -168,6 +168,7 @@ async def test_publishing_saves_what_was_typed_and_asks_before_it_is_done(
     assert saved.headers["location"].partition("?")[0] == f"{path}/publier"
     assert await events_of() == []
     assert (await send(organiser, f"{path}/publier")).headers["location"] == f"{path}?fait=publiee"
+    assert '/liste">Inscrire une liste</a>' in (await organiser.get(path)).text
     scheduled, *_ = await events_of()
     assert isinstance(scheduled, SessionScheduled)
     assert (scheduled.venue, scheduled.capacity) == ("Quimper", 12)
