@@ -558,13 +558,13 @@ _SESSION_TABS = (
 
 
 def session_tabs(
-    format_: Format, waiting_list: WaitingList, approval: ApprovalPolicy, waiting: int
+    format_: Format, approval: ApprovalPolicy, enrolled: int, waiting: int
 ) -> list[tuple[str, str, str]]:
     """Return the session's pages in the enrolment service that apply: code, end of the address, label."""
     applies = {
-        "attente": waiting_list is not WaitingList.NONE or waiting > 0,
+        "attente": waiting > 0,
         "candidatures": approval is not ApprovalPolicy.NONE or format_ is Format.BESPOKE,
-        "presence": format_ is not Format.MOOC,
+        "presence": format_ is not Format.MOOC and enrolled > 0,
     }
     return [tab for tab in _SESSION_TABS if applies.get(tab[0], True)]
 

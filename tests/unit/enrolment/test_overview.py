@@ -156,20 +156,20 @@ def test_whatever_waits_for_organisers_has_a_label_and_a_sentence(task: Organise
 
 
 @pytest.mark.parametrize(
-    ("session", "waiting", "absent"),
+    ("session", "enrolled", "waiting", "absent"),
     [
-        ({}, 0, {"candidatures"}),
-        ({"waiting_list": "none"}, 0, {"attente", "candidatures"}),
-        ({"waiting_list": "none"}, 1, {"candidatures"}),
-        ({"approval": "employer"}, 0, set()),
-        ({"format": "bespoke"}, 0, set()),
-        ({"format": "mooc"}, 0, {"candidatures", "presence"}),
+        ({}, 0, 0, {"attente", "candidatures", "presence"}),
+        ({}, 1, 0, {"attente", "candidatures"}),
+        ({}, 1, 1, {"candidatures"}),
+        ({"approval": "employer"}, 1, 1, set()),
+        ({"format": "bespoke"}, 1, 1, set()),
+        ({"format": "mooc"}, 1, 1, {"candidatures", "presence"}),
     ],
 )
 def test_a_session_has_the_tabs_that_apply_to_it(
-    session: dict[str, Any], waiting: int, absent: set[str]
+    session: dict[str, Any], enrolled: int, waiting: int, absent: set[str]
 ) -> None:
     known = a_session(**session)
     every = {"historique", "participants", "attente", "candidatures", "presence", "messages"}
-    tabs = labels.session_tabs(known.format, known.waiting_list, known.approval, waiting)
+    tabs = labels.session_tabs(known.format, known.approval, enrolled, waiting)
     assert every - {code for code, _, _ in tabs} == absent
