@@ -10,6 +10,7 @@ from services.enrolment.rules.requests import (
     GroupRequest,
 )
 from services.enrolment.rules.seat_requests import StateAndReason, agents_once, grant, seat
+from services.enrolment.rules.seats import counts_by_employer
 from services.enrolment.rules.session_roster import SessionRoster
 from services.enrolment.rules.states import State
 from shared.events.enrolment import (
@@ -19,7 +20,7 @@ from shared.events.reasons import Reason
 from shared.events.vocabulary import Agent, WaitingList
 
 MOST_WAIT_TOGETHER = 2_000
-"""Agents in all waiting groups of a session. If seats count by employer, each request judges them all."""
+"""Agents in all waiting groups of a session whose seats count by employer: each request judges them all."""
 
 
 def decide_group(roster: SessionRoster, request: GroupRequest) -> list[StateAndReason]:
@@ -87,7 +88,7 @@ def _may_wait(roster: SessionRoster, agents: Sequence[Agent], verdicts: Sequence
     """Return whether the new agents of a group may wait as one place (rule 17).
 
     Each must get a seat or place alone, apart from the present quota, and all must fit in the empty session.
-    With the groups before them they are ``MOST_WAIT_TOGETHER`` at most.
+    If seats count by employer, they are ``MOST_WAIT_TOGETHER`` at most with the groups before them.
     """
     session = roster.session
     if session.waiting_list is not WaitingList.AUTOMATIC or roster.line_is_over():
@@ -97,7 +98,8 @@ def _may_wait(roster: SessionRoster, agents: Sequence[Agent], verdicts: Sequence
         for agent, verdict in zip(agents, verdicts, strict=True)
         if verdict != _ALREADY_ENROLLED
     ]
-    if sum(group.members for group in roster.waiting_list.groups.values()) + len(new) > MOST_WAIT_TOGETHER:
+    before = sum(group.members for group in roster.waiting_list.groups.values())
+    if counts_by_employer(session) and before + len(new) > MOST_WAIT_TOGETHER:
         return False
     waits = Granted.SEAT, Granted.PLACE_IN_LINE, Refused(Reason.QUOTA_REACHED)
     return all(verdict in waits for _, verdict in new) and could_seat(

@@ -293,10 +293,16 @@ def test_the_only_new_member_of_a_group_waits_alone() -> None:
     assert played.roster.waiting_list.groups == {}
 
 
-def test_a_session_has_a_bound_of_agents_who_wait_together(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("session", "last", "wait"),
+    [("seats=3 quota=3", "wait ghi > EEEWWWRRRWW group_does_not_fit", 5), ("seats=3", "wait ghi", 8)],
+)
+def test_a_session_whose_seats_count_by_employer_has_a_bound_of_agents_who_wait_together(
+    session: str, last: str, wait: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(group_requests, "MOST_WAIT_TOGETHER", 5)
-    played = play("seats=3 | ask abc | wait def | wait ghi > EEEWWWRRR group_does_not_fit | wait jk")
-    assert sum(group.members for group in played.roster.waiting_list.groups.values()) == 5
+    played = play(f"{session} | ask abc | wait def | wait jk | {last}")
+    assert sum(group.members for group in played.roster.waiting_list.groups.values()) == wait
 
 
 def test_members_with_a_seat_for_each_do_not_wait_for_a_member_who_waits_alone() -> None:
