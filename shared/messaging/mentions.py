@@ -54,7 +54,8 @@ def agents_in(raw: bytes | str | None, issuer: str | None, address: str | None =
         for each in found
         if (identifier := _identifier(each)) is not None
     )
-    return list(dict.fromkeys(named))
+    # A log of reads cannot store a NUL or half a surrogate pair.
+    return list(dict.fromkeys(agent for agent in named if "".join(agent).isprintable()))
 
 
 def as_read_by(raw: bytes | str | None, subject: Subject, issuer: str | None) -> str:

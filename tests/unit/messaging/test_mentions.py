@@ -126,3 +126,9 @@ def test_an_address_belongs_to_the_agent_of_the_same_object(
     value: Any, issuer: str | None, agents: list[tuple[str, str]]
 ) -> None:
     assert agents_in(record(value).value, issuer, "zoe@exemple.fr") == agents
+
+
+@pytest.mark.parametrize("sign", ["\\u0000", "\\ud800"], ids=["nul", "surrogate"])
+def test_no_agent_has_an_identifier_that_a_log_of_reads_cannot_store(sign: str) -> None:
+    assert agents_in(f'[{{"agent_id": "a{sign}"}}, {{"agent_id": "b"}}]', "iel") == [AgentKey("iel", "b")]
+    assert agents_in(f'{{"issuer": "iel{sign}", "agent_id": "a"}}', None) == []
