@@ -1,9 +1,12 @@
+import asyncio
 import hmac
 import math
 import time
-from collections.abc import MutableMapping
+from collections.abc import AsyncIterator, MutableMapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, NoReturn
+from weakref import WeakValueDictionary
 
 from starlette.exceptions import HTTPException
 from starlette.requests import HTTPConnection, Request
@@ -20,6 +23,9 @@ _SHARE = 100
 """A process takes a hundredth of a limit at once, so that not each request needs a statement."""
 _MOST_SHARES = 10_000
 """A process that remembers more counts forgets the ended ones."""
+
+AT_ONCE = 2
+"""One computes while the other asks the database."""
 
 _LET_IN_SECONDS = 3600.0
 
@@ -59,6 +65,7 @@ class Guard:
         self._shares: dict[bytes, _Share] = {}
         self._sweep_at = _MOST_SHARES
         self._let_in: dict[tuple[str, str], float] = {}
+        self._turns: WeakValueDictionary[str, asyncio.Semaphore] = WeakValueDictionary()
 
     def digest(self, what: str, text: str) -> bytes:
         """The digest does not reveal the text. ``what`` is the use of the text."""
@@ -142,6 +149,15 @@ class Guard:
             self._refuse_more(visit, share, what)
         share.taken += number
 
+    @asynccontextmanager
+    async def turn(self, visit: HTTPConnection) -> AsyncIterator[None]:
+        """Let :data:`AT_ONCE` reads of a network go on at once; its others wait.
+
+        Otherwise all other requests, and the health checks, would wait for what one network asks at once.
+        """
+        async with self._turns.setdefault(network_of(visit), asyncio.Semaphore(AT_ONCE)):
+            yield
+
     def _share(self, counted: bytes, rate: Rate) -> _Share:
         now = time.monotonic()
         share = self._shares.get(counted)
@@ -182,6 +198,15 @@ async def limit_reading(request: Request) -> None:
     number = int(limit) // 20 if len(limit) < 4 and limit.isdecimal() else 1
     guard: Guard = request.app.state.guard
     guard.take_here(request, "read", guard.rates.read, number=max(1, number))
+
+
+@has_row(Permission.READ_OFFER)
+async def read_in_turn(request: Request) -> AsyncIterator[None]:
+    """Raises :class:`LimitMet`."""
+    await limit_reading(request)
+    guard: Guard = request.app.state.guard
+    async with guard.turn(request):
+        yield
 
 
 def route_of(scope: MutableMapping[str, Any]) -> str:

@@ -19,12 +19,14 @@ from services.catalogue.rules.searching import SessionSearch, Viewer
 from services.catalogue.service import offers, resources, session_lists
 from shared import clock
 from shared.events.vocabulary import Delegation, EnrolmentWindow, Format, Instant, Slug, Status
-from shared.guard import limit_reading
+from shared.guard import read_in_turn
 from shared.http import PROBLEMS
 from shared.openapi import PUBLIC_TOO
 from shared.web.paging import Cursor, Limit, Page, page_of, position
 
-router = APIRouter(prefix="/api/v1", dependencies=[Depends(limit_reading)], responses=PROBLEMS)
+router = APIRouter(
+    prefix="/api/v1", dependencies=[Depends(read_in_turn, scope="function")], responses=PROBLEMS
+)
 
 _OFFER_KEY = TypeAdapter(Slug)
 _DATED_KEY = TypeAdapter(tuple[Instant, UUID])

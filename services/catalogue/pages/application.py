@@ -60,7 +60,8 @@ def _limited(route: Route, guard: Guard) -> Route:
     @has_row(Permission.READ_OFFER)
     async def limited(request: Request) -> Response:
         guard.take_here(request, "read", guard.rates.read, number=feeds.COSTS.get(route.path, 1))
-        response: Response = await route.endpoint(request)
+        async with guard.turn(request):
+            response: Response = await route.endpoint(request)
         return response
 
     return Route(route.path, limited, middleware=[_COMPRESSION])

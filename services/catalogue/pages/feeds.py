@@ -1,3 +1,4 @@
+import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import timedelta
@@ -67,7 +68,10 @@ async def calendar(request: Request) -> Response:
         themes.get(chosen.theme) if chosen.theme else None,
     )
     name = " – ".join(["Parcours", *(name for name in names if name)])
-    body = calendars.write(rendering_in(request), site_of(request).address, found, name)
+    # In a thread, because a thousand events take a third of a second.
+    body = await asyncio.to_thread(
+        calendars.write, rendering_in(request), site_of(request).address, found, name
+    )
     return responses.cacheable(request, body, media_type=CALENDAR)
 
 

@@ -1,8 +1,9 @@
 """The public pages, calendars and feeds: where they lead, what they never say, what caches keep of them."""
 
+import asyncio
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ import httpx
 import pytest
 from icalendar import Calendar
 from sqlalchemy import text
+from starlette.requests import Request
 
 from services.catalogue import api, pages
 from services.catalogue.pages import feeds
@@ -20,6 +22,7 @@ from services.catalogue.settings import Settings
 from shared import clock
 from shared.auth import Tokens
 from shared.database import Database
+from shared.guard import AT_ONCE, Guard
 from shared.retention_settings import kept_days
 from tests.conftest import Ask, opened, settings_of
 from tests.integration.catalogue.browsing import (
@@ -116,9 +119,9 @@ async def test_a_page_with_the_key_of_a_form_is_never_compressed(visitor: HttpBr
 
 
 @asynccontextmanager
-async def limited(url: str, tokens_file: Path, read: str) -> AsyncIterator[Get]:
-    """Ask from an address of the network; each network may read so much."""
-    guard, tokens = a_guard(read=read), Tokens(tokens_file)
+async def limited(url: str, tokens_file: Path, guard: Guard) -> AsyncIterator[Get]:
+    """Ask from an address of the network."""
+    tokens = Tokens(tokens_file)
     async with opened(url) as database:
         web = api.build(database, tokens, guard)
         site = pages.Site(database=database, tokens=tokens, guard=guard, address=PUBLIC_URL)
@@ -133,7 +136,7 @@ async def limited(url: str, tokens_file: Path, read: str) -> AsyncIterator[Get]:
 
 
 async def test_a_network_reads_pages_and_api_up_to_a_limit(loaded_url: str, tokens_file: Path) -> None:
-    async with limited(loaded_url, tokens_file, "3/minute") as get:
+    async with limited(loaded_url, tokens_file, a_guard(read="3/minute")) as get:
         for address, path, status in (
             ("192.0.2.1", "/", 200),
             ("192.0.2.1", "/api/v1/offers", 200),
@@ -155,7 +158,7 @@ async def test_a_feed_of_all_sessions_counts_as_many_pages(
     loaded_url: str, tokens_file: Path, limit: str, statuses: list[int]
 ) -> None:
     """One network could otherwise keep a process busy with a few requests a second."""
-    async with limited(loaded_url, tokens_file, limit) as get:
+    async with limited(loaded_url, tokens_file, a_guard(read=limit)) as get:
         paths = ("/agenda.ics?format=webinar", "/agenda.ics", "/offre.lheo.xml", "/")
         assert [(await get("192.0.2.1", path)).status_code for path in paths] == statuses
 
@@ -167,8 +170,24 @@ async def test_a_feed_of_all_sessions_counts_as_many_pages(
 async def test_a_long_list_counts_as_many_pages(
     loaded_url: str, tokens_file: Path, path: str, then: int
 ) -> None:
-    async with limited(loaded_url, tokens_file, "10/minute") as get:
+    async with limited(loaded_url, tokens_file, a_guard(read="10/minute")) as get:
         assert [(await get("192.0.2.1", at)).status_code for at in (path, "/")] == [200, then]
+
+
+@pytest.mark.parametrize("path", ["/sessions", "/agenda.ics", "/api/v1/sessions"])
+async def test_what_one_network_asks_at_once_delays_no_other(
+    loaded_url: str, tokens_file: Path, path: str
+) -> None:
+    guard = a_guard()
+    reading = Request({"type": "http", "client": ("192.0.2.1", 1)})
+    async with limited(loaded_url, tokens_file, guard) as get, AsyncExitStack() as turns:
+        for _ in range(AT_ONCE):
+            await turns.enter_async_context(guard.turn(reading))
+        waiting = asyncio.ensure_future(get("192.0.2.99", path))
+        assert (await get("198.51.100.1", path)).status_code == 200
+        assert not waiting.done()
+        await turns.aclose()
+        assert (await waiting).status_code == 200
 
 
 # ---------------------------------------------------------------------------------------------------- caches
