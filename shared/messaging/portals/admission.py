@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from uuid import UUID
 
+from pydantic_core import from_json
 from stdnum.fr import siret
 
 from shared.events.cloudevents import (
@@ -341,7 +342,7 @@ def _named_by(event: Event, employers: _Employers) -> Iterator[tuple[str, object
 def _named_in(data: bytes) -> Iterator[tuple[str, object]]:
     """Yield the employers' SIRETs and delegations in data that break their contract elsewhere."""
     try:
-        found = strict_json(data)
+        found = from_json(data)
     except ValueError:  # it has no fields, and the portal is told why
         return
     if not isinstance(found, dict):
