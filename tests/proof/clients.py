@@ -25,6 +25,8 @@ from tests.proof.history import FAILED, OK, UNKNOWN, ClientOperation, History
 PATIENCE_SECONDS = 5.0
 """A client that has no answer after that asks another process."""
 PAUSE_SECONDS = 0.5
+MOST_CONNECTIONS = 20
+"""Of a portal. The pool of httpx compares each waiting request with each connection."""
 PAGE = 500
 """Answers that a portal reads at once."""
 SECRET = "whsec_cGFyY291cnMtZXhhbXBsZS1zZWNyZXQtMzItYnl0ZXM="
@@ -146,6 +148,7 @@ class HttpSender(RequestSender):
     def __init__(self, portal: str, history: History, web: Web) -> None:
         super().__init__(portal, history)
         self._web = web
+        self._connections = asyncio.Semaphore(MOST_CONNECTIONS)
 
     async def try_to_send(self, request: Request, operation: ClientOperation) -> None:
         headers = {
@@ -157,7 +160,8 @@ class HttpSender(RequestSender):
             "content-type": "application/json",
         }
         try:
-            answer = await self._web.call("POST", "/api/v1/events", json=request.data, headers=headers)
+            async with self._connections:
+                answer = await self._web.call("POST", "/api/v1/events", json=request.data, headers=headers)
         except httpx.TransportError as error:
             operation.state, operation.result = UNKNOWN, type(error).__name__
         else:

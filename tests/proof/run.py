@@ -44,8 +44,8 @@ from tests.proof.sink import MailSink
 PORTALS = {"nord": "nord", "nord-web": "nord", "sud": "sud", "sud-web": "sud"}
 """The issuer of each portal. The first of an issuer sends by Kafka, the second by HTTP. All read the feed."""
 SCALE = {"catalogue": 2, "enrolment": 2, "notifier": 2}
-QUIET_SECONDS = 600.0
-"""In which everything must come to rest after the last fault."""
+QUIET_SECONDS = 1_200.0
+"""In which all must come to rest after the last fault. A letter counts as in doubt after 15 minutes."""
 LOOK_SECONDS = 1.0
 SETTINGS = {
     "ENROLMENT_PENDING_SESSION_SECONDS": "20",
@@ -266,7 +266,8 @@ _ON_THE_WAY = {
     "enrolment": _OF_EACH
     | {
         "requests to decide": "SELECT count(*) FROM request WHERE decided_at IS NULL",
-        "messages to send": "SELECT count(*) FROM message WHERE published_at IS NULL",
+        "messages to send": "SELECT count(*) FROM message JOIN session USING (session_id) "
+        "WHERE published_at IS NULL AND cancelled_at IS NULL",
         "offers without a reply": "SELECT count(*) FROM enrolment WHERE state = 'offered'",
     },
     "notifier": _OF_EACH
