@@ -9,13 +9,12 @@ from sqlmodel import col
 
 from services.enrolment.rules.requests import Request, RequestForSeats, SeatRequest
 from services.enrolment.rules.roster_lines import sought_of
-from services.enrolment.tables import BadAddressRow, CorrectionRow, EnrolmentRow
+from services.enrolment.tables import BadAddressRow, CorrectionRow
 from shared.database import Transaction
 from shared.events.corrections import Correction, Corrections
 from shared.events.enrolment import CorrectedBy
 from shared.events.vocabulary import Agent, AgentKey
 from shared.messaging.portals.registry import OWN_SOURCES
-from shared.statements import update_many
 
 THE_AGENT = "agent"
 
@@ -47,20 +46,21 @@ async def sessions_of(tx: Transaction, agents: Collection[AgentKey]) -> list[UUI
 
 async def apply(tx: Transaction, agent: AgentKey, after: Mapping[str, str]) -> list[dict[str, str]]:
     """Return the distinct old values."""
-    rows = list(await tx.execute(_WRONG, {**agent._asdict(), "after": json.dumps(dict(after))}))
-    if not rows:
+    wrong = list(await tx.scalars(_WRONG, {**agent._asdict(), "after": json.dumps(dict(after))}))
+    if not wrong:
         return []
-    corrected = [(row.enrolment_id, {**row.agent, **after}) for row in rows]
-    changed = [
-        {"enrolment_id": id_, "agent": json.dumps(right), "sought": sought_of(Agent.model_validate(right))}
-        for id_, right in corrected
-    ]
-    await update_many(tx, EnrolmentRow, changed, by="enrolment_id")
+    right = [{**described, **after} for described in wrong]
+    columns = {
+        "wrong": list(map(json.dumps, wrong)),
+        "right": list(map(json.dumps, right)),
+        "sought": [sought_of(Agent.model_validate(described)) for described in right],
+    }
+    await tx.execute(_CORRECT, {**agent._asdict(), **columns})
     before: list[dict[str, str]] = []
-    for row in rows:
-        wrong = {name: row.agent[name] for name in after}
-        if wrong not in before:
-            before.append(wrong)
+    for described in wrong:
+        replaced = {name: described[name] for name in after}
+        if replaced not in before:
+            before.append(replaced)
     return before
 
 
@@ -183,6 +183,12 @@ _LAST_ADDRESS = text(
     "AND jsonb_exists(after, 'email') AND before <> '[]' ORDER BY received_at DESC LIMIT 1"
 )
 _WRONG = text(
-    "SELECT enrolment_id, agent FROM enrolment WHERE issuer = :issuer AND agent_id = :agent_id "
-    "AND NOT agent @> CAST(:after AS jsonb) ORDER BY enrolment_id FOR UPDATE"
+    "SELECT DISTINCT agent FROM enrolment WHERE issuer = :issuer AND agent_id = :agent_id "
+    "AND NOT agent @> CAST(:after AS jsonb)"
+)
+_CORRECT = text(
+    "UPDATE enrolment SET agent = CAST(described.after AS jsonb), sought = described.sought "
+    "FROM unnest(CAST(:wrong AS text[]), CAST(:right AS text[]), CAST(:sought AS text[])) "
+    "AS described (before, after, sought) "
+    "WHERE issuer = :issuer AND agent_id = :agent_id AND agent = CAST(described.before AS jsonb)"
 )
